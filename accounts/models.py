@@ -1,0 +1,122 @@
+"""Secrets that let a person in: refresh tokens and password-reset tokens.
+
+Only the SHA-256 of a secret is stored, so a stolen database lets nobody in.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def hash_secret(secret: str) -> str:
+    """Return the hex SHA-256 of a token's secret (64 characters)."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Token(models.Model):
+    """What both kinds of token share: an owner, a hash, a lifetime."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
+    )
+    secret_hash = models.CharField(_("SHA-256 of the secret"), max_length=64, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"))
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def issue(cls, *, user: models.Model, lifetime: timedelta) -> tuple[Self, str]:
+        """Store a new token; return it with its secret, which cannot be read again."""
+        secret = secrets.token_urlsafe(32)
+        now = timezone.now()
+        token = cls.objects.create(
+            user=user, secret_hash=hash_secret(secret), created_at=now, expires_at=now + lifetime
+        )
+        return token, secret
+
+
+class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
+    """States of refresh tokens."""
+
+    def expired_or_revoked(self, now: datetime) -> Self:
+        """Return tokens that let nobody in any more; one that expires exactly now is still good."""
+        return self.filter(Q(expires_at__lt=now) | Q(revoked_at__isnull=False))
+
+
+class RefreshToken(Token):
+    """A long-lived secret that an API client trades for access tokens.
+
+    live ─► rotated (replaced by its successor; seen again, it betrays a thief) ─► expired
+      └───► revoked
+    """
+
+    rotated_at = models.DateTimeField(_("rotated"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    objects = RefreshTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("refresh token")
+        verbose_name_plural = _("refresh tokens")
+        constraints = [
+            models.UniqueConstraint(fields=["secret_hash"], name="refreshtoken_secret_hash_unique"),
+            models.CheckConstraint(
+                name="refreshtoken_expires_after_creation", condition=Q(expires_at__gt=models.F("created_at"))
+            ),
+        ]
+        indexes = [
+            # cleanup_tokens: WHERE expires_at < now, in key order
+            models.Index(fields=["expires_at"], name="refreshtoken_expires_at"),
+            # cleanup_tokens: OR revoked_at IS NOT NULL
+            models.Index(
+                fields=["expires_at"], name="refreshtoken_revoked", condition=Q(revoked_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class PasswordResetTokenQuerySet(models.QuerySet["PasswordResetToken"]):
+    """States of password-reset tokens."""
+
+    def expired_or_used(self, now: datetime) -> Self:
+        """Return tokens that reset nothing any more; one that expires exactly now is still good."""
+        return self.filter(Q(expires_at__lt=now) | Q(used_at__isnull=False))
+
+
+class PasswordResetToken(Token):
+    """A secret mailed to a user, good for one new password."""
+
+    used_at = models.DateTimeField(_("used"), null=True, blank=True)
+
+    objects = PasswordResetTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("password-reset token")
+        verbose_name_plural = _("password-reset tokens")
+        constraints = [
+            models.UniqueConstraint(fields=["secret_hash"], name="passwordreset_secret_hash_unique"),
+            models.CheckConstraint(
+                name="passwordreset_expires_after_creation",
+                condition=Q(expires_at__gt=models.F("created_at")),
+            ),
+        ]
+        indexes = [
+            # cleanup_tokens: WHERE expires_at < now, in key order
+            models.Index(fields=["expires_at"], name="passwordreset_expires_at"),
+            # cleanup_tokens: OR used_at IS NOT NULL
+            models.Index(fields=["expires_at"], name="passwordreset_used", condition=Q(used_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"

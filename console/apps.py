@@ -1,0 +1,20 @@
+"""App configurations of the project and of its admin site."""
+
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+from django.utils.translation import gettext_lazy as _
+
+
+class ConsoleConfig(AppConfig):
+    """The project itself: commands, templates, dashboard."""
+
+    name = "console"
+    verbose_name = _("Console")
+    default = True
+
+
+class ConsoleAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site in place of the stock one."""
+
+    default = False  # inherited as True; INSTALLED_APPS names this class in full
+    default_site = "console.admin.ConsoleAdminSite"

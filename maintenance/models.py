@@ -1,0 +1,473 @@
+"""The ledger and what operators own: runs, log lines, schedule controls, retentions, the scheduler's lease."""
+
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import IntegrityError, models, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from database.constraints import DatabaseOnDelete
+
+
+class JobRunQuerySet(models.QuerySet["JobRun"]):
+    """States of runs."""
+
+    def running(self) -> Self:
+        """Return runs a worker has claimed and not ended."""
+        return self.filter(status=JobRun.Status.RUNNING)
+
+    def queued(self) -> Self:
+        """Return runs that wait for a worker."""
+        return self.filter(status=JobRun.Status.QUEUED)
+
+    def finished(self) -> Self:
+        """Return runs in a final state."""
+        return self.filter(finished_at__isnull=False)
+
+    def finished_before(self, cutoff: datetime) -> Self:
+        """Return runs that ended before the cutoff (exclusive)."""
+        return self.filter(finished_at__lt=cutoff)
+
+    def silent_since(self, moment: datetime) -> Self:
+        """Return running runs whose last heartbeat is older than ``moment``."""
+        return self.running().filter(heartbeat_at__lt=moment)
+
+
+class JobRun(models.Model):
+    """One row for every intended execution, made when it is requested, before any message is sent.
+
+    ::
+
+                  ┌─► SKIPPED (overlap · paused)      MISSED (no scheduler was alive at that slot)
+      request ─► QUEUED ─► RUNNING ─► SUCCEEDED | PARTIAL | FAILED | CANCELLED
+                  │           └─────► INTERRUPTED (stopped or lost worker) ─► a new attempt resumes its cursor
+                  └─► BLOCKED (safety cap) ─► approved ─► QUEUED
+
+    Only the verbs below change ``status``; each is one guarded UPDATE (compare-and-set), so that two
+    processes that both believe to own a run cannot both write it.
+    """
+
+    class Status(models.TextChoices):
+        """See the class."""
+
+        QUEUED = "queued", _("queued")
+        RUNNING = "running", _("running")
+        SUCCEEDED = "succeeded", _("succeeded")
+        PARTIAL = "partial", _("partial")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+        INTERRUPTED = "interrupted", _("interrupted")
+        SKIPPED = "skipped", _("skipped")
+        MISSED = "missed", _("missed")
+        BLOCKED = "blocked", _("blocked")
+
+    class Trigger(models.TextChoices):
+        """Which door the request came through."""
+
+        SCHEDULE = "schedule", _("schedule")
+        ADMIN = "admin", _("admin")
+        COMMAND = "command", _("command")
+        API = "api", _("API")
+        RETRY = "retry", _("retry")
+
+    class Reason(models.TextChoices):
+        """Why a run ended other than by its own work."""
+
+        NONE = "", _("none")
+        OVERLAP = "overlap", _("an earlier run was not finished")
+        PAUSED = "paused", _("paused")
+        NO_SCHEDULER = "no_scheduler", _("no scheduler was alive")
+        WORKER_STOPPED = "worker_stopped", _("the worker was stopped")
+        WORKER_LOST = "worker_lost", _("the worker was lost")
+        TOO_MANY_ATTEMPTS = "too_many_attempts", _("too many attempts")
+        OPERATOR = "operator", _("an operator cancelled it")
+
+    # Design: these and only these have an end.
+    FINAL = frozenset({"succeeded", "partial", "failed", "cancelled", "interrupted", "skipped", "missed"})
+
+    job = models.CharField(_("job"), max_length=100)
+    status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.QUEUED)
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason, default=Reason.NONE, blank=True)
+    trigger = models.CharField(_("trigger"), max_length=8, choices=Trigger)
+    # History outlives its subjects: names stand beside keys that may become null.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("requested by"),
+    )
+    requested_by_name = models.CharField(_("requested by"), max_length=150, blank=True)
+    schedule = models.ForeignKey(
+        "django_celery_beat.PeriodicTask",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="runs",
+        verbose_name=_("schedule"),
+        db_index=False,  # jobrun_one_per_slot begins with it
+    )
+    schedule_name = models.CharField(_("schedule's name"), max_length=200, blank=True)
+    scheduled_for = models.DateTimeField(_("slot"), null=True, blank=True)
+    dry_run = models.BooleanField(_("dry run"), default=False)
+    params = models.JSONField(_("parameters"), default=dict, blank=True)
+    # Two running runs never share a key; empty: this job may run beside itself.
+    concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
+    queued_at = models.DateTimeField(_("queued"), default=timezone.now)
+    # When the message last went to the broker; null: still to be sent.
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    worker = models.CharField(_("worker"), max_length=200, blank=True)
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    retry_of = models.OneToOneField(
+        "self",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="next_attempt",
+        verbose_name=_("retry of"),
+    )
+    progress_done = models.BigIntegerField(_("done"), default=0)
+    progress_total = models.BigIntegerField(_("total"), null=True, blank=True)
+    stage = models.CharField(_("stage"), max_length=200, blank=True)
+    # Rows by model label, such as {"scraping.RedditPost": 12}; other jobs count in their own words.
+    counts = models.JSONField(_("counts"), default=dict, blank=True)
+    cursor = models.JSONField(_("cursor"), null=True, blank=True)
+    message = models.TextField(_("message"), blank=True)
+    error = models.TextField(_("error"), blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    objects = JobRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("job run")
+        verbose_name_plural = _("job runs")
+        ordering = ["-id"]
+        permissions = [
+            ("run_job", _("Can run jobs now")),
+            ("cancel_jobrun", _("Can cancel job runs")),
+            ("approve_run", _("Can approve blocked runs")),
+        ]
+        constraints = [
+            DatabaseOnDelete(name="jobrun_retry_of_fk", field="retry_of", action="SET NULL"),
+            # A tick makes at most one run, however many schedulers, replays and restarts there are.
+            models.UniqueConstraint(
+                fields=["schedule", "scheduled_for"],
+                condition=Q(trigger="schedule"),
+                name="jobrun_one_per_slot",
+            ),
+            models.UniqueConstraint(
+                fields=["concurrency_key"],
+                condition=Q(status="running") & ~Q(concurrency_key=""),
+                name="jobrun_one_running_per_key",
+            ),
+            models.CheckConstraint(
+                name="jobrun_status_known",
+                condition=Q(
+                    status__in=[
+                        "queued", "running", "succeeded", "partial", "failed",
+                        "cancelled", "interrupted", "skipped", "missed", "blocked",
+                    ]
+                ),
+            ),  # fmt: skip
+            models.CheckConstraint(
+                name="jobrun_trigger_known",
+                condition=Q(trigger__in=["schedule", "admin", "command", "api", "retry"]),
+            ),
+            models.CheckConstraint(
+                name="jobrun_finished_when_final",
+                condition=Q(status__in=["queued", "running", "blocked"], finished_at__isnull=True)
+                | (~Q(status__in=["queued", "running", "blocked"]) & Q(finished_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="jobrun_running_has_worker",
+                condition=~Q(status="running")
+                | (Q(started_at__isnull=False, heartbeat_at__isnull=False) & ~Q(worker="")),
+            ),
+            models.CheckConstraint(name="jobrun_attempt_from_1", condition=Q(attempt__gte=1)),
+            models.CheckConstraint(name="jobrun_progress_not_negative", condition=Q(progress_done__gte=0)),
+        ]
+        indexes = [
+            # history of one job, newest first; "the newest 100 of each job"; the run strip
+            models.Index(fields=["job", "-id"], name="jobrun_job"),
+            # admin filter by status; latest failures
+            models.Index(fields=["status", "-id"], name="jobrun_status"),
+            # recovery, every second: what is queued or running
+            models.Index(
+                fields=["id"], name="jobrun_open", condition=Q(status__in=["queued", "running"])
+            ),
+            # cleanup_run_history: WHERE finished_at < cutoff, in key order
+            models.Index(fields=["finished_at"], name="jobrun_finished_at"),
+            # admin filter by date
+            models.Index(fields=["queued_at"], name="jobrun_queued_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} #{self.pk}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change this run any more."""
+        return self.status in self.FINAL
+
+    @property
+    def duration(self) -> timedelta | None:
+        """Time from start to end, or to now while running; None before the start."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    def _guarded(self, *, expect: str, worker: str | None = None, **values: Any) -> bool:
+        """UPDATE this row if it still has the status ``expect`` (and the worker); copy the values on success."""
+        rows = JobRun.objects.filter(pk=self.pk, status=expect)
+        if worker is not None:
+            rows = rows.filter(worker=worker)
+        if not rows.update(**values):
+            return False
+        for name, value in values.items():
+            setattr(self, name, value)
+        return True
+
+    def claim(self, *, worker: str) -> bool:
+        """QUEUED ─► RUNNING. False: another worker has it, it was cancelled, or its job is running already."""
+        now = timezone.now()
+        try:
+            with transaction.atomic():
+                return self._guarded(
+                    expect=self.Status.QUEUED,
+                    status=self.Status.RUNNING,
+                    worker=worker,
+                    started_at=now,
+                    heartbeat_at=now,
+                )
+        except IntegrityError:
+            return False
+
+    def finish(
+        self,
+        status: str,
+        *,
+        reason: str = "",
+        message: str | None = None,
+        error: str = "",
+        traceback: str = "",
+    ) -> bool:
+        """RUNNING ─► a final status, by the worker that owns it. False: it no longer does."""
+        assert status in self.FINAL
+        values: dict[str, Any] = {"status": status, "reason": reason, "finished_at": timezone.now()}
+        if message is not None:
+            values["message"] = message
+        if error:
+            values |= {"error": error, "traceback": traceback}
+        return self._guarded(expect=self.Status.RUNNING, worker=self.worker, **values)
+
+    def record(self, **values: Any) -> bool:
+        """Save progress, counts or cursor of a running run. False: this worker no longer owns it."""
+        return self._guarded(expect=self.Status.RUNNING, worker=self.worker, **values)
+
+    def lose(self, *, silent_since: datetime, message: str) -> bool:
+        """RUNNING ─► INTERRUPTED by recovery, if its heartbeat is still older than ``silent_since``."""
+        now = timezone.now()
+        rows = JobRun.objects.silent_since(silent_since).filter(pk=self.pk, worker=self.worker)
+        return bool(
+            rows.update(
+                status=self.Status.INTERRUPTED,
+                reason=self.Reason.WORKER_LOST,
+                finished_at=now,
+                message=message,
+            )
+        )
+
+    def cancel_queued(self, *, message: str) -> bool:
+        """QUEUED ─► CANCELLED. False: it has started meanwhile."""
+        return self._guarded(
+            expect=self.Status.QUEUED,
+            status=self.Status.CANCELLED,
+            reason=self.Reason.OPERATOR,
+            finished_at=timezone.now(),
+            message=message,
+        )
+
+    def ask_to_cancel(self) -> bool:
+        """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running."""
+        return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=timezone.now())
+
+    def mark_sent(self) -> None:
+        """Note that the message went out, so that recovery waits before it sends another."""
+        self._guarded(expect=self.Status.QUEUED, sent_at=timezone.now())
+
+
+class RunLogLine(models.Model):
+    """One line of a run's log; at most 2,000 a run (``context.LOG_LINES_MAX``)."""
+
+    class Level(models.TextChoices):
+        """Severity."""
+
+        INFO = "info", _("info")
+        WARNING = "warning", _("warning")
+        ERROR = "error", _("error")
+
+    run = models.ForeignKey(
+        JobRun,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # runlogline_run
+        related_name="log_lines",
+        verbose_name=_("run"),
+    )
+    at = models.DateTimeField(_("time"), default=timezone.now)
+    level = models.CharField(_("level"), max_length=8, choices=Level, default=Level.INFO)
+    text = models.TextField(_("text"))
+
+    class Meta:
+        verbose_name = _("log line")
+        verbose_name_plural = _("log lines")
+        ordering = ["id"]
+        constraints = [DatabaseOnDelete(name="runlogline_run_fk", field="run")]
+        indexes = [
+            # a run's log from a line on; the cascade of a deleted run
+            models.Index(fields=["run", "id"], name="runlogline_run"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ScheduleControl(models.Model):
+    """Our half of a schedule; django-celery-beat's PeriodicTask is the other."""
+
+    class MisfirePolicy(models.TextChoices):
+        """What is done about slots that passed while no scheduler was alive."""
+
+        SKIP = "skip", _("skip")
+        RUN_ONCE = "run_once", _("run once")
+        RUN_ALL = "run_all", _("run all, up to a limit")
+
+    class OverlapPolicy(models.TextChoices):
+        """What is done when the earlier run is not finished at the next slot."""
+
+        SKIP = "skip", _("skip")
+        QUEUE_ONE = "queue_one", _("queue one")
+
+    schedule = models.OneToOneField(
+        "django_celery_beat.PeriodicTask",
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="control",
+        verbose_name=_("schedule"),
+    )
+    # The default of the last seeding, as "minute hour day-of-month month day-of-week".
+    default_crontab = models.CharField(_("default crontab"), max_length=255, blank=True)
+    misfire_policy = models.CharField(
+        _("missed slots"), max_length=8, choices=MisfirePolicy, default=MisfirePolicy.RUN_ONCE
+    )
+    misfire_limit = models.PositiveSmallIntegerField(
+        _("catch up at most"), default=10, validators=[MinValueValidator(1), MaxValueValidator(1000)]
+    )
+    overlap_policy = models.CharField(
+        _("overlap"), max_length=9, choices=OverlapPolicy, default=OverlapPolicy.SKIP
+    )
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("paused by"),
+    )
+    pause_reason = models.CharField(_("reason of the pause"), max_length=500, blank=True)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
+    # The latest slot that has been dealt with: run, skipped or missed.
+    last_slot_at = models.DateTimeField(_("last slot"), null=True, blank=True)
+    # Slots up to here are not owed: the moment of the last retime, resume or creation.
+    effective_from = models.DateTimeField(_("in force since"), default=timezone.now)
+    # What decides the fire times, to notice an edit however it was made.
+    timing = models.CharField(_("timing"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("schedule control")
+        verbose_name_plural = _("schedule controls")
+        constraints = [
+            models.CheckConstraint(
+                name="schedulecontrol_misfire_known",
+                condition=Q(misfire_policy__in=["skip", "run_once", "run_all"]),
+            ),
+            models.CheckConstraint(
+                name="schedulecontrol_overlap_known", condition=Q(overlap_policy__in=["skip", "queue_one"])
+            ),
+            models.CheckConstraint(
+                name="schedulecontrol_misfire_limit_from_1", condition=Q(misfire_limit__gte=1)
+            ),
+            models.CheckConstraint(
+                name="schedulecontrol_pause_has_reason",
+                condition=Q(paused_at__isnull=True, pause_reason="", paused_until__isnull=True)
+                | (Q(paused_at__isnull=False) & ~Q(pause_reason="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.schedule)
+
+
+class RetentionPolicy(models.Model):
+    """For how many days a job keeps what it would delete; operators own it."""
+
+    job = models.CharField(_("job"), max_length=100, unique=True)
+    days = models.PositiveIntegerField(
+        _("days"), validators=[MinValueValidator(1), MaxValueValidator(36_500)]
+    )
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("changed by"),
+    )
+
+    class Meta:
+        verbose_name = _("retention")
+        verbose_name_plural = _("retentions")
+        ordering = ["job"]
+        constraints = [
+            models.CheckConstraint(
+                name="retentionpolicy_days_1_to_36500", condition=Q(days__range=(1, 36_500))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.job
+
+
+class BeatLease(models.Model):
+    """The single row that says which scheduler ticks; its times are the database's clock."""
+
+    ROW = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
+    holder = models.CharField(_("holder"), max_length=200, blank=True)
+    # Grows at every change of holder; a write that shows an older fence is refused.
+    fence = models.BigIntegerField(_("fencing token"), default=0)
+    expires_at = models.DateTimeField(_("expires"))
+    acquired_at = models.DateTimeField(_("held since"), null=True, blank=True)
+    ticked_at = models.DateTimeField(_("last tick"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("scheduler lease")
+        verbose_name_plural = _("scheduler leases")
+        constraints = [models.CheckConstraint(name="beatlease_single_row", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return self.holder or "–"
