@@ -20,7 +20,9 @@ from django.utils.translation import gettext_lazy as _
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-env.read_env(str(BASE_DIR / ".env"))
+# Tests, and the processes they start, must never meet a developer's database, broker or Reddit keys.
+if env.bool("READ_DOT_ENV", default="PYTEST_VERSION" not in os.environ):
+    env.read_env(str(BASE_DIR / ".env"))
 
 # Where the one-machine default keeps its database, broker and generated secrets.
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
@@ -227,6 +229,9 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 BEAT_LEASE_SECONDS = env.float("BEAT_LEASE_SECONDS", default=5.0)
 if not 1 <= BEAT_LEASE_SECONDS <= 300:
     raise ImproperlyConfigured("BEAT_LEASE_SECONDS must be between 1 and 300.")
+
+# A purge that would delete more rows than this waits for a person's approval.
+PURGE_CAP_ROWS = env.int("PURGE_CAP_ROWS", default=10_000_000)
 
 # --- Reddit ---------------------------------------------------------------------------------
 

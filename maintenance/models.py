@@ -24,6 +24,10 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         """Return runs that wait for a worker."""
         return self.filter(status=JobRun.Status.QUEUED)
 
+    def open(self) -> Self:
+        """Return runs that are queued or running; the partial index jobrun_open holds just these."""
+        return self.filter(status__in=[JobRun.Status.QUEUED, JobRun.Status.RUNNING])
+
     def finished(self) -> Self:
         """Return runs in a final state."""
         return self.filter(finished_at__isnull=False)
@@ -226,11 +230,11 @@ class JobRun(models.Model):
             return None
         return (self.finished_at or timezone.now()) - self.started_at
 
-    def _guarded(self, *, expect: str, worker: str | None = None, **values: Any) -> bool:
-        """UPDATE this row if it still has the status ``expect`` (and the worker); copy the values on success."""
+    def _guarded(self, *, expect: str, owner: str | None = None, **values: Any) -> bool:
+        """UPDATE this row if it still has the status ``expect`` (and the owner); copy the values on success."""
         rows = JobRun.objects.filter(pk=self.pk, status=expect)
-        if worker is not None:
-            rows = rows.filter(worker=worker)
+        if owner is not None:
+            rows = rows.filter(worker=owner)
         if not rows.update(**values):
             return False
         for name, value in values.items():
@@ -257,34 +261,64 @@ class JobRun(models.Model):
         status: str,
         *,
         reason: str = "",
-        message: str | None = None,
-        error: str = "",
-        traceback: str = "",
+        **values: Any,
     ) -> bool:
         """RUNNING ─► a final status, by the worker that owns it. False: it no longer does."""
         assert status in self.FINAL
-        values: dict[str, Any] = {"status": status, "reason": reason, "finished_at": timezone.now()}
-        if message is not None:
-            values["message"] = message
-        if error:
-            values |= {"error": error, "traceback": traceback}
-        return self._guarded(expect=self.Status.RUNNING, worker=self.worker, **values)
+        values |= {"status": status, "reason": reason, "finished_at": timezone.now()}
+        return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
 
     def record(self, **values: Any) -> bool:
         """Save progress, counts or cursor of a running run. False: this worker no longer owns it."""
-        return self._guarded(expect=self.Status.RUNNING, worker=self.worker, **values)
+        return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
 
-    def lose(self, *, silent_since: datetime, message: str) -> bool:
-        """RUNNING ─► INTERRUPTED by recovery, if its heartbeat is still older than ``silent_since``."""
-        now = timezone.now()
+    def lose(self, *, silent_since: datetime, status: str, reason: str, error: str) -> bool:
+        """RUNNING ─► INTERRUPTED or FAILED by recovery, if its heartbeat is still older than ``silent_since``."""
+        assert status in self.FINAL
         rows = JobRun.objects.silent_since(silent_since).filter(pk=self.pk, worker=self.worker)
-        return bool(
-            rows.update(
-                status=self.Status.INTERRUPTED,
-                reason=self.Reason.WORKER_LOST,
-                finished_at=now,
-                message=message,
-            )
+        return bool(rows.update(status=status, reason=reason, finished_at=timezone.now(), error=error))
+
+    def skip_queued(self, *, message: str) -> bool:
+        """QUEUED ─► SKIPPED, for a command that finds its job running. False: it has started meanwhile."""
+        return self._guarded(
+            expect=self.Status.QUEUED,
+            status=self.Status.SKIPPED,
+            reason=self.Reason.OVERLAP,
+            finished_at=timezone.now(),
+            message=message,
+        )
+
+    def block(self, *, message: str, counts: dict[str, int]) -> bool:
+        """RUNNING ─► BLOCKED: the safety cap was reached, ``counts`` says by how many rows."""
+        return self._guarded(
+            expect=self.Status.RUNNING,
+            owner=self.worker,
+            status=self.Status.BLOCKED,
+            message=message,
+            counts=counts,
+        )
+
+    def approve(self, *, message: str) -> bool:
+        """BLOCKED ─► QUEUED, past the cap this time. False: it is not blocked."""
+        return self._guarded(
+            expect=self.Status.BLOCKED,
+            status=self.Status.QUEUED,
+            params={**self.params, "approved": True},
+            counts={},
+            sent_at=None,
+            started_at=None,
+            worker="",
+            message=message,
+        )
+
+    def reject(self, *, message: str) -> bool:
+        """BLOCKED ─► CANCELLED. False: it is not blocked."""
+        return self._guarded(
+            expect=self.Status.BLOCKED,
+            status=self.Status.CANCELLED,
+            reason=self.Reason.OPERATOR,
+            finished_at=timezone.now(),
+            message=message,
         )
 
     def cancel_queued(self, *, message: str) -> bool:

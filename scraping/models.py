@@ -1,7 +1,7 @@
 """What is scraped, by whom, and what was found."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
@@ -330,6 +330,24 @@ class ScrapeSession(models.Model):
     def __str__(self) -> str:
         return f"{self.config_name} #{self.pk}"
 
+    @property
+    def duration(self) -> timedelta:
+        """Time from start to end, or to now while running."""
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    def record(self, **values: Any) -> bool:
+        """Save facts of a running session. False: somebody has closed it meanwhile."""
+        rows = ScrapeSession.objects.running().filter(pk=self.pk)
+        if not rows.update(**values):
+            return False
+        for name, value in values.items():
+            setattr(self, name, value)
+        return True
+
+    def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "") -> bool:
+        """RUNNING ─► a final status. False: somebody has closed it before."""
+        return self.record(status=status, finished_at=timezone.now(), error_kind=error_kind, error=error)
+
 
 class ContentState(models.TextChoices):
     """What became of an item on Reddit."""
@@ -444,9 +462,7 @@ class RedditPost(RedditContent):
         constraints = [
             # upserts: ON CONFLICT (fullname)
             models.UniqueConstraint(fields=["fullname"], name="redditpost_fullname_unique"),
-            models.CheckConstraint(
-                name="redditpost_fullname_is_t3", condition=Q(fullname__startswith="t3_")
-            ),
+            models.CheckConstraint(name="redditpost_fullname_is_t3", condition=Q(fullname__startswith="t3_")),
             models.CheckConstraint(
                 name="redditpost_state_known",
                 condition=Q(state__in=["live", "author", "moderator", "reddit", "missing"]),
@@ -465,9 +481,7 @@ class RedditPost(RedditContent):
             # refresh_stored_content: the least recently verified first
             models.Index(fields=["checked_at"], name="redditpost_checked_at"),
             # holds are few: the plan lists them, the admin filters by them
-            models.Index(
-                fields=["held_until"], name="redditpost_held", condition=Q(held_at__isnull=False)
-            ),
+            models.Index(fields=["held_until"], name="redditpost_held", condition=Q(held_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+# One image for all services; docker-compose.yml says which command each runs.
+FROM python:3.13-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+COPY requirements/base.txt /tmp/base.txt
+RUN /opt/venv/bin/pip install --require-hashes --requirement /tmp/base.txt
+
+FROM python:3.13-slim
+# REMAP_SIGTERM: a stopped worker lets its job finish the batch (console/processes.py says why it stands here).
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    REMAP_SIGTERM=SIGQUIT \
+    VAR_DIR=/app/var
+RUN groupadd --gid 10001 console && useradd --uid 10001 --gid console --no-create-home --shell /usr/sbin/nologin console
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY . .
+# The static files are part of the image, so that the container needs no writable directory. The two keys
+# serve this one command only; the real ones come from the environment at run time.
+RUN SECRET_KEY=build FIELD_ENCRYPTION_KEY=build python manage.py collectstatic --noinput --verbosity 0 \
+    && python -m compileall -q accounts console database maintenance scraping
+USER console
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+CMD ["gunicorn", "console.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "10", "--no-control-socket"]

@@ -1,0 +1,88 @@
+# Everything sets itself up: a machine with make and Python 3.11 or newer is enough.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PORT ?= 8000
+HOST ?= 127.0.0.1
+
+PYTHON := .venv/bin/python
+PACKAGES := console maintenance scraping accounts database
+# What the environment or a .env of a developer names must not reach the tests.
+CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENCRYPTION_KEY -u DEBUG -u ALLOWED_HOSTS \
+	-u TIME_ZONE -u LANGUAGE_CODE -u HTTPS -u EMAIL_URL -u BEAT_LEASE_SECONDS -u REDDIT_CLIENT_ID \
+	-u REDDIT_CLIENT_SECRET -u REDDIT_USER_AGENT -u REDDIT_URL -u REDDIT_OAUTH_URL READ_DOT_ENV=false
+# More arguments for pytest: make test ARGS="-k purge"
+ARGS ?=
+
+.PHONY: help run test lint bench requirements messages clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.base ## run the whole console on this machine (PORT=8000 HOST=127.0.0.1)
+	@exec $(PYTHON) manage.py up --host $(HOST) --port $(PORT)
+
+test: .venv/.dev ## run all tests: embedded, then on PostgreSQL and Redis where they answer (ARGS=…)
+	@echo "Tests on SQLite and a private broker"
+	@$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest $(ARGS)
+	@services=$$($(PYTHON) -m tests.services) || exit 1; \
+	if [ -n "$$services" ]; then \
+		echo "Tests on PostgreSQL and Redis"; \
+		exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-services $$services $(PYTHON) -m pytest $(ARGS); \
+	fi
+
+lint: .venv/.dev ## check style, types, the direction of imports, migrations and settings
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m mypy $(PACKAGES)
+	.venv/bin/lint-imports
+	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py makemigrations --check --dry-run
+	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py check --fail-level WARNING
+
+bench: .venv/.dev ## run the benchmarks; each prints a table
+	@for file in $$(grep -l '__main__' bench/*.py); do \
+		echo "== $$file"; $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \
+	done
+
+requirements: .venv/.dev ## compile requirements/*.in to *.txt; UPGRADE=1 takes the newest releases
+	@for name in base dev; do \
+		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-find-links \
+			$(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+
+messages: .venv/.dev ## collect and compile the translations (needs gettext)
+	$(PYTHON) manage.py makemessages --locale zh_Hans --no-location --ignore .venv --ignore var
+	$(PYTHON) manage.py compilemessages --ignore .venv
+
+clean: ## remove the virtual environment and all caches; var/ (your data) stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results var/test var/test-services var/bench
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The newest interpreter that is new enough and whole: a shim may be on the PATH and not work.
+.venv/bin/python:
+	@found=; missing=; \
+	for python in python3.13 python3.12 python3.11 python3; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+		if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$python; break; fi; \
+		missing=$${missing:-$$python}; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$missing" ]; then \
+		echo "$$missing has no venv. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+		echo "Python 3.11 or newer is needed and was not found on the PATH." >&2; exit 1; \
+	fi; \
+	echo "Making .venv with $$($$found --version)"; \
+	rm -rf .venv && "$$found" -m venv .venv
+
+# Stamps: a second call installs nothing, a changed lock installs again.
+.venv/.base: requirements/base.txt | .venv/bin/python
+	@echo "Installing $<"
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip >/dev/null
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.venv/.dev: requirements/dev.txt | .venv/bin/python
+	@echo "Installing $<"
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip >/dev/null
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@

@@ -1,0 +1,132 @@
+"""What the dashboard shows, in a number of queries that does not grow with jobs or runs."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Model
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import get_language
+from django_celery_beat.models import PeriodicTask
+
+from database.estimates import table_sizes
+from maintenance import schedules, strip
+from maintenance.models import JobRun
+from maintenance.registry import Job, jobs
+from scraping.models import RedditComment, RedditPost, ScrapeSession
+
+PERIOD = timedelta(hours=24)
+FAILURES_SHOWN = 5
+RUNNING_SHOWN = 3
+STORED: tuple[type[Model], ...] = (RedditPost, RedditComment, ScrapeSession, JobRun)
+
+# What counts for the rate: a run that did its work or failed at it. Cancelled, skipped and interrupted runs
+# say nothing of the job's health, and an interrupted one has a next attempt that is counted.
+SUCCESSES = {JobRun.Status.SUCCEEDED}
+FAILURES = {JobRun.Status.FAILED, JobRun.Status.PARTIAL}
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A line of the Jobs table."""
+
+    job: Job
+    schedule: PeriodicTask | None
+    sentence: str
+    next_run_at: datetime | None  # in the schedule's zone
+    zone: str
+    last_run: JobRun | None
+    strip: dict[str, Any]
+    may_run: bool
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The four figures at the top."""
+
+    successes: int
+    failures: int
+    running: list[JobRun]
+    next_row: JobRow | None
+
+    @property
+    def ended(self) -> int:
+        """Runs of the last 24 hours that succeeded or failed."""
+        return self.successes + self.failures
+
+    @property
+    def success_share(self) -> float | None:
+        """Per cent of them that succeeded; None when there were none."""
+        return round(100 * self.successes / self.ended, 1) if self.ended else None
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return the dashboard's context for somebody who may see runs."""
+    rows = job_rows(request)
+    return {
+        "tiles": tiles(rows),
+        "job_rows": rows,
+        "failures": JobRun.objects.filter(status=JobRun.Status.FAILED).order_by("-pk")[:FAILURES_SHOWN],
+        "storage": [
+            {"name": model._meta.verbose_name_plural, "size": size}
+            for model, size in table_sizes(STORED).items()
+        ],
+        "may_change_schedules": request.user.has_perm(schedules.PERMISSION),
+        "jobs_by_slug": {row.job.slug: row.job for row in rows},
+    }
+
+
+def tiles(rows: list[JobRow]) -> Tiles:
+    """Count the last 24 hours; the next run is the earliest of the schedules in force."""
+    since = timezone.now() - PERIOD
+    by_status = Counter(
+        dict(
+            JobRun.objects.filter(queued_at__gte=since)
+            .order_by()
+            .values_list("status")
+            .annotate(number=Count("pk"))
+        )
+    )
+    due = [row for row in rows if row.next_run_at is not None]
+    return Tiles(
+        successes=sum(by_status[status] for status in SUCCESSES),
+        failures=sum(by_status[status] for status in FAILURES),
+        running=list(JobRun.objects.running().order_by("pk")),
+        next_row=min(due, key=_next_run_at) if due else None,
+    )
+
+
+def _next_run_at(row: JobRow) -> datetime:
+    assert row.next_run_at is not None
+    return row.next_run_at
+
+
+def job_rows(request: HttpRequest) -> list[JobRow]:
+    """Return a row for each job that has a default schedule, or has been given one."""
+    by_task: dict[str, PeriodicTask] = {}
+    for task in (
+        PeriodicTask.objects.filter(task__in=[job.task_name for job in jobs()])
+        .select_related("crontab", "interval", "clocked", "solar", "control")
+        .order_by("pk")
+    ):
+        by_task.setdefault(task.task, task)
+    shown = [job for job in jobs() if job.crontab is not None or job.task_name in by_task]
+    runs = strip.latest_runs(job.slug for job in shown)
+    return [_job_row(request, job, by_task.get(job.task_name), runs[job.slug]) for job in shown]
+
+
+def _job_row(request: HttpRequest, job: Job, task: PeriodicTask | None, runs: list[JobRun]) -> JobRow:
+    zone = schedules.zone_of(task) if task else None
+    next_run_at = schedules.next_fire(task) if task else None
+    return JobRow(
+        job=job,
+        schedule=task,
+        sentence=schedules.describe(task, get_language() or "en") if task else "",
+        next_run_at=next_run_at.astimezone(zone) if next_run_at else None,
+        zone=str(zone or ""),
+        last_run=runs[-1] if runs else None,
+        strip=strip.context(runs, job.title),
+        may_run=job.may_run(request.user),
+    )

@@ -1,0 +1,348 @@
+"""``up``: the whole console on this machine."""
+
+import contextlib
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
+from django.utils.crypto import get_random_string
+
+from console import broker, processes
+from console.celery import app
+from console.supervisor import Service, ServiceFailed, StopRequested, Supervisor, SupervisorError
+from maintenance.models import JobRun
+from maintenance.runs import request_run
+from scraping.demo import create_demo
+from scraping.models import SANDBOX_CLIENT_ID, BotConfig
+
+ADMIN = "admin"
+PASSWORD_LENGTH = 20  # of 62 letters and digits: 119 bits
+DATABASE_WAIT_SECONDS = 30.0
+READY_WAIT_SECONDS = 90.0
+LOOPBACK = "127.0.0.1"
+
+
+class Command(BaseCommand):
+    """Parse, start everything in order, watch it until Ctrl-C."""
+
+    help = "Runs the whole console on this machine: broker, sandbox Reddit, web, worker and scheduler."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "--host", default=LOOPBACK, help="address the web server listens on (default %(default)s)"
+        )
+        parser.add_argument("--port", type=int, default=8000, help="its port (default %(default)s)")
+        parser.add_argument(
+            "--workers", type=int, default=4, help="jobs that run at once (default %(default)s)"
+        )
+
+    def handle(self, *, host: str, port: int, workers: int, **options: Any) -> None:
+        """Run until a stop signal; everything that goes wrong ends in one sentence and exit code 1."""
+        if workers < 1:
+            raise CommandError("--workers must be at least 1.")
+        refuse_taken_port(host, port)
+        supervisor = Supervisor(
+            directory=settings.VAR_DIR / "run",
+            cwd=settings.BASE_DIR,
+            environment=service_environment(),
+            output=sys.stdout.buffer,
+            names=["broker", "sandbox", "worker", "web", "beat"],
+        )
+        try:
+            with supervisor:
+                Start(supervisor, host=host, port=port, workers=workers).run()
+                supervisor.run()
+        except StopRequested:
+            pass
+        except SupervisorError as error:
+            raise CommandError(str(error)) from error
+        supervisor.say("Everything has stopped")
+
+
+class Start:
+    """The steps from nothing to a console that works."""
+
+    def __init__(self, supervisor: Supervisor, *, host: str, port: int, workers: int) -> None:
+        self.supervisor = supervisor
+        self.host, self.port, self.workers = host, port, workers
+        self.uses_sandbox = not settings.REDDIT_CLIENT_ID
+        self.sandbox_environment: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Do all steps and print where the console is.
+
+        Raises:
+            CommandError: a step failed.
+            SupervisorError: a service does not start.
+            StopRequested: a stop signal came.
+        """
+        if settings.USES_PRIVATE_BROKER:
+            self.start_broker()
+        self.prepare_database()
+        with self.step("Collecting static files"):
+            call_command("collectstatic", interactive=False, verbosity=0)
+        with self.step("Looking for the administrator"):
+            owner = administrator()
+        if self.uses_sandbox:
+            self.start_sandbox(owner)
+        self.start_services()
+        with self.step("Setting the administrator's password"):
+            password = first_password(owner)
+        self.announce(owner, password)
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Name what happens; turn whatever goes wrong in it into one sentence."""
+        self.supervisor.say(title)
+        try:
+            yield
+        except (SupervisorError, CommandError):
+            raise
+        except Exception as error:
+            raise CommandError(f"{title} failed: {type(error).__name__}: {error}") from error
+
+    def start_broker(self) -> None:
+        """Start the private broker and wait until it has loaded its messages."""
+        with self.step("Starting the private broker"):
+            directory, address = settings.VAR_DIR / "broker", settings.PRIVATE_BROKER_SOCKET
+            try:
+                server = broker.find_server()
+            except broker.BrokerError as error:
+                raise CommandError(str(error)) from error
+            command = broker.broker_command(server=server, socket=address, directory=directory)
+            try:
+                self.supervisor.start(Service("broker", command, grace_seconds=10))
+                self.supervisor.wait_until(
+                    lambda: self.supervisor.is_up("broker") and broker.broker_answers(address),
+                    seconds=30,
+                    otherwise="it does not answer",
+                )
+            except ServiceFailed as error:
+                last_line = self.supervisor.last_line("broker")
+                raise CommandError(
+                    broker.explain_failure(directory=directory, last_line=last_line)
+                ) from error
+
+    def prepare_database(self) -> None:
+        """Wait for the database server, then bring its tables up to date."""
+        last_error: list[str] = []
+
+        def answers() -> bool:
+            try:
+                connection.ensure_connection()
+            except OperationalError as error:
+                if not last_error:
+                    self.supervisor.say(f"Waiting for the database: {one_line(error)}")
+                last_error[:] = [one_line(error)]
+                return False
+            return True
+
+        try:
+            self.supervisor.wait_until(answers, seconds=DATABASE_WAIT_SECONDS, otherwise="")
+        except ServiceFailed as error:
+            if not last_error:
+                raise
+            raise CommandError(
+                f"The database of DATABASE_URL does not answer within {DATABASE_WAIT_SECONDS:g} s: {last_error[0]}"
+            ) from error
+        with self.step("Bringing the database up to date"):
+            call_command("migrate", interactive=False, verbosity=0)
+
+    def start_sandbox(self, owner: User) -> None:
+        """Start the synthetic Reddit; on the first start of all, make bots that scrape it."""
+        with self.step("Starting the sandbox Reddit"):
+            port = sandbox_port(settings.VAR_DIR / "sandbox_port")
+            address = f"http://{LOOPBACK}:{port}"
+            self.sandbox_environment = {
+                "REDDIT_CLIENT_ID": SANDBOX_CLIENT_ID,
+                "REDDIT_CLIENT_SECRET": "sandbox",
+                "REDDIT_USER_AGENT": "linux:maintenance-console:0.1 (by /u/sandbox)",
+                "REDDIT_URL": address,
+                "REDDIT_OAUTH_URL": address,
+            }
+            self.supervisor.start(
+                Service(
+                    "sandbox",
+                    processes.sandbox(port=port),
+                    grace_seconds=5,
+                    environment=self.sandbox_environment,
+                )
+            )
+            self.supervisor.wait_until(
+                lambda: accepts_connections(port),
+                seconds=READY_WAIT_SECONDS,
+                otherwise="The sandbox Reddit does not answer.",
+            )
+            if is_first_start() and not BotConfig.objects.exists():
+                create_demo(owner=owner)
+
+    def start_services(self) -> None:
+        """Start worker, web and scheduler, and wait until worker and web answer."""
+        with self.step("Starting worker, web server and scheduler"):
+            for name, command, grace_seconds in (
+                ("worker", processes.worker(concurrency=self.workers), processes.WORKER_GRACE_SECONDS),
+                ("web", processes.web(host=self.host, port=self.port), processes.WEB_GRACE_SECONDS),
+                ("beat", processes.beat(), processes.BEAT_GRACE_SECONDS),
+            ):
+                self.supervisor.start(
+                    Service(name, command, grace_seconds=grace_seconds, environment=self.sandbox_environment)
+                )
+            self.supervisor.wait_until(
+                lambda: serves_requests(reachable(self.host), self.port),
+                seconds=READY_WAIT_SECONDS,
+                otherwise="The web server does not answer.",
+            )
+            self.supervisor.wait_until(
+                a_worker_answers, seconds=READY_WAIT_SECONDS, otherwise="The worker does not answer."
+            )
+            # Only the sandbox is scraped without being asked; the real Reddit waits for the schedule.
+            if self.uses_sandbox and is_first_start():
+                request_run(job="auto_scraping", trigger=JobRun.Trigger.COMMAND, by=None)
+
+    def announce(self, owner: User, password: str | None) -> None:
+        """Print where the console is and how to sign in."""
+        rows = [
+            ("Console", f"http://{bracketed(reachable(self.host))}:{self.port}/"),
+            ("User", owner.get_username()),
+        ]
+        if password:
+            rows.append(
+                ("Password", f"{password}   (shown only now; change it under /admin/password_change/)")
+            )
+        if self.uses_sandbox:
+            rows.append(
+                ("Reddit", "sandbox: synthetic content, made here; set REDDIT_CLIENT_ID for the real one")
+            )
+        rows.append(("Data", str(settings.VAR_DIR)))
+        self.supervisor.say("")
+        for title, value in rows:
+            self.supervisor.say(f"  {title:<9} {value}")
+        self.supervisor.say("")
+        self.supervisor.say("  Ctrl-C stops everything.")
+        self.supervisor.say("")
+
+
+def service_environment() -> Mapping[str, str]:
+    """Return the services' environment: ours, what they all need, and this interpreter's commands first."""
+    commands = Path(sys.executable).parent
+    path = os.pathsep.join([str(commands), os.environ.get("PATH", os.defpath)])
+    return os.environ | processes.ENVIRONMENT | {"PATH": path}
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Check that the web server will get its address.
+
+    Raises:
+        CommandError: it would not.
+    """
+    try:
+        (family, kind, protocol, _name, address), *_others = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        raise CommandError(
+            f"The web server cannot listen on {bracketed(host)}:{port} ({error}). Stop what uses it,"
+            " or choose another port with --port (make run PORT=8001)."
+        ) from error
+
+
+def sandbox_port(memory: Path) -> int:
+    """Return a free loopback port, the same as last time where possible; ``memory`` is the file that keeps it."""
+    with contextlib.suppress(OSError, ValueError, OverflowError), socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = int(memory.read_text())
+        probe.bind((LOOPBACK, port))
+        return port
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = probe.getsockname()[1]
+    memory.write_text(f"{port}\n")
+    return port
+
+
+def administrator() -> User:
+    """Return the superuser that signs in first; make `admin`, without a password yet, if there is none.
+
+    Raises:
+        CommandError: `admin` exists and is no superuser.
+    """
+    superusers = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
+    owner = superusers.filter(username=ADMIN).first() or superusers.first()
+    if owner is not None:
+        return owner
+    if User.objects.filter(username=ADMIN).exists():
+        raise CommandError(
+            f"No active superuser, and the name {ADMIN} is taken: make one with manage.py createsuperuser."
+        )
+    return User.objects.create_superuser(ADMIN)
+
+
+def first_password(owner: User) -> str | None:
+    """Give an administrator without a password one and return it; None if there is nothing to do.
+
+    It is set at the very end of a start, just before it is printed: a start that fails half-way loses nothing.
+    """
+    if owner.has_usable_password() or owner.get_username() != ADMIN or owner.last_login is not None:
+        return None
+    password = get_random_string(PASSWORD_LENGTH)
+    owner.set_password(password)
+    owner.save(update_fields=["password"])
+    return password
+
+
+def is_first_start() -> bool:
+    """Return whether nothing was ever scraped here: no run of `auto_scraping` in the ledger."""
+    return not JobRun.objects.filter(job="auto_scraping").exists()
+
+
+def a_worker_answers() -> bool:
+    """Return whether a worker answers over the broker; waits up to half a second."""
+    return bool(app.control.ping(timeout=0.5, limit=1))
+
+
+def accepts_connections(port: int) -> bool:
+    """Return whether something listens on the loopback port."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex((LOOPBACK, port)) == 0
+
+
+def serves_requests(host: str, port: int) -> bool:
+    """Return whether the web server answers, be it with an error: a foreign ALLOWED_HOSTS refuses us."""
+    try:
+        with urllib.request.urlopen(f"http://{bracketed(host)}:{port}/healthz", timeout=5):  # our own address
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def reachable(host: str) -> str:
+    """Return an address of this machine for a server that listens on ``host``, which may mean all of them."""
+    return {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def bracketed(host: str) -> str:
+    """Return the host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error without its line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,56 @@
+"""The command lines of the console's services: `up` runs them here, docker-compose.yml in containers.
+
+A test compares the two, so that what is tried on one machine is what runs in production.
+"""
+
+from collections.abc import Mapping
+
+# The environment every service needs.
+ENVIRONMENT: Mapping[str, str] = {
+    # SIGTERM starts Celery's soft shutdown: the running job ends its batch and goes back. The `celery`
+    # command imports billiard, which reads this, before it imports our application: set it before exec.
+    "REMAP_SIGTERM": "SIGQUIT",
+    "PYTHONUNBUFFERED": "1",
+}
+
+# How long each service may take to end after SIGTERM (seconds), before it is killed.
+WEB_GRACE_SECONDS = 15.0  # gunicorn gives open requests 10 s
+WORKER_GRACE_SECONDS = 25.0  # the soft shutdown (CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT, 20 s) and a margin
+BEAT_GRACE_SECONDS = 10.0
+
+
+def web(*, host: str = "0.0.0.0", port: int = 8000) -> list[str]:  # noqa: S104  # inside a container; `up` names loopback
+    """Return gunicorn's command: 2 processes of 4 threads, no access log."""
+    address = f"[{host}]" if ":" in host else host
+    return [
+        "gunicorn", "console.wsgi:application",
+        "--bind", f"{address}:{port}",
+        "--worker-class", "gthread",
+        "--workers", "2",
+        "--threads", "4",
+        "--graceful-timeout", "10",
+        "--no-control-socket",
+    ]  # fmt: skip
+
+
+def worker(*, concurrency: int | str = 4) -> list[str]:
+    """Return the Celery worker's command; ``concurrency`` jobs run at once."""
+    return [
+        "celery", "-A", "console", "worker",
+        "--loglevel", "INFO",
+        "--concurrency", str(concurrency),
+        "--prefetch-multiplier", "1",
+        "--hostname", "worker@%h",
+        "--without-gossip",
+        "--without-mingle",
+    ]  # fmt: skip
+
+
+def beat() -> list[str]:
+    """Return the scheduler's command; several may run, one of them ticks."""
+    return ["celery", "-A", "console", "beat", "--loglevel", "INFO", "--pidfile="]
+
+
+def sandbox(*, port: int) -> list[str]:
+    """Return the command of the synthetic Reddit on loopback."""
+    return ["python", "manage.py", "sandbox_reddit", "--port", str(port)]

@@ -1,0 +1,59 @@
+"use strict";
+{
+    // Presets fill the crontab fields; the change event wakes the preview.
+    document.addEventListener("click", (event) => {
+        const preset = event.target.closest("[data-crontab]");
+        if (!preset) {
+            return;
+        }
+        const names = ["minute", "hour", "day_of_month", "month_of_year", "day_of_week"];
+        preset.dataset.crontab.split(" ").forEach((value, index) => {
+            document.getElementById(`id_${names[index]}`).value = value;
+        });
+        document.getElementById("id_minute").dispatchEvent(new Event("change", {bubbles: true}));
+    });
+
+    // A strip is one tab stop; the arrow keys walk along its runs.
+    document.addEventListener("keydown", (event) => {
+        const steps = {ArrowLeft: -1, ArrowRight: 1};
+        const link = event.target.closest(".strip a");
+        if (!link || !(event.key in steps)) {
+            return;
+        }
+        const links = Array.from(link.closest(".strip").querySelectorAll("a"));
+        const next = links[links.indexOf(link) + steps[event.key]];
+        if (next) {
+            link.setAttribute("tabindex", "-1");
+            next.setAttribute("tabindex", "0");
+            next.focus();
+        }
+        event.preventDefault();
+    });
+
+    // A log shows its end until its reader scrolls up.
+    const follow = (log) => {
+        log.scrollTop = log.scrollHeight;
+    };
+    document.querySelectorAll(".log").forEach(follow);
+    document.addEventListener("htmx:oobBeforeSwap", (event) => {
+        const log = event.detail.target.closest(".log");
+        if (log) {
+            log.dataset.follows = String(log.scrollHeight - log.scrollTop - log.clientHeight < 40);
+        }
+    });
+    document.addEventListener("htmx:oobAfterSwap", (event) => {
+        const log = event.detail.target.closest(".log");
+        if (log && log.dataset.follows === "true") {
+            follow(log);
+        }
+    });
+
+    // A poll after the login has ended is answered by the sign-in page: go there, do not swap it in.
+    document.addEventListener("htmx:beforeSwap", (event) => {
+        const target = new URL(event.detail.xhr.responseURL || window.location.href);
+        if (target.pathname !== event.detail.pathInfo.requestPath.split("?")[0]) {
+            event.detail.shouldSwap = false;
+            window.location.reload();
+        }
+    });
+}

@@ -1,0 +1,108 @@
+"""How the console writes times, durations and numbers; ``{% load display %}``."""
+
+from datetime import UTC, datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+# Below a minute "3 seconds ago" would change with every look.
+SOON = timedelta(minutes=1)
+
+
+@register.filter
+def duration(value: timedelta | None) -> str:
+    """Write a duration in at most two units: 679 ms, 42.6 s, 1 m 51 s, 2 h 05 m, 3 d 4 h."""
+    if value is None:
+        return "–"
+    seconds = max(0.0, value.total_seconds())
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+@register.filter
+def ago(value: datetime | None) -> str:
+    """Write how long ago a moment was, in its largest unit."""
+    if value is None:
+        return "–"
+    now = timezone.now()
+    if value > now:
+        return until(value)
+    if now - value < SOON:
+        return _("just now")
+    return _("%(time)s ago") % {"time": timesince(value, now, depth=1)}
+
+
+@register.filter
+def until(value: datetime | None) -> str:
+    """Write in how much time a moment comes, in its largest unit."""
+    if value is None:
+        return "–"
+    now = timezone.now()
+    if value <= now:
+        return _("now")
+    if value - now < SOON:
+        return _("in less than a minute")
+    return _("in %(time)s") % {"time": timeuntil(value, now, depth=1)}
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """Write a number with the thousands apart: 9,332."""
+    return "–" if value is None else number_format(value, force_grouping=True)
+
+
+@register.filter
+def moment(value: datetime | None) -> str:
+    """Write a moment in the console's zone, to the second: 2026-11-24 03:01:35 CST."""
+    if value is None:
+        return "–"
+    return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S %Z}"
+
+
+@register.filter
+def short_moment(value: datetime | None) -> str:
+    """Write a moment in its own zone, to the minute: 11-24 04:00."""
+    return "–" if value is None else f"{value:%m-%d %H:%M}"
+
+
+@register.filter
+def get(mapping: dict[object, object], key: object) -> object:
+    """Return a mapping's value by a key that is a variable."""
+    return mapping.get(key)
+
+
+@register.filter
+def wall_clock(value: datetime | None) -> str:
+    """Write the time of day of a moment in its own zone: 04:00."""
+    return "–" if value is None else f"{value:%H:%M}"
+
+
+@register.filter
+def local(value: datetime | None) -> datetime | None:
+    """Move a moment into the console's zone."""
+    return None if value is None else timezone.localtime(value)
+
+
+@register.filter
+def zoned(value: datetime | None) -> str:
+    """Write a moment in its own zone, to the minute, with the zone's name: 2027-08-13 04:00 CST."""
+    return "–" if value is None else f"{value:%Y-%m-%d %H:%M %Z}"
+
+
+@register.filter
+def utc(value: datetime | None) -> datetime | None:
+    """Move a moment into UTC."""
+    return None if value is None else value.astimezone(UTC)

@@ -1,0 +1,38 @@
+"""Admin classes of records that nobody edits and that grow without bound."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from database.paginator import BoundedPaginator
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Shows records, never adds, changes or deletes one; its list reads a bounded number of rows."""
+
+    list_per_page = 50
+    list_max_show_all = 0
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    # "Show counts" would count the table once for each choice of each filter.
+    show_facets = admin.ShowFacets.NEVER
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return False."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return False."""
+        return False
+
+    def is_list(self, request: HttpRequest) -> bool:
+        """Whether the request shows the list, which needs no long columns."""
+        match: Any = request.resolver_match
+        return bool(match and match.url_name and match.url_name.endswith("_changelist"))

@@ -1,0 +1,168 @@
+"""THE list of jobs. One job, one chore, one row of history.
+
+To add one: write its function here, its test, and its command file (four lines). Everything else follows.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from accounts.models import PasswordResetToken, RefreshToken
+from maintenance.context import JobContext, JobFailed
+from maintenance.models import JobRun
+from maintenance.registry import job
+from scraping.compliance import refresh_stored_content as refresh
+from scraping.models import BotConfig, RedditPost, ScrapeSession
+from scraping.orchestrator import AlreadyScraping, ScrapeRefused, scrape_config
+
+# cleanup_run_history keeps at least this many runs of each job, however old.
+RUNS_KEPT_PER_JOB = 100
+
+# 100 requests a minute, half of them, for half of the 20 minutes between two sweeps.
+COMPLIANCE_REQUESTS = 500
+
+
+@job(crontab="0 * * * *")
+def cleanup_tokens(ctx: JobContext) -> None:
+    """Delete expired or revoked refresh tokens and expired or used password-reset tokens."""
+    ctx.delete(RefreshToken.objects.expired_or_revoked(ctx.now), by="expires_at")
+    ctx.delete(PasswordResetToken.objects.expired_or_used(ctx.now), by="expires_at")
+
+
+@job(crontab="0 2 * * *", retention_days=30)
+def cleanup_sessions(ctx: JobContext) -> None:
+    """Delete finished scrape sessions older than the retention; the content they found stays."""
+    ctx.delete(ScrapeSession.objects.finished_before(ctx.cutoff), by="finished_at")
+
+
+@job(crontab="30 2 * * 0", retention_days=90)
+def purge_old_content(ctx: JobContext) -> None:
+    """Delete Reddit posts older than the retention, with their comments."""
+    ctx.delete(RedditPost.objects.created_before(ctx.cutoff).not_held(ctx.now), by="created_at")
+
+
+@job(crontab="0 0,6,12,18 * * *")
+def auto_scraping(ctx: JobContext) -> None:
+    """Scrape every active bot that has automatic scraping on."""
+    configs = list(BotConfig.objects.auto_scraped().select_related("app").order_by("pk"))
+    if not configs:
+        ctx.message = _("No bot is active with automatic scraping on: nothing was scraped.")
+        return
+    finished: list[int] = list(ctx.cursor.get("finished", []))
+    failures = int(ctx.cursor.get("failures", 0))
+    for number, config in enumerate(configs):
+        if config.pk in finished:
+            continue
+        ctx.checkpoint()
+        ctx.report(number, len(configs), config.name)
+        if ctx.dry_run:
+            ctx.log(f"{config.name} would be scraped: r/{', r/'.join(config.subreddits)}")
+            continue
+        try:
+            session = scrape_config(
+                config,
+                run_id=ctx.run_id,
+                kind=ScrapeSession.Kind.AUTO,
+                progress=ctx.within(number, len(configs), config.name),
+            )
+        except ScrapeRefused as refusal:
+            ctx.log(f"{config.name}: {refusal}", "warning")
+            failures += 1
+        else:
+            failures += not _tally(ctx, session)
+        finished.append(config.pk)
+        ctx.save_cursor(finished=finished, failures=failures)
+    ctx.report(len(configs), len(configs), "")
+    summary = _("%(done)s of %(all)s bots scraped") % {"done": len(configs) - failures, "all": len(configs)}
+    if ctx.dry_run:
+        ctx.message = _("%(all)s bots would be scraped") % {"all": len(configs)}
+    elif failures == len(configs):
+        raise JobFailed(summary)
+    elif failures:
+        ctx.partial(summary)
+    else:
+        ctx.message = summary
+
+
+@job(crontab="15 3 * * *", retention_days=180)
+def cleanup_run_history(ctx: JobContext) -> None:
+    """Delete finished job runs and their log lines older than the retention, but never a job's newest 100."""
+    newest = Q()
+    for slug in JobRun.objects.order_by().values_list("job", flat=True).distinct():
+        kept = JobRun.objects.filter(job=slug).order_by("-pk").values_list("pk", flat=True)
+        oldest_kept = list(kept[RUNS_KEPT_PER_JOB - 1 : RUNS_KEPT_PER_JOB])
+        newest |= Q(job=slug, pk__gte=oldest_kept[0] if oldest_kept else 0)
+    ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
+
+
+@job(crontab="45 3 * * *")
+def cleanup_login_sessions(ctx: JobContext) -> None:
+    """Delete expired login sessions."""
+    ctx.delete(Session.objects.filter(expire_date__lt=ctx.now), by="expire_date")
+
+
+@job(crontab="*/20 * * * *")
+def refresh_stored_content(ctx: JobContext) -> None:
+    """Check stored posts and comments with Reddit and blank what was deleted there."""
+    if ctx.dry_run:
+        ctx.message = _("A dry run asks Reddit nothing.")
+        return
+    for name, number in refresh(ctx, max_requests=COMPLIANCE_REQUESTS).items():
+        ctx.count(name, number)
+
+
+def clean_config(value: Any) -> int:
+    """Return the id of a bot named by its id or by a name that only one bot has."""
+    text = str(value).strip()
+    if text.isdecimal() and BotConfig.objects.filter(pk=int(text)).exists():
+        return int(text)
+    ids = list(BotConfig.objects.filter(name=text).values_list("pk", flat=True)[:2])
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        raise ValidationError(_("Several bots are named %(name)s: give the id instead.") % {"name": text})
+    raise ValidationError(_("There is no bot %(name)s: give its id or its name.") % {"name": text})
+
+
+def owns_config(user: AbstractBaseUser | AnonymousUser, params: Mapping[str, Any]) -> bool:
+    """Whether the user may scrape with this bot: its owner and superusers may."""
+    return bool(user.is_active and BotConfig.objects.visible_to(user).filter(pk=params.get("config")).exists())
+
+
+@job(params={"config": clean_config}, concurrent_by="config", authorize=owns_config)
+def scrape_now(ctx: JobContext) -> None:
+    """Scrape one bot now."""
+    config = BotConfig.objects.select_related("app").get(pk=ctx.params["config"])
+    if ctx.dry_run:
+        ctx.message = _("%(bot)s would be scraped.") % {"bot": config.name}
+        return
+    try:
+        session = scrape_config(config, run_id=ctx.run_id, kind=ScrapeSession.Kind.MANUAL, progress=ctx)
+    except AlreadyScraping as refusal:
+        ctx.skip(str(refusal))
+    except ScrapeRefused as refusal:
+        raise JobFailed(str(refusal)) from None
+    else:
+        if not _tally(ctx, session):
+            if session.status == ScrapeSession.Status.FAILED:
+                raise JobFailed(session.error)
+            ctx.partial(session.error)
+
+
+def _tally(ctx: JobContext, session: ScrapeSession) -> bool:
+    """Add a session's totals to the run's counts; return whether it succeeded wholly."""
+    for name in ("posts_found", "posts_new", "comments_found", "comments_new", "items_skipped", "requests_used"):
+        ctx.count(name, getattr(session, name))
+    succeeded = session.status == ScrapeSession.Status.SUCCEEDED
+    ctx.log(
+        f"{session.config_name}: {session.get_status_display()}, {session.posts_found} posts"
+        f" ({session.posts_new} new), {session.comments_found} comments ({session.comments_new} new)"
+        + (f"; {session.error}" if session.error else ""),
+        "info" if succeeded else "warning",
+    )
+    return succeeded

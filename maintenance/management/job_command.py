@@ -1,0 +1,153 @@
+"""What every job's command does: parse, request a run, perform it here, print how it ended."""
+
+import json
+import signal
+import sys
+import threading
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from tqdm import tqdm
+
+from maintenance import runs
+from maintenance.models import JobRun
+from maintenance.registry import UnknownJob, get_job
+
+# The contract: 0 succeeded, 1 failed or partial, 2 wrong usage, 3 blocked, 4 skipped.
+EXIT_CODES = {
+    JobRun.Status.SUCCEEDED: 0,
+    JobRun.Status.QUEUED: 0,
+    JobRun.Status.BLOCKED: 3,
+    JobRun.Status.SKIPPED: 4,
+}
+USAGE = 2
+
+
+class JobCommand(BaseCommand):
+    """A command that runs one job; a subclass only names it."""
+
+    job: str
+    requires_migrations_checks = True
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Describe the command by the job's own first line."""
+        if not self.help:
+            self.help = get_job(self.job).english_summary
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Offer ``--dry-run``, ``--json``, and ``--days`` where the job has a retention."""
+        self.add_output_arguments(parser)
+        if get_job(self.job).retention_days is not None:
+            parser.add_argument("--days", metavar="N", help="keep this many days instead of the retention")
+
+    @staticmethod
+    def add_output_arguments(parser: ArgumentParser) -> None:
+        """Offer ``--dry-run`` and ``--json``."""
+        parser.add_argument("--dry-run", action="store_true", help="show what would be done, do nothing")
+        parser.add_argument("--json", action="store_true", help="print the run as one JSON object")
+
+    def params(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the job's parameters from the command line."""
+        return {"days": options["days"]} if options.get("days") is not None else {}
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the job in this process; exit with the contract's code."""
+        run = self.request(self.job, self.params(options), dry_run=options["dry_run"])
+        self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
+        self.conclude(run, as_json=options["json"])
+
+    def request(self, job: str, params: dict[str, Any], *, dry_run: bool, send: bool = False) -> JobRun:
+        """Request the run; what cannot be used ends the command with exit code 2."""
+        try:
+            return runs.request_run(
+                job=job, trigger=JobRun.Trigger.COMMAND, dry_run=dry_run, params=params, send=send
+            )
+        except UnknownJob as error:
+            raise CommandError(str(error), returncode=USAGE) from None
+        except ValidationError as error:
+            text = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
+            raise CommandError(text, returncode=USAGE) from None
+
+    def perform_here(self, run: JobRun, *, show_bar: bool) -> None:
+        """Do the run's work in this process, with a progress bar on a terminal."""
+        stopped = threading.Event()
+        bar = tqdm(unit="", file=sys.stderr, leave=False) if show_bar else None
+
+        def listen(done: int, total: int | None, stage: str) -> None:
+            if bar is not None:
+                bar.total = total
+                bar.set_description_str(stage, refresh=False)
+                bar.update(done - bar.n)
+
+        with _signals(run, stopped):
+            try:
+                done = runs.perform(run, stopping=stopped.is_set, listener=listen)
+                if not done:
+                    run.skip_queued(message=f"Another run of {run.job} is not finished.")
+            except DatabaseError:
+                raise
+            except Exception:  # noqa: S110  # recorded in the run, which conclude() prints
+                pass
+            finally:
+                if bar is not None:
+                    bar.close()
+
+    def conclude(self, run: JobRun, *, as_json: bool) -> None:
+        """Print how the run ended, and exit with its code."""
+        run.refresh_from_db()
+        if as_json:
+            self.stdout.write(json.dumps(runs.as_json(run), ensure_ascii=False))
+        else:
+            self._print(run)
+        code = EXIT_CODES.get(JobRun.Status(run.status), 1)
+        if code:
+            raise SystemExit(code)
+
+    def _print(self, run: JobRun) -> None:
+        good = run.status in (JobRun.Status.SUCCEEDED, JobRun.Status.QUEUED)
+        style = self.style.SUCCESS if good else self.style.WARNING
+        dry = " (dry run)" if run.dry_run else ""
+        self.stdout.write(style(f"{run.job} #{run.pk}{dry}: {run.get_status_display()}"))
+        for name, number in run.counts.items():
+            self.stdout.write(f"  {name}: {number}")
+        if run.message:
+            self.stdout.write(f"  {run.message}")
+        if run.error:
+            self.stderr.write(self.style.ERROR(f"  {run.error}"))
+
+
+@contextmanager
+def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
+    """SIGTERM hands the run back for another attempt by a worker; Ctrl-C cancels it."""
+
+    def hand_back(*_: Any) -> None:
+        stopped.set()
+
+    def cancel(*_: Any) -> None:
+        # Not from here: the handler may have interrupted a query on this very connection.
+        threading.Thread(target=_cancel, args=(run,)).start()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, hand_back), signal.SIGINT: signal.signal(signal.SIGINT, cancel)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _cancel(run: JobRun) -> None:
+    from django.db import connection
+
+    try:
+        JobRun.objects.get(pk=run.pk).ask_to_cancel()
+    finally:
+        connection.close()

@@ -1,0 +1,108 @@
+"""What the leading scheduler puts right every few seconds: lost workers, lost messages, ended pauses.
+
+The broker and the workers may forget; the rows do not. Every requested run reaches a final state.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from maintenance import runs, schedules
+from maintenance.context import HEARTBEAT_SECONDS
+from maintenance.models import JobRun
+from maintenance.registry import UnknownJob, get_job
+from scraping.orchestrator import close_abandoned_sessions
+
+logger = logging.getLogger(__name__)
+
+# Six heartbeats missed: the worker is gone, or so stuck that its claim is taken away (it is fenced).
+SILENT_SECONDS = 6 * HEARTBEAT_SECONDS
+# A message on its way needs this long at most before a look at the queue tells that it is lost.
+UNSENT_SECONDS = 5.0
+UNCLAIMED_SECONDS = 10.0
+
+
+def sweep() -> None:
+    """Put right what can be; cheap when all is well (three small queries on the open runs)."""
+    interrupt_lost_runs()
+    ring_again()
+    schedules.resume_ended_pauses(timezone.now())
+
+
+def interrupt_lost_runs() -> int:
+    """End the runs whose heartbeat is silent and request their next attempts; return how many."""
+    silent_since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
+    lost = list(JobRun.objects.silent_since(silent_since))
+    for run in lost:
+        with transaction.atomic():
+            _interrupt(run, silent_since=silent_since)
+    if lost:
+        close_abandoned_sessions()
+    return len(lost)
+
+
+def _interrupt(run: JobRun, *, silent_since: datetime) -> None:
+    attempts_lost = 1 + _lost_before(run)
+    give_up = attempts_lost >= runs.LOST_ATTEMPTS_MAX
+    ended = run.lose(
+        silent_since=silent_since,
+        status=JobRun.Status.FAILED if give_up else JobRun.Status.INTERRUPTED,
+        reason=JobRun.Reason.TOO_MANY_ATTEMPTS if give_up else JobRun.Reason.WORKER_LOST,
+        error=f"Worker {run.worker} was lost: no heartbeat since {run.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC."
+        + (f" That was attempt {attempts_lost} to be lost; no other is made." if give_up else ""),
+    )
+    if not ended:
+        return  # it was alive after all
+    logger.warning("%s: worker %s was lost", run, run.worker)
+    if not give_up:
+        runs.request_next_attempt(run)
+    elif run.concurrency_key:
+        transaction.on_commit(lambda: runs.ring_next(run.concurrency_key))
+
+
+def _lost_before(run: JobRun) -> int:
+    lost, earlier = 0, run.retry_of
+    while earlier is not None:
+        lost += earlier.reason == JobRun.Reason.WORKER_LOST
+        earlier = earlier.retry_of
+    return lost
+
+
+def ring_again() -> int:
+    """Send the messages of queued runs that were never sent, or got lost; return how many were sent."""
+    now = timezone.now()
+    queued = JobRun.objects.queued()
+    same_key_runs = JobRun.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
+    could_start = queued.filter(Q(concurrency_key="") | ~Exists(same_key_runs)).order_by("pk")
+    unsent = Q(sent_at__isnull=True, queued_at__lt=now - timedelta(seconds=UNSENT_SECONDS))
+    unclaimed = Q(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
+    waiting = list(could_start.filter(unsent | unclaimed))
+    if any(run.sent_at is not None for run in waiting) and _messages_waiting():
+        # The workers are busy: what was sent is still in the queue and needs no second message.
+        waiting = [run for run in waiting if run.sent_at is None]
+    sent = 0
+    for run in waiting:
+        try:
+            get_job(run.job)
+        except UnknownJob:
+            run.cancel_queued(message=f"There is no job {run.job} any more.")
+            continue
+        if not runs.ring(run):
+            break  # the broker is away; the rest can wait for it too
+        sent += 1
+    return sent
+
+
+def _messages_waiting() -> int:
+    queue = current_app.conf.task_default_queue
+    try:
+        with current_app.connection_for_read() as connection:
+            # Celery's Redis transport answers with the length of the list; it creates nothing.
+            declared = connection.default_channel.queue_declare(queue=queue, durable=True, auto_delete=False)
+            return int(declared.message_count)
+    except (OSError, runs.BrokerUnavailable):
+        return 0

@@ -1,0 +1,173 @@
+"""How a job is declared, and the one place that knows all of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from maintenance.context import JobContext
+
+TASK_PREFIX = "maintenance."
+DAYS_MAX = 36_500
+
+Cleaner = Callable[[Any], Any]
+Authorizer = Callable[[AbstractBaseUser | AnonymousUser, Mapping[str, Any]], bool]
+
+
+class UnknownJob(KeyError):
+    """No job has this slug."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
+
+    def __str__(self) -> str:
+        return f"There is no job {self.slug!r}; the jobs are {', '.join(_registry)}."
+
+
+class InvalidParams(ValidationError):
+    """A parameter that the job does not take, or a value that it cannot use; ``message_dict`` names it."""
+
+
+def clean_days(value: Any) -> int:
+    """Return a retention as a whole number of days, 1 to 36,500."""
+    try:
+        days = int(str(value))
+    except ValueError:
+        days = 0
+    if not 1 <= days <= DAYS_MAX:
+        raise ValidationError(_("Days must be a whole number from 1 to 36,500."))
+    return days
+
+
+def may_run_jobs(user: AbstractBaseUser | AnonymousUser, params: Mapping[str, Any]) -> bool:
+    """Whether the user holds the model permission to run jobs."""
+    return bool(user.is_active and user.has_perm("maintenance.run_job"))  # type: ignore[union-attr]  # AbstractBaseUser lacks PermissionsMixin
+
+
+@dataclass(frozen=True)
+class Job:
+    """A declared job; everything else (task, schedule, command, button, endpoint) follows from it."""
+
+    slug: str
+    function: Callable[[JobContext], None]
+    # Celery's crontab as "minute hour day-of-month month day-of-week"; None: only on demand.
+    crontab: str | None = None
+    # Days of what the job would delete that are kept unless the operator says otherwise; None: not by age.
+    retention_days: int | None = None
+    params: Mapping[str, Cleaner] = field(default_factory=dict)
+    authorize: Authorizer = may_run_jobs
+    # The parameter by which runs may stand side by side: one running run for each of its values.
+    concurrent_by: str | None = None
+
+    @property
+    def task_name(self) -> str:
+        """The Celery task: ``maintenance.<slug>``."""
+        return TASK_PREFIX + self.slug
+
+    @property
+    def english_title(self) -> str:
+        """The slug as words; the message id of the translated title."""
+        return self.slug.replace("_", " ").capitalize()
+
+    @property
+    def english_summary(self) -> str:
+        """The first line of the docstring; the message id of the translated summary."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def title(self) -> str:
+        """The job's name in the reader's language."""
+        return gettext(self.english_title)
+
+    @property
+    def summary(self) -> str:
+        """What the job does, in the reader's language."""
+        return gettext(self.english_summary)
+
+    def clean(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return checked, JSON-ready parameters.
+
+        Raises:
+            InvalidParams: with the parameter's name and what it may be.
+        """
+        cleaned: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for name, value in (params or {}).items():
+            if name not in self.params:
+                errors[name] = _("%(job)s takes no parameter %(name)s.") % {"job": self.slug, "name": name}
+                continue
+            try:
+                cleaned[name] = self.params[name](value)
+            except ValidationError as error:
+                errors[name] = error
+        for name in self.params:
+            if name not in (params or {}) and name == self.concurrent_by:
+                errors[name] = _("This parameter is required.")
+        if errors:
+            raise InvalidParams(errors)
+        return cleaned
+
+    def concurrency_key(self, params: Mapping[str, Any]) -> str:
+        """Return what two running runs must not share."""
+        return f"{self.slug}:{params[self.concurrent_by]}" if self.concurrent_by else self.slug
+
+    def may_run(
+        self, user: AbstractBaseUser | AnonymousUser, params: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Whether the user may request this job with these (cleaned) parameters."""
+        return self.authorize(user, params or {})
+
+
+_registry: dict[str, Job] = {}
+
+
+def job(
+    *,
+    crontab: str | None = None,
+    retention_days: int | None = None,
+    params: Mapping[str, Cleaner] | None = None,
+    authorize: Authorizer = may_run_jobs,
+    concurrent_by: str | None = None,
+) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
+    """Declare the decorated function as a job; its name is the slug, its docstring the summary."""
+
+    def declare(function: Callable[[JobContext], None]) -> Callable[[JobContext], None]:
+        slug = function.__name__
+        if slug in _registry:
+            raise ValueError(f"Two jobs are named {slug}.")
+        days = {"days": clean_days} if retention_days is not None else {}
+        _registry[slug] = Job(
+            slug=slug,
+            function=function,
+            crontab=crontab,
+            retention_days=retention_days,
+            params={**days, **(params or {})},
+            authorize=authorize,
+            concurrent_by=concurrent_by,
+        )
+        return function
+
+    return declare
+
+
+def jobs() -> list[Job]:
+    """Return every declared job, in the order of ``maintenance/jobs.py``."""
+    return list(_registry.values())
+
+
+def get_job(slug: str) -> Job:
+    """Return the job of this slug, or raise UnknownJob."""
+    try:
+        return _registry[slug]
+    except KeyError:
+        raise UnknownJob(slug) from None
+
+
+def job_of_task(task_name: str) -> Job | None:
+    """Return the job behind a Celery task name; None for somebody else's task."""
+    return _registry.get(task_name.removeprefix(TASK_PREFIX)) if task_name.startswith(TASK_PREFIX) else None

@@ -1,0 +1,387 @@
+"""Bots, their sessions, and what they found."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from database.readonly_admin import ReadOnlyAdmin
+from scraping.forms import BotConfigForm, RedditAppForm
+from scraping.models import (
+    BotConfig,
+    ContentState,
+    RedditApp,
+    RedditComment,
+    RedditPost,
+    ScrapeSession,
+)
+
+SUBREDDITS_SHOWN_MAX = 100
+
+
+def badge(kind: str, label: Any) -> str:
+    """Return a status as its badge."""
+    return render_to_string("admin/_badge.html", {"kind": kind, "label": label})
+
+
+def link(model: type[Model], view: str, text: Any, *args: Any, query: str = "") -> str:
+    """Return a link to an admin page of ``model``."""
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}", args=args)
+    return format_html('<a href="{}{}">{}</a>', url, query, text)
+
+
+# --- Bots --------------------------------------------------------------------------------------
+
+
+@admin.register(BotConfig)
+class BotConfigAdmin(admin.ModelAdmin):
+    """Owners see and change their own bots, superusers all of them."""
+
+    form = BotConfigForm
+    change_form_template = "scraping/botconfig_form.html"
+    list_display = ("name", "subreddit_names", "owner", "is_active", "auto_scrape", "last_session", "scrape_now")
+    list_filter = ("is_active", "auto_scrape", "sort")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username")
+    fieldsets = (
+        (None, {"fields": ("name", "owner", "app", "subreddits")}),
+        (_("Posts"), {"fields": ("sort", "time_filter", "post_limit")}),
+        (_("Comments"), {"fields": ("comment_policy", "comment_limit", "comment_depth")}),
+        (_("Running"), {"fields": ("is_active", "auto_scrape")}),
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Leave the owner out where it is always the person who asks."""
+        if request.user.is_superuser:
+            return self.fieldsets
+        general = (None, {"fields": ("name", "app", "subreddits")})
+        return (general, *self.fieldsets[1:])
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer the person who asks as the owner."""
+        return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BotConfig]:
+        """Return the bots this person may see, each with its latest session."""
+        latest = ScrapeSession.objects.filter(config=OuterRef("pk")).order_by("-pk")
+        return (
+            super()
+            .get_queryset(request)
+            .visible_to(request.user)
+            .annotate(
+                last_session_id=Subquery(latest.values("pk")[:1]),
+                last_session_status=Subquery(latest.values("status")[:1]),
+            )
+        )
+
+    def save_model(self, request: HttpRequest, obj: BotConfig, form: ModelForm, change: bool) -> None:
+        """Give a new bot its owner."""
+        if not change and not request.user.is_superuser:
+            obj.owner_id = request.user.pk
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("subreddits"))
+    def subreddit_names(self, config: BotConfig) -> str:
+        """List the first few subreddits."""
+        shown = ", ".join(f"r/{name}" for name in config.subreddits[:4])
+        return f"{shown} …" if len(config.subreddits) > 4 else shown
+
+    @admin.display(description=_("last session"))
+    def last_session(self, config: Any) -> str | None:
+        """Show how the latest session ended."""
+        if config.last_session_id is None:
+            return None
+        status = ScrapeSession.Status(config.last_session_status)
+        return link(ScrapeSession, "change", badge(status, status.label), config.last_session_id)
+
+    @admin.display(description=_("scrape"))
+    def scrape_now(self, config: BotConfig) -> str | None:
+        """Offer to scrape at once; the page behind asks before it starts anything."""
+        if not config.is_active:
+            return None
+        return render_to_string("scraping/_scrape_now.html", {"config": config})
+
+
+@admin.register(RedditApp)
+class RedditAppAdmin(admin.ModelAdmin):
+    """OAuth clients; a stored secret is never read here, so it cannot be shown."""
+
+    form = RedditAppForm
+    list_display = ("name", "client_id", "user_agent")
+    search_fields = ("name", "client_id")
+    fields = ("name", "client_id", "new_secret", "user_agent")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RedditApp]:
+        """Leave the secret in the database."""
+        return super().get_queryset(request).defer("client_secret")
+
+
+# --- Sessions ----------------------------------------------------------------------------------
+
+
+@admin.register(ScrapeSession)
+class ScrapeSessionAdmin(ReadOnlyAdmin):
+    """What each scrape did; owners see those of their own bots."""
+
+    change_form_template = "scraping/session.html"
+    list_display = (
+        "session", "status_badge", "kind", "started", "duration", "posts", "comments", "requests_used", "has_gap"
+    )  # fmt: skip
+    list_filter = ("status", "kind", "has_gap", "started_at")
+    search_fields = ("id__exact", "config_name")
+    search_help_text = _("A session’s number, or a part of its bot’s name.")
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ScrapeSession]:
+        """Return the sessions this person may see."""
+        return super().get_queryset(request).visible_to(request.user)
+
+    @admin.display(description=_("session"))
+    def session(self, session: ScrapeSession) -> str:
+        """Name the bot and the number."""
+        return format_html('{} <span class="run-id">#{}</span>', session.config_name, session.pk)
+
+    @admin.display(description=_("status"))
+    def status_badge(self, session: ScrapeSession) -> str:
+        """Show the status as a badge."""
+        return badge(session.status, session.get_status_display())
+
+    @admin.display(description=_("started"))
+    def started(self, session: ScrapeSession) -> str:
+        """Say how long ago it started."""
+        return render_to_string("scraping/_ago.html", {"moment": session.started_at})
+
+    @admin.display(description=_("duration"))
+    def duration(self, session: ScrapeSession) -> str:
+        """Say how long it took."""
+        return render_to_string("scraping/_duration.html", {"session": session})
+
+    @admin.display(description=_("posts (new)"))
+    def posts(self, session: ScrapeSession) -> str:
+        """Count posts."""
+        return f"{session.posts_found} ({session.posts_new})"
+
+    @admin.display(description=_("comments (new)"))
+    def comments(self, session: ScrapeSession) -> str:
+        """Count comments."""
+        return f"{session.comments_found} ({session.comments_new})"
+
+
+# --- Content -----------------------------------------------------------------------------------
+
+
+def stored_subreddits() -> list[str]:
+    """Return the first 100 subreddits that have posts, by one index look-up each instead of a scan."""
+    table = connection.ops.quote_name(RedditPost._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE names(name) AS (SELECT min(subreddit) FROM {table}"  # noqa: S608  # the table's own name
+            f" UNION ALL SELECT (SELECT min(subreddit) FROM {table} WHERE subreddit > names.name)"
+            " FROM names WHERE names.name IS NOT NULL)"
+            " SELECT name FROM names WHERE name IS NOT NULL LIMIT %s",
+            [SUBREDDITS_SHOWN_MAX],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+class SubredditFilter(admin.SimpleListFilter):
+    """Posts of one subreddit."""
+
+    title = _("subreddit")
+    parameter_name = "subreddit"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the subreddits that have posts."""
+        return [(name, f"r/{name}") for name in stored_subreddits()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the chosen one."""
+        return queryset.filter(subreddit=self.value()) if self.value() else queryset
+
+
+class ContentAdmin(ReadOnlyAdmin):
+    """What posts and comments share."""
+
+    list_filter: Any = ("state",)
+    sortable_by = ()
+    # Django shows the search box only where this is not empty; get_search_results decides what is searched.
+    search_fields = ("fullname",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by what is exact: a fullname, u/author; LIKE would read the whole table."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.lower().startswith("u/"):
+            return queryset.filter(author=term[2:]), False
+        return self.search_exact(queryset, term), False
+
+    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Return the rows that the term names."""
+        raise NotImplementedError
+
+    @admin.display(description=_("state"))
+    def state_badge(self, content: RedditPost | RedditComment) -> str:
+        """Show what became of it on Reddit."""
+        return badge(content.state, ContentState(content.state).label)
+
+    @admin.display(description=_("created"))
+    def created(self, content: RedditPost | RedditComment) -> str:
+        """Say how long ago it was made on Reddit."""
+        return render_to_string("scraping/_ago.html", {"moment": content.created_at})
+
+    @admin.display(description=_("author"))
+    def author_name(self, content: RedditPost | RedditComment) -> str | None:
+        """Show the author as Reddit writes it."""
+        return f"u/{content.author}" if content.author else None
+
+
+@admin.register(RedditPost)
+class RedditPostAdmin(ContentAdmin):
+    """Posts, newest first."""
+
+    change_form_template = "scraping/content.html"
+    list_display = ("headline", "subreddit_name", "author_name", "score", "comment_count", "state_badge", "created")
+    list_filter = (SubredditFilter, "state", "created_at")
+    search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")
+    fieldsets = (
+        (None, {"fields": ("fullname", "title", "body", "on_reddit", "url", "media")}),
+        (
+            _("On Reddit"),
+            {
+                "fields": (
+                    "subreddit", "author", "author_fullname", "flair", "domain", "score", "upvote_ratio",
+                    "num_comments", "created_at", "edited_at", "is_over_18", "is_spoiler", "is_locked", "is_stickied",
+                )
+            },
+        ),
+        (
+            _("Here"),
+            {
+                "fields": (
+                    "state", "removed_by_category", "is_author_deleted", "comments_fetched", "stored_comments",
+                    "found_by", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                )
+            },
+        ),
+        (_("Hold"), {"fields": ("held_at", "held_until", "held_by", "hold_reason")}),
+    )  # fmt: skip
+    readonly_fields = ("on_reddit", "stored_comments", "found_by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
+        """Leave long texts out of the list."""
+        posts: QuerySet[RedditPost] = super().get_queryset(request)
+        return posts.defer("body", "media", "url", "hold_reason") if self.is_list(request) else posts
+
+    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Find a post by its fullname, or those of a subreddit however it is capitalised."""
+        if term.startswith("t3_"):
+            return queryset.filter(fullname=term)
+        name = term[2:] if term.lower().startswith("r/") else term
+        same = [stored for stored in stored_subreddits() if stored.lower() == name.lower()]
+        return queryset.filter(subreddit__in=same or [name])
+
+    @admin.display(description=_("title"))
+    def headline(self, post: RedditPost) -> str:
+        """Show the title, or the fullname where the title was blanked."""
+        return str(post)
+
+    @admin.display(description=_("subreddit"))
+    def subreddit_name(self, post: RedditPost) -> str:
+        """Show the subreddit as Reddit writes it."""
+        return f"r/{post.subreddit}"
+
+    @admin.display(description=_("comments"))
+    def comment_count(self, post: RedditPost) -> str:
+        """Show how complete the stored tree is."""
+        return f"{post.comments_fetched} / {post.num_comments}"
+
+    @admin.display(description=_("on Reddit"))
+    def on_reddit(self, post: RedditPost) -> str | None:
+        """Lead to the original, unless it is gone there."""
+        if post.state != ContentState.LIVE:
+            return None
+        return format_html(
+            '<a href="{0}/comments/{1}/" rel="noreferrer noopener">{0}/comments/{1}/</a>',
+            settings.REDDIT_URL.rstrip("/"),
+            post.id36,
+        )
+
+    @admin.display(description=_("stored comments"))
+    def stored_comments(self, post: RedditPost) -> str:
+        """Lead to the post's comments."""
+        return link(RedditComment, "changelist", _("Show"), query=f"?post__id__exact={post.pk}")
+
+    @admin.display(description=_("found by"))
+    def found_by(self, post: RedditPost) -> str | None:
+        """Lead to the session that found it first; sessions are deleted before posts."""
+        session = ScrapeSession.objects.filter(pk=post.session_id).first() if post.session_id else None
+        return link(ScrapeSession, "change", session, session.pk) if session else None
+
+
+@admin.register(RedditComment)
+class RedditCommentAdmin(ContentAdmin):
+    """Comments, newest first."""
+
+    change_form_template = "scraping/content.html"
+    list_display = ("excerpt", "post_link", "author_name", "score", "depth", "state_badge", "created")
+    list_select_related = ("post",)
+    search_help_text = _("A fullname (t1_…), its post’s (t3_…), or u/author, written out.")
+    fieldsets = (
+        (None, {"fields": ("fullname", "body", "post_link", "parent_link")}),
+        (
+            _("On Reddit"),
+            {
+                "fields": (
+                    "author", "author_fullname", "score", "is_score_hidden", "depth", "is_submitter",
+                    "distinguished", "is_stickied", "created_at", "edited_at",
+                )
+            },
+        ),
+        (
+            _("Here"),
+            {
+                "fields": (
+                    "state", "is_author_deleted", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                )
+            },
+        ),
+    )  # fmt: skip
+    readonly_fields = ("post_link", "parent_link")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RedditComment]:
+        """Leave the posts' long texts out."""
+        comments: QuerySet[RedditComment] = super().get_queryset(request)
+        return comments.select_related("post").defer("post__body", "post__media", "post__url", "post__hold_reason")
+
+    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Find a comment by its fullname, or those of a post."""
+        if term.startswith("t3_"):
+            return queryset.filter(post__fullname=term)
+        return queryset.filter(fullname=term if term.startswith("t1_") else f"t1_{term}")
+
+    @admin.display(description=_("text"))
+    def excerpt(self, comment: RedditComment) -> str:
+        """Show how the comment begins, or its fullname where the text was blanked."""
+        return comment.body[:120] or comment.fullname
+
+    @admin.display(description=_("post"))
+    def post_link(self, comment: RedditComment) -> str:
+        """Lead to the post."""
+        return link(RedditPost, "change", comment.post, comment.post_id)
+
+    @admin.display(description=_("answers"))
+    def parent_link(self, comment: RedditComment) -> str:
+        """Lead to what it answers, where that is stored."""
+        parent = RedditComment.objects.filter(fullname=comment.parent_fullname).only("pk").first()
+        return link(RedditComment, "change", comment.parent_fullname, parent.pk) if parent else comment.parent_fullname

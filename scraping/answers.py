@@ -1,0 +1,115 @@
+"""Reads Reddit's JSON: listings, comment trees, "more" nodes. Knows nothing of the network.
+
+A child that cannot be read is counted and passed over; only an answer without children at all is refused.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class UnreadableAnswer(ValueError):  # noqa: N818  # names the answer
+    """A body that is not what the API promises, such as an empty one."""
+
+
+class RefusedAnswer(ValueError):  # noqa: N818  # names the answer
+    """A 200 whose body says that the request was refused."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer: raw ``data`` of posts (t3) and comments (t1), in Reddit's order.
+
+    ``skipped`` counts children that could not be read, by reason. ``after`` is the anchor of the next page.
+    """
+
+    posts: list[dict[str, Any]] = field(default_factory=list)
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    after: str | None = None
+
+
+def kind_and_data(child: Any) -> tuple[str, dict[str, Any]]:
+    """Return a child's kind (t1, t3, more …) and data; an empty kind for what is no item."""
+    if not isinstance(child, dict) or not isinstance(child.get("data"), dict):
+        return "", {}
+    kind = child.get("kind")
+    return (kind if isinstance(kind, str) else ""), child["data"]
+
+
+def unreadable_reason(kind: str) -> str:
+    """Return the words under which a child of this kind is counted as skipped."""
+    return f"unexpected kind {kind[:8]}" if kind else "no item"
+
+
+def read_listing(body: Any) -> Page:
+    """Return the items of a Listing.
+
+    Raises:
+        UnreadableAnswer: an empty body, null, or anything else that is no Listing.
+    """
+    page = Page(after=_after(body))
+    for child in read_children(body):
+        kind, data = kind_and_data(child)
+        if kind == "t3":
+            page.posts.append(data)
+        elif kind == "t1":
+            page.comments.append(data)
+        else:
+            page.skipped[unreadable_reason(kind)] += 1
+    return page
+
+
+def read_children(listing: Any) -> list[Any]:
+    """Return the children of a Listing.
+
+    Raises:
+        UnreadableAnswer: it is none.
+    """
+    data = listing.get("data") if isinstance(listing, dict) and listing.get("kind") == "Listing" else None
+    if not isinstance(data, dict) or not isinstance(data.get("children"), list):
+        raise UnreadableAnswer
+    children: list[Any] = data["children"]
+    return children
+
+
+def _after(body: Any) -> str | None:
+    data = body.get("data") if isinstance(body, dict) else None
+    after = data.get("after") if isinstance(data, dict) else None
+    return after if isinstance(after, str) and after else None
+
+
+def read_tree(body: Any) -> list[Any]:
+    """Return the children of a /comments answer, which is a pair of Listings: the post, its comments.
+
+    Raises:
+        UnreadableAnswer: it is no such pair.
+    """
+    if not isinstance(body, list) or len(body) != 2:
+        raise UnreadableAnswer
+    return read_children(body[1])
+
+
+def read_more_children(body: Any) -> list[Any]:
+    """Return the things of a /api/morechildren answer: comments without their replies, and "more" nodes.
+
+    Raises:
+        RefusedAnswer: it lists errors.
+        UnreadableAnswer: it has no list of things.
+    """
+    answer = body.get("json") if isinstance(body, dict) else None
+    if isinstance(answer, dict) and answer.get("errors"):
+        raise RefusedAnswer(str(answer["errors"]))
+    data = answer.get("data") if isinstance(answer, dict) else None
+    things = data.get("things") if isinstance(data, dict) else None
+    if not isinstance(things, list):
+        raise UnreadableAnswer
+    return things
+
+
+def replies_of(comment: dict[str, Any]) -> list[Any]:
+    """Return a comment's replies; Reddit writes "no replies" as "", null or an empty Listing."""
+    try:
+        return read_children(comment.get("replies"))
+    except UnreadableAnswer:
+        return []

@@ -1,0 +1,249 @@
+"""Turns a raw post or comment of Reddit into the values of its row.
+
+What Reddit says is deleted or removed loses its text here, so that no path can store it: title, body, URLs,
+media and flair are blank, the state remains (Reddit's Data API terms; recorded shapes of 2006 to 2026).
+A deleted account loses name and id; its content stays.
+"""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import models
+
+from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
+
+# Ids are base 36 in lower case; Reddit reads capitals too, and so do we.
+FULLNAME = re.compile(r"^t[1-6]_[0-9A-Za-z]{1,13}$")
+# PostgreSQL stores neither NUL nor lone surrogates; every other control character stays.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_INTEGER = (-(2**31), 2**31 - 1)
+_SMALL_DEPTH = 32767
+_MEDIA_KEYS = ("preview", "gallery_data", "media_metadata", "media", "thumbnail")
+_MEDIA_NESTING_MAX = 50
+
+_BY_AUTHOR = frozenset({"deleted", "author"})
+_BY_MODERATOR = frozenset({"moderator", "automod_filtered"})
+# What Reddit writes in place of a title or text (lower case).
+_PLACEHOLDERS = {
+    "[deleted]": ContentState.DELETED_BY_AUTHOR,
+    "[deleted by user]": ContentState.DELETED_BY_AUTHOR,
+    "[removed]": ContentState.REMOVED_BY_MODERATOR,
+    "[ removed by moderator ]": ContentState.REMOVED_BY_MODERATOR,
+    "[ removed by reddit ]": ContentState.REMOVED_BY_REDDIT,
+}
+_DELETED_ACCOUNT = "[deleted]"
+
+# What a row loses when its content is deleted on Reddit.
+BLANK_POST: dict[str, Any] = {
+    "title": "",
+    "body": "",
+    "url": "",
+    "permalink": "",  # its last part is the title
+    "domain": "",
+    "flair": "",
+    "media": None,
+}
+BLANK_COMMENT: dict[str, Any] = {"body": ""}
+BLANK_AUTHOR: dict[str, Any] = {"author": "", "author_fullname": ""}
+
+
+class BadItem(ValueError):  # noqa: N818  # names the item
+    """An item that cannot be stored; the text is the reason it is counted under."""
+
+
+def post_values(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the column values of a raw post (t3).
+
+    Raises:
+        BadItem: it has no usable fullname or time, or a field of a wrong type.
+    """
+    values = _shared_values(data, prefix="t3_", text_key="selftext", model=RedditPost)
+    values |= {
+        "subreddit": _text(data, "subreddit", RedditPost),
+        "title": _text(data, "title"),
+        "url": _text(data, "url"),
+        "permalink": _text(data, "permalink"),
+        "domain": _text(data, "domain", RedditPost),
+        "flair": _text(data, "link_flair_text", RedditPost, column="flair"),
+        "media": _media(data),
+        "upvote_ratio": _ratio(data),
+        "num_comments": _integer(data, "num_comments"),
+        "is_self": data.get("is_self") is True,
+        "is_over_18": data.get("over_18") is True,
+        "is_spoiler": data.get("spoiler") is True,
+        "is_locked": data.get("locked") is True,
+        "removed_by_category": _text(data, "removed_by_category", RedditPost),
+    }
+    return _settle(values, _post_state(values, data), blank=BLANK_POST)
+
+
+def comment_values(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the column values of a raw comment (t1), but for its post.
+
+    Raises:
+        BadItem: as for posts, or it answers nothing.
+    """
+    values = _shared_values(data, prefix="t1_", text_key="body", model=RedditComment)
+    values |= {
+        "parent_fullname": _fullname(data, "parent_id"),
+        "depth": min(max(_integer(data, "depth"), 0), _SMALL_DEPTH),
+        "is_submitter": data.get("is_submitter") is True,
+        "is_score_hidden": data.get("score_hidden") is True,
+    }
+    return _settle(values, _placeholder(values["body"]), blank=BLANK_COMMENT)
+
+
+def _shared_values(
+    data: dict[str, Any], *, prefix: str, text_key: str, model: type[RedditContent]
+) -> dict[str, Any]:
+    fullname = _fullname(data, "name")
+    if not fullname.startswith(prefix):
+        raise BadItem(f"name is not {prefix}…")
+    edited = data.get("edited")
+    author_fullname = _text(data, "author_fullname")
+    return {
+        "fullname": fullname,
+        "author": _text(data, "author", model),
+        "author_fullname": author_fullname if FULLNAME.match(author_fullname) else "",
+        "body": _text(data, text_key),
+        "score": _integer(data, "score"),
+        "created_at": _created_at(data),
+        "edited_at": None if isinstance(edited, bool) else _moment(edited),
+        "is_edited": bool(edited),
+        "distinguished": _text(data, "distinguished", model),
+        "is_stickied": data.get("stickied") is True,
+    }
+
+
+def _settle(values: dict[str, Any], state: ContentState, *, blank: dict[str, Any]) -> dict[str, Any]:
+    """Set state and account, and blank what must not be kept."""
+    # Recorded: "[deleted]" and no author_fullname; null is quoted in public clients.
+    without_author = values["author"] in ("", _DELETED_ACCOUNT)
+    values["state"] = state
+    # Deleted content shows no author either, which says nothing of the account.
+    values["is_author_deleted"] = without_author and state == ContentState.LIVE
+    if without_author:
+        values |= BLANK_AUTHOR
+    if state != ContentState.LIVE:
+        values |= blank
+    elif values["is_author_deleted"] and values.get("subreddit", "").lower().startswith("u_"):
+        # A profile post names its author in subreddit and addresses as well.
+        values |= {"subreddit": "u_[deleted]", "permalink": "", "domain": ""}
+        values |= {"url": ""} if values["is_self"] else {}
+    return values
+
+
+def _post_state(values: dict[str, Any], data: dict[str, Any]) -> ContentState:
+    category = values["removed_by_category"]
+    if category in _BY_AUTHOR:
+        return ContentState.DELETED_BY_AUTHOR
+    if category in _BY_MODERATOR:
+        return ContentState.REMOVED_BY_MODERATOR
+    if category:
+        # reddit, anti_evil_ops, content_takedown …: Reddit adds names to this list.
+        return ContentState.REMOVED_BY_REDDIT
+    for text in (values["body"], values["title"]):
+        if (state := _placeholder(text)) != ContentState.LIVE:
+            return state
+    if data.get("is_robot_indexable") is False:
+        # The only mark that archived link posts carry: category, title and URL stay as they were.
+        by_author = values["author"] == _DELETED_ACCOUNT
+        return ContentState.DELETED_BY_AUTHOR if by_author else ContentState.REMOVED_BY_MODERATOR
+    return ContentState.LIVE
+
+
+def _placeholder(text: str) -> ContentState:
+    # The longest placeholder has 24 characters; most texts need no copy.
+    return _PLACEHOLDERS.get(text.strip().lower(), ContentState.LIVE) if len(text) < 40 else ContentState.LIVE
+
+
+# --- Single fields ------------------------------------------------------------------------------
+
+
+def _fullname(data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    if value is None:
+        raise BadItem(f"no {key}")
+    if not isinstance(value, str) or not FULLNAME.match(value):
+        raise BadItem(f"{key} is no fullname")
+    return value
+
+
+def _text(
+    data: dict[str, Any], key: str, model: type[models.Model] | None = None, *, column: str | None = None
+) -> str:
+    """Return a text without what the database refuses, cut to its column's length."""
+    value = data.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadItem(f"{key} is no text")
+    value = _UNSTORABLE.sub("", value)
+    if model is None:
+        return value
+    return value[: getattr(model._meta.get_field(column or key), "max_length", None)]
+
+
+def _number(data: dict[str, Any], key: str) -> int | float | None:
+    value = data.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadItem(f"{key} is no number")
+    # JSON as Python reads it knows NaN and Infinity.
+    return value if math.isfinite(value) else None
+
+
+def _integer(data: dict[str, Any], key: str) -> int:
+    low, high = _INTEGER
+    return int(min(max(_number(data, key) or 0, low), high))
+
+
+def _ratio(data: dict[str, Any]) -> float | None:
+    value = _number(data, "upvote_ratio")
+    return None if value is None else float(min(max(value, -1.0), 1.0))
+
+
+def _created_at(data: dict[str, Any]) -> datetime:
+    moment = _moment(_number(data, "created_utc"))
+    if moment is None:
+        raise BadItem("no created_utc")
+    return moment
+
+
+def _moment(seconds: Any) -> datetime | None:
+    """Return the moment of a Unix time; None for anything else."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _media(data: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the addresses of previews, galleries and videos, as Reddit gave them.
+
+    A crosspost's parent is left out: it is somebody else's post, which nothing here would ever re-check.
+    """
+    media = {key: _storable(data[key], _MEDIA_NESTING_MAX) for key in _MEDIA_KEYS if data.get(key)}
+    if not str(media.get("thumbnail", "")).startswith("http"):
+        media.pop("thumbnail", None)  # "self", "default", "nsfw" are no addresses
+    return media or None
+
+
+def _storable(value: Any, nesting: int) -> Any:
+    """Return JSON without what a JSON column refuses."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict | list) and not nesting:
+        return None
+    if isinstance(value, dict):
+        return {_UNSTORABLE.sub("", str(key)): _storable(item, nesting - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item, nesting - 1) for item in value]
+    return value

@@ -1,0 +1,80 @@
+"""What the whole suite shares: the broker, plain static files, a fast password hasher."""
+
+import os
+import subprocess
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from hypothesis import settings as hypothesis_settings
+
+from console import broker as private_broker
+from console.celery import app
+from tests.waiting import wait_until
+
+# Playwright runs an event loop in the thread of the tests.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis_settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def broker_server():
+    """The broker of the environment, or a private one for this session."""
+    if not django_settings.USES_PRIVATE_BROKER:
+        yield
+        return
+    socket = django_settings.PRIVATE_BROKER_SOCKET
+    command = private_broker.broker_command(
+        server=private_broker.find_server(), socket=socket, directory=django_settings.VAR_DIR / "broker"
+    )
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: private_broker.broker_answers(socket), timeout=20)
+        yield
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def broker_client(broker_server):
+    """A Redis client on the broker."""
+    if django_settings.USES_PRIVATE_BROKER:
+        client = redis.Redis(unix_socket_path=str(django_settings.PRIVATE_BROKER_SOCKET))
+    else:
+        client = redis.Redis.from_url(django_settings.CELERY_BROKER_URL)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def broker(broker_client):
+    """The broker, empty."""
+    broker_client.flushdb()
+    return broker_client
+
+
+@pytest.fixture
+def no_broker(monkeypatch):
+    """A broker that is away: every connection goes to a port where nobody listens."""
+    nowhere = "redis://127.0.0.1:1/0"
+    send_task = type(app).send_task
+
+    def send_nowhere(self, *args, **options):
+        with app.connection_for_write(nowhere) as connection:
+            return send_task(self, *args, connection=connection, **options)
+
+    monkeypatch.setattr(type(app), "send_task", send_nowhere)
+    monkeypatch.setattr(app, "connection_for_read", lambda: app.connection_for_write(nowhere))
+
+
+@pytest.fixture(autouse=True)
+def plain(settings):
+    """Static files without a manifest, passwords hashed fast."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,180 @@
+"""The least valid row of each model; a test names only what it is about."""
+
+import itertools
+from datetime import timedelta
+
+from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from accounts.models import PasswordResetToken, RefreshToken, hash_secret
+from maintenance.models import JobRun, RetentionPolicy, RunLogLine
+from scraping.models import BotConfig, RedditApp, RedditComment, RedditPost, ScrapeSession
+
+_numbers = itertools.count(1)
+
+
+def database_url():
+    """The test database, for processes of their own."""
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{settings['NAME']}"
+    password = f":{settings['PASSWORD']}" if settings["PASSWORD"] else ""
+    return f"postgres://{settings['USER']}{password}@{settings['HOST']}:{settings['PORT'] or 5432}/{settings['NAME']}"
+
+
+# --- People ----------------------------------------------------------------------------------
+
+
+def user(*permissions, **fields):
+    """A staff user with these permissions ("app.codename") and no others."""
+    number = next(_numbers)
+    made = User.objects.create(**{"username": f"user{number}", "is_staff": True, **fields})
+    for permission in permissions:
+        app, codename = permission.split(".")
+        made.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return made
+
+
+def superuser(**fields):
+    return user(is_superuser=True, **fields)
+
+
+def operator(**fields):
+    """Somebody who may run and cancel jobs and change schedules."""
+    return user(
+        "maintenance.run_job",
+        "maintenance.cancel_jobrun",
+        "maintenance.approve_run",
+        "maintenance.view_jobrun",
+        "django_celery_beat.view_periodictask",
+        "django_celery_beat.change_periodictask",
+        **fields,
+    )
+
+
+def login_session(**fields):
+    return Session.objects.create(
+        **{"session_key": f"s{next(_numbers)}", "session_data": "", "expire_date": timezone.now(), **fields}
+    )
+
+
+def _token(model, **fields):
+    now = timezone.now()
+    values = {
+        "user": fields.pop("user", None) or user(),
+        "secret_hash": hash_secret(str(next(_numbers))),
+        "created_at": now - timedelta(days=10),
+        "expires_at": now + timedelta(days=1),
+        **fields,
+    }
+    return model.objects.create(**values)
+
+
+def refresh_token(**fields):
+    return _token(RefreshToken, **fields)
+
+
+def expired_refresh_token(**fields):
+    return _token(RefreshToken, **{"expires_at": timezone.now() - timedelta(seconds=1), **fields})
+
+
+def password_reset_token(**fields):
+    return _token(PasswordResetToken, **fields)
+
+
+def expired_password_reset_token(**fields):
+    return _token(PasswordResetToken, **{"expires_at": timezone.now() - timedelta(seconds=1), **fields})
+
+
+# --- Scraping --------------------------------------------------------------------------------
+
+
+def reddit_app(**fields):
+    number = next(_numbers)
+    return RedditApp.objects.create(
+        **{"name": f"app{number}", "client_id": f"id{number}", "user_agent": "tests:app:1 (by /u/tests)", **fields}
+    )
+
+
+def bot_config(**fields):
+    values = {"name": f"bot{next(_numbers)}", "subreddits": ["python"], **fields}
+    values["owner"] = values.get("owner") or user()
+    return BotConfig.objects.create(**values)
+
+
+def session(**fields):
+    values = {"status": "succeeded", **fields}
+    values["config"] = values.get("config") or bot_config()
+    values.setdefault("config_name", values["config"].name)
+    if values["status"] != "running":
+        values.setdefault("finished_at", timezone.now())
+    return ScrapeSession.objects.create(**values)
+
+
+def unsaved_post(**fields):
+    number = next(_numbers)
+    return RedditPost(
+        **{
+            "fullname": f"t3_{number}",
+            "subreddit": "python",
+            "title": f"Post {number}",
+            "created_at": timezone.now(),
+            **fields,
+        }
+    )
+
+
+def post(**fields):
+    made = unsaved_post(**fields)
+    made.save()
+    return made
+
+
+def comment(**fields):
+    number = next(_numbers)
+    values = {"fullname": f"t1_{number}", "body": f"Comment {number}", "created_at": timezone.now(), **fields}
+    values["post"] = values.get("post") or post()
+    values.setdefault("parent_fullname", values["post"].fullname)
+    return RedditComment.objects.create(**values)
+
+
+# --- Maintenance -----------------------------------------------------------------------------
+
+
+def job_run(**fields):
+    """A run in the given status, with the times that the status demands."""
+    now = timezone.now()
+    values = {"job": "cleanup_tokens", "status": "succeeded", "trigger": "command", **fields}
+    if values["status"] == "running":
+        values = {"worker": "w", "started_at": now, "heartbeat_at": now, **values}
+    elif values["status"] not in ("queued", "blocked"):
+        values = {"finished_at": now, **values}
+    return JobRun.objects.create(**values)
+
+
+def log_line(**fields):
+    values = {"text": "a line", **fields}
+    values["run"] = values.get("run") or job_run()
+    return RunLogLine.objects.create(**values)
+
+
+def schedule(*, crontab="0 0 * * *", timezone_name="UTC", **fields):
+    minute, hour, day_of_month, month_of_year, day_of_week = crontab.split()
+    row = CrontabSchedule.objects.create(
+        minute=minute,
+        hour=hour,
+        day_of_month=day_of_month,
+        month_of_year=month_of_year,
+        day_of_week=day_of_week,
+        timezone=timezone_name,
+    )
+    return PeriodicTask.objects.create(
+        **{"name": f"schedule{next(_numbers)}", "task": "maintenance.cleanup_tokens", "crontab": row, **fields}
+    )
+
+
+def retention_policy(*, job, days):
+    return RetentionPolicy.objects.update_or_create(job=job, defaults={"days": days})[0]

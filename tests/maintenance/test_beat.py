@@ -1,0 +1,364 @@
+"""Ticks, slots, misfires, overlaps and the lease, with the clock in hand."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from django.utils import timezone
+from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
+
+from console.celery import app
+from maintenance import schedules
+from maintenance.beat import LeasedDatabaseScheduler, sort_due_slots
+from maintenance.firetimes import Crontab
+from maintenance.lease import Lease, LeaseLost
+from maintenance.models import BeatLease, JobRun, ScheduleControl
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def only_what_a_test_schedules(db):
+    schedules.seed()
+    PeriodicTask.objects.all().update(enabled=False)
+
+
+@pytest.fixture
+def scheduler():
+    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
+    yield scheduler
+    scheduler.close()
+
+
+def schedule(crontab="* * * * *", job="cleanup_tokens", **control):
+    """A schedule in UTC, in force since now."""
+    task = factories.schedule(crontab=crontab, task=f"maintenance.{job}")
+    ScheduleControl.objects.filter(pk=task.pk).update(effective_from=timezone.now(), **control)
+    return task
+
+
+def made(task):
+    return [(run.scheduled_for, run.status) for run in JobRun.objects.filter(schedule=task).order_by("id")]
+
+
+def finish_all():
+    JobRun.objects.filter(status="queued").update(status="succeeded", finished_at=timezone.now())
+
+
+def test_a_slot_makes_one_run_however_often_beat_ticks(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        assert made(task) == []
+        clock.shift(61)
+        scheduler.tick()
+        scheduler.tick()
+
+        assert made(task) == [(NOON + timedelta(minutes=1), "queued")]
+
+
+def test_a_tick_sends_the_message_after_the_row(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        clock.shift(61)
+        scheduler.tick()
+
+        run = JobRun.objects.get(schedule=task)
+        assert (run.trigger, run.schedule_name, run.sent_at) == ("schedule", task.name, timezone.now())
+
+
+def test_a_slot_survives_a_broker_that_is_away(scheduler, no_broker):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        clock.shift(61)
+        scheduler.tick()
+
+        assert JobRun.objects.get(schedule=task).sent_at is None
+
+
+def test_a_replayed_tick_after_a_crash_makes_no_second_run(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        clock.shift(61)
+        scheduler.tick()
+        ScheduleControl.objects.filter(pk=task.pk).update(last_slot_at=None)  # as if the write was lost
+        scheduler.close()
+        again = LeasedDatabaseScheduler(app=app, lazy=True)
+        again.tick()
+        again.close()
+
+        assert len(made(task)) == 1
+
+
+def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule("0 3 * * *")
+        scheduler.tick()
+        clock.shift(1)
+        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        scheduler.tick()
+        assert made(task) == []
+
+        clock.move_to(NOON.replace(hour=9) + timedelta(days=1, seconds=1))
+        scheduler.tick()
+        assert [slot for slot, _ in made(task)] == [NOON.replace(hour=9) + timedelta(days=1)]
+
+
+def test_an_edit_made_while_no_beat_ran_owes_no_past_slot(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule("0 3 * * *")
+        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        clock.shift(3600)
+        scheduler.tick()
+
+        assert made(task) == []
+
+
+def test_an_update_behind_our_back_is_found_and_owes_no_past_slot(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule("0 3 * * *")
+        nine = factories.schedule(crontab="0 9 * * *").crontab
+        PeriodicTask.objects.filter(pk=task.pk).update(crontab=nine)
+        clock.shift(60)
+        scheduler.tick()
+
+        assert made(task) == []
+
+
+def test_a_paused_schedule_does_not_fire_and_resuming_does_not_catch_up(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        schedules.pause(task, by=None, reason="migration")
+        clock.shift(3600)
+        scheduler.tick()
+        schedules.resume(task, by=None)
+        scheduler.tick()
+        assert made(task) == []
+
+        clock.shift(60)
+        scheduler.tick()
+        assert len(made(task)) == 1
+
+
+def test_a_pause_ends_by_itself(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        schedules.pause(task, by=None, reason="lunch", until=NOON + timedelta(minutes=30))
+        clock.shift(1801)
+        scheduler.tick()
+        task.refresh_from_db()
+        assert task.enabled
+        assert schedules.control_of(PeriodicTask.objects.get(pk=task.pk)).pause_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("policy", "ran", "missed"), [("skip", 0, 120), ("run_once", 1, 119), ("run_all", 3, 117)]
+)
+def test_an_outage_leaves_one_summary_and_what_the_policy_says(scheduler, policy, ran, missed):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule(misfire_policy=policy, misfire_limit=3)
+        # Two hours, and the next slot is not due: all 120 slots are late but the last, due just now.
+        clock.shift(2 * 3600 + 61 + 59)
+        PeriodicTask.objects.filter(pk=task.pk).update(expires=NOON + timedelta(hours=2))
+        scheduler.tick()
+
+        rows = JobRun.objects.filter(schedule=task)
+        summary = rows.get(status="missed")
+        assert summary.counts == {"slots_missed": missed}
+        assert "no scheduler was alive" in summary.message
+        assert rows.exclude(status="missed").count() == ran
+
+
+def test_a_late_slot_is_not_missed(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule("0 * * * *", misfire_policy="skip")
+        clock.shift(3600 + 59)
+        scheduler.tick()
+
+        assert made(task) == [(NOON + timedelta(hours=1), "queued")]
+
+
+def test_the_policy_parts_the_slots():
+    slots = [NOON - timedelta(minutes=m) for m in (50, 40, 30, 0)]
+    control = ScheduleControl(misfire_policy="run_all", misfire_limit=2)
+
+    parted = sort_due_slots(slots, now=NOON, control=control)
+
+    assert (parted.run, parted.missed) == (slots[1:], slots[:1])
+
+
+def test_overlap_skips_the_slot_while_the_earlier_run_is_open(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        for _ in range(3):
+            clock.shift(60)
+            scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["queued", "skipped", "skipped"]
+        assert JobRun.objects.filter(status="skipped").first().reason == "overlap"
+
+
+def test_overlap_queues_one(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule(overlap_policy="queue_one")
+        clock.shift(60)
+        scheduler.tick()
+        JobRun.objects.get(schedule=task).claim(worker="w")
+        for _ in range(2):
+            clock.shift(60)
+            scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["running", "queued", "skipped"]
+
+
+def test_arguments_that_cannot_be_used_fail_the_run_and_stop_no_other(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        broken, good = schedule(job="purge_old_content"), schedule()
+        PeriodicTask.objects.filter(pk=broken.pk).update(kwargs='{"days": "many"}')
+        clock.shift(60)
+        scheduler.tick()
+
+        assert [status for _, status in made(broken)] == ["failed"]
+        assert "days" in JobRun.objects.get(schedule=broken).error
+        assert [status for _, status in made(good)] == ["queued"]
+
+
+def test_a_one_off_schedule_fires_once(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        clocked = ClockedSchedule.objects.create(clocked_time=NOON + timedelta(minutes=1))
+        task = PeriodicTask.objects.create(
+            name="once", task="maintenance.cleanup_tokens", clocked=clocked, one_off=True
+        )
+        for _ in range(3):
+            clock.shift(60)
+            scheduler.tick()
+            finish_all()
+
+        task.refresh_from_db()
+        assert len(made(task)) == 1
+        assert not task.enabled
+
+
+def test_an_interval_keeps_its_phase(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        interval = IntervalSchedule.objects.create(every=10, period="seconds")
+        task = PeriodicTask.objects.create(name="often", task="maintenance.cleanup_tokens", interval=interval)
+        scheduler.tick()
+        for seconds in (12, 7, 11):
+            clock.shift(seconds)
+            scheduler.tick()
+            finish_all()
+
+        assert [(slot - NOON).total_seconds() for slot, _ in made(task)] == [10, 20, 30]
+
+
+def test_somebody_elses_task_is_sent_without_a_run(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="* * * * *", task="elsewhere.work")
+        scheduler.tick()
+        clock.shift(61)
+        scheduler.tick()
+
+        task.refresh_from_db()
+        assert task.total_run_count == 1
+        assert made(task) == []
+
+
+def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
+    with caplog.at_level("INFO", logger="maintenance.beat"):
+        PeriodicTask.objects.all().update(enabled=True)
+        LeasedDatabaseScheduler(app=app).close()
+
+    assert "purge_old_content: 30 2 * * 0 (At 02:30, only on Sunday; Asia/Shanghai), next 2" in caplog.text
+    assert "scrape_now: on demand" in caplog.text
+
+
+# --- The lease -------------------------------------------------------------------------------
+
+
+def test_one_of_two_schedulers_holds_the_lease():
+    first, second = Lease(5), Lease(5)
+
+    assert first.hold()
+    assert not second.hold()
+    assert first.hold()
+
+
+def expire():
+    BeatLease.objects.update(expires_at=timezone.now() - timedelta(days=1))
+
+
+def test_an_expired_lease_is_taken_over_and_the_fence_grows():
+    first, second = Lease(5), Lease(5)
+    first.hold()
+    fence = BeatLease.objects.get().fence
+    expire()
+
+    assert second.hold()
+    assert BeatLease.objects.get().fence == fence + 1
+    assert not first.hold()
+
+
+def test_a_released_lease_is_free_at_once():
+    first, second = Lease(5), Lease(5)
+    first.hold()
+    first.release()
+
+    assert second.hold()
+
+
+def test_a_zombie_that_lost_its_lease_cannot_write():
+    from django.db import transaction
+
+    zombie, heir = Lease(5), Lease(5)
+    zombie.hold()
+    expire()
+    heir.hold()
+
+    with pytest.raises(LeaseLost), transaction.atomic():
+        zombie.guard()
+    with transaction.atomic():
+        heir.guard()
+
+
+def test_a_scheduler_whose_lease_expired_in_the_middle_of_a_tick_writes_no_run(scheduler, monkeypatch):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        clock.shift(61)
+        monkeypatch.setattr(scheduler._lease, "hold", lambda: expire() or True)
+        scheduler.tick()
+
+        assert made(task) == []
+        assert ScheduleControl.objects.get(pk=task.pk).last_slot_at is None
+
+
+def test_a_standby_ticks_nothing_until_the_leader_is_gone():
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        leader, standby = (LeasedDatabaseScheduler(app=app, lazy=True) for _ in range(2))
+        leader.tick()
+        standby.tick()
+        clock.shift(61)
+        standby.tick()
+        assert made(task) == []
+
+        leader.close()
+        standby.tick()
+        standby.close()
+        assert len(made(task)) == 1
+
+
+def test_the_lease_is_a_single_row():
+    Lease(5).hold()
+    expire()
+    Lease(5).hold()
+
+    assert BeatLease.objects.count() == 1
+

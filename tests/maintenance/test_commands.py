@@ -1,0 +1,178 @@
+"""The commands: arguments, output, exit codes, signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from maintenance.models import JobRun
+from scraping.models import RedditPost
+from tests import factories
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run_json(capsys, *arguments):
+    """The object a command prints, and its exit code."""
+    code = 0
+    try:
+        call_command(*arguments, "--json")
+    except SystemExit as end:
+        code = end.code
+    return json.loads(capsys.readouterr().out), code
+
+
+def old_posts(number, days=100):
+    for _ in range(number):
+        factories.comment(post=factories.post(created_at=timezone.now() - timedelta(days=days)))
+
+
+def test_the_dry_run_and_the_real_run_agree_to_the_row(capsys):
+    old_posts(5)
+    survivor = factories.post(created_at=timezone.now() - timedelta(days=89))
+
+    dry, dry_code = run_json(capsys, "purge_old_content", "--dry-run")
+    assert RedditPost.objects.count() == 6
+    real, real_code = run_json(capsys, "purge_old_content")
+
+    assert dry["counts"] == real["counts"] == {"scraping.RedditPost": 5, "scraping.RedditComment": 5}
+    assert (dry_code, real_code, dry["dry_run"], real["dry_run"]) == (0, 0, True, False)
+    assert list(RedditPost.objects.all()) == [survivor]
+
+
+def test_days_overrides_the_retention(capsys):
+    old_posts(1, days=8)
+    survivor = factories.post(created_at=timezone.now() - timedelta(days=6))
+
+    run_json(capsys, "purge_old_content", "--days", "7")
+
+    assert list(RedditPost.objects.all()) == [survivor]
+
+
+def test_json_prints_one_object_with_the_run(capsys):
+    run, _ = run_json(capsys, "cleanup_tokens")
+
+    assert run["id"] == JobRun.objects.get().pk
+    assert (run["job"], run["status"], run["trigger"]) == ("cleanup_tokens", "succeeded", "command")
+    assert run["duration_seconds"] >= 0
+
+
+def test_without_json_the_outcome_is_readable(capsys):
+    old_posts(2)
+
+    call_command("purge_old_content")
+
+    out = capsys.readouterr().out
+    assert "succeeded" in out
+    assert "scraping.RedditPost: 2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["purge_old_content", "--days", "0"], "days"),
+        (["purge_old_content", "--days", "x"], "days"),
+        (["run_job", "no_such_job"], "no_such_job"),
+        (["run_job", "cleanup_tokens", "--param", "oops"], "NAME=VALUE"),
+        (["run_job", "cleanup_tokens", "--param", "a=b"], "takes no parameter"),
+        (["scrape_now", "nobody"], "nobody"),
+    ],
+)
+def test_wrong_usage_exits_2_and_names_the_fault(arguments, names):
+    with pytest.raises(CommandError, match=names) as error:
+        call_command(*arguments)
+
+    assert error.value.returncode == 2
+    assert not JobRun.objects.exists()
+
+
+def test_a_name_that_two_bots_share_is_refused():
+    factories.bot_config(name="twin")
+    factories.bot_config(name="twin")
+
+    with pytest.raises(CommandError, match="give the id"):
+        call_command("scrape_now", "twin")
+
+
+def test_a_failed_run_exits_1(capsys):
+    config = factories.bot_config(is_active=False)
+
+    run, code = run_json(capsys, "scrape_now", str(config.pk))
+
+    assert (run["status"], code) == ("failed", 1)
+    assert run["error"]
+
+
+def test_a_blocked_run_exits_3(capsys, settings):
+    settings.PURGE_CAP_ROWS = 1
+    old_posts(1)
+
+    run, code = run_json(capsys, "purge_old_content")
+
+    assert (run["status"], code) == ("blocked", 3)
+    assert RedditPost.objects.count() == 1
+
+
+def test_a_run_beside_another_is_skipped_and_exits_4(capsys):
+    factories.job_run(status="running", job="cleanup_tokens", concurrency_key="cleanup_tokens")
+
+    run, code = run_json(capsys, "cleanup_tokens")
+
+    assert (run["status"], run["reason"], code) == ("skipped", "overlap", 4)
+
+
+def test_run_job_leaves_the_run_to_the_workers(capsys):
+    run, code = run_json(capsys, "run_job", "cleanup_tokens", "--queue")
+
+    assert (run["status"], code) == ("queued", 0)
+    assert JobRun.objects.get().sent_at is not None
+
+
+def test_seed_schedules_says_what_it_made(capsys):
+    call_command("seed_schedules")
+    capsys.readouterr()
+    call_command("seed_schedules")
+
+    assert capsys.readouterr().out.strip() == "nothing was missing"
+
+
+def start(command, *arguments, **environment):
+    """A command as a process of its own on the test database."""
+    return subprocess.Popen(
+        [sys.executable, "manage.py", command, *arguments],
+        env={**os.environ, "DATABASE_URL": factories.database_url(), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "attempts"), [(signal.SIGTERM, "interrupted", 2), (signal.SIGINT, "cancelled", 1)]
+)
+def test_signals_end_a_purge_between_batches(number, status, attempts):
+    now = timezone.now()
+    RedditPost.objects.bulk_create(
+        factories.unsaved_post(created_at=now - timedelta(days=100)) for _ in range(30_000)
+    )
+    survivor = factories.post(created_at=now)
+    process = start("purge_old_content")
+    wait_until(lambda: JobRun.objects.filter(progress_done__gt=0).exists(), timeout=30)
+
+    process.send_signal(number)
+    process.communicate(timeout=30)
+
+    run = JobRun.objects.earliest("id")
+    gone = 30_000 - (RedditPost.objects.count() - 1)
+    assert process.returncode == 1
+    assert run.status == status
+    assert 0 < gone == run.counts["scraping.RedditPost"] < 30_000
+    assert JobRun.objects.count() == attempts
+    assert RedditPost.objects.filter(pk=survivor.pk).exists()

@@ -1,0 +1,267 @@
+"""Each job's effect, each with a survivor; and what must hold for all jobs."""
+
+import importlib
+from datetime import timedelta
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.core.management import get_commands, load_command_class
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import PasswordResetToken, RefreshToken
+from console.celery import app
+from maintenance import jobs as job_list
+from maintenance import runs, schedules
+from maintenance.firetimes import Crontab
+from maintenance.models import JobRun, RunLogLine
+from maintenance.registry import jobs
+from scraping.models import RedditComment, RedditPost, ScrapeSession
+from scraping.sandbox import SandboxReddit
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SLUGS = [job.slug for job in jobs()]
+SCHEDULED = {
+    "cleanup_tokens": "0 * * * *",
+    "cleanup_sessions": "0 2 * * *",
+    "purge_old_content": "30 2 * * 0",
+    "auto_scraping": "0 0,6,12,18 * * *",
+    "cleanup_run_history": "15 3 * * *",
+    "cleanup_login_sessions": "45 3 * * *",
+    "refresh_stored_content": "*/20 * * * *",
+}
+
+
+def perform(slug, **options):
+    run = runs.request_run(job=slug, trigger="command", send=False, **options)
+    runs.perform(run)
+    run.refresh_from_db()
+    return run
+
+
+@pytest.fixture
+def reddit(settings):
+    """A synthetic Reddit that the environment's app points to."""
+    with SandboxReddit() as server:
+        settings.REDDIT_CLIENT_ID = settings.REDDIT_CLIENT_SECRET = "sandbox"
+        settings.REDDIT_USER_AGENT = "tests:sandbox:1 (by /u/tests)"
+        settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = server.url
+        yield server
+
+
+# --- What holds for every job ----------------------------------------------------------------
+
+
+def test_these_are_the_jobs_and_their_defaults():
+    assert {job.slug: job.crontab for job in jobs() if job.crontab} == SCHEDULED
+    assert {job.slug: job.retention_days for job in jobs() if job.retention_days} == {
+        "cleanup_sessions": 30,
+        "purge_old_content": 90,
+        "cleanup_run_history": 180,
+    }
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_job_is_whole(slug):
+    job = runs.get_job(slug)
+
+    assert job.english_summary.endswith(".")
+    assert getattr(job_list, slug) is job.function
+    assert job.task_name == f"maintenance.{slug}"
+    assert job.task_name in app.tasks
+    assert slug in get_commands()
+    assert load_command_class("maintenance", slug).job == slug
+    assert any(name.startswith(f"test_{slug}") for name in globals()), f"{slug} has no test in this file"
+    if job.crontab:
+        Crontab.parse(job.crontab).validate()
+        assert str(schedules.crontab_of(schedules.for_job(slug))) == job.crontab
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_job_is_refused_to_who_may_not_run_it(slug):
+    config = factories.bot_config()
+    job = runs.get_job(slug)
+    params = {"config": config.pk} if "config" in job.params else {}
+
+    assert not job.may_run(factories.user(), params)
+    assert job.may_run(factories.superuser(), params)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_dry_run_changes_nothing(slug, reddit):
+    config = factories.bot_config()
+    old = timezone.now() - timedelta(days=400)
+    factories.comment(post=factories.post(created_at=old))
+    factories.session(status="succeeded", finished_at=old)
+    factories.expired_refresh_token()
+    factories.login_session(expire_date=old)
+    before = contents()
+
+    run = perform(slug, dry_run=True, params={"config": config.pk} if slug == "scrape_now" else None)
+
+    assert run.status == JobRun.Status.SUCCEEDED
+    assert contents() == before
+
+
+def contents():
+    """All rows of all tables but the ledger's."""
+    rows = {}
+    with connection.cursor() as cursor:
+        for table in sorted(connection.introspection.table_names(cursor)):
+            if not table.startswith("maintenance_"):
+                cursor.execute(f'SELECT * FROM "{table}"')
+                rows[table] = sorted(map(repr, cursor.fetchall()))
+    return rows
+
+
+# --- What each job does ----------------------------------------------------------------------
+
+
+def test_cleanup_tokens_deletes_dead_tokens_and_keeps_live_ones():
+    live = factories.refresh_token(), factories.password_reset_token()
+    factories.expired_refresh_token()
+    factories.refresh_token(revoked_at=timezone.now())
+    factories.expired_password_reset_token()
+    factories.password_reset_token(used_at=timezone.now())
+
+    run = perform("cleanup_tokens")
+
+    assert (list(RefreshToken.objects.all()), list(PasswordResetToken.objects.all())) == ([live[0]], [live[1]])
+    assert run.counts == {"accounts.RefreshToken": 2, "accounts.PasswordResetToken": 2}
+
+
+def test_cleanup_sessions_keeps_running_and_recent_sessions_and_all_content():
+    now = timezone.now()
+    old = factories.session(status="succeeded", finished_at=now - timedelta(days=31))
+    recent = factories.session(status="succeeded", finished_at=now - timedelta(days=29))
+    running = factories.session(status="running", started_at=now - timedelta(days=99))
+    post = factories.post(session=old)
+
+    run = perform("cleanup_sessions")
+
+    assert set(ScrapeSession.objects.all()) == {recent, running}
+    assert RedditPost.objects.filter(pk=post.pk).exists()
+    assert run.counts == {"scraping.ScrapeSession": 1}
+
+
+def test_purge_old_content_deletes_by_age_and_leaves_newer_subreddits_alone():
+    now = timezone.now()
+    factories.comment(post=factories.post(subreddit="old", created_at=now - timedelta(days=91)))
+    kept = factories.comment(post=factories.post(subreddit="new", created_at=now - timedelta(days=89)))
+
+    run = perform("purge_old_content")
+
+    assert list(RedditComment.objects.all()) == [kept]
+    assert list(RedditPost.objects.all()) == [kept.post]
+    assert run.counts == {"scraping.RedditPost": 1, "scraping.RedditComment": 1}
+
+
+def test_purge_old_content_keeps_as_many_days_as_it_is_told():
+    now = timezone.now()
+    kept = factories.post(created_at=now - timedelta(days=4))
+    factories.post(created_at=now - timedelta(days=6))
+
+    perform("purge_old_content", params={"days": 5})
+
+    assert list(RedditPost.objects.all()) == [kept]
+
+
+def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs():
+    long_ago = timezone.now() - timedelta(days=200)
+    runs_of_one = [
+        factories.job_run(status="succeeded", job="cleanup_tokens", finished_at=long_ago) for _ in range(103)
+    ]
+    lonely = factories.job_run(status="succeeded", job="cleanup_sessions", finished_at=long_ago)
+    waiting = factories.job_run(status="queued", job="cleanup_tokens", queued_at=long_ago)
+    factories.log_line(run=runs_of_one[0])
+    kept_line = factories.log_line(run=runs_of_one[-1])
+
+    run = perform("cleanup_run_history")
+
+    left = set(JobRun.objects.exclude(pk=run.pk))
+    assert left == {*runs_of_one[4:], lonely, waiting}  # 99 finished ones and the waiting one are the newest 100
+    assert list(RunLogLine.objects.exclude(run=run)) == [kept_line]
+
+
+def test_cleanup_login_sessions_keeps_those_still_good():
+    now = timezone.now()
+    good = factories.login_session(expire_date=now + timedelta(minutes=1))
+    factories.login_session(expire_date=now - timedelta(minutes=1))
+
+    perform("cleanup_login_sessions")
+
+    assert list(Session.objects.all()) == [good]
+
+
+def test_auto_scraping_scrapes_what_is_switched_on_and_one_bad_bot_stops_nothing(reddit):
+    good = factories.bot_config(subreddits=["python"], post_limit=5)
+    bad = factories.bot_config(subreddits=["sandbox_private"], post_limit=5)
+    also_good = factories.bot_config(subreddits=["django"], post_limit=5)
+    manual = factories.bot_config(subreddits=["rust"], auto_scrape=False)
+    inactive = factories.bot_config(subreddits=["golang"], is_active=False)
+
+    run = perform("auto_scraping")
+
+    assert (run.status, run.message) == (JobRun.Status.PARTIAL, "2 of 3 bots scraped")
+    states = {s.config: (s.status, s.error_kind) for s in ScrapeSession.objects.filter(run=run)}
+    assert states == {good: ("succeeded", ""), bad: ("failed", "private"), also_good: ("succeeded", "")}
+    assert {post.subreddit for post in RedditPost.objects.all()} == {"python", "django"}
+    assert not manual.sessions.exists()
+    assert not inactive.sessions.exists()
+
+
+def test_auto_scraping_says_plainly_that_no_bot_is_on():
+    factories.bot_config(auto_scrape=False)
+
+    run = perform("auto_scraping")
+
+    assert run.status == JobRun.Status.SUCCEEDED
+    assert "No bot is active" in run.message
+
+
+def test_scrape_now_scrapes_one_bot(reddit):
+    config = factories.bot_config(subreddits=["python"], post_limit=5)
+    other = factories.bot_config(subreddits=["django"], post_limit=5)
+
+    run = perform("scrape_now", params={"config": config.pk})
+
+    assert run.status == JobRun.Status.SUCCEEDED
+    assert run.counts["posts_found"] == RedditPost.objects.count() == 5
+    assert not other.sessions.exists()
+
+
+def test_scrape_now_is_skipped_while_the_bot_is_scraped_already(reddit):
+    busy = factories.job_run(status="running", job="auto_scraping")
+    session = factories.session(status="running", run=busy)
+
+    run = perform("scrape_now", params={"config": session.config.pk})
+
+    assert (run.status, run.reason) == (JobRun.Status.SKIPPED, "overlap")
+
+
+def test_scrape_now_is_for_the_owner_and_superusers():
+    config = factories.bot_config()
+    may_run = runs.get_job("scrape_now").may_run
+
+    assert may_run(config.owner, {"config": config.pk})
+    assert may_run(factories.superuser(), {"config": config.pk})
+    assert not may_run(factories.user(), {"config": config.pk})
+
+
+def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddit):
+    perform("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
+    deleted, kept = RedditPost.objects.filter(state="live").exclude(title="")[:2]
+    reddit.delete(deleted.fullname)
+
+    run = perform("refresh_stored_content")
+
+    deleted.refresh_from_db()
+    title = kept.title
+    kept.refresh_from_db()
+    assert run.status == JobRun.Status.SUCCEEDED
+    assert (deleted.state, deleted.title, deleted.body, deleted.url) == ("author", "", "", "")
+    assert (kept.state, kept.title) == ("live", title)
+
+
+importlib.import_module("maintenance.tasks")

@@ -1,0 +1,142 @@
+"""Lost workers, lost messages, ended pauses."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from maintenance import recovery, runs
+from maintenance.models import JobRun
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LONG_AGO = timedelta(minutes=5)
+
+
+def lost_run(**fields):
+    ago = timezone.now() - LONG_AGO
+    return factories.job_run(status="running", started_at=ago, heartbeat_at=ago, **fields)
+
+
+def test_a_silent_run_is_interrupted_and_its_next_attempt_resumes_the_cursor():
+    run = lost_run(cursor={"scraping.RedditPost": ["2026-01-01T00:00:00+00:00", 7]})
+    alive = factories.job_run(status="running", job="cleanup_sessions", heartbeat_at=timezone.now())
+
+    assert recovery.interrupt_lost_runs() == 1
+
+    run.refresh_from_db()
+    alive.refresh_from_db()
+    attempt = JobRun.objects.get(retry_of=run)
+    assert (run.status, run.reason) == ("interrupted", "worker_lost")
+    assert "no heartbeat since" in run.error
+    assert (attempt.status, attempt.attempt, attempt.cursor) == ("queued", 2, run.cursor)
+    assert attempt.sent_at is not None
+    assert alive.status == "running"
+
+
+def test_a_run_that_kills_its_workers_fails_at_the_third_loss():
+    run = lost_run()
+    for _ in range(2):
+        recovery.interrupt_lost_runs()
+        run = JobRun.objects.get(retry_of=run)
+        run.claim(worker="w")
+        JobRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - LONG_AGO)
+    recovery.interrupt_lost_runs()
+
+    run.refresh_from_db()
+    assert (run.status, run.reason, run.attempt) == ("failed", "too_many_attempts", 3)
+    assert "no other is made" in run.error
+    assert not JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_being_handed_back_does_not_count_as_a_loss():
+    handed_back = factories.job_run(status="interrupted", reason="worker_stopped", attempt=2)
+    run = lost_run(retry_of=handed_back, attempt=3)
+
+    recovery.interrupt_lost_runs()
+
+    run.refresh_from_db()
+    assert run.status == "interrupted"
+    assert JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_a_run_that_beats_again_at_the_last_moment_is_left_alone():
+    run = lost_run()
+    stale = JobRun.objects.get(pk=run.pk)
+    JobRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now())
+
+    with transaction.atomic():
+        recovery._interrupt(stale, silent_since=timezone.now() - timedelta(seconds=30))
+
+    run.refresh_from_db()
+    assert run.status == "running"
+    assert not JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_the_session_of_a_lost_run_is_closed_and_others_are_not():
+    session = factories.session(status="running", run=lost_run(job="auto_scraping"))
+    busy = factories.session(
+        status="running", run=factories.job_run(status="running", job="x", heartbeat_at=timezone.now())
+    )
+
+    recovery.interrupt_lost_runs()
+
+    session.refresh_from_db()
+    busy.refresh_from_db()
+    assert (session.status, busy.status) == ("interrupted", "running")
+
+
+def test_a_message_that_was_never_sent_is_sent(broker):
+    run = factories.job_run(status="queued", queued_at=timezone.now() - LONG_AGO)
+    fresh = factories.job_run(status="queued", job="cleanup_sessions", queued_at=timezone.now())
+
+    assert recovery.ring_again() == 1
+
+    run.refresh_from_db()
+    fresh.refresh_from_db()
+    assert run.sent_at is not None
+    assert fresh.sent_at is None  # its sender may be about to send it
+
+
+def test_a_message_that_got_lost_is_sent_again(broker):
+    ago = timezone.now() - LONG_AGO
+    run = factories.job_run(status="queued", queued_at=ago, sent_at=ago)
+
+    assert recovery.ring_again() == 1
+
+    run.refresh_from_db()
+    assert run.sent_at > ago
+
+
+def test_a_message_that_still_waits_is_not_sent_twice(broker):
+    waiting = runs.request_run(job="cleanup_sessions", trigger="command")
+    ago = timezone.now() - LONG_AGO
+    JobRun.objects.filter(pk=waiting.pk).update(queued_at=ago, sent_at=ago)
+
+    assert recovery.ring_again() == 0
+
+
+def test_a_run_behind_a_running_one_is_not_rung_for(broker):
+    factories.job_run(status="running", concurrency_key="k", heartbeat_at=timezone.now())
+    factories.job_run(status="queued", concurrency_key="k", queued_at=timezone.now() - LONG_AGO)
+
+    assert recovery.ring_again() == 0
+
+
+def test_a_run_of_a_job_that_is_no_more_is_cancelled(broker):
+    run = factories.job_run(status="queued", job="bygone", queued_at=timezone.now() - LONG_AGO)
+
+    recovery.ring_again()
+
+    run.refresh_from_db()
+    assert (run.status, "bygone" in run.message) == ("cancelled", True)
+
+
+def test_nothing_is_lost_while_the_broker_is_away(no_broker):
+    run = factories.job_run(status="queued", queued_at=timezone.now() - LONG_AGO)
+
+    assert recovery.ring_again() == 0
+
+    run.refresh_from_db()
+    assert (run.status, run.sent_at) == ("queued", None)

@@ -1,0 +1,343 @@
+"""The ledger: requesting, claiming, performing, ending."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.utils import timezone
+
+from maintenance import context as contexts
+from maintenance import registry, runs
+from maintenance.models import JobRun, RunLogLine
+from tests import factories
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Status = JobRun.Status
+
+
+@pytest.fixture
+def declare(monkeypatch):
+    """Declare a job for one test only."""
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+
+    def declare(function, **options):
+        registry.job(**options)(function)
+        return function.__name__
+
+    return declare
+
+
+def request(slug, **options):
+    return runs.request_run(job=slug, trigger="command", send=False, **options)
+
+
+def performed(slug, **options):
+    run = request(slug, **options)
+    runs.perform(run)
+    run.refresh_from_db()
+    return run
+
+
+def test_a_request_is_written_down_before_any_message_is_sent():
+    run = runs.request_run(job="cleanup_tokens", trigger="admin", by=factories.superuser(username="ada"))
+
+    run.refresh_from_db()
+    assert (run.status, run.trigger, run.requested_by_name) == (Status.QUEUED, "admin", "ada")
+    assert run.sent_at is not None
+
+
+def test_a_request_survives_a_broker_that_is_away(settings, no_broker):
+    run = runs.request_run(job="cleanup_tokens", trigger="admin")
+
+    run.refresh_from_db()
+    assert (run.status, run.sent_at) == (Status.QUEUED, None)
+
+
+def test_nothing_is_requested_without_permission():
+    with pytest.raises(PermissionDenied):
+        runs.request_run(job="cleanup_tokens", trigger="admin", by=factories.user())
+
+    assert not JobRun.objects.exists()
+
+
+@pytest.mark.parametrize("params", [{"days": 0}, {"days": "soon"}, {"days": 36_501}, {"nonsense": 1}])
+def test_parameters_that_cannot_be_used_name_themselves(params):
+    with pytest.raises(registry.InvalidParams) as error:
+        request("purge_old_content", params=params)
+
+    assert list(error.value.message_dict) == list(params)
+    assert not JobRun.objects.exists()
+
+
+def test_an_unknown_job_says_which_there_are():
+    with pytest.raises(registry.UnknownJob, match="purge_old_content"):
+        request("purge_everything")
+
+
+def test_only_one_of_many_claims_succeeds():
+    run = request("cleanup_tokens")
+    won = []
+
+    def claim():
+        try:
+            won.append(JobRun.objects.get(pk=run.pk).claim(worker=threading.current_thread().name))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(won) == [False] * 7 + [True]
+
+
+def test_a_job_does_not_run_beside_itself_but_beside_others():
+    first, second, other = request("cleanup_tokens"), request("cleanup_tokens"), request("cleanup_sessions")
+
+    assert first.claim(worker="a")
+    assert not second.claim(worker="b")
+    assert other.claim(worker="c")
+
+    second.refresh_from_db()
+    assert second.status == Status.QUEUED
+
+
+def test_scrapes_of_two_bots_may_run_side_by_side_but_not_of_one():
+    one, two = factories.bot_config(), factories.bot_config()
+    runs_of_one = [request("scrape_now", params={"config": one.pk}) for _ in range(2)]
+    run_of_two = request("scrape_now", params={"config": two.pk})
+
+    assert runs_of_one[0].claim(worker="a")
+    assert not runs_of_one[1].claim(worker="b")
+    assert run_of_two.claim(worker="c")
+
+
+def test_a_good_run_leaves_its_facts(declare):
+    def count_sheep(ctx):
+        """Count."""
+        ctx.count("sheep", 3)
+        ctx.report(3, 3, "sheep")
+        ctx.log("all counted")
+        ctx.message = "asleep"
+
+    run = performed(declare(count_sheep))
+
+    assert (run.status, run.counts, run.message) == (Status.SUCCEEDED, {"sheep": 3}, "asleep")
+    assert (run.progress_done, run.progress_total, run.stage) == (3, 3, "sheep")
+    assert run.queued_at <= run.started_at <= run.finished_at
+    assert [line.text for line in run.log_lines.all()] == ["all counted"]
+
+
+def test_a_failure_is_recorded_and_then_raised_again(declare):
+    def stumble(ctx):
+        """Stumble."""
+        ctx.count("steps", 1)
+        raise ZeroDivisionError("no ground")
+
+    run = request(declare(stumble))
+    with pytest.raises(ZeroDivisionError):
+        runs.perform(run)
+
+    run.refresh_from_db()
+    assert (run.status, run.error, run.counts) == (Status.FAILED, "ZeroDivisionError: no ground", {"steps": 1})
+    assert "stumble" in run.traceback
+
+
+def test_a_plain_refusal_keeps_no_traceback(declare):
+    def refuse(ctx):
+        """Refuse."""
+        raise contexts.JobFailed("the moon is full")
+
+    run = performed(declare(refuse))
+
+    assert (run.status, run.error, run.traceback) == (Status.FAILED, "the moon is full", "")
+
+
+def test_a_partly_done_run_is_partial(declare):
+    def halve(ctx):
+        """Do half."""
+        ctx.partial("one of two")
+
+    assert performed(declare(halve)).status == Status.PARTIAL
+
+
+def test_a_worker_that_stops_hands_back_and_the_next_attempt_resumes(declare):
+    seen = []
+
+    def walk(ctx):
+        """Walk on from the cursor."""
+        for step in range(ctx.cursor.get("step", 0), 4):
+            seen.append(step)
+            ctx.save_cursor(step=step + 1)
+            ctx.checkpoint()
+
+    run = request(declare(walk))
+    runs.perform(run, stopping=lambda: len(seen) == 2)
+    run.refresh_from_db()
+    attempt = JobRun.objects.get(retry_of=run)
+    runs.perform(attempt)
+    attempt.refresh_from_db()
+
+    assert (run.status, run.reason) == (Status.INTERRUPTED, "worker_stopped")
+    assert (attempt.status, attempt.trigger, attempt.attempt) == (Status.SUCCEEDED, "retry", 2)
+    assert seen == [0, 1, 2, 3]
+
+
+def test_an_interrupted_run_has_one_next_attempt_however_often_it_is_requested():
+    run = factories.job_run(status="interrupted")
+
+    assert runs.request_next_attempt(run) == runs.request_next_attempt(run)
+
+
+def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
+    started = threading.Event()
+
+    def wait(ctx):
+        """Wait for the end."""
+        started.set()
+        wait_until(lambda: ctx.checkpoint(), timeout=20)
+
+    run = request(declare(wait))
+
+    def cancel():
+        started.wait(10)
+        runs.cancel_run(JobRun.objects.get(pk=run.pk), by=factories.superuser())
+        connection.close()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    runs.perform(run)
+    thread.join()
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (Status.CANCELLED, "operator")
+
+
+def test_a_queued_run_is_cancelled_at_once_and_never_performed():
+    run = request("cleanup_tokens")
+
+    runs.cancel_run(run, by=factories.superuser())
+
+    assert not runs.perform(run)
+    run.refresh_from_db()
+    assert run.status == Status.CANCELLED
+
+
+def test_a_finished_run_cannot_be_cancelled():
+    run = factories.job_run(status="succeeded")
+
+    with pytest.raises(runs.NotPossible, match="succeeded"):
+        runs.cancel_run(run, by=factories.superuser())
+
+
+def test_cancelling_needs_its_permission():
+    run = request("cleanup_tokens")
+
+    with pytest.raises(PermissionDenied):
+        runs.cancel_run(run, by=factories.user())
+
+    run.refresh_from_db()
+    assert run.status == Status.QUEUED
+
+
+def test_a_run_taken_from_its_worker_writes_nothing_more(declare):
+    def overtaken(ctx):
+        """Lose the run while working."""
+        JobRun.objects.filter(pk=ctx.run.pk).update(
+            status=Status.INTERRUPTED, finished_at=timezone.now(), message="taken"
+        )
+        ctx.save_cursor(step=1)
+        pytest.fail("the lost run went on")
+
+    run = performed(declare(overtaken))
+
+    assert (run.status, run.message, run.cursor) == (Status.INTERRUPTED, "taken", None)
+
+
+def test_a_waiting_run_is_rung_for_when_the_one_before_it_ends():
+    first, second = request("cleanup_tokens"), request("cleanup_tokens")
+
+    runs.perform(first)
+
+    second.refresh_from_db()
+    assert second.sent_at is not None
+
+
+def test_a_purge_over_the_cap_is_blocked_and_goes_on_once_approved(settings):
+    settings.PURGE_CAP_ROWS = 1
+    old = timezone.now() - timedelta(days=100)
+    for _ in range(2):
+        factories.post(created_at=old)
+    survivor = factories.post(created_at=timezone.now())
+
+    run = performed("purge_old_content")
+    assert (run.status, run.counts["scraping.RedditPost"]) == (Status.BLOCKED, 2)
+    assert type(survivor).objects.count() == 3
+
+    runs.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
+    run.refresh_from_db()
+    assert run.status == Status.QUEUED
+    runs.perform(run)
+
+    run.refresh_from_db()
+    assert run.status == Status.SUCCEEDED
+    assert list(type(survivor).objects.all()) == [survivor]
+
+
+def test_a_rejected_purge_deletes_nothing(settings):
+    settings.PURGE_CAP_ROWS = 0
+    factories.post(created_at=timezone.now() - timedelta(days=100))
+    run = performed("purge_old_content")
+
+    runs.reject_run(run, by=factories.superuser(), reason="looks wrong")
+
+    run.refresh_from_db()
+    assert (run.status, run.message.endswith("looks wrong")) == (Status.CANCELLED, True)
+
+
+def test_approval_needs_its_permission():
+    run = factories.job_run(status="blocked")
+
+    with pytest.raises(PermissionDenied):
+        runs.approve_run(run, by=factories.user(), reason="please")
+
+
+def test_the_log_of_a_run_ends_at_its_cap(declare, monkeypatch):
+    monkeypatch.setattr(contexts, "LOG_LINES_MAX", 5)
+
+    def babble(ctx):
+        """Talk."""
+        for number in range(9):
+            ctx.log(str(number))
+
+    run = performed(declare(babble))
+
+    texts = list(RunLogLine.objects.filter(run=run).values_list("text", flat=True))
+    assert texts[:4] == ["0", "1", "2", "3"]
+    assert len(texts) == 5
+    assert "ends here" in texts[-1]
+
+
+def test_a_preview_writes_nothing():
+    factories.post(created_at=timezone.now() - timedelta(days=100))
+
+    plan = runs.preview("purge_old_content")
+
+    assert [(row.model, row.rows) for row in plan] == [("scraping.RedditPost", 1), ("scraping.RedditComment", 0)]
+    assert not JobRun.objects.exists()
+    assert not RunLogLine.objects.exists()
+
+
+def test_an_operators_retention_decides():
+    factories.retention_policy(job="purge_old_content", days=10)
+    kept = factories.post(created_at=timezone.now() - timedelta(days=9))
+    factories.post(created_at=timezone.now() - timedelta(days=11))
+
+    performed("purge_old_content")
+
+    assert list(type(kept).objects.all()) == [kept]

@@ -1,0 +1,161 @@
+"""Seeding, retiming, pausing, resetting."""
+
+import json
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from maintenance import schedules
+from maintenance.firetimes import Crontab, InvalidCrontab
+from maintenance.models import RetentionPolicy, ScheduleControl
+from maintenance.registry import jobs
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def seeded(db):
+    schedules.seed()
+
+
+@pytest.fixture
+def purge():
+    return schedules.for_job("purge_old_content")
+
+
+def test_every_scheduled_job_has_its_schedule_in_the_zone_of_the_settings(settings):
+    seeded = {task.task: (str(schedules.crontab_of(task)), str(task.crontab.timezone)) for task in PeriodicTask.objects.all()}
+
+    assert seeded == {job.task_name: (job.crontab, settings.TIME_ZONE) for job in jobs() if job.crontab}
+    assert RetentionPolicy.objects.get(job="purge_old_content").days == 90
+
+
+def test_seeding_again_changes_nothing_an_operator_did(purge):
+    schedules.retime(purge, by=None, crontab=Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin")
+    RetentionPolicy.objects.filter(job="purge_old_content").update(days=7)
+    schedules.pause(schedules.for_job("cleanup_tokens"), by=None, reason="audit")
+    PeriodicTask.objects.filter(pk=purge.pk).update(name="Sunday purge", kwargs='{"days": 60}')
+
+    assert schedules.seed() == []
+
+    purge = PeriodicTask.objects.get(pk=purge.pk)
+    assert str(schedules.crontab_of(purge)) == "5 5 * * *"
+    assert str(purge.crontab.timezone) == "Europe/Berlin"
+    assert (purge.name, purge.kwargs) == ("Sunday purge", '{"days": 60}')
+    assert not schedules.for_job("cleanup_tokens").enabled
+    assert RetentionPolicy.objects.get(job="purge_old_content").days == 7
+
+
+def test_retiming_one_schedule_leaves_others_on_the_same_crontab_alone(purge):
+    twin = PeriodicTask.objects.create(name="twin", task="maintenance.cleanup_tokens", crontab=purge.crontab)
+
+    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+
+    twin.refresh_from_db()
+    assert str(schedules.crontab_of(twin)) == "30 2 * * 0"
+
+
+def test_retiming_copes_with_a_crontab_row_that_exists_twice(purge):
+    for _ in range(2):
+        CrontabSchedule.objects.create(
+            minute="1", hour="1", day_of_month="*", month_of_year="*", day_of_week="*", timezone="UTC"
+        )
+
+    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+
+    assert str(schedules.crontab_of(purge)) == "1 1 * * *"
+
+
+def test_retiming_is_logged_with_before_after_and_reason(purge):
+    admin = factories.superuser()
+
+    schedules.retime(purge, by=admin, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC", reason="quieter")
+
+    entry = LogEntry.objects.get()
+    change = json.loads(entry.change_message)
+    assert entry.user == admin
+    assert change["before"]["schedule"] == "30 2 * * 0 Asia/Shanghai"
+    assert change["after"]["schedule"] == "1 1 * * * UTC"
+    assert change["reason"] == "quieter"
+
+
+def test_an_impossible_crontab_is_refused_and_nothing_changes(purge):
+    with pytest.raises(InvalidCrontab) as error:
+        schedules.retime(purge, by=None, crontab=Crontab.parse("0 25 * * *"), timezone_name="UTC")
+
+    assert error.value.field == "hour"
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "30 2 * * 0"
+
+
+@pytest.mark.parametrize("verb", ["retime", "pause", "resume", "reset"])
+def test_changing_a_schedule_needs_its_permission(verb, purge):
+    arguments = {
+        "retime": {"crontab": Crontab.parse("1 1 * * *"), "timezone_name": "UTC"},
+        "pause": {"reason": "x"},
+    }.get(verb, {})
+
+    with pytest.raises(PermissionDenied):
+        getattr(schedules, verb)(purge, by=factories.user(), **arguments)
+
+    assert not LogEntry.objects.exists()
+
+
+def test_a_pause_keeps_its_reason_and_the_last_run(purge):
+    last = timezone.now() - timedelta(days=1)
+    PeriodicTask.objects.filter(pk=purge.pk).update(last_run_at=last)
+    purge.refresh_from_db()
+    admin = factories.superuser()
+
+    schedules.pause(purge, by=admin, reason="  migration ")
+
+    purge = PeriodicTask.objects.get(pk=purge.pk)
+    control = schedules.control_of(purge)
+    assert (purge.enabled, purge.last_run_at) == (False, last)
+    assert (control.pause_reason, control.paused_by) == ("migration", admin)
+    assert schedules.next_fire(purge) is None
+
+
+def test_a_pause_needs_a_reason_and_an_end_in_the_future(purge):
+    with pytest.raises(ValueError, match="why"):
+        schedules.pause(purge, by=None, reason=" ")
+    with pytest.raises(ValueError, match="past"):
+        schedules.pause(purge, by=None, reason="x", until=timezone.now())
+
+    assert PeriodicTask.objects.get(pk=purge.pk).enabled
+
+
+def test_resuming_counts_from_now(purge):
+    schedules.pause(purge, by=None, reason="x")
+    with time_machine.travel(timezone.now() + timedelta(days=30), tick=False):
+        schedules.resume(purge, by=None)
+
+        assert ScheduleControl.objects.get(pk=purge.pk).effective_from == timezone.now()
+
+
+def test_a_schedule_that_differs_from_its_default_can_be_reset(purge):
+    assert schedules.drift(purge) is None
+    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    assert str(schedules.drift(purge)) == "30 2 * * 0"
+
+    schedules.reset(purge, by=None)
+
+    assert schedules.drift(PeriodicTask.objects.get(pk=purge.pk)) is None
+
+
+def test_the_next_fire_time_is_wall_clock_in_the_schedules_zone(purge):
+    after = timezone.datetime(2026, 11, 23, tzinfo=schedules.zone_of(purge))
+
+    fire = schedules.next_fire(purge, now=after)
+
+    assert fire.astimezone(schedules.zone_of(purge)).isoformat() == "2026-11-29T02:30:00+08:00"
+
+
+def test_a_sentence_in_both_languages(purge):
+    assert schedules.describe(purge, "en") == "At 02:30, only on Sunday"
+    assert "星期日" in schedules.describe(purge, "zh-hans")

@@ -1,0 +1,21 @@
+"""Fixtures of the scraping tests."""
+
+from collections.abc import Iterator
+
+import prawcore.sessions
+import pytest
+from pytest_django import Settings
+
+from tests.scraping.reddit_replay import RedditReplay
+
+
+@pytest.fixture
+def reddit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedditReplay]:
+    """A replayed Reddit, and the environment's app set to meet it; PRAW's pauses before retries are cut."""
+    monkeypatch.setattr(prawcore.sessions.FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
+    with RedditReplay() as replay:
+        settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = replay.url
+        settings.REDDIT_CLIENT_ID = "replayed"
+        settings.REDDIT_CLIENT_SECRET = "secret"
+        settings.REDDIT_USER_AGENT = "test:maintenance-console:0 (by /u/nobody)"
+        yield replay
