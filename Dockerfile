@@ -7,11 +7,9 @@ COPY requirements/base.txt /tmp/base.txt
 RUN /opt/venv/bin/pip install --require-hashes --requirement /tmp/base.txt
 
 FROM python:3.13-slim
-# REMAP_SIGTERM: a stopped worker lets its job finish the batch (console/processes.py says why it stands here).
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    REMAP_SIGTERM=SIGQUIT \
     VAR_DIR=/app/var
 RUN groupadd --gid 10001 console && useradd --uid 10001 --gid console --no-create-home --shell /usr/sbin/nologin console
 COPY --from=build /opt/venv /opt/venv

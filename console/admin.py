@@ -1,7 +1,47 @@
 """The admin site: Django's own, with the console's name, menu and dashboard."""
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from console import dashboard
+from maintenance import job_page
+from scraping.models import SANDBOX_CLIENT_ID
+
+# The menu: groups of (app label, model name, title). What is registered but not named here follows behind.
+MENU: list[tuple[Promise, list[tuple[str, str, Promise]]]] = [
+    (
+        _("Operations"),
+        [
+            ("django_celery_beat", "periodictask", _("Schedules")),
+            ("maintenance", "jobrun", _("Job runs")),
+            ("maintenance", "retentionpolicy", _("Retentions")),
+        ],
+    ),
+    (
+        _("Scraping"),
+        [
+            ("scraping", "botconfig", _("Bots")),
+            ("scraping", "scrapesession", _("Scrape sessions")),
+            ("scraping", "redditpost", _("Posts")),
+            ("scraping", "redditcomment", _("Comments")),
+            ("scraping", "redditapp", _("Reddit apps")),
+        ],
+    ),
+    (
+        _("Access"),
+        [
+            ("auth", "user", _("Users")),
+            ("auth", "group", _("Groups")),
+        ],
+    ),
+]
 
 
 class ConsoleAdminSite(admin.AdminSite):
@@ -10,3 +50,51 @@ class ConsoleAdminSite(admin.AdminSite):
     site_header = _("Maintenance console")
     site_title = _("Maintenance console")
     index_title = _("Dashboard")
+    index_template = "admin/dashboard.html"
+    # The console is the site: a link to "/" would lead back here.
+    site_url = None
+    empty_value_display = "–"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add what every page shows: whether its content is synthetic."""
+        return {
+            **super().each_context(request),
+            "is_sandbox": settings.REDDIT_CLIENT_ID in ("", SANDBOX_CLIENT_ID),
+        }
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the menu: the console's groups, each with the models that this person may see."""
+        apps = super().get_app_list(request, app_label)
+        if app_label is not None:
+            return apps
+        found = {
+            (app["app_label"], model["object_name"].lower()): (app, model)
+            for app in apps
+            for model in app["models"]
+        }
+        menu: list[dict[str, Any]] = []
+        for title, entries in MENU:
+            models = [
+                {**found.pop((label, name))[1], "name": entry}
+                for label, name, entry in entries
+                if (label, name) in found
+            ]
+            if models:
+                menu.append({"name": title, "app_label": entries[0][0], "models": models})
+        for app in apps:
+            models = [model for (label, _name), (_app, model) in found.items() if label == app["app_label"]]
+            if models:
+                menu.append({"name": app["name"], "app_label": app["app_label"], "models": models})
+        return menu
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the page that asks before a job is run."""
+        run = path("jobs/<slug:slug>/run/", self.admin_view(job_page.job_run), name="maintenance_job_run")
+        return [run, *super().get_urls()]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show the dashboard; who may not see runs gets the menu alone."""
+        context: dict[str, Any] = {}
+        if request.user.has_perm("maintenance.view_jobrun"):
+            context = dashboard.context(request)
+        return super().index(request, {**context, **(extra_context or {})})

@@ -7,8 +7,6 @@ at its next checkpoint, saves its cursor and hands back (Celery itself tells chi
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-# SIGTERM starts Celery's soft shutdown: the running job may finish its batch, then the task goes back.
-os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
 from celery import Celery
 

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 
 # The environment every service needs.
 ENVIRONMENT: Mapping[str, str] = {
-    # SIGTERM starts Celery's soft shutdown: the running job ends its batch and goes back. The `celery`
-    # command imports billiard, which reads this, before it imports our application: set it before exec.
-    "REMAP_SIGTERM": "SIGQUIT",
     "PYTHONUNBUFFERED": "1",
 }
 
 # How long each service may take to end after SIGTERM (seconds), before it is killed.
 WEB_GRACE_SECONDS = 15.0  # gunicorn gives open requests 10 s
-WORKER_GRACE_SECONDS = 25.0  # the soft shutdown (CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT, 20 s) and a margin
+WORKER_GRACE_SECONDS = 25.0  # a job hands back at its next checkpoint, after a batch or a page (ADR 6)
 BEAT_GRACE_SECONDS = 10.0
 
 
@@ -36,7 +33,7 @@ def web(*, host: str = "0.0.0.0", port: int = 8000) -> list[str]:  # noqa: S104 
 def worker(*, concurrency: int | str = 4) -> list[str]:
     """Return the Celery worker's command; ``concurrency`` jobs run at once."""
     return [
-        "celery", "-A", "console", "worker",
+        "celery", "-A", "console", "--quiet", "worker",
         "--loglevel", "INFO",
         "--concurrency", str(concurrency),
         "--prefetch-multiplier", "1",
@@ -48,7 +45,7 @@ def worker(*, concurrency: int | str = 4) -> list[str]:
 
 def beat() -> list[str]:
     """Return the scheduler's command; several may run, one of them ticks."""
-    return ["celery", "-A", "console", "beat", "--loglevel", "INFO", "--pidfile="]
+    return ["celery", "-A", "console", "--quiet", "beat", "--loglevel", "INFO", "--pidfile="]
 
 
 def sandbox(*, port: int) -> list[str]:

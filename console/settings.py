@@ -11,6 +11,7 @@ import secrets
 import tempfile
 import zoneinfo
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
@@ -19,7 +20,23 @@ from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+
+class Environment(environ.Env):
+    """The environment; an unusable value names its variable."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the value, converted.
+
+        Raises:
+            ImproperlyConfigured: it cannot be.
+        """
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except ValueError:
+            raise ImproperlyConfigured(f"{var}: {os.environ.get(var)!r} cannot be used.") from None
+
+
+env = Environment()
 # Tests, and the processes they start, must never meet a developer's database, broker or Reddit keys.
 if env.bool("READ_DOT_ENV", default="PYTEST_VERSION" not in os.environ):
     env.read_env(str(BASE_DIR / ".env"))
@@ -101,7 +118,7 @@ TEMPLATES = [
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'console.sqlite3'}")}
 _database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
+if _database.get("ENGINE") == "django.db.backends.sqlite3":
     # WAL lets readers go on while one process writes; IMMEDIATE takes the write lock at BEGIN, where
     # waiting works, instead of in the middle of a transaction, where SQLite answers "database is locked".
     _database["OPTIONS"] = {
@@ -111,7 +128,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
     # A file, because worker and beat processes of the tests must see it too.
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
-elif _database["ENGINE"] == "django.db.backends.postgresql":
+elif _database.get("ENGINE") == "django.db.backends.postgresql":
     _database.setdefault("CONN_MAX_AGE", env.int("CONN_MAX_AGE", default=60))
     _database["CONN_HEALTH_CHECKS"] = True
 else:
@@ -217,7 +234,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2}
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20  # seconds for the current batch or page after SIGTERM
+# Seconds between SIGQUIT and the end of the running tasks. SIGTERM is the way to stop a worker (ADR 6).
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "maintenance.beat:LeasedDatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds; bounds how late an edit is seen

@@ -210,11 +210,15 @@ class JobContext:
             raise BlockRun
         label = queryset.model._meta.label
         name = str(queryset.model._meta.verbose_name_plural)
-        run, before, counted = self.run, self.run.progress_done, Counter(self.counts)
+        run, before = self.run, self.run.progress_done
+        for row in rows:
+            self.count(row.model, 0)  # "0 comments" is an answer too
+        counted = Counter(self.counts)
         goal = (run.progress_total or 0) + planned
 
         def save(gone: Counter[str], cursor: list[Any]) -> None:
-            self.counts = counted + gone
+            self.counts = Counter(counted)
+            self.counts.update(gone)
             run.progress_done, run.progress_total, run.stage = before + gone.total(), goal, name
             self.save_cursor(**{label: cursor})
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -143,10 +142,11 @@ class PauseForm(forms.Form):
     reason = forms.CharField(
         label=_("reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
-    until = forms.SplitDateTimeField(
+    until = forms.DateTimeField(
         label=_("until"),
         required=False,
-        widget=AdminSplitDateTime(),
+        # The browser's own picker: the admin's pair of fields leaves the second without a label.
+        widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
         help_text=_("Empty: until somebody resumes it."),
     )
 

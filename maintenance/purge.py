@@ -116,8 +116,10 @@ def delete_in_batches(
             deleted = model._default_manager.filter(pk__in=doomed)._raw_delete(queryset.db)
             counts[model._meta.label] += deleted
             after = list(batch[-1])
-            save(gone + counts, [key_field.value_to_string(model(**{key: after[0]})), after[1]])
-        gone.update(counts)  # only now is it true
+            so_far = Counter(gone)
+            so_far.update(counts)
+            save(so_far, [key_field.value_to_string(model(**{key: after[0]})), after[1]])
+        gone = so_far  # only now is it true
         elapsed = time.monotonic() - started
         size = _next_size(size, elapsed, BATCH_ROWS_MAX[vendor])
         time.sleep(elapsed * PAUSE_SHARE[vendor])

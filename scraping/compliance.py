@@ -11,8 +11,7 @@ treated so, item by item.
 """
 
 from collections import Counter
-from datetime import datetime
-from operator import attrgetter
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.db import transaction
@@ -26,14 +25,17 @@ from scraping.content import (
     BadItem,
     comment_values,
     post_values,
+    without_profile_name,
 )
 from scraping.models import BotConfig, ContentState, RedditComment, RedditPost
 from scraping.progress import Progress
 from scraping.reddit import INFO_SIZE, RedditClient, client_for, environment_credentials
-from scraping.storage import COMMENT_FIELDS, POST_FIELDS, SIGHT_FIELDS
+from scraping.storage import COMMENT_FIELDS, POST_FIELDS, SIGHT_FIELDS, is_changed
 
 # Reddit may leave an item out once by accident; twice in a row it is gone.
 MISSING_MAX: Final = 2
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 Item = RedditPost | RedditComment
 
@@ -55,7 +57,9 @@ def refresh_stored_content(progress: Progress, *, max_requests: int = 20) -> dic
     items = _least_recently_checked(started_at)
     if not items:
         return _all_counts(counts)
-    total = min(max_requests * INFO_SIZE, RedditPost.objects.count() + RedditComment.objects.count())
+    most = max_requests * INFO_SIZE
+    # Counting no further than needed: these tables may hold millions.
+    total = min(most, RedditPost.objects.all()[:most].count() + RedditComment.objects.all()[:most].count())
     with client_for(_config_with_app()) as client:
         while items and counts["requests"] < max_requests:
             progress.checkpoint()
@@ -64,10 +68,11 @@ def refresh_stored_content(progress: Progress, *, max_requests: int = 20) -> dic
             counts["checked"] += len(items)
             progress.report(counts["checked"], total, _("verifying stored content"))
             items = _least_recently_checked(started_at)
-    text = _("%(checked)d items verified: %(gone)d deleted or removed, %(missing)d missing, %(restored)d restored.")
+    text = _(
+        "%(checked)d items verified: %(gone)d deleted or removed, %(missing)d missing, %(restored)d restored."
+    )
     gone = counts["deleted"] + counts["removed"] + counts["account_deleted"] + counts["tombstoned"]
-    words = {"checked": counts["checked"], "gone": gone}
-    progress.log(text % words | {"missing": counts["missing"], "restored": counts["restored"]})
+    progress.log(text % (_all_counts(counts) | {"gone": gone}))
     return _all_counts(counts)
 
 
@@ -94,7 +99,12 @@ def _config_with_app() -> BotConfig | None:
     """Return None for the environment's app or, where there is none, an active config that has an app."""
     if environment_credentials() is not None:
         return None
-    return BotConfig.objects.select_related("app").filter(is_active=True, app__isnull=False).order_by("pk").first()
+    return (
+        BotConfig.objects.select_related("app")
+        .filter(is_active=True, app__isnull=False)
+        .order_by("pk")
+        .first()
+    )
 
 
 def _least_recently_checked(before: datetime) -> list[Item]:
@@ -108,7 +118,9 @@ def _least_recently_checked(before: datetime) -> list[Item]:
             : INFO_SIZE - len(never)
         ]
     never_first = [item for item in items if item.checked_at is None]
-    return (never_first + sorted((i for i in items if i.checked_at), key=attrgetter("checked_at")))[:INFO_SIZE]
+    return (never_first + sorted((i for i in items if i.checked_at), key=attrgetter("checked_at")))[
+        :INFO_SIZE
+    ]
 
 
 def _verify(client: RedditClient, items: list[Item]) -> Counter[str]:
@@ -116,7 +128,66 @@ def _verify(client: RedditClient, items: list[Item]) -> Counter[str]:
     page = client.info([item.fullname for item in items])
     answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
     now = timezone.now()
-    counts: Counter[str] = Counter()
-    changed: dict[type[Item], list[Item]] = {RedditPost: [], RedditComment: []}
-    ...
-    return counts
+    outcomes = [(item, _apply(item, answers.get(item.fullname), now)) for item in items]
+    with transaction.atomic():
+        _save(RedditPost, [item for item in items if isinstance(item, RedditPost)], POST_FIELDS)
+        _save(RedditComment, [item for item in items if isinstance(item, RedditComment)], COMMENT_FIELDS)
+    return Counter(outcome for _item, outcome in outcomes)
+
+
+def _save(model: type[Item], items: list[Any], fields: list[str]) -> None:
+    """Update the rows that still exist; a purge may have taken some while Reddit was asked."""
+    # Locked in the order in which scrapes write, so that neither deadlocks the other.
+    rows = model._default_manager.filter(pk__in=[item.pk for item in items])
+    list(rows.select_for_update(no_key=True).order_by("fullname").values_list("pk"))
+    model._default_manager.bulk_update(items, [*fields, *SIGHT_FIELDS])
+
+
+def _apply(item: Item, data: dict[str, Any] | None, now: datetime) -> str:
+    """Set the item to what Reddit says of it, and return the name this counts under."""
+    # Even what cannot be read moves to the end of the queue, or it would block the queue for ever.
+    item.checked_at = now
+    if data is None:
+        return _miss(item)
+    try:
+        values = post_values(data) if isinstance(item, RedditPost) else comment_values(data)
+    except BadItem:
+        return "unreadable"
+    item.last_seen_at, item.missing_count = now, 0
+    fields = POST_FIELDS if isinstance(item, RedditPost) else COMMENT_FIELDS
+    before = {name: getattr(item, name) for name in fields}
+    for name in fields:
+        setattr(item, name, values[name])
+    return _outcome(before, values) if is_changed(before, values) else "unchanged"
+
+
+def _outcome(before: dict[str, Any], after: dict[str, Any]) -> str:
+    if after["state"] != before["state"]:
+        return _BECAME[after["state"]]
+    if after["is_author_deleted"] and not before["is_author_deleted"]:
+        return "account_deleted"
+    return "updated"
+
+
+_BECAME: Final = {
+    ContentState.LIVE: "restored",
+    ContentState.DELETED_BY_AUTHOR: "deleted",
+    ContentState.REMOVED_BY_MODERATOR: "removed",
+    ContentState.REMOVED_BY_REDDIT: "removed",
+}
+
+
+def _miss(item: Item) -> str:
+    """Count that Reddit left the item out; the second time in a row leaves a tombstone."""
+    item.missing_count = min(item.missing_count + 1, MISSING_MAX)
+    if item.missing_count < MISSING_MAX:
+        return "missing"
+    if item.state == ContentState.MISSING:
+        return "unchanged"
+    blank = BLANK_POST if isinstance(item, RedditPost) else BLANK_COMMENT
+    for name, value in (blank | BLANK_AUTHOR).items():
+        setattr(item, name, value)
+    if isinstance(item, RedditPost):
+        item.subreddit = without_profile_name(item.subreddit)
+    item.state, item.is_author_deleted = ContentState.MISSING, False
+    return "tombstoned"

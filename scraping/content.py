@@ -15,7 +15,7 @@ from django.db import models
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
 
 # Ids are base 36 in lower case; Reddit reads capitals too, and so do we.
-FULLNAME = re.compile(r"^t[1-6]_[0-9A-Za-z]{1,13}$")
+FULLNAME = re.compile(r"t[1-6]_[0-9A-Za-z]{1,13}")
 # PostgreSQL stores neither NUL nor lone surrogates; every other control character stays.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _INTEGER = (-(2**31), 2**31 - 1)
@@ -106,7 +106,7 @@ def _shared_values(
     return {
         "fullname": fullname,
         "author": _text(data, "author", model),
-        "author_fullname": author_fullname if FULLNAME.match(author_fullname) else "",
+        "author_fullname": author_fullname if FULLNAME.fullmatch(author_fullname) else "",
         "body": _text(data, text_key),
         "score": _integer(data, "score"),
         "created_at": _created_at(data),
@@ -128,11 +128,20 @@ def _settle(values: dict[str, Any], state: ContentState, *, blank: dict[str, Any
         values |= BLANK_AUTHOR
     if state != ContentState.LIVE:
         values |= blank
-    elif values["is_author_deleted"] and values.get("subreddit", "").lower().startswith("u_"):
-        # A profile post names its author in subreddit and addresses as well.
-        values |= {"subreddit": "u_[deleted]", "permalink": "", "domain": ""}
+    elif values["is_author_deleted"] and is_profile(values.get("subreddit", "")):
+        values |= {"subreddit": without_profile_name(values["subreddit"]), "permalink": "", "domain": ""}
         values |= {"url": ""} if values["is_self"] else {}
     return values
+
+
+def is_profile(subreddit: str) -> bool:
+    """Return whether this is a user's own subreddit, whose name and addresses name the user."""
+    return subreddit.lower().startswith("u_")
+
+
+def without_profile_name(subreddit: str) -> str:
+    """Return the subreddit's name, unless it tells a user's."""
+    return "u_[deleted]" if is_profile(subreddit) else subreddit
 
 
 def _post_state(values: dict[str, Any], data: dict[str, Any]) -> ContentState:
@@ -166,7 +175,7 @@ def _fullname(data: dict[str, Any], key: str) -> str:
     value = data.get(key)
     if value is None:
         raise BadItem(f"no {key}")
-    if not isinstance(value, str) or not FULLNAME.match(value):
+    if not isinstance(value, str) or not FULLNAME.fullmatch(value):
         raise BadItem(f"{key} is no fullname")
     return value
 

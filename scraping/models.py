@@ -17,7 +17,7 @@ from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
 
 # r/name: 2 to 21 letters, digits and underscores; a user's own subreddit is u_name.
-SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})$")
+SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})\Z")
 
 # What `up` and `sandbox_reddit` use as client id; an app with this id must never meet the real Reddit.
 SANDBOX_CLIENT_ID = "sandbox"

@@ -464,11 +464,12 @@ def _is_server_error(status: int) -> bool:
 
 def _status_error(response: requests.Response, path: str) -> RedditError:
     """Explain an HTTP error of the API; a 2xx that PRAW could not read is a bad answer."""
-    status, reason = response.status_code, _reason(response)
+    status = response.status_code
     if status == 429:
         return _rate_limited(response)
     if status < 300:
         return _bad_answer(path)
+    reason = _reason(response)
     known = _known_statuses().get((status, reason)) or _known_statuses().get((status, ""))
     if known is None and _is_server_error(status):
         known = (
@@ -526,7 +527,7 @@ def _reason(response: requests.Response) -> str:
     """Return the ``reason`` of Reddit's JSON error body, or an empty string."""
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON; JSON nested beyond reading
         return ""
     reason = body.get("reason") if isinstance(body, dict) else None
     return reason[:100] if isinstance(reason, str) else ""

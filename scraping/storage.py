@@ -132,15 +132,16 @@ def _upsert(
 ) -> Stored:
     if not rows:
         return Stored(skipped=skipped)
+    table: Any = model._default_manager
     sight = {"first_seen_at": seen_at, "last_seen_at": seen_at, "checked_at": seen_at, "missing_count": 0}
     with transaction.atomic():
         known = {
             before["fullname"]: before
-            for before in model._default_manager.filter(
-                fullname__in=[row["fullname"] for row in rows]
-            ).values("fullname", *fields)
+            for before in table.filter(fullname__in=[row["fullname"] for row in rows]).values(
+                "fullname", *fields
+            )
         }
-        model._default_manager.bulk_create(
+        table.bulk_create(
             [model(**row, **on_insert, **sight) for row in rows],
             batch_size=BATCH_SIZE,
             update_conflicts=True,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from scraping.sandbox.items import Post, State, Subreddit
@@ -37,6 +38,8 @@ class Listings:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        # Whoever pages through a listing asks for it ten times in a row.
+        self._ranked = lru_cache(maxsize=16)(self._rank)
 
     def page(
         self,
@@ -76,6 +79,11 @@ class Listings:
 
     def posts(self, subreddits: list[Subreddit], sort: str, *, span: str, now: float) -> list[Post]:
         """Return the whole listing, best first: at most 1,000 posts, only such as everybody sees."""
+        return self._ranked(tuple(subreddits), sort, span, now, self.world.version)
+
+    def _rank(
+        self, subreddits: tuple[Subreddit, ...], sort: str, span: str, now: float, version: int
+    ) -> list[Post]:
         ranked_at = now - now % RANKED_EVERY
         candidates: list[Post] = []
         for subreddit in subreddits:
@@ -88,8 +96,8 @@ class Listings:
             else:
                 candidates += self._popular(subreddit, ranked_at, at=now, span=SPAN_SECONDS[span])
         rank = _RANKS[sort]
-        # The fullname makes the order of equals certain.
-        candidates.sort(key=lambda post: (rank(post, ranked_at), post.fullname), reverse=True)
+        # The id makes the order of equals certain.
+        candidates.sort(key=lambda post: (rank(post, ranked_at), post.number), reverse=True)
         return candidates[:LISTING_MAX]
 
     def stickies(self, subreddit: Subreddit, now: float) -> list[Post]:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -87,6 +87,8 @@ class SandboxReddit:
         self.requests: deque[Request] = deque(maxlen=LOG_MAX)
         self._stopping = threading.Event()
         self._server: Server | None = None
+        # replace_more asks for parts of the same thread up to hundreds of times.
+        self._thread = lru_cache(maxsize=16)(self._grow_thread)
 
     # --- Life
 
@@ -120,6 +122,11 @@ class SandboxReddit:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+    @property
+    def now(self) -> float:
+        """Return the whole second content is computed for."""
+        return float(int(self.clock()))
 
     # --- Answers
 
@@ -188,7 +195,7 @@ class SandboxReddit:
             subreddit = self.world.subreddit(name)
             subreddits[subreddit.number] = subreddit
         span = request.given("t", "day")
-        now = self.clock()
+        now = self.now
         page = self.listings.page(
             list(subreddits.values()),
             sort,
@@ -212,7 +219,7 @@ class SandboxReddit:
     ) -> Answer:
         if name and (problem := _problem(name)):
             return problem
-        now = self.clock()
+        now = self.now
         if name:
             self.world.subreddit(name)  # an id is known from here on, if only its name was not
         found = self.world.find(f"t3_{post}", now)
@@ -220,7 +227,7 @@ class SandboxReddit:
             return error(404, "Not Found")
         limit = request.number("limit", COMMENTS_DEFAULT, low=1, high=COMMENTS_MAX)
         depth = request.number("depth", DEPTH_MAX, low=1, high=DEPTH_MAX)
-        thread = Thread(found, now=now, sort=request.given("sort", "confidence"))
+        thread = self._thread(found.subreddit, found.index, request.given("sort"), now, self.world.version)
         focus = self.world.find(f"t1_{comment or request.given('comment')}", now)
         if isinstance(focus, Comment) and focus.post.number == found.number:
             context = request.number("context", 0, low=0, high=CONTEXT_MAX)
@@ -231,8 +238,11 @@ class SandboxReddit:
         submission["data"]["num_duplicates"] = 0
         return json_answer([shapes.listing([submission], dist=1), shapes.listing(things)])
 
+    def _grow_thread(self, subreddit: Subreddit, index: int, sort: str, now: float, version: int) -> Thread:
+        return Thread(self.world.post(subreddit, index), now=now, sort=sort)
+
     def _more_children(self, request: Request, token: Token) -> Answer:
-        now = self.clock()
+        now = self.now
         post = self.world.find(request.given("link_id"), now)
         ids = [name for name in request.given("children").split(",") if name]
         if not isinstance(post, Post) or not ids:
@@ -242,12 +252,12 @@ class SandboxReddit:
             found = self.world.find(f"t1_{name}", now)
             if isinstance(found, Comment) and found.post.number == post.number:
                 numbers[found.number] = None  # a dict keeps the order and drops repetitions
-        thread = Thread(post, now=now, sort=request.given("sort", "confidence"))
+        thread = self._thread(post.subreddit, post.index, request.given("sort"), now, self.world.version)
         things = thread.more(list(numbers), only_these=request.given("limit_children") in _TRUE)
         return json_answer({"json": {"errors": [], "data": {"things": things}}})
 
     def _info(self, request: Request, token: Token) -> Answer:
-        now = self.clock()
+        now = self.now
         things = []
         for fullname in request.given("id").split(",")[:INFO_MAX]:
             item = self.world.find(fullname, now)

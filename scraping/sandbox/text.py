@@ -1,6 +1,7 @@
 """Invented titles, texts and names. Nothing here was written by a Reddit user."""
 
 import random
+from itertools import cycle
 
 _THINGS = (
     "bookshelf", "sourdough starter", "hand plane", "tomato seedlings", "telescope mount", "soldering iron",
@@ -59,7 +60,6 @@ _SENTENCES = (
     "`width = {number}` was wrong, obviously.",
     "Thanks to everyone who answered last time! 🙏",
     "在{place}很难买到。",
-    "Edit: spelling.",
 )
 _REPLIES = (
     "This.",
@@ -150,8 +150,9 @@ def body(rng: random.Random) -> str:
         return ""
     wanted = 20_000 + rng.randint(0, 12_000) if luck > 0.995 else rng.randint(60, 1_200)
     text = ""
+    sentences = cycle(rng.sample(_SENTENCES, len(_SENTENCES)))
     while len(text) < wanted:
-        text += _fill(rng, rng.choice(_SENTENCES)) + rng.choice((" ", " ", "\n\n"))
+        text += _fill(rng, next(sentences)) + rng.choice((" ", " ", "\n\n"))
     if rng.random() < 0.08:
         text += "\n\n" + rng.choice(_CURIOSITIES)
     return text.strip(" \n")

@@ -20,7 +20,7 @@ Thing = dict[str, Any]
 class Thread:
     """All comments of a post at one time, in one order. Deleted comments without replies are left out."""
 
-    def __init__(self, post: Post, *, now: float, sort: str = "confidence") -> None:
+    def __init__(self, post: Post, *, now: float, sort: str) -> None:
         self.post = post
         self.now = now
         self.comments = [post.comment(number) for number in range(post.comment_count(now))]

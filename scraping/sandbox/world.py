@@ -87,6 +87,7 @@ class World:
         self.clock = clock
         self.changes: dict[str, Change] = {}
         self.accounts: dict[int, bool] = {}  # author's number: exists
+        self.version = 0  # counts changes, for whoever keeps what was computed
         self._subreddits: dict[int, Subreddit] = {}
         self._numbers: dict[str, int] = {}
         self._lock = threading.RLock()
@@ -243,6 +244,7 @@ class World:
         elif action in STATE_AFTER:
             change = replace(change, state=STATE_AFTER[action])
         self.changes[fullname] = change
+        self.version += 1
 
     def _write(self, entry: Entry) -> None:
         if self._journal:

@@ -252,7 +252,7 @@ def test_scrape_now_is_for_the_owner_and_superusers():
 def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddit):
     perform("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
     deleted, kept = RedditPost.objects.filter(state="live").exclude(title="")[:2]
-    reddit.delete(deleted.fullname)
+    reddit.world.change(deleted.fullname, "delete")
 
     run = perform("refresh_stored_content")
 

@@ -264,6 +264,9 @@ def _handler_of(replay: RedditReplay) -> type[BaseHTTPRequestHandler]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answer.body)))
+            if self.close_connection:
+                # PRAW signs in with "Connection: close"; unsaid, it would reuse the dying connection.
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(answer.body)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scraping.models import ContentState, RedditComment, RedditPost, ScrapeSession
+from scraping.models import ContentState, RedditComment, RedditContent, RedditPost, ScrapeSession
 from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
 from tests import recorded
@@ -84,10 +84,10 @@ def expected_comment(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def differences(model: type, expected: dict[str, dict[str, Any]]) -> list[str]:
+def differences(model: type[RedditContent], expected: dict[str, dict[str, Any]]) -> list[str]:
     """Return every column of a stored row that is not as recorded, and every row without a counterpart."""
     columns = list(next(iter(expected.values())))
-    stored = {row["fullname"]: row for row in model.objects.values(*columns)}
+    stored = {row["fullname"]: row for row in model._default_manager.values(*columns)}
     found = [f"{name}: stored only here or there" for name in stored.keys() ^ expected.keys()]
     for name in stored.keys() & expected.keys():
         found += [

@@ -62,7 +62,8 @@ def test_each_recorded_answer_yields_all_its_comments(reddit: RedditReplay) -> N
 
 @pytest.mark.django_db
 def test_every_recorded_tree_is_stored_whole(reddit: RedditReplay) -> None:
-    posts, expected = [], {}
+    posts: list[Raw] = []
+    expected: dict[str, Raw] = {}
     for id36, exchanges in recorded.trees().items():
         found = {c["name"]: c for e in exchanges for c in comments_in(children_of(e))}
         posts.append(raw_post(id=id36, num_comments=len(found)))

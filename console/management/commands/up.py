@@ -24,7 +24,8 @@ from console.supervisor import Service, ServiceFailed, StopRequested, Supervisor
 from maintenance.models import JobRun
 from maintenance.runs import request_run
 from scraping.demo import create_demo
-from scraping.models import SANDBOX_CLIENT_ID, BotConfig
+from scraping.models import SANDBOX_CLIENT_ID
+from scraping.sandbox import CLIENT_SECRET
 
 ADMIN = "admin"
 PASSWORD_LENGTH = 20  # of 62 letters and digits: 119 bits
@@ -98,9 +99,7 @@ class Start:
         if self.uses_sandbox:
             self.start_sandbox(owner)
         self.start_services()
-        with self.step("Setting the administrator's password"):
-            password = first_password(owner)
-        self.announce(owner, password)
+        self.announce(owner, first_password(owner))
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -167,7 +166,7 @@ class Start:
             address = f"http://{LOOPBACK}:{port}"
             self.sandbox_environment = {
                 "REDDIT_CLIENT_ID": SANDBOX_CLIENT_ID,
-                "REDDIT_CLIENT_SECRET": "sandbox",
+                "REDDIT_CLIENT_SECRET": CLIENT_SECRET,
                 "REDDIT_USER_AGENT": "linux:maintenance-console:0.1 (by /u/sandbox)",
                 "REDDIT_URL": address,
                 "REDDIT_OAUTH_URL": address,
@@ -185,7 +184,7 @@ class Start:
                 seconds=READY_WAIT_SECONDS,
                 otherwise="The sandbox Reddit does not answer.",
             )
-            if is_first_start() and not BotConfig.objects.exists():
+            if is_first_start():
                 create_demo(owner=owner)
 
     def start_services(self) -> None:

@@ -1,0 +1,676 @@
+"""Schedules, runs and retentions."""
+
+import json
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import django_celery_beat.admin  # noqa: F401  (registers the classes that are replaced here)
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+
+from database.readonly_admin import ReadOnlyAdmin
+from maintenance import firetimes, runs, schedules, strip
+from maintenance.firetimes import InvalidCrontab
+from maintenance.forms import (
+    CONTROL_FIELDS,
+    CRONTAB_FIELDS,
+    PRESETS,
+    CrontabForm,
+    PauseForm,
+    ReasonForm,
+    ScheduleForm,
+)
+from maintenance.job_page import run_url
+from maintenance.models import JobRun, RetentionPolicy, RunLogLine
+from maintenance.registry import Job, UnknownJob, get_job, jobs
+from scraping.models import BotConfig, ScrapeSession
+
+# django-celery-beat's own let staff with no more than the view permission run and disable tasks.
+admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule])
+
+PREVIEWED_SLOTS = 5
+ERROR_EXCERPT = 120
+# A run's page shows the end of a long log.
+LOG_LINES_SHOWN = 500
+SESSIONS_SHOWN = 50
+
+
+def badge(kind: str, label: Any) -> str:
+    """Return a status as its badge."""
+    return render_to_string("admin/_badge.html", {"kind": kind, "label": label})
+
+
+def job_title(slug: str) -> str:
+    """Return a job's title; the slug of a job that is no longer declared."""
+    try:
+        return get_job(slug).title
+    except UnknownJob:
+        return slug
+
+
+# --- Schedules -----------------------------------------------------------------------------------
+
+
+class ScheduleList(ChangeList):
+    """The list of schedules, each with the latest runs of its job, in one query more."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Fetch the runs of all listed schedules together."""
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        found = {task.pk: job for task in self.result_list if (job := schedules.job_of(task))}
+        latest = strip.latest_runs(sorted({job.slug for job in found.values()}))
+        for task in self.result_list:
+            task.job = found.get(task.pk)
+            task.latest_runs = latest[task.job.slug] if task.job else []
+            task.user = request.user
+
+
+@admin.register(PeriodicTask)
+class ScheduleAdmin(admin.ModelAdmin):
+    """When jobs run. Every change goes through ``schedules``, which checks, logs and tells beat."""
+
+    form = ScheduleForm
+    change_list_template = "maintenance/schedule_list.html"
+    change_form_template = "maintenance/schedule_form.html"
+    object_history_template = "maintenance/schedule_history.html"
+    delete_confirmation_template = "maintenance/schedule_delete.html"
+    list_display = ("schedule_name", "active", "when", "next_run", "last_runs", "run_now")
+    list_filter = ("enabled",)
+    list_select_related = ("crontab", "interval", "clocked", "solar", "control")
+    search_fields = ("name", "task")
+    sortable_by = ()
+    ordering = ("name",)
+    show_facets = admin.ShowFacets.NEVER
+    actions = None
+
+    # --- Permissions
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Adding sets the time too, so it takes both permissions."""
+        return super().has_add_permission(request) and request.user.has_perm(schedules.PERMISSION)
+
+    # --- Form
+
+    def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
+        """Show the crontab of a schedule that has one."""
+        general = (None, {"fields": ("name", "task", "description")})
+        slots = (
+            _("Missed and overlapping slots"),
+            {"fields": (("misfire_policy", "misfire_limit"), "overlap_policy")},
+        )
+        parameters = (_("Parameters"), {"fields": ("kwargs",), "classes": ("collapse",)})
+        if obj is not None and obj.crontab is None:
+            return (general, slots, parameters)
+        crontab = (_("Schedule"), {"fields": (CRONTAB_FIELDS, "timezone")})
+        return (general, crontab, slots, parameters)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
+        """Name no form field: a person who may only view gets ``schedule_facts`` in place of the form."""
+        return ()
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
+        """Leave the fields that are not the model's own to the form class."""
+        kwargs["fields"] = list(ScheduleForm.Meta.fields)
+        return super().get_form(request, obj, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
+        """Save the names, then retime if the crontab was edited, then the policies."""
+        if change:
+            obj.save()
+        if form.is_retimed and "crontab" in form.cleaned_data:
+            schedules.retime(
+                obj,
+                by=request.user,
+                crontab=form.cleaned_data["crontab"],
+                timezone_name=form.cleaned_data["timezone"],
+            )
+        control = schedules.control_of(obj)
+        for name in CONTROL_FIELDS:
+            setattr(control, name, form.cleaned_data[name])
+        control.save(update_fields=CONTROL_FIELDS)
+
+    # --- List
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Use the list that knows the runs."""
+        return ScheduleList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Speak of schedules, not of periodic tasks."""
+        return super().changelist_view(request, {"title": gettext("Schedules"), **(extra_context or {})})
+
+    @admin.display(description=_("name"))
+    def schedule_name(self, task: PeriodicTask) -> str:
+        """Name the schedule; mark one that differs from its default."""
+        return render_to_string("maintenance/_schedule_name.html", {"task": task, "drift": schedules.drift(task)})
+
+    @admin.display(description=_("active"))
+    def active(self, task: Any) -> str:
+        """Switch it; the button stands in the list's own form."""
+        return render_to_string(
+            "maintenance/_switch.html",
+            {"schedule": task, "may_change": task.user.has_perm(schedules.PERMISSION)},
+        )
+
+    @admin.display(description=_("schedule"))
+    def when(self, task: PeriodicTask) -> str:
+        """Say when it runs, as a sentence and as it is stored."""
+        return render_to_string("maintenance/_when.html", when_context(task))
+
+    @admin.display(description=_("next run"))
+    def next_run(self, task: PeriodicTask) -> str:
+        """Say when it runs next."""
+        return render_to_string("maintenance/_next_run.html", next_run_context(task))
+
+    @admin.display(description=_("last 30 runs"))
+    def last_runs(self, task: Any) -> str | None:
+        """Draw the job's latest runs."""
+        if task.job is None:
+            return None
+        return render_to_string("maintenance/_strip.html", strip.context(task.latest_runs, task.job.title))
+
+    @admin.display(description=_("run"))
+    def run_now(self, task: Any) -> str | None:
+        """Offer to run it now; the page behind asks first."""
+        url = run_now_url(task, task.job, task.user)
+        return render_to_string("maintenance/_run_button.html", {"url": url, "task": task}) if url else None
+
+    # --- Pages
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Add the preview, the presets and the buttons."""
+        context: dict[str, Any] = {
+            "title": gettext("Schedule") if object_id else gettext("Add schedule"),
+            "presets": PRESETS,
+        }
+        task = self.get_object(request, object_id) if object_id else None
+        if task is not None:
+            job = schedules.job_of(task)
+            context |= {
+                "subtitle": None,
+                "job": job,
+                "schedule": task,
+                "run_url": run_now_url(task, job, request.user),
+                "drift": schedules.drift(task),
+                "may_change": self.has_change_permission(request, task),
+                **when_context(task),
+                **next_run_context(task),
+            }
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Read back what ``schedules`` wrote: before, after and the reason."""
+        response = super().history_view(request, object_id, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            for entry in response.context_data["action_list"]:
+                if entry.change_message.startswith("{"):
+                    entry.change = json.loads(entry.change_message)
+        return response
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the preview and the buttons' pages."""
+        own = self.admin_site.admin_view
+        return [
+            path("preview/", own(self.preview_view), name="maintenance_schedule_preview"),
+            path("<int:pk>/pause/", own(self.pause_view), name="maintenance_schedule_pause"),
+            path("<int:pk>/resume/", own(self.resume_view), name="maintenance_schedule_resume"),
+            path("<int:pk>/reset/", own(self.reset_view), name="maintenance_schedule_reset"),
+            *super().get_urls(),
+        ]
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with a fragment: what the crontab in the query string would do."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        form = CrontabForm(request.GET)
+        context: dict[str, Any] = {"form": form}
+        if form.is_valid():
+            crontab, zone = form.cleaned_data["crontab"], ZoneInfo(form.cleaned_data["timezone"])
+            now = timezone.now()
+            slots = islice(firetimes.fire_times(crontab, after=now, timezone=zone), PREVIEWED_SLOTS)
+            context |= {
+                "sentence": firetimes.describe(crontab, get_language() or "en"),
+                "zone": zone.key,
+                "has_both_days": "*" not in (crontab.day_of_month.strip(), crontab.day_of_week.strip()),
+                "slots": [slot.astimezone(zone) for slot in slots],
+            }
+        return render(request, "maintenance/_preview.html", context)
+
+    def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask for the reason; pause with it.
+
+        The switches of the lists post here without a reason, which only opens the page.
+        """
+        task = self._changeable(request, pk)
+        is_answer = request.method == "POST" and "reason" in request.POST
+        form = PauseForm(request.POST if is_answer else None)
+        if is_answer and form.is_valid():
+            schedules.pause(
+                task, by=request.user, reason=form.cleaned_data["reason"], until=form.cleaned_data["until"]
+            )
+            messages.success(request, gettext("%(name)s is paused.") % {"name": task.name})
+            return self._back(request)
+        return render(
+            request,
+            "maintenance/pause.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": gettext("Pause “%(name)s”?") % {"name": task.name},
+                "schedule": task,
+                "form": form,
+                "next": request.POST.get("next", ""),
+            },
+        )
+
+    def resume_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Resume from the next slot on."""
+        task = self._changeable(request, pk)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        schedules.resume(task, by=request.user)
+        messages.success(request, gettext("%(name)s is active again.") % {"name": task.name})
+        return self._back(request)
+
+    def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Put the job's default crontab back."""
+        task = self._changeable(request, pk)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            schedules.reset(task, by=request.user)
+        except ValueError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, gettext("%(name)s is back on its default.") % {"name": task.name})
+        return HttpResponseRedirect(reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]))
+
+    def _changeable(self, request: HttpRequest, pk: int) -> PeriodicTask:
+        task: PeriodicTask | None = self.get_object(request, str(pk))
+        if not self.has_change_permission(request, task):
+            raise PermissionDenied
+        if task is None:
+            raise Http404
+        return task
+
+    def _back(self, request: HttpRequest) -> HttpResponse:
+        target = request.POST.get("next", "")
+        if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}):
+            target = reverse("admin:django_celery_beat_periodictask_changelist")
+        return HttpResponseRedirect(target)
+
+
+def when_context(task: PeriodicTask) -> dict[str, Any]:
+    """Return what ``_when.html`` shows; a stored crontab that cannot run says so."""
+    try:
+        sentence, error = schedules.describe(task, get_language() or "en"), ""
+    except InvalidCrontab as invalid:
+        sentence, error = "", str(invalid)
+    return {
+        "sentence": sentence,
+        "schedule_error": error,
+        "zone": str(schedules.zone_of(task)),
+        "crontab": schedules.crontab_of(task),
+    }
+
+
+def next_run_context(task: PeriodicTask) -> dict[str, Any]:
+    """Return what ``_next_run.html`` shows."""
+    zone = schedules.zone_of(task)
+    try:
+        slot = schedules.next_fire(task)
+    except InvalidCrontab:
+        slot = None
+    return {"schedule": task, "next_run_at": slot.astimezone(zone) if slot else None, "zone": str(zone)}
+
+
+def run_now_url(task: PeriodicTask, job: Job | None, user: Any) -> str | None:
+    """Return where this schedule's job is run by hand; None where the person may not."""
+    if job is None:
+        return None
+    try:
+        params = json.loads(task.kwargs or "{}")
+        allowed = job.may_run(user, job.clean(params))
+    except ValueError:
+        return None
+    return run_url(job, params) if allowed else None
+
+
+# --- Runs ------------------------------------------------------------------------------------------
+
+
+class JobFilter(admin.SimpleListFilter):
+    """Runs of one job."""
+
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the declared jobs."""
+        return [(job.slug, job.title) for job in jobs()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> QuerySet[JobRun]:
+        """Keep the chosen one."""
+        return queryset.filter(job=self.value()) if self.value() else queryset
+
+
+@admin.register(JobRun)
+class JobRunAdmin(ReadOnlyAdmin):
+    """The ledger. Owners of bots see the runs of their own bots, without any permission."""
+
+    change_form_template = "maintenance/run.html"
+    list_display = ("run", "status_badge", "started", "duration", "rows", "triggered", "error_excerpt")
+    list_filter = ("status", JobFilter, "trigger", "dry_run", "queued_at")
+    search_fields = ("id",)
+    search_help_text = _("A run’s number, a job, or words of a failure.")
+    sortable_by = ()
+
+    # --- Permissions
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow the permission's holders everything, and bot owners what get_queryset leaves."""
+        if super().has_view_permission(request, obj):
+            return True
+        owned = self._owned_configs(request)
+        if isinstance(obj, JobRun):
+            return obj.job == "scrape_now" and obj.params.get("config") in owned
+        return bool(owned)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the menu entry to whoever has a run to see."""
+        return super().has_module_permission(request) or self.has_view_permission(request)
+
+    def _owned_configs(self, request: HttpRequest) -> set[int]:
+        if not hasattr(request, "owned_config_ids"):
+            owned = BotConfig.objects.filter(owner_id=request.user.pk).values_list("pk", flat=True)
+            request.owned_config_ids = set(owned) if request.user.is_active else set()
+        return request.owned_config_ids
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
+        """Leave long texts out of the list, and other people's runs out for bot owners."""
+        found: QuerySet[JobRun] = super().get_queryset(request)
+        if self.is_list(request):
+            found = found.defer("traceback", "cursor")
+        if super().has_view_permission(request):
+            return found
+        return found.filter(job="scrape_now", params__config__in=list(self._owned_configs(request)))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[JobRun], search_term: str
+    ) -> tuple[QuerySet[JobRun], bool]:
+        """Search where an index leads: number, job, and errors among the failed."""
+        term = search_term.strip().removeprefix("#")
+        if not term:
+            return queryset, False
+        if term.isdecimal():
+            return queryset.filter(pk=int(term[:18])), False
+        slugs = [job.slug for job in jobs() if term.lower() in (job.slug, job.title.lower())]
+        if slugs:
+            return queryset.filter(job__in=slugs), False
+        failed = Q(status__in=[JobRun.Status.FAILED, JobRun.Status.PARTIAL])
+        return queryset.filter(failed, Q(error__icontains=term) | Q(message__icontains=term)), False
+
+    # --- List
+
+    @admin.display(description=_("run"))
+    def run(self, run: JobRun) -> str:
+        """Name the job and the number."""
+        return render_to_string("maintenance/_run_name.html", {"run": run, "title": job_title(run.job)})
+
+    @admin.display(description=_("status"))
+    def status_badge(self, run: JobRun) -> str:
+        """Show the status as a badge."""
+        return badge(run.status, run.get_status_display())
+
+    @admin.display(description=_("started"))
+    def started(self, run: JobRun) -> str:
+        """Say how long ago it started."""
+        return render_to_string("maintenance/_started.html", {"run": run})
+
+    @admin.display(description=_("duration"))
+    def duration(self, run: JobRun) -> str:
+        """Say how long it took."""
+        return render_to_string("maintenance/_duration.html", {"run": run})
+
+    @admin.display(description=_("rows"))
+    def rows(self, run: JobRun) -> str:
+        """Sum the rows it deleted or stored."""
+        return render_to_string("maintenance/_number.html", {"number": rows_of(run)})
+
+    @admin.display(description=_("trigger"))
+    def triggered(self, run: JobRun) -> str:
+        """Say which door it came through, and who asked."""
+        return render_to_string("maintenance/_trigger.html", {"run": run})
+
+    @admin.display(description=_("error"))
+    def error_excerpt(self, run: JobRun) -> str | None:
+        """Show how the error begins."""
+        if not run.error:
+            return None
+        return format_html('<span class="error-text">{}</span>', run.error[:ERROR_EXCERPT])
+
+    # --- Pages
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show progress, facts and log."""
+        run = self.get_object(request, object_id)
+        context: dict[str, Any] = {}
+        if run is not None and self.has_view_permission(request, run):
+            lines = list(run.log_lines.order_by("-pk")[:LOG_LINES_SHOWN])[::-1]
+            latest = strip.latest_runs([run.job])[run.job]
+            context = {
+                **self._run_context(request, run, lines, after=0),
+                "title": f"{job_title(run.job)} #{run.pk}",
+                "subtitle": None,
+                "is_log_cut": len(lines) == LOG_LINES_SHOWN,
+                "sessions": ScrapeSession.objects.filter(run=run).order_by("pk")[:SESSIONS_SHOWN],
+                "strip": strip.context(latest, job_title(run.job)),
+            }
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def _run_context(
+        self, request: HttpRequest, run: JobRun, lines: list[RunLogLine], *, after: int
+    ) -> dict[str, Any]:
+        user = request.user
+        try:
+            job: Job | None = get_job(run.job)
+        except UnknownJob:
+            job = None
+        params = {name: value for name, value in run.params.items() if job and name in job.params}
+        schedule = schedules.for_job(run.job)
+        return {
+            "run": run,
+            "job": job,
+            "log_lines": lines,
+            "last_line": lines[-1].pk if lines else after,
+            "counts": [(count_name(name), number) for name, number in run.counts.items()],
+            "seconds_left": time_left(run),
+            "next_attempt": JobRun.objects.filter(retry_of=run).only("pk").first(),
+            "run_again_url": run_url(job, params) if job and job.may_run(user, params) else None,
+            "schedule": schedule if user.has_perm("django_celery_beat.view_periodictask") else None,
+            "may_cancel": not run.is_final
+            and run.status != JobRun.Status.BLOCKED
+            and run.cancel_requested_at is None
+            and user.has_perm("maintenance.cancel_jobrun"),
+            "may_approve": run.status == JobRun.Status.BLOCKED and user.has_perm("maintenance.approve_run"),
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the live fragment and the buttons."""
+        own = self.admin_site.admin_view
+        return [
+            path("<int:pk>/live/", own(self.live_view), name="maintenance_jobrun_live"),
+            path("<int:pk>/cancel/", own(self.cancel_view), name="maintenance_jobrun_cancel"),
+            path("<int:pk>/approve/", own(self.decide_view), {"approve": True}, name="maintenance_jobrun_approve"),
+            path("<int:pk>/reject/", own(self.decide_view), {"approve": False}, name="maintenance_jobrun_reject"),
+            *super().get_urls(),
+        ]
+
+    def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Answer a poll: the status, and the log lines behind ``after``.
+
+        The answer for a run that has ended does not ask again.
+        """
+        run = self._visible(request, pk)
+        after = request.GET.get("after", "0")
+        last = int(after) if after.isdecimal() else 0
+        lines = list(run.log_lines.filter(pk__gt=last).order_by("pk")[:LOG_LINES_SHOWN])
+        return render(request, "maintenance/_live.html", self._run_context(request, run, lines, after=last))
+
+    def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Cancel a queued run, or ask a running one to stop."""
+        run = self._visible(request, pk)
+        if not request.user.has_perm("maintenance.cancel_jobrun"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            runs.cancel_run(run, by=request.user)
+        except runs.NotPossible as error:
+            messages.warning(request, str(error))
+        else:
+            self.log_change(request, run, gettext("Cancelled."))
+            messages.success(request, gettext("Run #%(id)s is being cancelled.") % {"id": run.pk})
+        return self._to(run)
+
+    def decide_view(self, request: HttpRequest, pk: int, *, approve: bool) -> HttpResponse:
+        """Approve or reject a run that the safety cap has stopped."""
+        run = self._visible(request, pk)
+        if not request.user.has_perm("maintenance.approve_run"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        form = ReasonForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, gettext("Give a reason."))
+            return self._to(run)
+        decide = runs.approve_run if approve else runs.reject_run
+        try:
+            decide(run, by=request.user, reason=form.cleaned_data["reason"])
+        except runs.NotPossible as error:
+            messages.warning(request, str(error))
+        else:
+            decision = gettext("Approved: %(reason)s") if approve else gettext("Rejected: %(reason)s")
+            self.log_change(request, run, decision % form.cleaned_data)
+        return self._to(run)
+
+    def _visible(self, request: HttpRequest, pk: int) -> JobRun:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run: JobRun | None = self.get_object(request, str(pk))
+        if run is None:
+            raise Http404
+        return run
+
+    def _to(self, run: JobRun) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
+
+
+def rows_of(run: JobRun) -> int | None:
+    """Return how many rows a run deleted (counts by model label) or newly stored; None for neither."""
+    deleted = [number for name, number in run.counts.items() if "." in name]
+    if deleted:
+        return sum(deleted)
+    stored = [run.counts[name] for name in ("posts_new", "comments_new") if name in run.counts]
+    return sum(stored) if stored else None
+
+
+def count_name(name: str) -> str:
+    """Return the name of a count in the reader's language: a table's, a session field's, or its own words."""
+    try:
+        if "." in name:
+            return str(apps.get_model(name)._meta.verbose_name_plural)
+        return str(ScrapeSession._meta.get_field(name).verbose_name)
+    except (LookupError, FieldDoesNotExist):
+        return gettext(name.replace("_", " "))
+
+
+def time_left(run: JobRun) -> timedelta | None:
+    """Return how long a running run still takes at its pace so far; None while that cannot be said."""
+    if run.status != JobRun.Status.RUNNING or not run.progress_total or not run.progress_done:
+        return None
+    left = max(0, run.progress_total - run.progress_done)
+    return (run.duration or timedelta()) * left / run.progress_done
+
+
+# --- Retentions --------------------------------------------------------------------------------------
+
+
+@admin.register(RetentionPolicy)
+class RetentionPolicyAdmin(admin.ModelAdmin):
+    """For how long the purging jobs keep things. The jobs decide which there are; people decide the days."""
+
+    list_display = ("job_name", "days", "updated_at", "updated_by")
+    list_select_related = ("updated_by",)
+    fields = ("job_name", "summary", "days")
+    readonly_fields = ("job_name", "summary")
+    sortable_by = ()
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: seeding makes one for each job that has a retention."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Return False: without it the job would fall back to its default silently."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: RetentionPolicy, form: ModelForm, change: bool) -> None:
+        """Note who changed it."""
+        obj.updated_by_id = request.user.pk
+        super().save_model(request, obj, form, change)
+        messages.info(
+            request,
+            gettext("The next run of “%(job)s” deletes what is older than %(days)s days.")
+            % {"job": job_title(obj.job), "days": obj.days},
+        )
+
+    @admin.display(description=_("job"))
+    def job_name(self, policy: RetentionPolicy) -> str:
+        """Show the job's title."""
+        return job_title(policy.job)
+
+    @admin.display(description=_("what it does"))
+    def summary(self, policy: RetentionPolicy) -> str:
+        """Show what the job does."""
+        try:
+            return get_job(policy.job).summary
+        except UnknownJob:
+            return ""

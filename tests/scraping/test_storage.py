@@ -1,0 +1,286 @@
+"""What reaches the rows, and what never does."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from scraping.models import ContentState, RedditComment, RedditPost, ScrapeSession
+from scraping.storage import Stored, store_comments, store_posts
+from tests.scraping.factories import (
+    CREATED,
+    make_comment,
+    make_config,
+    make_post,
+    make_session,
+    raw_comment,
+    raw_post,
+)
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def store(*items: dict[str, Any], session: ScrapeSession | None = None, at: datetime = NOON) -> Stored:
+    return store_posts(items, session=session, seen_at=at)
+
+
+def stored(raw: dict[str, Any]) -> RedditPost:
+    store(raw)
+    return RedditPost.objects.get(fullname=raw["name"])
+
+
+def test_a_first_sight_is_new_and_a_second_is_not() -> None:
+    known, fresh = raw_post(), raw_post()
+    assert store(known) == Stored(found=1, new=1)
+    assert store(known, fresh) == Stored(found=2, new=1)
+    assert store(known | {"score": 9}, fresh) == Stored(found=2, new=0, changed=1)
+    assert RedditPost.objects.count() == 2
+
+
+def test_a_second_sight_updates_what_reddit_says_and_keeps_what_is_ours() -> None:
+    config = make_config()
+    first = make_session(config)
+    first.close(ScrapeSession.Status.SUCCEEDED)
+    second = make_session(config)
+    raw = raw_post()
+    store(raw, session=first)
+    RedditPost.objects.update(
+        held_at=NOON, hold_reason="evidence", held_by=config.owner, comments_fetched=7, missing_count=1
+    )
+    later = NOON + timedelta(hours=1)
+    edited = raw | {"score": 5, "edited": CREATED + 60, "title": "New", "num_comments": 3, "selftext": "More"}
+    store(edited, session=second, at=later)
+    post = RedditPost.objects.get()
+    assert (post.score, post.title, post.body, post.num_comments) == (5, "New", "More", 3)
+    assert post.edited_at == datetime.fromtimestamp(CREATED + 60, UTC)
+    assert (post.last_seen_at, post.checked_at, post.missing_count) == (later, later, 0)
+    assert (post.first_seen_at, post.session, post.comments_fetched) == (NOON, first, 7)
+    assert (post.held_at, post.hold_reason, post.held_by) == (NOON, "evidence", config.owner)
+
+
+def test_a_comment_keeps_its_post_and_its_first_sight() -> None:
+    post = make_post(fullname="t3_aaa")
+    other = make_post(fullname="t3_bbb")
+    foreign = make_comment(other, body="untouched")
+    raw = raw_comment({"name": "t3_aaa"})
+    assert store_comments(post, [raw], seen_at=NOON) == Stored(found=1, new=1)
+    later = NOON + timedelta(hours=1)
+    mixed = [raw | {"body": "edited"}, raw_comment({"name": "t3_bbb"})]
+    answer = store_comments(post, mixed, seen_at=later)
+    assert answer == Stored(found=1, changed=1, skipped=Counter({"belongs to another post": 1}))
+    comment = RedditComment.objects.get(post=post)
+    assert (comment.body, comment.first_seen_at, comment.last_seen_at) == ("edited", NOON, later)
+    assert list(RedditComment.objects.filter(post=other)) == [foreign]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": None}, "no name"),
+        ({"name": 7}, "name is no fullname"),
+        ({"name": "t1_abc"}, "name is not t3_…"),
+        ({"name": "t3_"}, "name is no fullname"),
+        ({"name": "t3_abc\n"}, "name is no fullname"),
+        ({"name": "t3_" + "a" * 14}, "name is no fullname"),
+        ({"name": "t3_a'; --"}, "name is no fullname"),
+        ({"created_utc": None}, "no created_utc"),
+        ({"created_utc": "yesterday"}, "created_utc is no number"),
+        ({"created_utc": True}, "created_utc is no number"),
+        ({"created_utc": float("nan")}, "no created_utc"),
+        ({"created_utc": 1e18}, "no created_utc"),
+        ({"title": ["a"]}, "title is no text"),
+        ({"selftext": {}}, "selftext is no text"),
+        ({"author": 7}, "author is no text"),
+        ({"score": "many"}, "score is no number"),
+        ({"num_comments": []}, "num_comments is no number"),
+        ({"upvote_ratio": "high"}, "upvote_ratio is no number"),
+    ],
+)
+def test_a_bad_item_is_counted_by_reason_and_spares_its_page(change: dict[str, Any], reason: str) -> None:
+    good = raw_post()
+    bad = {key: value for key, value in (raw_post() | change).items() if value is not None}
+    assert store(bad, good) == Stored(found=1, new=1, skipped=Counter({reason: 1}))
+    assert [post.fullname for post in RedditPost.objects.all()] == [good["name"]]
+
+
+def test_a_page_of_bad_items_alone_stores_nothing() -> None:
+    assert store(raw_post(name=None)) == Stored(skipped=Counter({"no name": 1}))
+    assert store() == Stored()
+
+
+def test_an_item_listed_twice_in_a_page_is_one_row() -> None:
+    raw = raw_post()
+    assert store(raw, raw | {"score": 2}) == Stored(found=1, new=1)
+    assert RedditPost.objects.get().score == 2
+
+
+def test_what_the_database_refuses_is_taken_out_and_the_rest_is_kept() -> None:
+    text = json.loads(r'"a\u0000b\ud800c\udc00d \ud83d\ude00 \u200d\u202e\u0007\r\n&#x200B;"')
+    raw = raw_post(
+        title=text,
+        selftext=text,
+        url=text,
+        author=text,
+        link_flair_text=text,
+        media_metadata={text: [text, float("nan")]},
+    )
+    post = stored(raw)
+    kept = "abcd 😀 \u200d\u202e\u0007\r\n&#x200B;"
+    assert {post.title, post.body, post.url, post.author, post.flair} == {kept}
+    assert post.media == {"media_metadata": {kept: [kept, None]}}
+
+
+def test_deeply_nested_media_is_cut_and_not_fatal() -> None:
+    nest: Any = "bottom"
+    for _ in range(900):
+        nest = [nest]
+    media = stored(raw_post(preview={"images": nest})).media
+    assert media is not None
+    assert str(media).count("[") < 60
+
+
+def test_the_longest_texts_of_reddit_fit() -> None:
+    post = stored(raw_post(selftext="x" * 78_000, url="https://a.b/" + "y" * 23_000, title="z" * 300))
+    assert (len(post.body), len(post.url), len(post.title)) == (78_000, 23_012, 300)
+
+
+def test_texts_longer_than_their_column_are_cut_and_broken_ids_dropped() -> None:
+    post = stored(
+        raw_post(
+            author="a" * 100,
+            subreddit="s" * 100,
+            domain="d" * 300,
+            link_flair_text="f" * 300,
+            author_fullname="t2_" + "9" * 50,
+            distinguished="moderator" * 9,
+        )
+    )
+    assert (len(post.author), len(post.subreddit), len(post.domain), len(post.flair)) == (64, 50, 200, 200)
+    assert (post.author_fullname, len(post.distinguished)) == ("", 16)
+
+
+def test_numbers_beyond_the_column_are_clamped() -> None:
+    post = stored(raw_post(score=-(10**30), num_comments=10**30, upvote_ratio=float("inf")))
+    assert (post.score, post.num_comments, post.upvote_ratio) == (-(2**31), 2**31 - 1, None)
+
+
+@pytest.mark.parametrize(
+    ("edited", "is_edited", "edited_at"),
+    [
+        (False, False, None),
+        (None, False, None),
+        (True, True, None),
+        (CREATED, True, datetime.fromtimestamp(CREATED, UTC)),
+        (int(CREATED), True, datetime.fromtimestamp(CREATED, UTC)),
+        ("soon", True, None),
+    ],
+)
+def test_edited_is_false_a_time_or_just_true(edited: Any, is_edited: bool, edited_at: datetime | None) -> None:
+    post = stored(raw_post(edited=edited))
+    assert (post.is_edited, post.edited_at) == (is_edited, edited_at)
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, ContentState.LIVE),
+        ({"removed_by_category": "deleted"}, ContentState.DELETED_BY_AUTHOR),
+        ({"removed_by_category": "author"}, ContentState.DELETED_BY_AUTHOR),
+        ({"removed_by_category": "moderator"}, ContentState.REMOVED_BY_MODERATOR),
+        ({"removed_by_category": "automod_filtered"}, ContentState.REMOVED_BY_MODERATOR),
+        ({"removed_by_category": "reddit"}, ContentState.REMOVED_BY_REDDIT),
+        ({"removed_by_category": "anti_evil_ops"}, ContentState.REMOVED_BY_REDDIT),
+        ({"removed_by_category": "copyright_takedown"}, ContentState.REMOVED_BY_REDDIT),
+        ({"removed_by_category": "of_tomorrow"}, ContentState.REMOVED_BY_REDDIT),
+        ({"selftext": "[deleted]"}, ContentState.DELETED_BY_AUTHOR),
+        ({"selftext": "[removed]"}, ContentState.REMOVED_BY_MODERATOR),
+        ({"title": "[deleted by user]", "selftext": ""}, ContentState.DELETED_BY_AUTHOR),
+        ({"title": "[ Removed by moderator ]"}, ContentState.REMOVED_BY_MODERATOR),
+        ({"selftext": "[ Removed by Reddit ]"}, ContentState.REMOVED_BY_REDDIT),
+        ({"is_robot_indexable": False}, ContentState.REMOVED_BY_MODERATOR),
+        ({"is_robot_indexable": False, "author": "[deleted]"}, ContentState.DELETED_BY_AUTHOR),
+    ],
+)
+def test_a_post_that_is_gone_on_reddit_loses_its_content_here(
+    change: dict[str, Any], state: ContentState
+) -> None:
+    raw = raw_post(preview={"images": ["https://i.redd.it/a"]}, thumbnail="https://b.thumbs", score=4)
+    raw |= {"link_flair_text": "news"}
+    survivor = raw_post()
+    store(raw, survivor)
+    assert RedditPost.objects.exclude(title="").count() == 2
+    store(raw | change, survivor)
+    post = RedditPost.objects.get(fullname=raw["name"])
+    assert (post.state, post.score) == (state, 4)
+    content = [post.title, post.body, post.url, post.permalink, post.domain, post.flair, post.media]
+    assert all(content) if state == ContentState.LIVE else not any(content)
+    assert RedditPost.objects.get(fullname=survivor["name"]).body == "A text"
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "kept"),
+    [
+        ("fine", ContentState.LIVE, "fine"),
+        ("[deleted]", ContentState.DELETED_BY_AUTHOR, ""),
+        ("[removed]", ContentState.REMOVED_BY_MODERATOR, ""),
+        ("[ Removed by Reddit ]", ContentState.REMOVED_BY_REDDIT, ""),
+        ("[deleted] is what it said", ContentState.LIVE, "[deleted] is what it said"),
+    ],
+)
+def test_the_state_of_a_comment_is_in_its_text(body: str, state: ContentState, kept: str) -> None:
+    post = make_post()
+    raw = raw_comment({"name": post.fullname})
+    store_comments(post, [raw], seen_at=NOON)
+    store_comments(post, [raw | {"body": body}], seen_at=NOON)
+    comment = RedditComment.objects.get()
+    assert (comment.state, comment.body) == (state, kept)
+
+
+@pytest.mark.parametrize("author", ["[deleted]", None])
+def test_of_a_deleted_account_the_content_stays_and_the_name_goes(author: str | None) -> None:
+    raw = raw_post()
+    assert stored(raw).author == "somebody"
+    store(raw | {"author": author})
+    post = RedditPost.objects.get()
+    assert (post.author, post.author_fullname, post.is_author_deleted) == ("", "", True)
+    assert (post.state, post.body) == (ContentState.LIVE, "A text")
+
+
+def test_a_profile_post_of_a_deleted_account_does_not_name_it() -> None:
+    raw = raw_post(
+        subreddit="u_somebody",
+        domain="self.somebody",
+        permalink="/r/u_somebody/comments/x/y/",
+        url="https://www.reddit.com/r/u_somebody/comments/x/y/",
+        author="[deleted]",
+    )
+    del raw["author_fullname"]
+    post = stored(raw)
+    assert "somebody" not in " ".join([post.subreddit, post.domain, post.permalink, post.url, post.author])
+    assert post.body == "A text"
+
+
+def test_restored_content_comes_back() -> None:
+    raw = raw_post()
+    stored(raw | {"removed_by_category": "moderator"})
+    post = stored(raw)
+    assert (post.state, post.title, post.removed_by_category) == (ContentState.LIVE, "A title", "")
+
+
+def test_a_crossposts_parent_is_not_kept() -> None:
+    post = stored(raw_post(crosspost_parent_list=[raw_post(selftext="of somebody else")]))
+    assert "somebody else" not in json.dumps(post.media) + post.body
+
+
+def test_a_page_costs_a_fixed_number_of_queries() -> None:
+    with CaptureQueriesContext(connection) as ten:
+        store(*(raw_post() for _ in range(10)))
+    with CaptureQueriesContext(connection) as hundred:
+        store(*(raw_post() for _ in range(100)))
+    assert len(hundred) <= len(ten) + 4  # SQLite splits large INSERTs
