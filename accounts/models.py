@@ -38,7 +38,7 @@ class Token(models.Model):
         """Store a new token; return it with its secret, which cannot be read again."""
         secret = secrets.token_urlsafe(32)
         now = timezone.now()
-        token = cls.objects.create(
+        token = cls._default_manager.create(
             user=user, secret_hash=hash_secret(secret), created_at=now, expires_at=now + lifetime
         )
         return token, secret
@@ -115,7 +115,9 @@ class PasswordResetToken(Token):
             # cleanup_tokens: WHERE expires_at < now, in key order
             models.Index(fields=["expires_at"], name="passwordreset_expires_at"),
             # cleanup_tokens: OR used_at IS NOT NULL
-            models.Index(fields=["expires_at"], name="passwordreset_used", condition=Q(used_at__isnull=False)),
+            models.Index(
+                fields=["expires_at"], name="passwordreset_used", condition=Q(used_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -102,9 +102,7 @@ def main() -> None:
     rows = []
     for label, part in (("purge_old_content", "purge_by_job"), ("QuerySet.delete()", "purge_by_queryset")):
         with harness.scratch_database() as url:
-            harness.fill_content(
-                posts=POSTS + SURVIVORS, comments_per_post=COMMENTS_PER_POST, expired=POSTS
-            )
+            harness.fill_content(posts=POSTS + SURVIVORS, comments_per_post=COMMENTS_PER_POST, expired=POSTS)
             connection.close()
             answer = harness.in_child("bench.memory", part, database_url=url)
         rows.append([label, f"{answer['rows']:,}", f"{answer['seconds']:.1f}", f"{answer['growth_mb']:.1f}"])
@@ -116,7 +114,7 @@ def main() -> None:
 
     from scraping.sandbox import SandboxReddit
 
-    with harness.scratch_database() as url, SandboxReddit() as reddit:
+    with harness.scratch_database() as url, SandboxReddit(rate_limit=1_000_000) as reddit:
         connection.close()
         answer = harness.in_child(
             "bench.memory", "scrape", database_url=url,
@@ -126,7 +124,15 @@ def main() -> None:
     harness.print_table(
         f"Scraping on {connection.vendor}",
         ["posts", "comments", "seconds", "peak memory, MB", "growth, MB"],
-        [[f"{answer['posts']:,}", f"{answer['comments']:,}", f"{answer['seconds']:.1f}", f"{answer['peak_mb']:.0f}", f"{answer['growth_mb']:.0f}"]],
+        [
+            [
+                f"{answer['posts']:,}",
+                f"{answer['comments']:,}",
+                f"{answer['seconds']:.1f}",
+                f"{answer['peak_mb']:.0f}",
+                f"{answer['growth_mb']:.0f}",
+            ]
+        ],
     )
 
 

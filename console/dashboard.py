@@ -8,12 +8,12 @@ from typing import Any
 from django.db.models import Count, Model
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import get_language
 from django_celery_beat.models import PeriodicTask
 
 from database.estimates import table_sizes
 from maintenance import schedules, strip
 from maintenance.models import JobRun
+from maintenance.outlook import Outlook, outlook
 from maintenance.registry import Job, jobs
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 
@@ -34,12 +34,15 @@ class JobRow:
 
     job: Job
     schedule: PeriodicTask | None
-    sentence: str
-    next_run_at: datetime | None  # in the schedule's zone
-    zone: str
+    outlook: Outlook | None
     last_run: JobRun | None
     strip: dict[str, Any]
     may_run: bool
+
+    @property
+    def next_run_at(self) -> datetime | None:
+        """When the schedule fires next, in its zone."""
+        return self.outlook.next_run_at if self.outlook else None
 
 
 @dataclass(frozen=True)
@@ -104,28 +107,24 @@ def _next_run_at(row: JobRow) -> datetime:
 
 
 def job_rows(request: HttpRequest) -> list[JobRow]:
-    """Return a row for each job that has a default schedule, or has been given one."""
+    """Return a row for each job that runs by itself, with the oldest of its schedules."""
+    shown = [job for job in jobs() if job.crontab is not None]
     by_task: dict[str, PeriodicTask] = {}
     for task in (
-        PeriodicTask.objects.filter(task__in=[job.task_name for job in jobs()])
+        PeriodicTask.objects.filter(task__in=[job.task_name for job in shown])
         .select_related("crontab", "interval", "clocked", "solar", "control")
         .order_by("pk")
     ):
         by_task.setdefault(task.task, task)
-    shown = [job for job in jobs() if job.crontab is not None or job.task_name in by_task]
     runs = strip.latest_runs(job.slug for job in shown)
     return [_job_row(request, job, by_task.get(job.task_name), runs[job.slug]) for job in shown]
 
 
 def _job_row(request: HttpRequest, job: Job, task: PeriodicTask | None, runs: list[JobRun]) -> JobRow:
-    zone = schedules.zone_of(task) if task else None
-    next_run_at = schedules.next_fire(task) if task else None
     return JobRow(
         job=job,
         schedule=task,
-        sentence=schedules.describe(task, get_language() or "en") if task else "",
-        next_run_at=next_run_at.astimezone(zone) if next_run_at else None,
-        zone=str(zone or ""),
+        outlook=outlook(task) if task else None,
         last_run=runs[-1] if runs else None,
         strip=strip.context(runs, job.title),
         may_run=job.may_run(request.user),

@@ -256,11 +256,16 @@ class Supervisor:
         """
         with self._deferring_signals():
             deadline = time.monotonic() + seconds
-            while not condition():
+            while True:
+                holds = condition()
+                self._watch(
+                    0 if holds else 0.1
+                )  # what the services said until now comes before what is said next
+                self._check_stop()
+                if holds:
+                    return
                 if time.monotonic() > deadline:
                     raise ServiceFailed(otherwise)
-                self._watch(0.1)
-                self._check_stop()
 
     def run(self) -> None:
         """Watch the services until a stop signal comes.
@@ -275,6 +280,16 @@ class Supervisor:
     def is_up(self, name: str) -> bool:
         """Return whether the service's process is alive."""
         return self._children[name].process is not None
+
+    def never_died(self, name: str) -> bool:
+        """Return True.
+
+        Raises:
+            ServiceFailed: the service died since its start; for one that others cannot start without.
+        """
+        if self._children[name].quick_deaths:
+            raise ServiceFailed(f"{name} died at its start.")
+        return True
 
     def pid(self, name: str) -> int | None:
         """Return the service's main process, None between its death and its restart."""

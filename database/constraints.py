@@ -31,6 +31,7 @@ class DatabaseOnDelete(models.BaseConstraint):
         field = model._meta.get_field(self.field)
         assert isinstance(field, models.ForeignKey)
         parent = field.remote_field.model._meta
+        assert field.column is not None
         column, table = editor.quote_name(field.column), editor.quote_name(parent.db_table)
         key = editor.quote_name(field.target_field.column)
         return (
@@ -38,8 +39,12 @@ class DatabaseOnDelete(models.BaseConstraint):
             f" ON DELETE {self.action} DEFERRABLE INITIALLY DEFERRED"
         )
 
-    def constraint_sql(self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor) -> str:
+    def constraint_sql(
+        self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
+    ) -> str:
         """Return the clause for CREATE TABLE."""
+        assert model is not None  # the stubs allow None, Django passes both
+        assert schema_editor is not None
         return f"CONSTRAINT {schema_editor.quote_name(self.name)} {self._body(model, schema_editor)}"
 
     def create_sql(self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor) -> str:  # type: ignore[override]  # the stubs promise a Statement, Django executes any string
@@ -75,7 +80,7 @@ class DatabaseOnDelete(models.BaseConstraint):
         return hash((self.name, self.field, self.action))
 
 
-def cascaded_children(model: type[models.Model]) -> list[models.ForeignKey[Any, Any]]:
+def cascaded_children(model: type[models.Model]) -> list[models.ForeignObject]:
     """Return the foreign keys whose rows the database deletes together with a row of ``model``.
 
     Raises:
@@ -93,7 +98,7 @@ def cascaded_children(model: type[models.Model]) -> list[models.ForeignKey[Any, 
         if declared:
             if declared[0].action == OnDelete.CASCADE:
                 children.append(field)
-        elif field.db_constraint:
+        elif getattr(field, "db_constraint", False):
             raise TypeError(
                 f"{field} points to {model.__name__} and Python performs its on_delete: declare DatabaseOnDelete there."
             )

@@ -33,7 +33,6 @@ from django_celery_beat.models import (
 
 from database.readonly_admin import ReadOnlyAdmin
 from maintenance import firetimes, runs, schedules, strip
-from maintenance.firetimes import InvalidCrontab
 from maintenance.forms import (
     CONTROL_FIELDS,
     CRONTAB_FIELDS,
@@ -45,6 +44,7 @@ from maintenance.forms import (
 )
 from maintenance.job_page import run_url
 from maintenance.models import JobRun, RetentionPolicy, RunLogLine
+from maintenance.outlook import outlook
 from maintenance.registry import Job, UnknownJob, get_job, jobs
 from scraping.models import BotConfig, ScrapeSession
 
@@ -116,7 +116,9 @@ class ScheduleAdmin(admin.ModelAdmin):
     # --- Form
 
     def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
-        """Show the crontab of a schedule that has one."""
+        """Show the crontab of a schedule that has one; nothing but facts to who may only look."""
+        if obj is not None and not self.has_change_permission(request, obj):
+            return ((None, {"fields": ("name", "task", "description", "when", "policies", "kwargs")}),)
         general = (None, {"fields": ("name", "task", "description")})
         slots = (
             _("Missed and overlapping slots"),
@@ -128,14 +130,12 @@ class ScheduleAdmin(admin.ModelAdmin):
         crontab = (_("Schedule"), {"fields": (CRONTAB_FIELDS, "timezone")})
         return (general, crontab, slots, parameters)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
-        """Name no form field: a person who may only view gets ``schedule_facts`` in place of the form."""
-        return ()
-
-    def get_form(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
         """Leave the fields that are not the model's own to the form class."""
         kwargs["fields"] = list(ScheduleForm.Meta.fields)
-        return super().get_form(request, obj, **kwargs)
+        return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
         """Save the names, then retime if the crontab was edited, then the policies."""
@@ -159,14 +159,18 @@ class ScheduleAdmin(admin.ModelAdmin):
         """Use the list that knows the runs."""
         return ScheduleList
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Speak of schedules, not of periodic tasks."""
         return super().changelist_view(request, {"title": gettext("Schedules"), **(extra_context or {})})
 
     @admin.display(description=_("name"))
     def schedule_name(self, task: PeriodicTask) -> str:
         """Name the schedule; mark one that differs from its default."""
-        return render_to_string("maintenance/_schedule_name.html", {"task": task, "drift": schedules.drift(task)})
+        return render_to_string(
+            "maintenance/_schedule_name.html", {"task": task, "drift": schedules.drift(task)}
+        )
 
     @admin.display(description=_("active"))
     def active(self, task: Any) -> str:
@@ -179,12 +183,18 @@ class ScheduleAdmin(admin.ModelAdmin):
     @admin.display(description=_("schedule"))
     def when(self, task: PeriodicTask) -> str:
         """Say when it runs, as a sentence and as it is stored."""
-        return render_to_string("maintenance/_when.html", when_context(task))
+        return render_to_string("maintenance/_when.html", vars(outlook(task)))
+
+    @admin.display(description=_("missed and overlapping slots"))
+    def policies(self, task: PeriodicTask) -> str:
+        """Say what happens to them."""
+        control = schedules.control_of(task)
+        return f"{control.get_misfire_policy_display()} ({control.misfire_limit}) · {control.get_overlap_policy_display()}"
 
     @admin.display(description=_("next run"))
     def next_run(self, task: PeriodicTask) -> str:
         """Say when it runs next."""
-        return render_to_string("maintenance/_next_run.html", next_run_context(task))
+        return render_to_string("maintenance/_next_run.html", {"schedule": task, **vars(outlook(task))})
 
     @admin.display(description=_("last 30 runs"))
     def last_runs(self, task: Any) -> str | None:
@@ -223,8 +233,7 @@ class ScheduleAdmin(admin.ModelAdmin):
                 "run_url": run_now_url(task, job, request.user),
                 "drift": schedules.drift(task),
                 "may_change": self.has_change_permission(request, task),
-                **when_context(task),
-                **next_run_context(task),
+                **vars(outlook(task)),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -263,7 +272,7 @@ class ScheduleAdmin(admin.ModelAdmin):
             context |= {
                 "sentence": firetimes.describe(crontab, get_language() or "en"),
                 "zone": zone.key,
-                "has_both_days": "*" not in (crontab.day_of_month.strip(), crontab.day_of_week.strip()),
+                "has_both_days": crontab.needs_both_days,
                 "slots": [slot.astimezone(zone) for slot in slots],
             }
         return render(request, "maintenance/_preview.html", context)
@@ -331,30 +340,6 @@ class ScheduleAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(target)
 
 
-def when_context(task: PeriodicTask) -> dict[str, Any]:
-    """Return what ``_when.html`` shows; a stored crontab that cannot run says so."""
-    try:
-        sentence, error = schedules.describe(task, get_language() or "en"), ""
-    except InvalidCrontab as invalid:
-        sentence, error = "", str(invalid)
-    return {
-        "sentence": sentence,
-        "schedule_error": error,
-        "zone": str(schedules.zone_of(task)),
-        "crontab": schedules.crontab_of(task),
-    }
-
-
-def next_run_context(task: PeriodicTask) -> dict[str, Any]:
-    """Return what ``_next_run.html`` shows."""
-    zone = schedules.zone_of(task)
-    try:
-        slot = schedules.next_fire(task)
-    except InvalidCrontab:
-        slot = None
-    return {"schedule": task, "next_run_at": slot.astimezone(zone) if slot else None, "zone": str(zone)}
-
-
 def run_now_url(task: PeriodicTask, job: Job | None, user: Any) -> str | None:
     """Return where this schedule's job is run by hand; None where the person may not."""
     if job is None:
@@ -412,10 +397,12 @@ class JobRunAdmin(ReadOnlyAdmin):
         return super().has_module_permission(request) or self.has_view_permission(request)
 
     def _owned_configs(self, request: HttpRequest) -> set[int]:
-        if not hasattr(request, "owned_config_ids"):
+        # Asked several times a request; kept with it.
+        kept: dict[str, set[int]] = vars(request)
+        if "owned_config_ids" not in kept:
             owned = BotConfig.objects.filter(owner_id=request.user.pk).values_list("pk", flat=True)
-            request.owned_config_ids = set(owned) if request.user.is_active else set()
-        return request.owned_config_ids
+            kept["owned_config_ids"] = set(owned) if request.user.is_active else set()
+        return kept["owned_config_ids"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
         """Leave long texts out of the list, and other people's runs out for bot owners."""
@@ -538,8 +525,18 @@ class JobRunAdmin(ReadOnlyAdmin):
         return [
             path("<int:pk>/live/", own(self.live_view), name="maintenance_jobrun_live"),
             path("<int:pk>/cancel/", own(self.cancel_view), name="maintenance_jobrun_cancel"),
-            path("<int:pk>/approve/", own(self.decide_view), {"approve": True}, name="maintenance_jobrun_approve"),
-            path("<int:pk>/reject/", own(self.decide_view), {"approve": False}, name="maintenance_jobrun_reject"),
+            path(
+                "<int:pk>/approve/",
+                own(self.decide_view),
+                {"approve": True},
+                name="maintenance_jobrun_approve",
+            ),
+            path(
+                "<int:pk>/reject/",
+                own(self.decide_view),
+                {"approve": False},
+                name="maintenance_jobrun_reject",
+            ),
             *super().get_urls(),
         ]
 
@@ -605,10 +602,11 @@ class JobRunAdmin(ReadOnlyAdmin):
 
 def rows_of(run: JobRun) -> int | None:
     """Return how many rows a run deleted (counts by model label) or newly stored; None for neither."""
-    deleted = [number for name, number in run.counts.items() if "." in name]
+    counts: dict[str, int] = run.counts
+    deleted = [number for name, number in counts.items() if "." in name]
     if deleted:
         return sum(deleted)
-    stored = [run.counts[name] for name in ("posts_new", "comments_new") if name in run.counts]
+    stored = [counts[name] for name in ("posts_new", "comments_new") if name in counts]
     return sum(stored) if stored else None
 
 
@@ -617,7 +615,8 @@ def count_name(name: str) -> str:
     try:
         if "." in name:
             return str(apps.get_model(name)._meta.verbose_name_plural)
-        return str(ScrapeSession._meta.get_field(name).verbose_name)
+        field: Any = ScrapeSession._meta.get_field(name)
+        return str(field.verbose_name)
     except (LookupError, FieldDoesNotExist):
         return gettext(name.replace("_", " "))
 

@@ -56,7 +56,7 @@ def sort_due_slots(due: list[datetime], *, now: datetime, control: ScheduleContr
     return Misfires(run=late[split:] + in_time, missed=late[:split])
 
 
-class LeasedDatabaseScheduler(DatabaseScheduler):
+class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat has no types
     """django-celery-beat's scheduler with a lease, slots and the ledger in place of its tick."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -188,7 +188,10 @@ class LeasedDatabaseScheduler(DatabaseScheduler):
         control.last_slot_at = due[-1]
         control.save(update_fields=["last_slot_at"])
         task.last_run_at, task.total_run_count = now, task.total_run_count + len(slots.run)
-        values: dict[str, Any] = {"last_run_at": now, "total_run_count": F("total_run_count") + len(slots.run)}
+        values: dict[str, Any] = {
+            "last_run_at": now,
+            "total_run_count": F("total_run_count") + len(slots.run),
+        }
         if task.one_off and slots.run:
             values["enabled"] = task.enabled = False
         # update(), not save(): this is bookkeeping, no edit that beat should notice.

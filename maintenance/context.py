@@ -303,5 +303,3 @@ class Heartbeat:
                     connection.close()
         finally:
             connection.close()
-
-

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
@@ -42,15 +43,15 @@ def tasks() -> list[tuple[str, str]]:
 class CrontabForm(forms.Form):
     """The five fields of a crontab, and the zone of its wall-clock times."""
 
-    minute = forms.CharField(label=_("minute"), max_length=240, initial="0")
-    hour = forms.CharField(label=_("hour"), max_length=96, initial="4")
-    day_of_month = forms.CharField(label=_("day of month"), max_length=124, initial="*")
-    month_of_year = forms.CharField(label=_("month"), max_length=64, initial="*")
+    minute = forms.CharField(label=_("Minute"), max_length=240, initial="0")
+    hour = forms.CharField(label=_("Hour"), max_length=96, initial="4")
+    day_of_month = forms.CharField(label=_("Day of month"), max_length=124, initial="*")
+    month_of_year = forms.CharField(label=_("Month"), max_length=64, initial="*")
     day_of_week = forms.CharField(
-        label=_("day of week"), max_length=64, initial="*", help_text=_("0 is Sunday; mon-fri works")
+        label=_("Day of week"), max_length=64, initial="*", help_text=_("0 is Sunday; mon-fri works")
     )
     timezone = forms.ChoiceField(
-        label=_("timezone"), choices=zones, initial=settings.TIME_ZONE, help_text=_("Of the fields above.")
+        label=_("Timezone"), choices=zones, initial=settings.TIME_ZONE, help_text=_("Of the fields above.")
     )
 
     def clean(self) -> dict[str, Any]:
@@ -71,7 +72,7 @@ class CrontabForm(forms.Form):
 class ScheduleForm(CrontabForm, forms.ModelForm):
     """A schedule: what runs, when, and what happens to slots that were missed or overlap."""
 
-    task = forms.ChoiceField(label=_("job"), choices=tasks)
+    task = forms.ChoiceField(label=_("Job"), choices=tasks)
     misfire_policy = ScheduleControl._meta.get_field("misfire_policy").formfield()
     misfire_limit = ScheduleControl._meta.get_field("misfire_limit").formfield()
     overlap_policy = ScheduleControl._meta.get_field("overlap_policy").formfield()
@@ -79,7 +80,8 @@ class ScheduleForm(CrontabForm, forms.ModelForm):
     class Meta:
         model = PeriodicTask
         fields = ("name", "task", "description", "kwargs")
-        labels = {"name": _("name"), "description": _("description"), "kwargs": _("parameters")}
+        labels = {"name": _("Name"), "description": _("Description"), "kwargs": _("Parameters")}
+        widgets = {"description": forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"})}
         help_texts = {
             "name": "",
             "description": "",
@@ -95,23 +97,30 @@ class ScheduleForm(CrontabForm, forms.ModelForm):
         if schedule.pk is None:
             return
         control = schedules.control_of(schedule)
-        self.initial |= {name: getattr(control, name) for name in CONTROL_FIELDS}
+        self.initial.update({name: getattr(control, name) for name in CONTROL_FIELDS})
         if job_of_task(schedule.task) is None:
             # Somebody else's task: it stays what it is.
-            self.fields["task"] = forms.CharField(label=_("task"), disabled=True)
+            self.fields["task"] = forms.CharField(label=_("Task"), disabled=True)
         crontab = schedules.crontab_of(schedule)
         if crontab is None:
             # An interval, a clock time or the sun: no crontab to edit.
             for name in (*CRONTAB_FIELDS, "timezone"):
                 del self.fields[name]
         else:
-            self.initial |= {name: getattr(crontab, name) for name in CRONTAB_FIELDS}
+            self.initial.update({name: getattr(crontab, name) for name in CRONTAB_FIELDS})
             self.initial["timezone"] = str(schedules.zone_of(schedule))
 
     @property
     def is_retimed(self) -> bool:
         """Whether the crontab or its zone was edited."""
         return self.instance.pk is None or bool({*CRONTAB_FIELDS, "timezone"} & set(self.changed_data))
+
+    def validate_unique(self) -> None:
+        """Check the name alone: PeriodicTask also wants its crontab row, which ``retime`` adds on saving."""
+        try:
+            Model.validate_unique(self.instance)
+        except ValidationError as error:
+            self.add_error(None, error)
 
     def clean_kwargs(self) -> str:
         """Accept a JSON object."""
@@ -140,10 +149,10 @@ class PauseForm(forms.Form):
     """Why a schedule is paused, and perhaps until when."""
 
     reason = forms.CharField(
-        label=_("reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
+        label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
     until = forms.DateTimeField(
-        label=_("until"),
+        label=_("Until"),
         required=False,
         # The browser's own picker: the admin's pair of fields leaves the second without a label.
         widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
@@ -162,5 +171,5 @@ class ReasonForm(forms.Form):
     """Why somebody decided so."""
 
     reason = forms.CharField(
-        label=_("reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
+        label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )

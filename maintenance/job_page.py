@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -45,9 +44,7 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         return _request(request, job, params)
     plan = runs.preview(slug, params)
-    earlier = (
-        JobRun.objects.open().filter(concurrency_key=job.concurrency_key(params)).order_by("pk").first()
-    )
+    earlier = JobRun.objects.open().filter(concurrency_key=job.concurrency_key(params)).order_by("pk").first()
     return _page(
         request,
         job,
@@ -61,9 +58,7 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-def _page(
-    request: HttpRequest, job: Job, context: dict[str, Any], *, status: int = 200
-) -> TemplateResponse:
+def _page(request: HttpRequest, job: Job, context: dict[str, Any], *, status: int = 200) -> TemplateResponse:
     return TemplateResponse(
         request,
         "maintenance/run_confirmation.html",
@@ -86,12 +81,8 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
         dry_run="dry_run" in request.POST,
         params=params,
     )
-    LogEntry.objects.log_actions(
-        request.user.pk,
-        [run],
-        ADDITION,
-        change_message=_("Dry run requested.") if run.dry_run else _("Run requested."),
-        single_object=True,
+    admin.site.get_model_admin(JobRun).log_addition(
+        request, run, _("Dry run requested.") if run.dry_run else _("Run requested.")
     )
     messages.success(request, _("%(job)s is queued as run #%(id)s.") % {"job": job.title, "id": run.pk})
     return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))

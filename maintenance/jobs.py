@@ -6,7 +6,6 @@ To add one: write its function here, its test, and its command file (four lines)
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db.models import Q
@@ -15,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.models import PasswordResetToken, RefreshToken
 from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun
-from maintenance.registry import job
+from maintenance.registry import Person, job
 from scraping.compliance import refresh_stored_content as refresh
 from scraping.models import BotConfig, RedditPost, ScrapeSession
 from scraping.orchestrator import AlreadyScraping, ScrapeRefused, scrape_config
@@ -129,9 +128,9 @@ def clean_config(value: Any) -> int:
     raise ValidationError(_("There is no bot %(name)s: give its id or its name.") % {"name": text})
 
 
-def owns_config(user: AbstractBaseUser | AnonymousUser, params: Mapping[str, Any]) -> bool:
+def owns_config(user: Person, params: Mapping[str, Any]) -> bool:
     """Whether the user may scrape with this bot: its owner and superusers may."""
-    return bool(user.is_active and BotConfig.objects.visible_to(user).filter(pk=params.get("config")).exists())
+    return bool(user.is_active and BotConfig.objects.visible_to(user).filter(pk=params["config"]).exists())
 
 
 @job(params={"config": clean_config}, concurrent_by="config", authorize=owns_config)
@@ -156,7 +155,14 @@ def scrape_now(ctx: JobContext) -> None:
 
 def _tally(ctx: JobContext, session: ScrapeSession) -> bool:
     """Add a session's totals to the run's counts; return whether it succeeded wholly."""
-    for name in ("posts_found", "posts_new", "comments_found", "comments_new", "items_skipped", "requests_used"):
+    for name in (
+        "posts_found",
+        "posts_new",
+        "comments_found",
+        "comments_new",
+        "items_skipped",
+        "requests_used",
+    ):
         ctx.count(name, getattr(session, name))
     succeeded = session.status == ScrapeSession.Status.SUCCEEDED
     ctx.log(

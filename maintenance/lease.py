@@ -21,7 +21,7 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """This process's view of the lease row."""
+    """The lease row as one process sees it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -62,10 +62,12 @@ class Lease:
             LeaseLost: the lease has expired or another scheduler has it.
         """
         assert transaction.get_connection().in_atomic_block
+        if self._fence is None:
+            raise LeaseLost
         held = BeatLease.objects.filter(
             pk=BeatLease.ROW, holder=self.holder, fence=self._fence, expires_at__gt=Now()
         )
-        if self._fence is None or not held.update(ticked_at=Now()):
+        if not held.update(ticked_at=Now()):
             self._fence = None
             raise LeaseLost
 

@@ -178,11 +178,19 @@ class JobRun(models.Model):
                 name="jobrun_status_known",
                 condition=Q(
                     status__in=[
-                        "queued", "running", "succeeded", "partial", "failed",
-                        "cancelled", "interrupted", "skipped", "missed", "blocked",
+                        "queued",
+                        "running",
+                        "succeeded",
+                        "partial",
+                        "failed",
+                        "cancelled",
+                        "interrupted",
+                        "skipped",
+                        "missed",
+                        "blocked",
                     ]
                 ),
-            ),  # fmt: skip
+            ),
             models.CheckConstraint(
                 name="jobrun_trigger_known",
                 condition=Q(trigger__in=["schedule", "admin", "command", "api", "retry"]),
@@ -206,9 +214,7 @@ class JobRun(models.Model):
             # admin filter by status; latest failures
             models.Index(fields=["status", "-id"], name="jobrun_status"),
             # recovery, every second: what is queued or running
-            models.Index(
-                fields=["id"], name="jobrun_open", condition=Q(status__in=["queued", "running"])
-            ),
+            models.Index(fields=["id"], name="jobrun_open", condition=Q(status__in=["queued", "running"])),
             # cleanup_run_history: WHERE finished_at < cutoff, in key order
             models.Index(fields=["finished_at"], name="jobrun_finished_at"),
             # admin filter by date

@@ -64,7 +64,9 @@ def plan(queryset: models.QuerySet[Any], *, cutoff: datetime | None) -> list[Pla
 
     rows = [row(queryset.model, queryset.count())]
     for field in cascaded_children(queryset.model):
-        doomed = field.model._default_manager.filter(**{f"{field.name}__in": queryset.order_by().values("pk")})
+        doomed = field.model._default_manager.filter(
+            **{f"{field.name}__in": queryset.order_by().values("pk")}
+        )
         rows.append(row(field.model, doomed.count()))
     return rows
 
@@ -102,9 +104,7 @@ def delete_in_batches(
         with transaction.atomic(using=queryset.db):
             _be_a_good_neighbour(queryset.db, vendor)
             rows = queryset if after is None else queryset.filter(_behind(key, after))
-            batch = list(
-                rows.order_by(key, "pk").select_for_update().values_list(key, "pk")[:size]
-            )
+            batch = list(rows.order_by(key, "pk").select_for_update().values_list(key, "pk")[:size])
             if not batch:
                 return gone
             doomed = [pk for _, pk in batch]

@@ -5,11 +5,13 @@ The broker and the workers may forget; the rows do not. Every requested run reac
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from maintenance import runs, schedules
 from maintenance.context import HEARTBEAT_SECONDS
@@ -102,7 +104,7 @@ def _messages_waiting() -> int:
     try:
         with current_app.connection_for_read() as connection:
             # Celery's Redis transport answers with the length of the list; it creates nothing.
-            declared = connection.default_channel.queue_declare(queue=queue, durable=True, auto_delete=False)
-            return int(declared.message_count)
-    except (OSError, runs.BrokerUnavailable):
+            channel: Any = connection.default_channel
+            return int(channel.queue_declare(queue=queue, durable=True, auto_delete=False).message_count)
+    except (OSError, BrokerUnavailable):
         return 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -14,8 +14,9 @@ from maintenance.context import JobContext
 TASK_PREFIX = "maintenance."
 DAYS_MAX = 36_500
 
+Person = User | AnonymousUser
 Cleaner = Callable[[Any], Any]
-Authorizer = Callable[[AbstractBaseUser | AnonymousUser, Mapping[str, Any]], bool]
+Authorizer = Callable[[Person, Mapping[str, Any]], bool]
 
 
 class UnknownJob(KeyError):
@@ -44,9 +45,9 @@ def clean_days(value: Any) -> int:
     return days
 
 
-def may_run_jobs(user: AbstractBaseUser | AnonymousUser, params: Mapping[str, Any]) -> bool:
+def may_run_jobs(user: Person, params: Mapping[str, Any]) -> bool:
     """Whether the user holds the model permission to run jobs."""
-    return bool(user.is_active and user.has_perm("maintenance.run_job"))  # type: ignore[union-attr]  # AbstractBaseUser lacks PermissionsMixin
+    return user.is_active and user.has_perm("maintenance.run_job")
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,7 @@ class Job:
         """Return what two running runs must not share."""
         return f"{self.slug}:{params[self.concurrent_by]}" if self.concurrent_by else self.slug
 
-    def may_run(
-        self, user: AbstractBaseUser | AnonymousUser, params: Mapping[str, Any] | None = None
-    ) -> bool:
+    def may_run(self, user: Person, params: Mapping[str, Any] | None = None) -> bool:
         """Whether the user may request this job with these (cleaned) parameters."""
         return self.authorize(user, params or {})
 

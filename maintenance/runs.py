@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import current_app
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -31,17 +31,15 @@ from maintenance.context import (
     JobContext,
     JobFailed,
     Listener,
-    LostClaim,
     SkipRun,
+    StopRun,
     never,
 )
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.purge import PlanRow
-from maintenance.registry import Job, get_job
+from maintenance.registry import Job, Person, get_job
 
 logger = logging.getLogger(__name__)
-
-Person = AbstractBaseUser | AnonymousUser
 
 # A run whose worker was lost this often is FAILED: it may be what kills the workers.
 LOST_ATTEMPTS_MAX = 3
@@ -112,7 +110,11 @@ def request_slot(
     )
     try:
         run.params = job.clean(json.loads(schedule.kwargs or "{}"))
-    except (ValueError, AttributeError, ValidationError) as error:  # no JSON, no object, no parameters of the job
+    except (
+        ValueError,
+        AttributeError,
+        ValidationError,
+    ) as error:  # no JSON, no object, no parameters of the job
         run.status, run.finished_at = JobRun.Status.FAILED, now
         run.error = _("The schedule's arguments cannot be used: %(error)s") % {"error": error}
     else:
@@ -226,44 +228,43 @@ def perform(
 
 
 def _execute(job: Job, run: JobRun, context: JobContext) -> None:
-    status, reason, error, trace = JobRun.Status.SUCCEEDED, "", "", ""
-    raised: Exception | None = None
     try:
         job.function(context)
-    except LostClaim:
-        logger.warning("%s was taken from this worker; it writes nothing more.", run)
-        return
-    except HandBack:
-        _finish(run, context, JobRun.Status.INTERRUPTED, JobRun.Reason.WORKER_STOPPED, next_attempt=True)
-        return
-    except CancelRun:
-        status, reason = JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR
-    except SkipRun:
-        status, reason = JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP
-    except BlockRun:
-        run.block(message=context.message, counts={row.model: row.rows for row in context.plan})
-        return
-    except JobFailed as failure:
-        status, error = JobRun.Status.FAILED, str(failure)
+    except StopRun as stop:
+        _stop(run, context, stop)
     except (SystemExit, KeyboardInterrupt):
-        _finish(run, context, JobRun.Status.INTERRUPTED, JobRun.Reason.WORKER_STOPPED, next_attempt=True)
+        _stop(run, context, HandBack())
         raise
+    except JobFailed as failure:
+        _finish(run, context, JobRun.Status.FAILED, error=str(failure))
     except Exception as failure:
-        status, raised = JobRun.Status.FAILED, failure
-        error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
+        error = f"{type(failure).__name__}: {failure}"
+        _finish(run, context, JobRun.Status.FAILED, error=error, trace=traceback.format_exc())
+        raise
     else:
-        if context.is_partial:
-            status = JobRun.Status.PARTIAL
-    _finish(run, context, status, reason, error=error, trace=trace)
-    if raised is not None:
-        raise raised
+        _finish(run, context, JobRun.Status.PARTIAL if context.is_partial else JobRun.Status.SUCCEEDED)
+
+
+def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
+    match stop:
+        case HandBack():
+            reason = JobRun.Reason.WORKER_STOPPED
+            _finish(run, context, JobRun.Status.INTERRUPTED, reason, next_attempt=True)
+        case CancelRun():
+            _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
+        case SkipRun():
+            _finish(run, context, JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP)
+        case BlockRun():
+            run.block(message=context.message, counts={row.model: row.rows for row in context.plan})
+        case _:  # LostClaim
+            logger.warning("%s was taken from this worker; it writes nothing more.", run)
 
 
 def _finish(
     run: JobRun,
     context: JobContext,
     status: str,
-    reason: str,
+    reason: str = "",
     *,
     error: str = "",
     trace: str = "",
@@ -332,7 +333,9 @@ def approve_run(run: JobRun, *, by: Person, reason: str) -> None:
     """
     if not _may(by, "maintenance.approve_run"):
         raise PermissionDenied(_("You may not approve runs."))
-    if not run.approve(message=_("Approved by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}):
+    if not run.approve(
+        message=_("Approved by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
+    ):
         raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
     transaction.on_commit(lambda: ring(run))
 
@@ -345,12 +348,14 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
     """
     if not _may(by, "maintenance.approve_run"):
         raise PermissionDenied(_("You may not reject runs."))
-    if not run.reject(message=_("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}):
+    if not run.reject(
+        message=_("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
+    ):
         raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
 
 
 def _may(user: Person, permission: str) -> bool:
-    return bool(user.is_active and user.has_perm(permission))  # type: ignore[union-attr]  # AbstractBaseUser lacks PermissionsMixin
+    return user.is_active and user.has_perm(permission)
 
 
 def as_json(run: JobRun) -> dict[str, Any]:

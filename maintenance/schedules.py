@@ -6,14 +6,12 @@ A schedule is django-celery-beat's PeriodicTask with our ScheduleControl beside 
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from datetime import timezone as utc_offset
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
@@ -23,9 +21,7 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from maintenance import firetimes
 from maintenance.firetimes import Crontab
 from maintenance.models import RetentionPolicy, ScheduleControl
-from maintenance.registry import Job, job_of_task, jobs
-
-Person = AbstractBaseUser | AnonymousUser
+from maintenance.registry import Job, Person, job_of_task, jobs
 
 PERMISSION = "django_celery_beat.change_periodictask"
 
@@ -92,7 +88,8 @@ def job_of(task: PeriodicTask) -> Job | None:
 def control_of(task: PeriodicTask) -> ScheduleControl:
     """Return our half of the schedule, made if it is missing."""
     try:
-        return task.control  # type: ignore[attr-defined,no-any-return]  # reverse of ScheduleControl.schedule
+        control: ScheduleControl = task.control
+        return control
     except ScheduleControl.DoesNotExist:
         return ScheduleControl.objects.get_or_create(schedule=task, defaults={"timing": timing(task)})[0]
 
@@ -143,9 +140,7 @@ def note_timing(task: PeriodicTask) -> ScheduleControl:
     return control
 
 
-def fire_times(
-    task: PeriodicTask, *, after: datetime, until: datetime | None = None
-) -> Iterator[datetime]:
+def fire_times(task: PeriodicTask, *, after: datetime, until: datetime | None = None) -> Iterator[datetime]:
     """Yield the schedule's slots after ``after`` (exclusive) up to ``until`` (inclusive), in UTC.
 
     This is the only answer to "when does it run?": beat, previews and misfires all ask here. Whether the
@@ -179,7 +174,7 @@ def _solar_times(task: PeriodicTask, *, after: datetime, until: datetime | None)
     while True:
         schedule.nowfun = lambda moment=after: moment
         after = after + schedule.remaining_estimate(after)
-        after = after.astimezone(utc_offset.utc)
+        after = after.astimezone(UTC)
         if until is not None and after > until:
             return
         yield after
@@ -256,9 +251,7 @@ def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
         control.save(update_fields=["default_crontab"])
 
 
-def pause(
-    task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None = None
-) -> None:
+def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None = None) -> None:
     """Stop the schedule from firing, until ``until`` or until it is resumed.
 
     Raises:
@@ -312,7 +305,7 @@ def resume_ended_pauses(now: datetime) -> int:
 
 
 def _permit(by: Person | None) -> None:
-    if by is not None and not (by.is_active and by.has_perm(PERMISSION)):  # type: ignore[union-attr]  # AbstractBaseUser lacks PermissionsMixin
+    if by is not None and not (by.is_active and by.has_perm(PERMISSION)):
         raise PermissionDenied(_("You may not change schedules."))
 
 
@@ -324,7 +317,7 @@ def _state(task: PeriodicTask) -> dict[str, str | bool]:
 
 
 def _log(task: PeriodicTask, by: Person | None, before: dict[str, str | bool], reason: str) -> None:
-    if by is None:
+    if by is None or by.pk is None:
         return
     change = {"before": before, "after": _state(task), "reason": reason}
     LogEntry.objects.log_actions(

@@ -24,7 +24,11 @@ def _register(job: Job) -> None:
     def task(self: Any, run_id: int) -> None:
         run = JobRun.objects.filter(pk=run_id).first()
         if run is not None:  # None: its row was deleted while the message waited
-            runs.perform(run, worker=f"{self.request.hostname}:{billiard.current_process().pid}", stopping=_stopping.is_set)
+            runs.perform(
+                run,
+                worker=f"{self.request.hostname}:{billiard.current_process().pid}",
+                stopping=_stopping.is_set,
+            )
 
 
 for _job in jobs():

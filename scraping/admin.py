@@ -47,7 +47,15 @@ class BotConfigAdmin(admin.ModelAdmin):
 
     form = BotConfigForm
     change_form_template = "scraping/botconfig_form.html"
-    list_display = ("name", "subreddit_names", "owner", "is_active", "auto_scrape", "last_session", "scrape_now")
+    list_display = (
+        "name",
+        "subreddit_names",
+        "owner",
+        "is_active",
+        "auto_scrape",
+        "last_session",
+        "scrape_now",
+    )
     list_filter = ("is_active", "auto_scrape", "sort")
     list_select_related = ("owner",)
     search_fields = ("name", "owner__username")
@@ -69,23 +77,19 @@ class BotConfigAdmin(admin.ModelAdmin):
         """Offer the person who asks as the owner."""
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BotConfig]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         """Return the bots this person may see, each with its latest session."""
         latest = ScrapeSession.objects.filter(config=OuterRef("pk")).order_by("-pk")
-        return (
-            super()
-            .get_queryset(request)
-            .visible_to(request.user)
-            .annotate(
-                last_session_id=Subquery(latest.values("pk")[:1]),
-                last_session_status=Subquery(latest.values("status")[:1]),
-            )
+        configs: Any = super().get_queryset(request)
+        return configs.visible_to(request.user).annotate(
+            last_session_id=Subquery(latest.values("pk")[:1]),
+            last_session_status=Subquery(latest.values("status")[:1]),
         )
 
     def save_model(self, request: HttpRequest, obj: BotConfig, form: ModelForm, change: bool) -> None:
         """Give a new bot its owner."""
         if not change and not request.user.is_superuser:
-            obj.owner_id = request.user.pk
+            obj.owner_id = int(request.user.pk)  # type: ignore[arg-type]  # the admin lets nobody in without signing in
         super().save_model(request, obj, form, change)
 
     @admin.display(description=_("subreddits"))
@@ -140,9 +144,10 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
     search_help_text = _("A session’s number, or a part of its bot’s name.")
     sortable_by = ()
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ScrapeSession]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         """Return the sessions this person may see."""
-        return super().get_queryset(request).visible_to(request.user)
+        sessions: Any = super().get_queryset(request)
+        return sessions.visible_to(request.user)
 
     @admin.display(description=_("session"))
     def session(self, session: ScrapeSession) -> str:
@@ -197,6 +202,7 @@ class SubredditFilter(admin.SimpleListFilter):
 
     title = _("subreddit")
     parameter_name = "subreddit"
+    is_verbatim = True
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer the subreddits that have posts."""
@@ -210,7 +216,7 @@ class SubredditFilter(admin.SimpleListFilter):
 class ContentAdmin(ReadOnlyAdmin):
     """What posts and comments share."""
 
-    list_filter: Any = ("state",)
+    list_filter = ["state"]
     sortable_by = ()
     # Django shows the search box only where this is not empty; get_search_results decides what is searched.
     search_fields = ("fullname",)
@@ -251,8 +257,16 @@ class RedditPostAdmin(ContentAdmin):
     """Posts, newest first."""
 
     change_form_template = "scraping/content.html"
-    list_display = ("headline", "subreddit_name", "author_name", "score", "comment_count", "state_badge", "created")
-    list_filter = (SubredditFilter, "state", "created_at")
+    list_display = (
+        "headline",
+        "subreddit_name",
+        "author_name",
+        "score",
+        "comment_count",
+        "state_badge",
+        "created",
+    )
+    list_filter = [SubredditFilter, "state", "created_at"]
     search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")
     fieldsets = (
         (None, {"fields": ("fullname", "title", "body", "on_reddit", "url", "media")}),
@@ -362,7 +376,9 @@ class RedditCommentAdmin(ContentAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditComment]:
         """Leave the posts' long texts out."""
         comments: QuerySet[RedditComment] = super().get_queryset(request)
-        return comments.select_related("post").defer("post__body", "post__media", "post__url", "post__hold_reason")
+        return comments.select_related("post").defer(
+            "post__body", "post__media", "post__url", "post__hold_reason"
+        )
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Find a comment by its fullname, or those of a post."""
@@ -384,4 +400,8 @@ class RedditCommentAdmin(ContentAdmin):
     def parent_link(self, comment: RedditComment) -> str:
         """Lead to what it answers, where that is stored."""
         parent = RedditComment.objects.filter(fullname=comment.parent_fullname).only("pk").first()
-        return link(RedditComment, "change", comment.parent_fullname, parent.pk) if parent else comment.parent_fullname
+        return (
+            link(RedditComment, "change", comment.parent_fullname, parent.pk)
+            if parent
+            else comment.parent_fullname
+        )

@@ -7,12 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+# Account, message, subreddit, award, and what a listing of posts or comments does not hold either.
+_OTHER_KINDS = frozenset({"t1", "t2", "t3", "t4", "t5", "t6", "more", "Listing"})
 
-class UnreadableAnswer(ValueError):  # noqa: N818  # names the answer
+
+class UnreadableAnswer(ValueError):
     """A body that is not what the API promises, such as an empty one."""
 
 
-class RefusedAnswer(ValueError):  # noqa: N818  # names the answer
+class RefusedAnswer(ValueError):
     """A 200 whose body says that the request was refused."""
 
 
@@ -39,7 +42,7 @@ def kind_and_data(child: Any) -> tuple[str, dict[str, Any]]:
 
 def unreadable_reason(kind: str) -> str:
     """Return the words under which a child of this kind is counted as skipped."""
-    return f"unexpected kind {kind[:8]}" if kind else "no item"
+    return f"unexpected kind {kind}" if kind in _OTHER_KINDS else "no item"
 
 
 def read_listing(body: Any) -> Page:

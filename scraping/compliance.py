@@ -112,27 +112,24 @@ def _least_recently_checked(before: datetime) -> list[Item]:
     items: list[Item] = []
     for model in (RedditPost, RedditComment):
         # Two queries, because an index of PostgreSQL sorts nulls last.
-        never = list(model._default_manager.filter(checked_at__isnull=True)[:INFO_SIZE])
-        items += never
-        items += model._default_manager.filter(checked_at__lt=before).order_by("checked_at")[
-            : INFO_SIZE - len(never)
-        ]
-    never_first = [item for item in items if item.checked_at is None]
-    return (never_first + sorted((i for i in items if i.checked_at), key=attrgetter("checked_at")))[
-        :INFO_SIZE
-    ]
+        rows = model._default_manager.order_by("checked_at")
+        never = list(rows.filter(checked_at__isnull=True)[:INFO_SIZE])
+        items += [*never, *rows.filter(checked_at__lt=before)[: INFO_SIZE - len(never)]]
+    return sorted(items, key=lambda item: item.checked_at or _NEVER)[:INFO_SIZE]
 
 
 def _verify(client: RedditClient, items: list[Item]) -> Counter[str]:
     """Ask for the items, save what Reddit says, and return what happened to them."""
     page = client.info([item.fullname for item in items])
     answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
+    # An answer with children that cannot be told apart proves nobody's absence.
+    is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
     now = timezone.now()
-    outcomes = [(item, _apply(item, answers.get(item.fullname), now)) for item in items]
+    outcomes = [_apply(item, answers.get(item.fullname), now, is_whole=is_whole) for item in items]
     with transaction.atomic():
         _save(RedditPost, [item for item in items if isinstance(item, RedditPost)], POST_FIELDS)
         _save(RedditComment, [item for item in items if isinstance(item, RedditComment)], COMMENT_FIELDS)
-    return Counter(outcome for _item, outcome in outcomes)
+    return Counter(outcomes)
 
 
 def _save(model: type[Item], items: list[Any], fields: list[str]) -> None:
@@ -143,12 +140,12 @@ def _save(model: type[Item], items: list[Any], fields: list[str]) -> None:
     model._default_manager.bulk_update(items, [*fields, *SIGHT_FIELDS])
 
 
-def _apply(item: Item, data: dict[str, Any] | None, now: datetime) -> str:
+def _apply(item: Item, data: dict[str, Any] | None, now: datetime, *, is_whole: bool) -> str:
     """Set the item to what Reddit says of it, and return the name this counts under."""
     # Even what cannot be read moves to the end of the queue, or it would block the queue for ever.
     item.checked_at = now
     if data is None:
-        return _miss(item)
+        return _miss(item) if is_whole else "unreadable"
     try:
         values = post_values(data) if isinstance(item, RedditPost) else comment_values(data)
     except BadItem:

@@ -49,7 +49,12 @@ BLANK_COMMENT: dict[str, Any] = {"body": ""}
 BLANK_AUTHOR: dict[str, Any] = {"author": "", "author_fullname": ""}
 
 
-class BadItem(ValueError):  # noqa: N818  # names the item
+def storable_text(text: str) -> str:
+    """Return the text without NUL and lone surrogates, which PostgreSQL refuses; everything else stays."""
+    return _UNSTORABLE.sub("", text)
+
+
+class BadItem(ValueError):
     """An item that cannot be stored; the text is the reason it is counted under."""
 
 
@@ -189,7 +194,7 @@ def _text(
         return ""
     if not isinstance(value, str):
         raise BadItem(f"{key} is no text")
-    value = _UNSTORABLE.sub("", value)
+    value = storable_text(value)
     if model is None:
         return value
     return value[: getattr(model._meta.get_field(column or key), "max_length", None)]
@@ -246,13 +251,13 @@ def _media(data: dict[str, Any]) -> dict[str, Any] | None:
 def _storable(value: Any, nesting: int) -> Any:
     """Return JSON without what a JSON column refuses."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub("", value)
+        return storable_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict | list) and not nesting:
         return None
     if isinstance(value, dict):
-        return {_UNSTORABLE.sub("", str(key)): _storable(item, nesting - 1) for key, item in value.items()}
+        return {storable_text(str(key)): _storable(item, nesting - 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_storable(item, nesting - 1) for item in value]
     return value

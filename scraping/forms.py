@@ -26,7 +26,7 @@ class SubredditsField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Return the names without r/ and without repetitions, in the order they were written."""
         names: dict[str, str] = {}
-        for word in _SEPARATORS.split(super().to_python(value)):
+        for word in _SEPARATORS.split(super().to_python(value) or ""):
             name = _PREFIX.sub("", word).strip("/")
             if name:
                 names.setdefault(name.lower(), name)
@@ -52,31 +52,38 @@ class SubredditsField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare names, not the way they were written."""
-        return list(initial or []) != self.to_python(data)
+        return bool(list(initial or []) != self.to_python(data))
 
 
 class BotConfigForm(forms.ModelForm):
     """What one bot scrapes."""
 
     subreddits = SubredditsField(
-        label=_("subreddits"),
+        label=_("Subreddits"),
         help_text=_("One a line, or separated by commas; r/ may stand before the name."),
-        widget=forms.Textarea(attrs={"rows": 4, "cols": 40, "spellcheck": "false", "class": "vLargeTextField"}),
+        widget=forms.Textarea(
+            attrs={"rows": 4, "cols": 40, "spellcheck": "false", "class": "vLargeTextField"}
+        ),
     )
 
     class Meta:
         model = BotConfig
-        exclude = ()
+        fields = (
+            "name", "owner", "app", "subreddits", "sort", "time_filter", "post_limit",
+            "comment_policy", "comment_limit", "comment_depth", "is_active", "auto_scrape",
+        )  # fmt: skip
 
 
 class RedditAppForm(forms.ModelForm):
     """An OAuth client; its secret goes in and never comes out."""
 
     new_secret = forms.CharField(
-        label=_("client secret"),
+        label=_("Client secret"),
         required=False,
         strip=True,
-        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}),
+        widget=forms.PasswordInput(
+            render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}
+        ),
         help_text=_("Stored encrypted and never shown. Leave empty to keep the stored one."),
     )
 

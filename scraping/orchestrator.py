@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from scraping.content import storable_text
 from scraping.models import (
     BotConfig,
     ContentState,
@@ -36,7 +37,7 @@ SKIP_LINES_MAX: Final = 20
 FAILURES_MAX: Final = 3
 
 
-class ScrapeRefused(Exception):  # noqa: N818  # the refusal is the error
+class ScrapeRefused(Exception):
     """The scrape did not begin; the text says what to do."""
 
 
@@ -48,7 +49,7 @@ class ConfigInactive(ScrapeRefused):
     """The config is switched off, or gone."""
 
 
-class _SessionClosed(Exception):  # noqa: N818  # as above
+class _SessionClosed(Exception):
     """Our session was closed by somebody else, who took this worker for dead: stop writing."""
 
 
@@ -75,11 +76,8 @@ def scrape_config(
     except Exception as error:
         logger.exception("Scraping %r failed (session %s)", config.name, session.pk)
         text = _("The scraper itself failed (%(error)s): see the worker's log.")
-        session.close(
-            Status.FAILED,
-            error_kind=ErrorKind.INTERNAL,
-            error=text % {"error": f"{type(error).__name__}: {error}"},
-        )
+        cause = storable_text(f"{type(error).__name__}: {error}")
+        session.close(Status.FAILED, error_kind=ErrorKind.INTERNAL, error=text % {"error": cause})
     except BaseException:
         session.close(Status.INTERRUPTED, error=_("The scrape was stopped; what it had found is stored."))
         raise

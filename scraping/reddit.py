@@ -14,6 +14,7 @@ import ipaddress
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
@@ -34,8 +35,10 @@ from scraping.answers import (
     read_listing,
     read_more_children,
     read_tree,
+    unreadable_reason,
 )
 from scraping.comment_walk import CommentWalk
+from scraping.content import storable_text
 from scraping.models import SANDBOX_CLIENT_ID, BotConfig, ScrapeSession
 
 # prawcore reads this once, when it is imported; PRAW's own `timeout` setting is ignored.
@@ -78,13 +81,13 @@ class RedditError(Exception):
         stops_everything: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(storable_text(message))  # it may quote Reddit, and ends in a row
         self.kind = kind
         self.stops_everything = stops_everything
         self.retry_after = retry_after
 
 
-class RedditNotConfigured(RedditError):  # noqa: N818  # the state is the error
+class RedditNotConfigured(RedditError):
     """There is no usable Reddit app; the text says which variable or field to set."""
 
     def __init__(self, message: str) -> None:
@@ -308,15 +311,17 @@ class RedditClient:
             page = self.page(f"r/{quote(subreddit, safe='')}/{sort}", params)
             posts = []
             for post in page.posts:
-                name = str(post.get("name"))
+                # What has no name is handed on, to be counted.
+                name = post["name"] if isinstance(post.get("name"), str) else None
                 extra = sort == BotConfig.Sort.HOT and "after" not in params and post.get("stickied") is True
                 if name in seen or (remaining <= 0 and not extra):
                     continue
-                if "name" in post:
+                if name is not None:
                     seen.add(name)
                 remaining -= not extra
                 posts.append(post)
-            yield replace(page, posts=posts)
+            skipped = page.skipped + Counter({unreadable_reason("t1"): len(page.comments)})
+            yield replace(page, posts=posts, comments=[], skipped=skipped)
             if remaining <= 0 or page.after is None or page.after == params.get("after"):
                 return
             params["after"] = page.after

@@ -58,16 +58,15 @@ def broker(broker_client):
 
 @pytest.fixture
 def no_broker(monkeypatch):
-    """A broker that is away: every connection goes to a port where nobody listens."""
-    nowhere = "redis://127.0.0.1:1/0"
-    send_task = type(app).send_task
-
-    def send_nowhere(self, *args, **options):
-        with app.connection_for_write(nowhere) as connection:
-            return send_task(self, *args, connection=connection, **options)
-
-    monkeypatch.setattr(type(app), "send_task", send_nowhere)
-    monkeypatch.setattr(app, "connection_for_read", lambda: app.connection_for_write(nowhere))
+    """A broker that is away: messages go to a port where nobody listens."""
+    app.pool.force_close_all()
+    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
+    app.amqp._producer_pool = None
+    yield
+    monkeypatch.undo()
+    app.pool.force_close_all()
+    app.amqp._producer_pool = None
 
 
 @pytest.fixture(autouse=True)
@@ -77,4 +76,5 @@ def plain(settings):
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+    settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -95,7 +95,12 @@ def expired_password_reset_token(**fields):
 def reddit_app(**fields):
     number = next(_numbers)
     return RedditApp.objects.create(
-        **{"name": f"app{number}", "client_id": f"id{number}", "user_agent": "tests:app:1 (by /u/tests)", **fields}
+        **{
+            "name": f"app{number}",
+            "client_id": f"id{number}",
+            "user_agent": "tests:app:1 (by /u/tests)",
+            **fields,
+        }
     )
 
 
@@ -172,7 +177,12 @@ def schedule(*, crontab="0 0 * * *", timezone_name="UTC", **fields):
         timezone=timezone_name,
     )
     return PeriodicTask.objects.create(
-        **{"name": f"schedule{next(_numbers)}", "task": "maintenance.cleanup_tokens", "crontab": row, **fields}
+        **{
+            "name": f"schedule{next(_numbers)}",
+            "task": "maintenance.cleanup_tokens",
+            "crontab": row,
+            **fields,
+        }
     )
 
 

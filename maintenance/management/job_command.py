@@ -136,7 +136,10 @@ def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, hand_back), signal.SIGINT: signal.signal(signal.SIGINT, cancel)}
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, hand_back),
+        signal.SIGINT: signal.signal(signal.SIGINT, cancel),
+    }
     try:
         yield
     finally:

@@ -124,12 +124,16 @@ class Faults:
         replaces them. ``fails``: see Answer.
 
         Raises:
-            ValueError: the expression, the status or the kind of failure cannot be used.
+            ValueError: something given cannot be used.
         """
         if fails not in ("", "hang", "truncate"):
             raise ValueError(f"fails is 'hang' or 'truncate', not {fails!r}.")
         if not isinstance(status, int) or not 200 <= status <= 599:
             raise ValueError(f"{status!r} is not an HTTP status a server may answer with.")
+        if not isinstance(skip, int) or not isinstance(times, int | None):
+            raise ValueError("times and skip are numbers of requests.")
+        if not isinstance(headers, dict | None):
+            raise ValueError("headers are an object of names and values.")
         try:
             pattern = re.compile(path)
         except re.error as problem:

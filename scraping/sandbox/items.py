@@ -95,13 +95,16 @@ class Author:
         return leaves_at <= now and draws.share("leaves", self.number) < 0.033
 
 
+# Upper bounds of the share of items that end as …
+Fates = tuple[tuple[float, State], ...]
+
+
 class Item(ABC):
     """What posts and comments share."""
 
     world: "World"
     key: tuple[int, ...]
-    # Upper bounds of the share of items that end as …
-    fates: tuple[tuple[float, State], ...]
+    fates: Fates
 
     @property
     @abstractmethod
@@ -162,13 +165,15 @@ class Item(ABC):
 class Post(Item):
     """A submission."""
 
-    fates = ((0.02, State.DELETED), (0.04, State.MODERATOR), (0.05, State.REDDIT))
+    fates: Fates = ((0.02, State.DELETED), (0.04, State.MODERATOR), (0.05, State.REDDIT))
 
     def __init__(self, world: "World", subreddit: Subreddit, index: int) -> None:
         self.world = world
         self.subreddit = subreddit
         self.index = index
         self.key = (subreddit.number, index)
+        if self.is_weekly:
+            self.fates = ()  # moderators keep theirs
 
     @cached_property
     def number(self) -> int:
@@ -292,7 +297,7 @@ class Post(Item):
 class Comment(Item):
     """A comment, by its number under its post."""
 
-    fates = ((0.02, State.DELETED), (0.035, State.MODERATOR), (0.04, State.REDDIT))
+    fates: Fates = ((0.02, State.DELETED), (0.035, State.MODERATOR), (0.04, State.REDDIT))
 
     def __init__(self, post: Post, number: int) -> None:
         self.world = post.world

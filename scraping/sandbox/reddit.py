@@ -221,7 +221,7 @@ class SandboxReddit:
             return problem
         now = self.now
         if name:
-            self.world.subreddit(name)  # an id is known from here on, if only its name was not
+            self.world.subreddit(name)  # ids of a subreddit are known once it was named
         found = self.world.find(f"t3_{post}", now)
         if not isinstance(found, Post):
             return error(404, "Not Found")

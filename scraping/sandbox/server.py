@@ -10,7 +10,7 @@ from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from scraping.sandbox.faults import Answer
 
@@ -30,8 +30,8 @@ class Request:
 
     @cached_property
     def path(self) -> str:
-        """Return the path without the .json that clients may add."""
-        return urlsplit(self.target).path.removesuffix(".json")
+        """Return the decoded path without the .json that clients may add."""
+        return unquote(urlsplit(self.target).path).removesuffix(".json")
 
     @cached_property
     def query(self) -> dict[str, str]:
@@ -149,11 +149,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = answer.body.encode()
         length = len(body)
         if answer.fails == "truncate":
+            length = max(length, 2)
             body, self.close_connection = body[: length // 2], True
         self.send_response(answer.status, _reason(answer.status))
         if answer.status != HTTPStatus.NO_CONTENT:
             self.send_header("content-type", answer.content_type)
             self.send_header("content-length", str(length))
+        if self.close_connection:
+            # Said aloud, or the client would reuse the connection and lose its next request.
+            self.send_header("connection", "close")
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -246,7 +246,7 @@ def _removed_content(post: Post, path: str) -> Thing:
     url, domain = _address(post)
     data = _no_media("default") | {"domain": domain, "url": url, "url_overridden_by_dest": url}
     if post.kind == "gallery":
-        data |= {"is_gallery": True, "gallery_data": None, "media_metadata": None}
+        data |= {"is_gallery": True, "gallery_data": None}
     return data
 
 

@@ -13,11 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from django.conf import settings
 
 from console import processes
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+# `up` is tried as it comes: with its own SQLite file and its own broker.
+pytestmark = pytest.mark.skipif(
+    not settings.USES_PRIVATE_BROKER, reason="belongs to the run of the suite on the embedded default"
+)
 START_SECONDS = 120
 STOP_SECONDS = 60
 # What would lead `up` away from its own directory, or from the sandbox.
@@ -148,6 +153,11 @@ def test_it_comes_up_scrapes_the_sandbox_stops_without_a_trace_and_comes_up_agai
     ((posts,),) = up.rows("SELECT count(*) FROM scraping_redditpost")
     assert posts > 0
 
+    # Everything but the static files is for its owner only.
+    kept = [file for file in up.var.rglob("*") if file.is_file() and "static" not in file.parts]
+    assert up.var / "console.sqlite3" in kept
+    assert [file for file in kept if file.stat().st_mode & 0o077] == []
+
     # The password was shown, and is nowhere else.
     commands = "\n".join(" ".join(process.cmdline()) for process in up.family())
     assert password not in commands
@@ -199,14 +209,24 @@ def test_nothing_outlives_a_killed_up_and_the_next_start_is_a_normal_one(start):
     start(port=up.port).until_it_is_up().stop()
 
 
-def test_sigterm_stops_it_as_ctrl_c_does(start):
+def test_it_runs_the_services_of_production_and_sigterm_stops_it_as_ctrl_c_does(start):
     up = start().until_it_is_up()
+    commands = {
+        name: psutil.Process(up.main_process(name)).cmdline()[1:] for name in ("web", "worker", "beat")
+    }
+    for command in commands.values():
+        command[0] = Path(command[0]).name
     family = up.family()
     up.process.terminate()
 
     assert up.process.wait(STOP_SECONDS) == 0
     _gone, alive = psutil.wait_procs(family, timeout=2)
     assert alive == []
+    assert commands == {
+        "web": processes.web(host="127.0.0.1", port=up.port),
+        "worker": processes.worker(concurrency=2),
+        "beat": processes.beat(),
+    }
 
 
 def test_ctrl_c_during_the_start_stops_it_too(start):
@@ -241,7 +261,7 @@ def test_a_taken_port_is_said_before_anything_starts(start):
     [
         ("TIME_ZONE", "Mars/Base", "TIME_ZONE: 'Mars/Base' is not an IANA time zone"),
         ("BEAT_LEASE_SECONDS", "soon", "BEAT_LEASE_SECONDS: 'soon' cannot be used"),
-        ("DATABASE_URL", "nonsense", "DATABASE_URL must be"),
+        ("DATABASE_URL", "mysql://a/b", "DATABASE_URL must be"),
     ],
 )
 def test_an_unusable_setting_is_one_sentence(start, variable, value, sentence):
@@ -264,17 +284,3 @@ def test_a_broker_whose_files_are_damaged_is_one_sentence(start):
     assert second.process.wait(START_SECONDS) == 1
     assert "delete that directory: nothing is lost" in second.said
     assert "Traceback" not in second.said
-
-
-def test_the_services_are_the_ones_of_production(start):
-    up = start().until_it_is_up()
-    commands = {
-        name: psutil.Process(up.main_process(name)).cmdline()[1:] for name in ("web", "worker", "beat")
-    }
-    up.stop()
-
-    assert [Path(commands["web"][0]).name, *commands["web"][1:]] == processes.web(
-        host="127.0.0.1", port=up.port
-    )
-    assert [Path(commands["worker"][0]).name, *commands["worker"][1:]] == processes.worker(concurrency=2)
-    assert [Path(commands["beat"][0]).name, *commands["beat"][1:]] == processes.beat()

@@ -361,4 +361,3 @@ def test_the_lease_is_a_single_row():
     Lease(5).hold()
 
     assert BeatLease.objects.count() == 1
-

@@ -43,7 +43,7 @@ def perform(slug, **options):
 @pytest.fixture
 def reddit(settings):
     """A synthetic Reddit that the environment's app points to."""
-    with SandboxReddit() as server:
+    with SandboxReddit(rate_limit=1_000_000) as server:
         settings.REDDIT_CLIENT_ID = settings.REDDIT_CLIENT_SECRET = "sandbox"
         settings.REDDIT_USER_AGENT = "tests:sandbox:1 (by /u/tests)"
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = server.url
@@ -127,7 +127,10 @@ def test_cleanup_tokens_deletes_dead_tokens_and_keeps_live_ones():
 
     run = perform("cleanup_tokens")
 
-    assert (list(RefreshToken.objects.all()), list(PasswordResetToken.objects.all())) == ([live[0]], [live[1]])
+    assert (list(RefreshToken.objects.all()), list(PasswordResetToken.objects.all())) == (
+        [live[0]],
+        [live[1]],
+    )
     assert run.counts == {"accounts.RefreshToken": 2, "accounts.PasswordResetToken": 2}
 
 
@@ -180,7 +183,11 @@ def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs(
     run = perform("cleanup_run_history")
 
     left = set(JobRun.objects.exclude(pk=run.pk))
-    assert left == {*runs_of_one[4:], lonely, waiting}  # 99 finished ones and the waiting one are the newest 100
+    assert left == {
+        *runs_of_one[4:],
+        lonely,
+        waiting,
+    }  # 99 finished ones and the waiting one are the newest 100
     assert list(RunLogLine.objects.exclude(run=run)) == [kept_line]
 
 

@@ -78,7 +78,11 @@ def test_the_plan_counts_just_what_is_then_deleted():
     plan = purge.plan(expired(), cutoff=CUTOFF)
     gone = delete(expired())
 
-    assert {row.model: row.rows for row in plan} == gone == {"scraping.RedditPost": 4, "scraping.RedditComment": 4}
+    assert (
+        {row.model: row.rows for row in plan}
+        == gone
+        == {"scraping.RedditPost": 4, "scraping.RedditComment": 4}
+    )
     assert [row.total for row in plan] == [7, 7]
 
 

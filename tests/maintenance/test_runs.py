@@ -144,7 +144,11 @@ def test_a_failure_is_recorded_and_then_raised_again(declare):
         runs.perform(run)
 
     run.refresh_from_db()
-    assert (run.status, run.error, run.counts) == (Status.FAILED, "ZeroDivisionError: no ground", {"steps": 1})
+    assert (run.status, run.error, run.counts) == (
+        Status.FAILED,
+        "ZeroDivisionError: no ground",
+        {"steps": 1},
+    )
     assert "stumble" in run.traceback
 
 
@@ -328,7 +332,10 @@ def test_a_preview_writes_nothing():
 
     plan = runs.preview("purge_old_content")
 
-    assert [(row.model, row.rows) for row in plan] == [("scraping.RedditPost", 1), ("scraping.RedditComment", 0)]
+    assert [(row.model, row.rows) for row in plan] == [
+        ("scraping.RedditPost", 1),
+        ("scraping.RedditComment", 0),
+    ]
     assert not JobRun.objects.exists()
     assert not RunLogLine.objects.exists()
 

@@ -30,7 +30,10 @@ def purge():
 
 
 def test_every_scheduled_job_has_its_schedule_in_the_zone_of_the_settings(settings):
-    seeded = {task.task: (str(schedules.crontab_of(task)), str(task.crontab.timezone)) for task in PeriodicTask.objects.all()}
+    seeded = {
+        task.task: (str(schedules.crontab_of(task)), str(task.crontab.timezone))
+        for task in PeriodicTask.objects.all()
+    }
 
     assert seeded == {job.task_name: (job.crontab, settings.TIME_ZONE) for job in jobs() if job.crontab}
     assert RetentionPolicy.objects.get(job="purge_old_content").days == 90
@@ -75,7 +78,9 @@ def test_retiming_copes_with_a_crontab_row_that_exists_twice(purge):
 def test_retiming_is_logged_with_before_after_and_reason(purge):
     admin = factories.superuser()
 
-    schedules.retime(purge, by=admin, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC", reason="quieter")
+    schedules.retime(
+        purge, by=admin, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC", reason="quieter"
+    )
 
     entry = LogEntry.objects.get()
     change = json.loads(entry.change_message)

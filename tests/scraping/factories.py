@@ -77,7 +77,8 @@ def make_config(**fields: Any) -> BotConfig:
     number = next(_numbers)
     owner = fields.pop("owner", None) or get_user_model().objects.create(username=f"owner{number}")
     return BotConfig.objects.create(
-        **{"owner": owner, "name": f"bot {number}", "subreddits": ["python"], "comment_policy": "none"} | fields
+        **{"owner": owner, "name": f"bot {number}", "subreddits": ["python"], "comment_policy": "none"}
+        | fields
     )
 
 

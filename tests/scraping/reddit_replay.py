@@ -171,9 +171,7 @@ class RedditReplay:
 
     def asked(self, *, path: str = "", method: str = "") -> list[Asked]:
         """Return the requests to paths that contain this, but for sign-ins."""
-        return [
-            r for r in self.requests if path in r.path and method in r.method and r.path != TOKEN_PATH
-        ]
+        return [r for r in self.requests if path in r.path and method in r.method and r.path != TOKEN_PATH]
 
     def counts(self) -> Counter[str]:
         """Return the number of requests by method and first part of the path."""
@@ -218,7 +216,9 @@ class RedditReplay:
         page = posts[start : start + limit]
         rest = start + limit < len(posts)
         return Answer.of(
-            listing(({"kind": "t3", "data": p} for p in page), after=page[-1]["name"] if page and rest else None)
+            listing(
+                ({"kind": "t3", "data": p} for p in page), after=page[-1]["name"] if page and rest else None
+            )
         )
 
 
@@ -256,7 +256,7 @@ def _handler_of(replay: RedditReplay) -> type[BaseHTTPRequestHandler]:
             )
             getattr(self, f"_{answer.fault or 'send'}")(answer)
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = _serve  # noqa: N815  # http.server looks for these names
 
         def _send(self, answer: Answer) -> None:
             self.send_response(answer.status)
@@ -285,9 +285,7 @@ def _handler_of(replay: RedditReplay) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             """Stay silent."""
 
     return Handler
-
-

@@ -119,7 +119,8 @@ def test_every_recorded_comment_is_stored_as_it_was(reddit: RedditReplay) -> Non
     for raw in recorded.comments():
         comments[raw["link_id"]].append(raw)
     posts = [
-        raw_post(id=fullname.partition("_")[2], num_comments=len(below)) for fullname, below in comments.items()
+        raw_post(id=fullname.partition("_")[2], num_comments=len(below))
+        for fullname, below in comments.items()
     ]
     listings = [f"listing{number}" for number in range(-(-len(posts) // 1000))]
     for number, name in enumerate(listings):

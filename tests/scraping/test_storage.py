@@ -181,7 +181,9 @@ def test_numbers_beyond_the_column_are_clamped() -> None:
         ("soon", True, None),
     ],
 )
-def test_edited_is_false_a_time_or_just_true(edited: Any, is_edited: bool, edited_at: datetime | None) -> None:
+def test_edited_is_false_a_time_or_just_true(
+    edited: Any, is_edited: bool, edited_at: datetime | None
+) -> None:
     post = stored(raw_post(edited=edited))
     assert (post.is_edited, post.edited_at) == (is_edited, edited_at)
 
@@ -262,7 +264,7 @@ def test_a_profile_post_of_a_deleted_account_does_not_name_it() -> None:
     )
     del raw["author_fullname"]
     post = stored(raw)
-    assert "somebody" not in " ".join([post.subreddit, post.domain, post.permalink, post.url, post.author])
+    assert "somebody" not in f"{post.subreddit} {post.domain} {post.permalink} {post.url} {post.author}"
     assert post.body == "A text"
 
 

@@ -53,7 +53,10 @@ class Command(BaseCommand):
         """Run until a stop signal; everything that goes wrong ends in one sentence and exit code 1."""
         if workers < 1:
             raise CommandError("--workers must be at least 1.")
+        if not 1 <= port <= 65_535:  # getaddrinfo() would wrap it round
+            raise CommandError("--port must be between 1 and 65535.")
         refuse_taken_port(host, port)
+        os.umask(0o077)  # the database and the messages are for their owner only
         supervisor = Supervisor(
             directory=settings.VAR_DIR / "run",
             cwd=settings.BASE_DIR,
@@ -124,9 +127,9 @@ class Start:
             try:
                 self.supervisor.start(Service("broker", command, grace_seconds=10))
                 self.supervisor.wait_until(
-                    lambda: self.supervisor.is_up("broker") and broker.broker_answers(address),
-                    seconds=30,
-                    otherwise="it does not answer",
+                    lambda: self.supervisor.never_died("broker") and broker.broker_answers(address),
+                    seconds=READY_WAIT_SECONDS,
+                    otherwise="The broker does not answer.",
                 )
             except ServiceFailed as error:
                 last_line = self.supervisor.last_line("broker")
@@ -269,7 +272,7 @@ def sandbox_port(memory: Path) -> int:
         return port
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
-        port = probe.getsockname()[1]
+        port = int(probe.getsockname()[1])
     memory.write_text(f"{port}\n")
     return port
 

@@ -28,7 +28,7 @@ def milliseconds(value: str) -> int:
 class Command(BaseCommand):
     """Start it, say where, wait for a signal."""
 
-    help = "Runs a small synthetic Reddit on this machine, for trying the console without Reddit keys."
+    help = "Runs a small synthetic Reddit, for trying the console without Reddit keys."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,147 @@
+"""What an operator does, in a browser."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from maintenance import runs, schedules
+from maintenance.models import JobRun
+from scraping.models import BotConfig
+from tests import factories
+from tests.e2e.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_signing_in_leads_to_the_dashboard(page, complaints, superuser):
+    page.goto("/")
+    page.get_by_label("Username").fill("lin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    expect(page.get_by_role("row", name="Purge old content")).to_contain_text("At 02:30, only on Sunday")
+
+
+def test_retiming_a_schedule_with_the_preview(signed_in):
+    page = signed_in
+    page.goto("/admin/")
+    page.get_by_role("link", name="Schedules").click()
+    page.get_by_role("link", name="Purge old content", exact=True).click()
+    preview = page.locator("#schedule-preview")
+    expect(preview).to_contain_text("At 02:30, only on Sunday")
+    expect(preview.locator("tbody tr")).to_have_count(5)
+
+    page.get_by_role("button", name="Daily 03:10").click()
+    expect(preview).to_contain_text("At 03:10")
+
+    page.get_by_label("Hour").fill("25")
+    expect(preview).to_contain_text("Hour:")
+    page.get_by_label("Hour").fill("5")
+    page.get_by_label("Day of month").fill("13")
+    page.get_by_label("Day of week").fill("fri")
+    expect(preview).to_contain_text("Celery runs only when both match")
+
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("row", name="Purge old content")).to_contain_text("10 5 13 * fri")
+    assert str(schedules.crontab_of(schedules.for_job("purge_old_content"))) == "10 5 13 * fri"
+
+    page.get_by_role("link", name=re.compile("^Purge old content")).first.click()
+    page.get_by_role("button", name="Reset to default").click()
+    expect(page.get_by_role("button", name="Reset to default")).to_have_count(0)
+    assert schedules.drift(schedules.for_job("purge_old_content")) is None
+
+
+def test_pausing_asks_why_and_resuming_does_not(signed_in):
+    page = signed_in
+    page.goto("/admin/")
+    switch = page.get_by_role("switch", name="Cleanup tokens is active")
+    expect(switch).to_be_checked()
+
+    switch.click()
+    page.get_by_label("Reason").fill("disk is full")
+    page.get_by_role("button", name="Pause").click()
+
+    expect(switch).not_to_be_checked()
+    assert schedules.for_job("cleanup_tokens").control.pause_reason == "disk is full"
+    switch.click()
+    expect(switch).to_be_checked()
+    assert schedules.for_job("cleanup_tokens").enabled
+
+
+def test_running_a_job_shows_the_plan_first_and_then_follows_the_run(signed_in):
+    page = signed_in
+    token, survivor = factories.expired_refresh_token(), factories.refresh_token()
+    page.goto("/admin/")
+    page.get_by_role("row", name="Cleanup tokens").get_by_role("link", name="Run…").click()
+    expect(page.get_by_role("row", name="Refresh tokens")).to_contain_text("1")
+    assert not JobRun.objects.exists()
+
+    page.get_by_role("button", name="Run now and delete 1 row").click()
+
+    status = page.locator("#run-status")
+    expect(status).to_contain_text("Queued")
+    run = JobRun.objects.get()
+    assert type(token).objects.count() == 2
+
+    # A worker takes it; the open page notices by itself.
+    runs.perform(run)
+
+    expect(status).to_contain_text("Succeeded")
+    expect(page.locator("#run-log")).to_contain_text("deleted 1")
+    expect(page.locator("#run-facts")).to_contain_text("Finished")
+    expect(page.locator("#run-status[hx-get]")).to_have_count(0)
+    assert list(type(token).objects.all()) == [survivor]
+
+
+def test_a_run_is_cancelled_from_its_page(signed_in):
+    page = signed_in
+    run = factories.job_run(status="queued")
+    page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
+
+    page.get_by_role("button", name="Cancel run").click()
+
+    expect(page.locator("#run-status")).to_contain_text("Cancelled")
+    expect(page.get_by_role("button", name="Cancel run")).to_have_count(0)
+
+
+def test_a_page_left_open_past_the_session_leads_to_the_login(signed_in):
+    page = signed_in
+    run = factories.job_run(status="running")
+    page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
+
+    page.context.clear_cookies()
+
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    expect(page.locator("#run-status")).to_have_count(0)
+
+
+def test_making_a_bot_and_being_told_which_subreddit_is_wrong(signed_in):
+    page = signed_in
+    page.goto("/admin/scraping/botconfig/add/")
+    page.get_by_label("Name").fill("News")
+    page.get_by_label("Subreddits").fill("r/python, not-a-name!")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("“not-a-name!” is not a subreddit name")).to_be_visible()
+
+    page.get_by_label("Subreddits").fill("r/python, django")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.get_by_role("row", name="News")).to_contain_text("r/python, r/django")
+    assert BotConfig.objects.get().subreddits == ["python", "django"]
+    page.get_by_role("link", name="Scrape now… News").click()
+    expect(page.get_by_role("heading", name="Run “Scrape now” now?")).to_be_visible()
+    expect(page.locator("#content-main")).to_contain_text("News")
+
+
+def test_the_arrow_keys_walk_along_a_strip(signed_in):
+    page = signed_in
+    first, last = (factories.job_run(job="cleanup_tokens") for _ in range(2))
+    page.goto("/admin/")
+
+    page.locator(f'.strip a[href*="/{last.pk}/"]').focus()
+    page.keyboard.press("ArrowLeft")
+
+    expect(page.locator(f'.strip a[href*="/{first.pk}/"]')).to_be_focused()
+    expect(page.locator('.strip a[tabindex="0"]')).to_have_count(1)

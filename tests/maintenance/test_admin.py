@@ -1,0 +1,664 @@
+"""Schedules, runs and retentions in the admin."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
+
+from maintenance import schedules
+from maintenance.admin import rows_of
+from maintenance.firetimes import Crontab
+from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+LIST = "admin:django_celery_beat_periodictask_changelist"
+CHANGE = "admin:django_celery_beat_periodictask_change"
+PREVIEW = "admin:maintenance_schedule_preview"
+CRONTAB = {"minute": "5", "hour": "4", "day_of_month": "*", "month_of_year": "*", "day_of_week": "mon-fri"}
+FORM = {
+    **CRONTAB,
+    "timezone": "Europe/Berlin",
+    "name": "Purge",
+    "task": "maintenance.purge_old_content",
+    "description": "",
+    "kwargs": "{}",
+    "misfire_policy": "skip",
+    "misfire_limit": "3",
+    "overlap_policy": "queue_one",
+}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    schedules.seed()
+
+
+@pytest.fixture
+def purge():
+    return schedules.for_job("purge_old_content")
+
+
+@pytest.fixture
+def operator(client):
+    user = factories.operator(username="op")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def superuser(client):
+    user = factories.superuser()
+    client.force_login(user)
+    return user
+
+
+def messages_of(response):
+    return [str(message) for message in response.context["messages"]]
+
+
+def listed(response):
+    return list(response.context["cl"].result_list)
+
+
+# --- Permissions -----------------------------------------------------------------------------------
+
+RUN, CANCEL, APPROVE = "maintenance.run_job", "maintenance.cancel_jobrun", "maintenance.approve_run"
+SEE_RUNS, SEE, EDIT = (
+    "maintenance.view_jobrun",
+    "django_celery_beat.view_periodictask",
+    "django_celery_beat.change_periodictask",
+)
+VIEWS = [
+    # name, method, permissions that suffice, permissions that do not, status with
+    (PREVIEW, "get", [SEE], [SEE_RUNS, RUN], 200),
+    ("admin:maintenance_schedule_pause", "get", [EDIT], [SEE, RUN], 200),
+    ("admin:maintenance_schedule_pause", "post", [EDIT], [SEE, RUN], 200),
+    ("admin:maintenance_schedule_resume", "post", [EDIT], [SEE, RUN], 302),
+    ("admin:maintenance_schedule_reset", "post", [EDIT], [SEE, RUN], 302),
+    ("admin:django_celery_beat_periodictask_change", "get", [SEE], [SEE_RUNS, RUN], 200),
+    ("admin:django_celery_beat_periodictask_change", "post", [EDIT], [SEE, RUN], 200),
+    ("admin:django_celery_beat_periodictask_delete", "post", [SEE, "django_celery_beat.delete_periodictask"], [SEE, EDIT], 302),
+    ("admin:django_celery_beat_periodictask_add", "get", [SEE, EDIT, "django_celery_beat.add_periodictask"], [SEE, "django_celery_beat.add_periodictask"], 200),
+    ("admin:maintenance_job_run", "get", [RUN], [SEE, EDIT, SEE_RUNS], 200),
+    ("admin:maintenance_job_run", "post", [RUN], [SEE, EDIT, SEE_RUNS], 302),
+    ("admin:maintenance_jobrun_changelist", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
+    ("admin:maintenance_jobrun_change", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
+    ("admin:maintenance_jobrun_live", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
+    ("admin:maintenance_jobrun_cancel", "post", [SEE_RUNS, CANCEL], [SEE_RUNS, RUN], 302),
+    ("admin:maintenance_jobrun_approve", "post", [SEE_RUNS, APPROVE], [SEE_RUNS, RUN, CANCEL], 302),
+    ("admin:maintenance_jobrun_reject", "post", [SEE_RUNS, APPROVE], [SEE_RUNS, RUN, CANCEL], 302),
+    ("admin:maintenance_retentionpolicy_change", "get", ["maintenance.view_retentionpolicy"], [SEE, EDIT, RUN], 200),
+    ("admin:maintenance_retentionpolicy_change", "post", ["maintenance.change_retentionpolicy"], ["maintenance.view_retentionpolicy"], 302),
+]  # fmt: skip
+
+
+@pytest.fixture
+def address(purge):
+    def of(name):
+        if name == PREVIEW:
+            return (
+                reverse(name) + "?minute=0&hour=1&day_of_month=*&month_of_year=*&day_of_week=*&timezone=UTC"
+            )
+        if name == "admin:maintenance_job_run":
+            return reverse(name, args=["cleanup_tokens"])
+        if name.endswith(("_changelist", "_add")):
+            return reverse(name)
+        if "jobrun" in name:
+            blocked = name.endswith(("_approve", "_reject"))
+            return reverse(name, args=[factories.job_run(status="blocked" if blocked else "running").pk])
+        if "retention" in name:
+            return reverse(name, args=[RetentionPolicy.objects.get(job="purge_old_content").pk])
+        return reverse(name, args=[purge.pk])
+
+    return of
+
+
+@pytest.mark.parametrize(("name", "method", "enough", "too_little", "status"), VIEWS)
+def test_every_view_asks_for_its_permission(client, address, name, method, enough, too_little, status):
+    target = address(name)
+    data = {"post": "yes", "days": "12", "next": ""} if method == "post" else None
+
+    anonymous = getattr(client, method)(target, data)
+    assert anonymous.status_code == 302
+    assert anonymous.url.startswith(reverse("admin:login"))
+
+    client.force_login(factories.user(*too_little))
+    assert getattr(client, method)(target, data).status_code == 403
+
+    client.force_login(factories.user(*enough))
+    assert getattr(client, method)(target, data).status_code == status
+
+
+@pytest.mark.parametrize("name", ["resume", "reset"])
+def test_looking_changes_no_schedule(client, operator, purge, name):
+    assert client.get(reverse(f"admin:maintenance_schedule_{name}", args=[purge.pk])).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["cancel", "approve", "reject"])
+def test_looking_changes_no_run(client, operator, name):
+    run = factories.job_run(status="blocked")
+
+    assert client.get(reverse(f"admin:maintenance_jobrun_{name}", args=[run.pk])).status_code == 405
+
+
+# --- Schedules -------------------------------------------------------------------------------------
+
+
+def test_the_list_says_when_each_schedule_runs(client, operator, purge):
+    factories.job_run(job="purge_old_content")
+
+    page = client.get(reverse(LIST)).content.decode()
+
+    assert "At 02:30, only on Sunday" in page
+    assert "<code>30 2 * * 0</code>" in page
+    assert 'role="switch" aria-checked="true"' in page
+    assert 'class="bar-succeeded"' in page
+    assert reverse("admin:maintenance_job_run", args=["purge_old_content"]) in page
+
+
+def test_the_list_asks_as_many_queries_for_many_schedules_as_for_few(client, operator):
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            client.get(reverse(LIST))
+        return len(captured)
+
+    client.get(reverse(LIST))
+    few = queries()
+    for _number in range(10):
+        task = factories.schedule()
+        schedules.control_of(task)
+        factories.job_run()
+    assert queries() == few
+
+
+def test_a_viewer_sees_no_way_to_change_or_run(client, purge):
+    client.force_login(factories.user(SEE))
+
+    page = client.get(reverse(LIST)).content.decode()
+    form = client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
+
+    assert "disabled" in page
+    assert reverse("admin:maintenance_job_run", args=["purge_old_content"]) not in page
+    assert "At 02:30, only on Sunday" in form
+    assert "Pause…" not in form
+    assert 'name="minute"' not in form
+
+
+def test_retiming_picks_another_crontab_row_and_leaves_shared_ones_alone(client, operator, purge):
+    twin = PeriodicTask.objects.create(name="twin", task="maintenance.cleanup_tokens", crontab=purge.crontab)
+    before = PeriodicTasks.last_change()
+
+    response = client.post(reverse(CHANGE, args=[purge.pk]), FORM)
+
+    assert response.status_code == 302, response.context["errors"]
+    purge, twin = PeriodicTask.objects.get(pk=purge.pk), PeriodicTask.objects.get(pk=twin.pk)
+    assert str(schedules.crontab_of(purge)) == "5 4 * * mon-fri"
+    assert str(purge.crontab.timezone) == "Europe/Berlin"
+    assert str(schedules.crontab_of(twin)) == "30 2 * * 0"
+    assert (purge.control.misfire_policy, purge.control.misfire_limit, purge.control.overlap_policy) == (
+        "skip",
+        3,
+        "queue_one",
+    )
+    assert PeriodicTasks.last_change() != before
+    entry = json.loads(LogEntry.objects.filter(change_message__startswith="{").get().change_message)
+    assert entry["before"]["schedule"] == "30 2 * * 0 Asia/Shanghai"
+    assert entry["after"]["schedule"] == "5 4 * * mon-fri Europe/Berlin"
+
+
+def test_saving_without_a_new_crontab_keeps_the_row(client, operator, purge):
+    row = purge.crontab_id
+    kept = {"minute": "30", "hour": "2", "day_of_week": "0", "timezone": "Asia/Shanghai"}
+
+    client.post(reverse(CHANGE, args=[purge.pk]), {**FORM, **kept, "name": "Renamed"})
+
+    purge.refresh_from_db()
+    assert (purge.name, purge.crontab_id) == ("Renamed", row)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("minute", "60"),
+        ("hour", "24"),
+        ("day_of_month", "0"),
+        ("month_of_year", "13"),
+        ("day_of_week", "7"),
+        ("minute", "x"),
+    ],
+)
+def test_an_invalid_crontab_is_an_error_at_its_field(client, operator, purge, field, value):
+    rows = CrontabSchedule.objects.count()
+
+    response = client.post(reverse(CHANGE, args=[purge.pk]), {**FORM, field: value})
+
+    assert response.status_code == 200
+    assert list(response.context["adminform"].form.errors) == [field]
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "30 2 * * 0"
+    assert CrontabSchedule.objects.count() == rows
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    ["{", "[]", '{"days": 0}', '{"unknown": 1}'],
+    ids=["no JSON", "no object", "bad value", "bad name"],
+)
+def test_parameters_are_checked_by_the_job(client, operator, purge, kwargs):
+    response = client.post(reverse(CHANGE, args=[purge.pk]), {**FORM, "kwargs": kwargs})
+
+    assert list(response.context["adminform"].form.errors) == ["kwargs"]
+
+
+def test_a_schedule_is_added_for_a_job_and_for_nothing_else(client, superuser):
+    target = reverse("admin:django_celery_beat_periodictask_add")
+
+    refused = client.post(target, {**FORM, "name": "Evil", "task": "celery.backend_cleanup"})
+    client.post(target, {**FORM, "name": "Second purge", "kwargs": '{"days": 400}'})
+
+    assert list(refused.context["adminform"].form.errors) == ["task"]
+    added = PeriodicTask.objects.get(name="Second purge")
+    assert str(schedules.crontab_of(added)) == "5 4 * * mon-fri"
+    assert added.control.misfire_policy == "skip"
+    assert not PeriodicTask.objects.filter(name="Evil").exists()
+
+
+def test_somebody_elses_task_is_listed_and_editable_without_the_jobs_tools(client, superuser):
+    foreign = factories.schedule(task="other.task", name="Foreign")
+    every = IntervalSchedule.objects.create(every=10, period="seconds")
+    timer = PeriodicTask.objects.create(name="Timer", task="other.timer", interval=every)
+
+    page = client.get(reverse(LIST)).content.decode()
+    client.post(
+        reverse(CHANGE, args=[foreign.pk]),
+        {**FORM, "name": "Renamed", "task": "maintenance.purge_old_content"},
+    )
+    form = client.get(reverse(CHANGE, args=[timer.pk]))
+    client.post(reverse(CHANGE, args=[timer.pk]), {**FORM, "name": "Slow timer"})
+
+    assert "Foreign" in page
+    assert "Timer" in page
+    foreign.refresh_from_db()
+    assert (foreign.name, foreign.task) == ("Renamed", "other.task")
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=foreign.pk))) == "5 4 * * mon-fri"
+    assert "Run now" not in form.content.decode()
+    timer.refresh_from_db()
+    assert (timer.name, timer.interval, timer.crontab) == ("Slow timer", every, None)
+
+
+def test_a_stored_crontab_that_cannot_run_is_shown_as_such(client, superuser):
+    broken = factories.schedule()
+    CrontabSchedule.objects.filter(pk=broken.crontab_id).update(day_of_week="9")
+
+    assert client.get(reverse(LIST)).status_code == 200
+    assert client.get(reverse(CHANGE, args=[broken.pk])).status_code == 200
+    assert client.get(reverse("admin:index")).status_code == 200
+
+
+def test_deleting_a_schedule_keeps_its_runs(client, superuser, purge):
+    run = factories.job_run(job="purge_old_content", schedule=purge, schedule_name=purge.name)
+    survivor = schedules.for_job("cleanup_tokens")
+
+    client.post(reverse("admin:django_celery_beat_periodictask_delete", args=[purge.pk]), {"post": "yes"})
+
+    assert not PeriodicTask.objects.filter(pk=purge.pk).exists()
+    assert PeriodicTask.objects.filter(pk=survivor.pk).exists()
+    run.refresh_from_db()
+    assert (run.schedule, run.schedule_name) == (None, purge.name)
+
+
+def test_the_page_that_pauses_asks_for_a_reason(client, operator, purge):
+    target = reverse("admin:maintenance_schedule_pause", args=[purge.pk])
+    until = timezone.localtime(timezone.now() + timedelta(days=1)).replace(second=0, microsecond=0)
+
+    # The switch of a list: no reason yet, so nothing happens.
+    client.post(target, {"next": "/admin/"})
+    assert PeriodicTask.objects.get(pk=purge.pk).enabled
+    assert "reason" in client.post(target, {"reason": " "}).context["form"].errors
+    past = {"reason": "disk", "until": "2001-01-01T00:00"}
+    assert "until" in client.post(target, past).context["form"].errors
+    assert PeriodicTask.objects.get(pk=purge.pk).enabled
+
+    response = client.post(target, {"reason": "disk", "until": f"{until:%Y-%m-%dT%H:%M}", "next": "/admin/"})
+
+    assert response.url == "/admin/"
+    control = ScheduleControl.objects.get(schedule=purge)
+    assert not control.schedule.enabled
+    assert (control.pause_reason, control.paused_until, control.paused_by) == ("disk", until, operator)
+
+
+def test_resuming_needs_no_question(client, operator, purge):
+    schedules.pause(purge, by=operator, reason="disk")
+
+    response = client.post(
+        reverse("admin:maintenance_schedule_resume", args=[purge.pk]), {"next": "https://evil.example/"}
+    )
+
+    assert response.url == reverse(LIST)
+    assert PeriodicTask.objects.get(pk=purge.pk).enabled
+
+
+def test_reset_is_offered_where_the_schedule_differs_and_puts_the_default_back(client, operator, purge):
+    target = reverse("admin:maintenance_schedule_reset", args=[purge.pk])
+    assert target not in client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
+    schedules.retime(purge, by=operator, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    assert target in client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
+
+    client.post(target)
+
+    assert schedules.drift(PeriodicTask.objects.get(pk=purge.pk)) is None
+
+
+def test_history_tells_before_after_and_reason(client, operator, purge):
+    schedules.pause(purge, by=operator, reason="disk is full")
+
+    page = client.get(
+        reverse("admin:django_celery_beat_periodictask_history", args=[purge.pk])
+    ).content.decode()
+
+    assert "disk is full" in page
+    assert page.count("<code>30 2 * * 0 Asia/Shanghai</code>") == 2
+
+
+def test_the_preview_shows_the_next_runs_in_both_clocks(client, operator):
+    response = client.get(reverse(PREVIEW), {**CRONTAB, "timezone": "Asia/Shanghai", "day_of_week": "*"})
+
+    page = response.content.decode()
+    assert page.count("04:05 CST") == 5
+    assert page.count("20:05") == 5
+    assert "Unix cron" not in page
+
+
+def test_the_preview_warns_about_both_day_fields(client, operator):
+    response = client.get(
+        reverse(PREVIEW), {**CRONTAB, "timezone": "UTC", "day_of_month": "13", "day_of_week": "fri"}
+    )
+
+    assert "Celery runs only when both match" in response.content.decode()
+
+
+def test_the_preview_names_the_field_that_is_wrong(client, operator):
+    response = client.get(reverse(PREVIEW), {**CRONTAB, "timezone": "UTC", "hour": "25"})
+
+    assert response.status_code == 200
+    assert "<strong>Hour:</strong>" in response.content.decode()
+
+
+# --- Running a job -----------------------------------------------------------------------------------
+
+
+def job_page(slug, query=""):
+    return reverse("admin:maintenance_job_run", args=[slug]) + query
+
+
+def test_the_page_that_runs_shows_what_would_go(client, operator):
+    old = timezone.now() - timedelta(days=91)
+    doomed = factories.post(created_at=old)
+    factories.comment(post=doomed)
+    factories.post()
+
+    response = client.get(job_page("purge_old_content"))
+
+    page = response.content.decode()
+    assert [(row.rows, row.total) for row in response.context["plan"]] == [(1, 2), (1, 1)]
+    assert "Run now and delete 2 rows" in page
+    assert "(90 days)" in page
+    assert not JobRun.objects.exists()
+
+
+def test_a_retention_in_the_address_is_what_is_shown_and_run(client, operator):
+    factories.post(created_at=timezone.now() - timedelta(days=20))
+
+    assert client.get(job_page("purge_old_content", "?days=30")).context["planned_rows"] == 0
+    assert client.get(job_page("purge_old_content", "?days=10")).context["planned_rows"] == 1
+    client.post(job_page("purge_old_content", "?days=10"), {"run": "1"})
+
+    assert JobRun.objects.get().params == {"days": 10}
+
+
+@pytest.mark.parametrize("query", ["?days=0", "?days=x", "?dayz=5"])
+def test_a_parameter_that_cannot_be_used_runs_nothing(client, operator, query):
+    for method in (client.get, client.post):
+        response = method(job_page("purge_old_content", query))
+        assert response.status_code == 400
+        assert 'name="run"' not in response.content.decode()
+    assert not JobRun.objects.exists()
+
+
+@pytest.mark.parametrize(("button", "dry_run"), [("run", False), ("dry_run", True)])
+def test_posting_requests_the_run_and_leads_to_it(client, operator, button, dry_run):
+    response = client.post(job_page("cleanup_tokens"), {button: "1"})
+
+    run = JobRun.objects.get()
+    assert response.url == reverse("admin:maintenance_jobrun_change", args=[run.pk])
+    assert (run.job, run.trigger, run.requested_by, run.dry_run) == (
+        "cleanup_tokens",
+        "admin",
+        operator,
+        dry_run,
+    )
+    assert LogEntry.objects.filter(object_id=str(run.pk), user=operator).exists()
+
+
+def test_it_warns_of_a_run_that_is_under_way(client, operator):
+    running = factories.job_run(status="running", job="cleanup_tokens", concurrency_key="cleanup_tokens")
+
+    page = client.get(job_page("cleanup_tokens")).content.decode()
+
+    assert f"#{running.pk} cleanup_tokens" in page
+    assert "is still running" in page
+
+
+def test_a_job_that_deletes_nothing_has_a_plain_page(client, operator):
+    page = client.get(job_page("auto_scraping")).content.decode()
+
+    assert "Run now" in page
+    assert "would delete" not in page
+
+
+def test_there_is_no_page_for_an_unknown_job(client, operator):
+    assert client.get(job_page("no_such_job")).status_code == 404
+
+
+def test_a_bot_is_scraped_by_its_owner_and_by_nobody_elses_hand(client):
+    owner = factories.user()
+    bot = factories.bot_config(owner=owner, name="Photos")
+    query = f"?config={bot.pk}"
+
+    client.force_login(factories.operator())
+    assert client.get(job_page("scrape_now", query)).status_code == 403
+    assert client.post(job_page("scrape_now", query), {"run": "1"}).status_code == 403
+
+    client.force_login(owner)
+    assert "Photos" in client.get(job_page("scrape_now", query)).content.decode()
+    assert client.post(job_page("scrape_now", query), {"run": "1"}).status_code == 302
+    assert JobRun.objects.get().params == {"config": bot.pk}
+
+
+# --- Runs ----------------------------------------------------------------------------------------------
+
+
+def test_runs_are_read_only_even_for_superusers(client, superuser):
+    run = factories.job_run()
+
+    assert client.get(reverse("admin:maintenance_jobrun_add")).status_code == 403
+    assert (
+        client.post(
+            reverse("admin:maintenance_jobrun_change", args=[run.pk]), {"status": "failed"}
+        ).status_code
+        == 403
+    )
+    assert (
+        client.post(reverse("admin:maintenance_jobrun_delete", args=[run.pk]), {"post": "yes"}).status_code
+        == 403
+    )
+    assert JobRun.objects.get().status == "succeeded"
+
+
+def test_bot_owners_see_the_runs_of_their_own_bots_only(client):
+    owner = factories.user()
+    bot = factories.bot_config(owner=owner)
+    mine = factories.job_run(job="scrape_now", params={"config": bot.pk})
+    others = factories.job_run(job="scrape_now", params={"config": factories.bot_config().pk})
+    job = factories.job_run()
+    client.force_login(owner)
+
+    assert listed(client.get(reverse("admin:maintenance_jobrun_changelist"))) == [mine]
+    assert client.get(reverse("admin:maintenance_jobrun_change", args=[mine.pk])).status_code == 200
+    assert client.get(reverse("admin:maintenance_jobrun_live", args=[mine.pk])).status_code == 200
+    for run in (others, job):
+        assert client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).status_code == 302
+        assert client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("term", ["{pk}", "#{pk}", "purge_old_content", "Purge old content", "lock timeout"])
+def test_runs_are_found_by_number_job_and_words_of_a_failure(client, operator, term):
+    wanted = factories.job_run(
+        job="purge_old_content", status="failed", error="canceling due to lock timeout"
+    )
+    factories.job_run(status="failed", error="other")
+
+    response = client.get(reverse("admin:maintenance_jobrun_changelist"), {"q": term.format(pk=wanted.pk)})
+
+    assert listed(response) == [wanted]
+
+
+def test_the_tile_of_failures_leads_to_them(client, operator):
+    failed, partial = factories.job_run(status="failed"), factories.job_run(status="partial")
+    factories.job_run()
+
+    response = client.get(reverse("admin:maintenance_jobrun_changelist"), {"status__in": "failed,partial"})
+
+    assert listed(response) == [partial, failed]
+
+
+def test_rows_are_what_was_deleted_or_newly_stored():
+    assert rows_of(JobRun(counts={"scraping.RedditPost": 2, "scraping.RedditComment": 3})) == 5
+    assert rows_of(JobRun(counts={"posts_found": 9, "posts_new": 2, "comments_new": 4})) == 6
+    assert rows_of(JobRun(counts={})) is None
+
+
+def test_a_runs_page_shows_facts_counts_error_log_and_attempts(client, operator):
+    first = factories.job_run(status="interrupted")
+    run = factories.job_run(
+        status="failed", trigger="retry", retry_of=first, attempt=2, error="boom <b>", traceback="Traceback: boom",
+        counts={"accounts.RefreshToken": 1234}, requested_by_name="lin",
+    )  # fmt: skip
+    last = factories.job_run(retry_of=run, attempt=3, trigger="retry")
+    factories.log_line(run=run, text="a <line>", level="warning")
+    session = factories.session(run=run)
+
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+
+    for text in (
+        "boom &lt;b&gt;",
+        "Traceback: boom",
+        "1,234",
+        "Retry · lin",
+        "a &lt;line&gt;",
+        "level-warning",
+    ):
+        assert text in page
+    for other in (first, last):
+        assert reverse("admin:maintenance_jobrun_change", args=[other.pk]) in page
+    assert reverse("admin:scraping_scrapesession_change", args=[session.pk]) in page
+    assert "hx-get" not in page
+
+
+def test_polling_brings_new_lines_only_and_ends_with_the_run(client, operator):
+    run = factories.job_run(status="running", progress_done=1, progress_total=4)
+    seen = factories.log_line(run=run, text="first line")
+    new = factories.log_line(run=run, text="second line")
+    target = reverse("admin:maintenance_jobrun_live", args=[run.pk])
+
+    page = client.get(target, {"after": seen.pk}).content.decode()
+
+    assert "first line" not in page
+    assert "second line" in page
+    assert f'hx-get="{target}?after={new.pk}"' in page
+    assert f"after={new.pk}" in client.get(target, {"after": new.pk}).content.decode()
+
+    run.finish("succeeded", message="all done")
+    page = client.get(target, {"after": new.pk}).content.decode()
+    assert "all done" in page
+    assert "hx-get" not in page
+
+
+@pytest.mark.parametrize("after", ["x", "", "-1"])
+def test_a_poll_with_a_bad_position_starts_over(client, operator, after):
+    run = factories.job_run(status="running")
+    factories.log_line(run=run, text="first line")
+
+    page = client.get(
+        reverse("admin:maintenance_jobrun_live", args=[run.pk]), {"after": after}
+    ).content.decode()
+
+    assert "first line" in page
+
+
+def test_cancelling_ends_a_queued_run_and_asks_a_running_one(client, operator):
+    queued, running = factories.job_run(status="queued"), factories.job_run(status="running")
+    over = factories.job_run(status="succeeded")
+
+    for run in (queued, running, over):
+        client.post(reverse("admin:maintenance_jobrun_cancel", args=[run.pk]))
+        run.refresh_from_db()
+
+    assert queued.status == "cancelled"
+    assert running.status == "running"
+    assert running.cancel_requested_at is not None
+    assert over.status == "succeeded"
+
+
+def test_a_blocked_run_is_decided_with_a_reason(client, operator):
+    approved, rejected, silent = (factories.job_run(status="blocked") for _ in range(3))
+
+    client.post(
+        reverse("admin:maintenance_jobrun_approve", args=[approved.pk]), {"reason": "checked the plan"}
+    )
+    client.post(reverse("admin:maintenance_jobrun_reject", args=[rejected.pk]), {"reason": "too much"})
+    client.post(reverse("admin:maintenance_jobrun_approve", args=[silent.pk]), {"reason": ""})
+
+    for run in (approved, rejected, silent):
+        run.refresh_from_db()
+    assert (approved.status, rejected.status, silent.status) == ("queued", "cancelled", "blocked")
+    assert "checked the plan" in approved.message
+
+
+# --- Retentions ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "stored"), [("1", 1), ("400", 400), ("0", 90), ("-3", 90), ("36501", 90)])
+def test_a_retention_is_at_least_a_day(client, superuser, days, stored):
+    policy = RetentionPolicy.objects.get(job="purge_old_content")
+
+    response = client.post(
+        reverse("admin:maintenance_retentionpolicy_change", args=[policy.pk]), {"days": days}
+    )
+
+    policy.refresh_from_db()
+    assert policy.days == stored
+    if response.status_code == 302:
+        assert policy.updated_by == superuser
+    else:
+        assert "days" in response.context["adminform"].form.errors
+
+
+def test_retentions_are_neither_added_nor_deleted(client, superuser):
+    policy = RetentionPolicy.objects.get(job="purge_old_content")
+
+    assert client.get(reverse("admin:maintenance_retentionpolicy_add")).status_code == 403
+    assert (
+        client.post(
+            reverse("admin:maintenance_retentionpolicy_delete", args=[policy.pk]), {"post": "yes"}
+        ).status_code
+        == 403
+    )
+    assert RetentionPolicy.objects.filter(pk=policy.pk).exists()

@@ -1,0 +1,60 @@
+"""One address of every kind of page of the console, with rows to show."""
+
+from django.contrib import admin
+from django.urls import reverse
+
+from maintenance import schedules
+from tests import factories
+
+
+def every_page(superuser):
+    """Return the addresses, as the superuser sees them; makes the rows they need."""
+    schedules.seed()
+    task = schedules.for_job("purge_old_content")
+    schedules.pause(schedules.for_job("cleanup_tokens"), by=superuser, reason="audit")
+    config = factories.bot_config(owner=superuser)
+    run = factories.job_run(status="running", progress_done=1, progress_total=2)
+    factories.log_line(run=run)
+    factories.job_run(job="purge_old_content", status="failed", error="no")
+    failed = factories.job_run(status="failed", error="no", traceback="Traceback")
+    blocked = factories.job_run(status="blocked")
+    session = factories.session(
+        config=config, run=run, has_gap=True, error="no", totals={"python": {"posts_found": 1}}
+    )
+    comment = factories.comment()
+    addresses = [
+        reverse("admin:index"),
+        reverse("admin:app_list", args=["scraping"]),
+        reverse("admin:password_change"),
+        reverse("admin:maintenance_job_run", args=["purge_old_content"]),
+        reverse("admin:maintenance_job_run", args=["cleanup_tokens"]),
+        reverse("admin:maintenance_job_run", args=["scrape_now"]) + f"?config={config.pk}",
+        reverse("admin:maintenance_schedule_pause", args=[task.pk]),
+        reverse("admin:django_celery_beat_periodictask_history", args=[task.pk]),
+        reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),
+        reverse("admin:scraping_botconfig_history", args=[config.pk]),
+    ]
+    addresses += [
+        reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist") for model in admin.site._registry
+    ]
+    addresses += [
+        reverse(f"admin:{name}_add")
+        for name in ("django_celery_beat_periodictask", "scraping_botconfig", "scraping_redditapp", "auth_user", "auth_group")
+    ]
+    addresses += [
+        reverse(f"admin:{name}_change", args=[row.pk])
+        for name, row in [
+            ("django_celery_beat_periodictask", task),
+            ("maintenance_jobrun", run),
+            ("maintenance_jobrun", failed),
+            ("maintenance_jobrun", blocked),
+            ("maintenance_retentionpolicy", factories.retention_policy(job="purge_old_content", days=9)),
+            ("scraping_botconfig", config),
+            ("scraping_redditapp", factories.reddit_app()),
+            ("scraping_scrapesession", session),
+            ("scraping_redditpost", comment.post),
+            ("scraping_redditcomment", comment),
+            ("auth_user", superuser),
+        ]
+    ]
+    return addresses

@@ -1,0 +1,263 @@
+"""Bots, sessions and content in the admin."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from database import paginator
+from scraping.admin import stored_subreddits
+from scraping.forms import BotConfigForm
+from scraping.models import BotConfig, RedditApp
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+BOT = {
+    "name": "News",
+    "subreddits": "r/python, django\n/r/u_someone\nhttps://www.reddit.com/r/Flask/ python",
+    "sort": "new",
+    "time_filter": "day",
+    "post_limit": "100",
+    "comment_policy": "first_page",
+    "comment_limit": "500",
+    "comment_depth": "10",
+    "is_active": "on",
+    "auto_scrape": "on",
+}
+
+
+@pytest.fixture
+def owner(client):
+    user = factories.user(
+        "scraping.view_botconfig", "scraping.add_botconfig", "scraping.change_botconfig",
+        "scraping.delete_botconfig", "scraping.view_scrapesession",
+    )  # fmt: skip
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def superuser(client):
+    user = factories.superuser()
+    client.force_login(user)
+    return user
+
+
+def listed(response):
+    return list(response.context["cl"].result_list)
+
+
+# --- Bots ----------------------------------------------------------------------------------------
+
+
+def test_a_new_bot_belongs_to_whoever_made_it(client, owner):
+    other = factories.user()
+
+    response = client.post(reverse("admin:scraping_botconfig_add"), {**BOT, "owner": other.pk})
+
+    assert response.status_code == 302, response.context["errors"]
+    bot = BotConfig.objects.get()
+    assert bot.owner == owner
+    assert bot.subreddits == ["python", "django", "u_someone", "Flask"]
+
+
+def test_a_superuser_chooses_the_owner(client, superuser):
+    other = factories.user()
+
+    client.post(reverse("admin:scraping_botconfig_add"), {**BOT, "owner": other.pk})
+
+    assert BotConfig.objects.get().owner == other
+
+
+def test_owners_see_and_change_only_their_own_bots(client, owner):
+    mine, theirs = factories.bot_config(owner=owner), factories.bot_config()
+
+    assert listed(client.get(reverse("admin:scraping_botconfig_changelist"))) == [mine]
+    for view in ("change", "delete", "history"):
+        client.post(reverse(f"admin:scraping_botconfig_{view}", args=[theirs.pk]), {**BOT, "post": "yes"})
+    theirs.refresh_from_db()
+    assert theirs.name != "News"
+
+
+def test_an_error_names_the_bad_subreddit():
+    form = BotConfigForm({**BOT, "subreddits": "python\nbad-name!\nr/x"})
+
+    assert not form.is_valid()
+    assert ["“bad-name!”" in error or "“x”" in error for error in form.errors["subreddits"]] == [True, True]
+
+
+def test_no_subreddit_is_an_error():
+    form = BotConfigForm({**BOT, "subreddits": " , "})
+
+    assert "subreddits" in form.errors
+
+
+def test_stored_subreddits_are_shown_one_a_line(client, owner):
+    bot = factories.bot_config(owner=owner, subreddits=["python", "django"])
+
+    page = client.get(reverse("admin:scraping_botconfig_change", args=[bot.pk])).content.decode()
+
+    assert "python\ndjango</textarea>" in page
+
+
+def test_scrape_now_leads_to_the_page_that_asks(client, owner):
+    bot = factories.bot_config(owner=owner)
+    idle = factories.bot_config(owner=owner, is_active=False)
+    target = reverse("admin:maintenance_job_run", args=["scrape_now"])
+
+    page = client.get(reverse("admin:scraping_botconfig_changelist")).content.decode()
+    form = client.get(reverse("admin:scraping_botconfig_change", args=[bot.pk])).content.decode()
+
+    assert f"{target}?config={bot.pk}" in page
+    assert f"{target}?config={bot.pk}" in form
+    assert f"{target}?config={idle.pk}" not in page
+    assert client.get(f"{target}?config={bot.pk}").status_code == 200
+
+
+def test_the_list_shows_how_the_last_session_ended_without_a_query_for_each_bot(client, owner):
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            response = client.get(reverse("admin:scraping_botconfig_changelist"))
+        return len(captured), response.content.decode()
+
+    bot = factories.bot_config(owner=owner)
+    factories.session(config=bot, status="failed")
+    factories.session(config=bot, status="partial")
+    one, page = queries()
+    assert "badge-partial" in page
+    assert "badge-failed" not in page
+    for _ in range(5):
+        factories.session(config=factories.bot_config(owner=owner))
+    assert queries()[0] == one
+
+
+# --- Reddit apps -----------------------------------------------------------------------------------
+
+
+def test_a_secret_goes_in_and_never_comes_out(client, superuser):
+    form = {"name": "app", "client_id": "id", "user_agent": "x:y:1 (by /u/z)", "new_secret": "s3cr3t-words"}
+    client.post(reverse("admin:scraping_redditapp_add"), form)
+    app = RedditApp.objects.get()
+    assert app.client_secret == "s3cr3t-words"
+
+    for address in (
+        reverse("admin:scraping_redditapp_change", args=[app.pk]),
+        reverse("admin:scraping_redditapp_changelist"),
+        reverse("admin:scraping_redditapp_history", args=[app.pk]),
+    ):
+        assert "s3cr3t-words" not in client.get(address).content.decode()
+
+
+def test_an_empty_secret_keeps_the_stored_one(client, superuser):
+    app = factories.reddit_app(client_secret="kept")
+    form = {"name": "renamed", "client_id": app.client_id, "user_agent": app.user_agent, "new_secret": ""}
+
+    assert client.post(reverse("admin:scraping_redditapp_change", args=[app.pk]), form).status_code == 302
+
+    app = RedditApp.objects.get()
+    assert (app.name, app.client_secret) == ("renamed", "kept")
+
+
+# --- Sessions and content ----------------------------------------------------------------------------
+
+
+def test_owners_see_only_sessions_of_their_own_bots(client, owner):
+    mine = factories.session(config=factories.bot_config(owner=owner))
+    theirs = factories.session()
+
+    assert listed(client.get(reverse("admin:scraping_scrapesession_changelist"))) == [mine]
+    assert client.get(reverse("admin:scraping_scrapesession_change", args=[mine.pk])).status_code == 200
+    # The admin leads back to the start page from a row that is not there.
+    assert client.get(reverse("admin:scraping_scrapesession_change", args=[theirs.pk])).status_code == 302
+
+
+@pytest.mark.parametrize("name", ["scrapesession", "redditpost", "redditcomment"])
+def test_what_was_found_is_read_only_even_for_superusers(client, superuser, name):
+    row = {
+        "scrapesession": factories.session,
+        "redditpost": factories.post,
+        "redditcomment": factories.comment,
+    }[name]()
+
+    assert client.get(reverse(f"admin:scraping_{name}_add")).status_code == 403
+    assert client.post(reverse(f"admin:scraping_{name}_change", args=[row.pk]), {}).status_code == 403
+    assert (
+        client.post(reverse(f"admin:scraping_{name}_delete", args=[row.pk]), {"post": "yes"}).status_code
+        == 403
+    )
+    assert type(row).objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("term", ["{fullname}", "r/PYTHON", "python", "u/ada"])
+def test_posts_are_found_by_what_is_exact(client, superuser, term):
+    wanted = factories.post(fullname="t3_abc", subreddit="Python", author="ada")
+    factories.post(subreddit="django", author="grace")
+
+    response = client.get(
+        reverse("admin:scraping_redditpost_changelist"), {"q": term.format(fullname=wanted.fullname)}
+    )
+
+    assert listed(response) == [wanted]
+
+
+@pytest.mark.parametrize("term", ["t1_abc", "abc", "t3_def", "u/ada"])
+def test_comments_are_found_by_what_is_exact(client, superuser, term):
+    wanted = factories.comment(fullname="t1_abc", author="ada", post=factories.post(fullname="t3_def"))
+    factories.comment()
+
+    assert listed(client.get(reverse("admin:scraping_redditcomment_changelist"), {"q": term})) == [wanted]
+
+
+def test_posts_are_filtered_by_subreddit_and_state(client, superuser):
+    wanted = factories.post(subreddit="django", state="author")
+    factories.post(subreddit="django")
+    factories.post(subreddit="python", state="author")
+
+    response = client.get(
+        reverse("admin:scraping_redditpost_changelist"), {"subreddit": "django", "state__exact": "author"}
+    )
+
+    assert listed(response) == [wanted]
+
+
+def test_stored_subreddits_are_each_named_once():
+    for name in ("python", "django", "python", "Flask"):
+        factories.post(subreddit=name)
+
+    assert sorted(stored_subreddits()) == ["Flask", "django", "python"]
+
+
+def test_no_subreddits_are_stored_at_first():
+    assert stored_subreddits() == []
+
+
+def test_a_big_list_is_not_counted_to_its_end(client, superuser, monkeypatch):
+    monkeypatch.setattr(paginator, "ROWS_MAX", 3)
+    for _ in range(5):
+        factories.post()
+
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(reverse("admin:scraping_redditpost_changelist"))
+
+    assert response.context["cl"].result_count == 3
+    counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+    assert counts
+    assert all("LIMIT 3" in sql for sql in counts)
+    assert "The first 3" in response.content.decode()
+
+
+def test_reddits_words_are_never_taken_for_markup(client, superuser):
+    post = factories.post(title="<script>alert(1)</script>", body="<img src=x>", author="<b>")
+    comment = factories.comment(post=post, body="<script>alert(2)</script>")
+
+    for address in (
+        reverse("admin:scraping_redditpost_changelist"),
+        reverse("admin:scraping_redditpost_change", args=[post.pk]),
+        reverse("admin:scraping_redditcomment_changelist"),
+        reverse("admin:scraping_redditcomment_change", args=[comment.pk]),
+    ):
+        page = client.get(address).content.decode()
+        assert "<script>alert" not in page
+        assert "<img src=x>" not in page
+        assert "u/<b>" not in page
