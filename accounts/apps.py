@@ -1,6 +1,7 @@
-"""App configuration."""
+"""App configuration: groups after migrations."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,3 +10,10 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = _("Access")
+
+    def ready(self) -> None:
+        """Connect the signal."""
+        from accounts.roles import create_groups
+
+        # The last of INSTALLED_APPS, so the permissions of all others exist by then.
+        post_migrate.connect(create_groups, sender=self)

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-class Environment(environ.Env):
+class Environment(environ.Env):  # type: ignore[misc]  # django-environ carries no types
     """The environment; an unusable value names its variable."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:

@@ -31,7 +31,9 @@ class DatabaseOnDelete(models.BaseConstraint):
         field = model._meta.get_field(self.field)
         assert isinstance(field, models.ForeignKey)
         parent = field.remote_field.model._meta
+        # The stubs allow None: a relation to many has no column, a foreign key has.
         assert field.column is not None
+        assert field.target_field.column is not None
         column, table = editor.quote_name(field.column), editor.quote_name(parent.db_table)
         key = editor.quote_name(field.target_field.column)
         return (

@@ -4,6 +4,7 @@ from typing import Any
 
 import billiard
 from celery import shared_task, signals
+from celery.exceptions import Reject
 
 from maintenance import runs
 from maintenance.models import JobRun
@@ -22,6 +23,8 @@ def _tell_the_children(**_: Any) -> None:
 def _register(job: Job) -> None:
     @shared_task(name=job.task_name, bind=True)
     def task(self: Any, run_id: int) -> None:
+        if _stopping.is_set():
+            raise Reject("This worker is stopping.", requeue=True)  # it would only hand the run back
         run = JobRun.objects.filter(pk=run_id).first()
         if run is not None:  # None: its row was deleted while the message waited
             runs.perform(

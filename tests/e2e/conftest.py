@@ -30,10 +30,16 @@ def browser_type_launch_args(browser_type_launch_args):
     return {**browser_type_launch_args, "executable_path": browser, "args": FLAGS}
 
 
-@pytest.fixture
-def browser_context_args(browser_context_args, live_server):
+@pytest.fixture(scope="session")
+def base_url(live_server):
     """Addresses are relative to the live server."""
-    return {**browser_context_args, "base_url": live_server.url, "viewport": {"width": 1440, "height": 900}}
+    return live_server.url
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args):
+    """A desk's screen."""
+    return {**browser_context_args, "viewport": {"width": 1440, "height": 900}}
 
 
 @pytest.fixture

@@ -1,0 +1,69 @@
+"""The Chinese catalogue is complete, compiled, and knows every job."""
+
+import string
+import subprocess
+
+import polib
+import pytest
+from django.conf import settings
+from django.utils import translation
+
+from maintenance import runs  # noqa: F401  (declares the jobs)
+from maintenance.registry import jobs
+
+CATALOGUE = settings.BASE_DIR / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return [entry for entry in polib.pofile(str(CATALOGUE)) if not entry.obsolete]
+
+
+def test_every_message_is_translated(entries):
+    assert [entry.msgid for entry in entries if not entry.translated() or entry.fuzzy] == []
+
+
+def test_translations_keep_their_placeholders(entries):
+    def placeholders(text):
+        named = {piece.split(")")[0] for piece in text.split("%(")[1:]}
+        return named, {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    wrong = []
+    for entry in entries:
+        for text in [entry.msgstr, *entry.msgstr_plural.values()]:
+            original = entry.msgid_plural or entry.msgid
+            if text and placeholders(text) != placeholders(original):
+                wrong.append(entry.msgid)
+    assert wrong == []
+
+
+def test_the_compiled_catalogue_is_up_to_date(entries):
+    compiled = {entry.msgid: entry for entry in polib.mofile(str(CATALOGUE.with_suffix(".mo")))}
+
+    assert {e.msgid: (e.msgstr, e.msgstr_plural) for e in entries} == {
+        msgid: (entry.msgstr, entry.msgstr_plural) for msgid, entry in compiled.items()
+    }
+
+
+@pytest.mark.parametrize("job", jobs(), ids=lambda job: job.slug)
+def test_a_job_speaks_chinese(job):
+    with translation.override("zh-hans"):
+        assert job.title != job.english_title
+        assert job.summary != job.english_summary
+
+
+def test_no_message_in_the_source_is_missing_from_the_catalogue(entries, tmp_path):
+    """`make messages` was run after the last change of a text."""
+    known = {entry.msgid for entry in entries}
+    files = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
+    ).stdout.split()
+    ours = [name for name in files if not name.startswith(("tests/", "bench/")) and "/migrations/" not in name]
+    pot = tmp_path / "source.pot"
+    subprocess.run(
+        ["xgettext", "--from-code=UTF-8", "--keyword=gettext_lazy", "--keyword=ngettext_lazy:1,2",
+         "--keyword=pgettext_lazy:1c,2", "-o", str(pot), *ours],
+        cwd=settings.BASE_DIR, check=True, capture_output=True,
+    )  # fmt: skip
+
+    assert sorted({entry.msgid for entry in polib.pofile(str(pot))} - known) == []
