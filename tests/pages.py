@@ -35,11 +35,18 @@ def every_page(superuser):
         reverse("admin:scraping_botconfig_history", args=[config.pk]),
     ]
     addresses += [
-        reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist") for model in admin.site._registry
+        reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+        for model in admin.site._registry
     ]
     addresses += [
         reverse(f"admin:{name}_add")
-        for name in ("django_celery_beat_periodictask", "scraping_botconfig", "scraping_redditapp", "auth_user", "auth_group")
+        for name in (
+            "django_celery_beat_periodictask",
+            "scraping_botconfig",
+            "scraping_redditapp",
+            "auth_user",
+            "auth_group",
+        )
     ]
     addresses += [
         reverse(f"admin:{name}_change", args=[row.pk])

@@ -286,3 +286,10 @@ def test_a_page_costs_a_fixed_number_of_queries() -> None:
     with CaptureQueriesContext(connection) as hundred:
         store(*(raw_post() for _ in range(100)))
     assert len(hundred) <= len(ten) + 4  # SQLite splits large INSERTs
+
+
+def test_rows_are_written_in_the_order_of_their_fullnames_so_that_no_two_scrapes_deadlock() -> None:
+    posts = [raw_post() for _ in range(20)]
+    store(*posts[::-1])
+    written = list(RedditPost.objects.order_by("pk").values_list("fullname", flat=True))
+    assert written == sorted(post["name"] for post in posts)

@@ -1,0 +1,317 @@
+"""Every named constraint of our models is broken once, past all Python, and the database must refuse it."""
+
+import ast
+import inspect
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import IntegrityError, connection, models, transaction
+from django.utils import timezone
+
+from database.constraints import DatabaseOnDelete
+from maintenance.models import BeatLease, JobRun
+from tests import factories
+
+MODELS = [
+    model
+    for config in apps.get_app_configs()
+    if Path(config.path).parent == settings.BASE_DIR
+    for model in config.get_models()
+]
+CONSTRAINTS = {constraint.name: constraint for model in MODELS for constraint in model._meta.constraints}
+
+NOW = timezone.now()
+HOUR = timedelta(hours=1)
+NOBODY = -1  # no row has this key
+
+
+# Each case: a valid row, and the update that breaks it.
+
+
+def token_ends_before_it_begins(make):
+    token = make()
+    return token, {"expires_at": token.created_at - HOUR}
+
+
+def token_never_lives(make):
+    token = make()
+    return token, {"expires_at": token.created_at}
+
+
+def same_as_another(make, *fields):
+    """Two rows that may exist beside each other, until the second equals the first in these fields."""
+    first, second = make(), make()
+    return second, {field: getattr(first, field) for field in fields}
+
+
+def one_owner_names_two_bots_alike():
+    owner = factories.user()
+    return same_as_another(lambda: factories.bot_config(owner=owner), "name")
+
+
+def one_bot_is_scraped_twice_at_once():
+    config = factories.bot_config()
+    factories.session(config=config, status="running")
+    return factories.session(config=config), {"status": "running", "finished_at": None}
+
+
+def one_slot_runs_twice():
+    schedule = factories.schedule()
+    factories.job_run(trigger="schedule", schedule=schedule, scheduled_for=NOW)
+    other = factories.job_run(trigger="schedule", schedule=schedule, scheduled_for=NOW + HOUR)
+    return other, {"scheduled_for": NOW}
+
+
+def one_job_runs_twice_at_once():
+    factories.job_run(status="running", concurrency_key="purge_old_content")
+    return factories.job_run(status="running", concurrency_key="other"), {
+        "concurrency_key": "purge_old_content"
+    }
+
+
+def broken_run(status, **broken):
+    return factories.job_run(status=status), broken
+
+
+def control(**fields):
+    row = factories.schedule().control
+    for name, value in fields.items():
+        setattr(row, name, value)
+    row.save()
+    return row
+
+
+def lease():
+    return BeatLease.objects.get_or_create(pk=BeatLease.ROW, defaults={"expires_at": NOW})[0]
+
+
+PAUSED = {"paused_at": NOW, "pause_reason": "x"}
+
+BROKEN = [
+    # accounts
+    (
+        "refreshtoken_secret_hash_unique",
+        lambda: same_as_another(factories.refresh_token, "secret_hash"),
+    ),
+    ("refreshtoken_expires_after_creation", lambda: token_ends_before_it_begins(factories.refresh_token)),
+    ("refreshtoken_expires_after_creation", lambda: token_never_lives(factories.refresh_token)),
+    (
+        "passwordreset_secret_hash_unique",
+        lambda: same_as_another(factories.password_reset_token, "secret_hash"),
+    ),
+    (
+        "passwordreset_expires_after_creation",
+        lambda: token_ends_before_it_begins(factories.password_reset_token),
+    ),
+    ("passwordreset_expires_after_creation", lambda: token_never_lives(factories.password_reset_token)),
+    # scraping
+    ("botconfig_name_unique_per_owner", one_owner_names_two_bots_alike),
+    ("botconfig_post_limit_1_to_1000", lambda: (factories.bot_config(), {"post_limit": 0})),
+    ("botconfig_post_limit_1_to_1000", lambda: (factories.bot_config(), {"post_limit": 1001})),
+    ("botconfig_comment_limit_1_to_100000", lambda: (factories.bot_config(), {"comment_limit": 0})),
+    ("botconfig_comment_limit_1_to_100000", lambda: (factories.bot_config(), {"comment_limit": 100_001})),
+    ("botconfig_comment_depth_1_to_100", lambda: (factories.bot_config(), {"comment_depth": 0})),
+    ("botconfig_comment_depth_1_to_100", lambda: (factories.bot_config(), {"comment_depth": 101})),
+    ("botconfig_sort_known", lambda: (factories.bot_config(), {"sort": "best"})),
+    ("botconfig_comment_policy_known", lambda: (factories.bot_config(), {"comment_policy": "some"})),
+    ("scrapesession_run_fk", lambda: (factories.session(), {"run_id": NOBODY})),
+    ("scrapesession_one_running_per_config", one_bot_is_scraped_twice_at_once),
+    ("scrapesession_status_known", lambda: (factories.session(), {"status": "lost"})),
+    ("scrapesession_finished_unless_running", lambda: (factories.session(), {"finished_at": None})),
+    (
+        "scrapesession_finished_unless_running",
+        lambda: (factories.session(status="running"), {"finished_at": NOW}),
+    ),
+    ("redditpost_fullname_unique", lambda: same_as_another(factories.post, "fullname")),
+    ("redditpost_fullname_is_t3", lambda: (factories.post(), {"fullname": "t1_1"})),
+    # "_" is a wildcard of LIKE, unless it is escaped.
+    ("redditpost_fullname_is_t3", lambda: (factories.post(), {"fullname": "t3x1"})),
+    ("redditpost_state_known", lambda: (factories.post(), {"state": "lost"})),
+    ("redditpost_hold_has_reason", lambda: (factories.post(), {"held_at": NOW})),
+    ("redditpost_hold_has_reason", lambda: (factories.post(), {"held_until": NOW})),
+    ("redditcomment_post_fk", lambda: (factories.comment(), {"post_id": NOBODY})),
+    ("redditcomment_fullname_unique", lambda: same_as_another(factories.comment, "fullname")),
+    ("redditcomment_fullname_is_t1", lambda: (factories.comment(), {"fullname": "t3_1"})),
+    ("redditcomment_state_known", lambda: (factories.comment(), {"state": "lost"})),
+    # maintenance
+    ("jobrun_retry_of_fk", lambda: (factories.job_run(), {"retry_of_id": NOBODY})),
+    ("jobrun_one_per_slot", one_slot_runs_twice),
+    ("jobrun_one_running_per_key", one_job_runs_twice_at_once),
+    ("jobrun_status_known", lambda: (factories.job_run(), {"status": "lost"})),
+    ("jobrun_trigger_known", lambda: (factories.job_run(), {"trigger": "moon"})),
+    *[
+        ("jobrun_finished_when_final", partial(broken_run, status, finished_at=NOW))
+        for status in ("queued", "running", "blocked")
+    ],
+    *[
+        ("jobrun_finished_when_final", partial(broken_run, status, finished_at=None))
+        for status in sorted(JobRun.FINAL)
+    ],
+    ("jobrun_running_has_worker", partial(broken_run, "running", worker="")),
+    ("jobrun_running_has_worker", partial(broken_run, "running", started_at=None)),
+    ("jobrun_running_has_worker", partial(broken_run, "running", heartbeat_at=None)),
+    ("jobrun_attempt_from_1", lambda: (factories.job_run(), {"attempt": 0})),
+    ("jobrun_progress_not_negative", lambda: (factories.job_run(), {"progress_done": -1})),
+    ("runlogline_run_fk", lambda: (factories.log_line(), {"run_id": NOBODY})),
+    ("schedulecontrol_misfire_known", lambda: (control(), {"misfire_policy": "panic"})),
+    ("schedulecontrol_overlap_known", lambda: (control(), {"overlap_policy": "panic"})),
+    ("schedulecontrol_misfire_limit_from_1", lambda: (control(), {"misfire_limit": 0})),
+    ("schedulecontrol_pause_has_reason", lambda: (control(), {"paused_at": NOW})),
+    ("schedulecontrol_pause_has_reason", lambda: (control(**PAUSED), {"pause_reason": ""})),
+    ("schedulecontrol_pause_has_reason", lambda: (control(), {"pause_reason": "x"})),
+    ("schedulecontrol_pause_has_reason", lambda: (control(), {"paused_until": NOW})),
+    ("retentionpolicy_days_1_to_36500", lambda: (factories.retention_policy(job="x", days=1), {"days": 0})),
+    (
+        "retentionpolicy_days_1_to_36500",
+        lambda: (factories.retention_policy(job="x", days=1), {"days": 36_501}),
+    ),
+    ("beatlease_single_row", lambda: (lease(), {"id": 2})),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "case"), BROKEN, ids=[name for name, _ in BROKEN])
+def test_the_database_refuses_what_breaks_a_constraint(name, case):
+    row, broken = case()
+    rows = type(row)._default_manager.filter(pk=row.pk)
+    before = rows.values().get()
+
+    with transaction.atomic():
+        with pytest.raises(IntegrityError) as refused:
+            write(rows, broken)
+        transaction.set_rollback(True)
+
+    assert_is_about(refused.value, CONSTRAINTS[name])
+    assert rows.values().get() == before
+
+
+def write(rows, values):
+    rows.update(**values)
+    # Foreign keys are deferred to the commit.
+    connection.check_constraints()
+
+
+def assert_is_about(error, constraint):
+    """The database names the constraint it refused, where it does."""
+    if connection.vendor == "postgresql":
+        assert error.__cause__.diag.constraint_name == constraint.name
+    elif isinstance(constraint, models.CheckConstraint):
+        assert str(error) == f"CHECK constraint failed: {constraint.name}"
+    elif isinstance(constraint, DatabaseOnDelete):
+        assert "invalid foreign key" in str(error)
+    else:
+        assert "UNIQUE constraint failed" in str(error)
+
+
+def test_every_constraint_has_a_case():
+    assert {name for name, _ in BROKEN} == set(CONSTRAINTS)
+
+
+# --- What a constraint must not refuse -------------------------------------------------------
+
+
+def scraped_one_after_another():
+    config = factories.bot_config()
+    factories.session(config=config)
+    factories.session(config=config)
+    factories.session(config=config, status="running")
+
+
+def sessions_of_deleted_bots():
+    for _ in range(2):
+        session = factories.session(status="running")
+        session.config.delete()
+
+
+def started_by_hand_in_the_minute_of_a_slot():
+    schedule = factories.schedule()
+    for trigger in ["schedule", "admin", "admin"]:
+        factories.job_run(trigger=trigger, schedule=schedule, scheduled_for=NOW)
+
+
+def runs_of_deleted_schedules():
+    for _ in range(2):
+        schedule = factories.schedule()
+        factories.job_run(trigger="schedule", schedule=schedule, scheduled_for=NOW)
+        schedule.delete()
+
+
+def running_beside_itself_without_a_key():
+    factories.job_run(status="running")
+    factories.job_run(status="running")
+
+
+def queued_while_it_runs():
+    for status in ["running", "queued", "queued", "succeeded"]:
+        factories.job_run(status=status, concurrency_key="purge_old_content")
+
+
+def held_without_an_end():
+    factories.post(held_at=NOW, hold_reason="x")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "rows",
+    [
+        scraped_one_after_another,
+        sessions_of_deleted_bots,
+        started_by_hand_in_the_minute_of_a_slot,
+        runs_of_deleted_schedules,
+        running_beside_itself_without_a_key,
+        queued_while_it_runs,
+        held_without_an_end,
+    ],
+)
+def test_the_database_takes_what_may_be(rows):
+    rows()
+
+    connection.check_constraints()
+
+
+# --- How they are declared -------------------------------------------------------------------
+
+
+def declared_indexes():
+    """Each ``models.Index(…)`` in a models.py: its keywords and the line above it."""
+    for module in {inspect.getmodule(model) for model in MODELS}:
+        source = inspect.getsource(module)
+        lines = source.splitlines()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "models.Index":
+                yield (
+                    {keyword.arg: keyword.value for keyword in node.keywords},
+                    lines[node.lineno - 2].strip(),
+                )
+
+
+def test_every_index_says_which_query_reads_it():
+    silent = [ast.unparse(keywords["fields"]) for keywords, above in declared_indexes() if above[:2] != "# "]
+
+    assert silent == []
+
+
+def test_every_index_is_named_where_it_is_declared():
+    names = [getattr(keywords.get("name"), "value", None) for keywords, _ in declared_indexes()]
+
+    assert sorted(names, key=str) == sorted(index.name for model in MODELS for index in model._meta.indexes)
+
+
+def test_names_begin_with_their_model_and_are_never_used_twice():
+    names = []
+    for model in MODELS:
+        # The one exception has a name too long for the 30 characters that Django allows an index.
+        prefix = model._meta.model_name.replace("passwordresettoken", "passwordreset")
+        own = [part.name for part in (*model._meta.constraints, *model._meta.indexes)]
+        assert all(name.startswith(f"{prefix}_") for name in own), own
+        names += own
+
+    assert len(names) == len(set(names))
+
+
+def test_nothing_is_declared_the_old_way_without_a_name():
+    assert [model for model in MODELS if model._meta.unique_together] == []
