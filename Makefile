@@ -6,7 +6,6 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 
 PYTHON := .venv/bin/python
-PACKAGES := console maintenance scraping accounts database
 # What the environment or a .env of a developer names must not reach the tests.
 CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENCRYPTION_KEY -u DEBUG -u ALLOWED_HOSTS \
 	-u TIME_ZONE -u LANGUAGE_CODE -u HTTPS -u EMAIL_URL -u BEAT_LEASE_SECONDS -u REDDIT_CLIENT_ID \
@@ -34,7 +33,7 @@ test: .venv/.dev ## run all tests: embedded, then on PostgreSQL and Redis where 
 lint: .venv/.dev ## check style, types, the direction of imports, migrations and settings
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m mypy $(PACKAGES)
+	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py makemigrations --check --dry-run
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py check --fail-level WARNING

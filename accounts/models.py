@@ -48,8 +48,8 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
     """States of refresh tokens."""
 
     def expired_or_revoked(self, now: datetime) -> Self:
-        """Return tokens that let nobody in any more; one that expires exactly now is still good."""
-        return self.filter(Q(expires_at__lt=now) | Q(revoked_at__isnull=False))
+        """Return tokens that let nobody in any more at ``now``; one that expires just then is still good."""
+        return self.filter(Q(expires_at__lt=now) | Q(revoked_at__lte=now))
 
 
 class RefreshToken(Token):
@@ -76,7 +76,7 @@ class RefreshToken(Token):
         indexes = [
             # cleanup_tokens: WHERE expires_at < now, in key order
             models.Index(fields=["expires_at"], name="refreshtoken_expires_at"),
-            # cleanup_tokens: OR revoked_at IS NOT NULL
+            # cleanup_tokens: OR revoked_at <= now
             models.Index(
                 fields=["expires_at"], name="refreshtoken_revoked", condition=Q(revoked_at__isnull=False)
             ),
@@ -90,8 +90,8 @@ class PasswordResetTokenQuerySet(models.QuerySet["PasswordResetToken"]):
     """States of password-reset tokens."""
 
     def expired_or_used(self, now: datetime) -> Self:
-        """Return tokens that reset nothing any more; one that expires exactly now is still good."""
-        return self.filter(Q(expires_at__lt=now) | Q(used_at__isnull=False))
+        """Return tokens that reset nothing any more at ``now``; one that expires just then is still good."""
+        return self.filter(Q(expires_at__lt=now) | Q(used_at__lte=now))
 
 
 class PasswordResetToken(Token):
@@ -114,7 +114,7 @@ class PasswordResetToken(Token):
         indexes = [
             # cleanup_tokens: WHERE expires_at < now, in key order
             models.Index(fields=["expires_at"], name="passwordreset_expires_at"),
-            # cleanup_tokens: OR used_at IS NOT NULL
+            # cleanup_tokens: OR used_at <= now
             models.Index(
                 fields=["expires_at"], name="passwordreset_used", condition=Q(used_at__isnull=False)
             ),

@@ -241,7 +241,9 @@ class ScheduleAdmin(admin.ModelAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Read back what ``schedules`` wrote: before, after and the reason."""
-        response = super().history_view(request, object_id, extra_context)
+        task = self.get_object(request, object_id)
+        title = gettext("History of “%(name)s”") % {"name": task.name if task else ""}
+        response = super().history_view(request, object_id, {"title": title, **(extra_context or {})})
         if isinstance(response, TemplateResponse) and response.context_data:
             for entry in response.context_data["action_list"]:
                 if entry.change_message.startswith("{"):

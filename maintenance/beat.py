@@ -88,9 +88,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                 self._seen_change = None
             self._read_schedules()
             self._run_due()
-            if time.monotonic() - self._sweep_at >= SWEEP_SECONDS:
-                recovery.sweep()
-                self._sweep_at = time.monotonic()
+            self._sweep()
         except LeaseLost:
             logger.warning("The lease was lost in the middle of a tick; what it wrote was undone.")
             return self._standby_seconds()
@@ -141,6 +139,17 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         if slot is not None:
             heapq.heappush(self._due, (slot, task.pk))
 
+    def _sweep(self) -> None:
+        if time.monotonic() - self._sweep_at < SWEEP_SECONDS:
+            return
+        self._sweep_at = time.monotonic()
+        try:
+            recovery.sweep()
+        except (DatabaseError, LeaseLost):
+            raise
+        except Exception:
+            logger.exception("Recovery failed; the schedules go on.")
+
     # --- Ticking -----------------------------------------------------------------------------
 
     def _run_due(self) -> None:
@@ -162,9 +171,9 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                         foreign += [task] if slots.run else []
                     else:
                         made += _write_down(task, job, slots)
-        finally:
-            # After a rollback the rows say what is still owed; the copies in memory do not.
-            self._seen_change = None if not made and not foreign else self._seen_change
+        except BaseException:
+            self._seen_change = None  # what the copies in memory say was rolled back: read the rows again
+            raise
         for task in due:
             self._push(task)
         for run in made:

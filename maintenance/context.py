@@ -80,13 +80,14 @@ class JobContext:
         self.run = run
         self.params = params
         self.dry_run = dry_run
-        self.now = timezone.now()
         self.retention_days: int | None = params.get("days", retention_days)
         self.counts: Counter[str] = Counter()
         self.plan: list[purge.PlanRow] = []
         self.message = ""
         self.is_partial = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
+        # All attempts of a run share the moment of the first: what became old since is the next run's work.
+        self.now = datetime.fromisoformat(self._cursor.get("now") or timezone.now().isoformat())
         self._stopping = stopping
         self._listener = listener
         self._cancelled = threading.Event()
@@ -167,7 +168,7 @@ class JobContext:
 
     def save_cursor(self, **values: Any) -> None:
         """Remember how far the work is; a next attempt finds it in ``cursor``."""
-        self._cursor.update(values)
+        self._cursor.update(values, now=self.now.isoformat())
         self._save()
 
     def _save(self) -> None:
@@ -227,11 +228,15 @@ class JobContext:
                 self._listener(before + gone.total(), goal, name)
             self.checkpoint()
 
-        gone = purge.delete_in_batches(
-            queryset, key=by, cursor=self._cursor.get(label), save=save, between=between
-        )
-        self.log(f"deleted {gone[label]} {name}; {gone.total()} rows with what belongs to them")
-        left = queryset.count()
+        # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
+        for cursor in (self._cursor.get(label), None):
+            gone = purge.delete_in_batches(queryset, key=by, cursor=cursor, save=save, between=between)
+            counted.update(gone)
+            before += gone.total()
+            self.log(f"deleted {gone[label]} {name}; {gone.total()} rows with what belongs to them")
+            left = queryset.count()
+            if not left:
+                break
         if left:
             self.partial(f"{left} {name} that should be gone are still there.")
             self.log(self.message, "warning")

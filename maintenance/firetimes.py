@@ -260,26 +260,25 @@ def _interval_times(schedule: Interval, after: datetime) -> Iterator[datetime]:
 
 
 def _crontab_times(crontab: Crontab, after: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """Yield all fire times after ``after``, and perhaps some before it."""
     every_hour = len(crontab.matches["hour"]) == 24
-    latest = after
     # Times that a change of clocks moves behind later wall-clock times; all others ascend by themselves.
     moved: list[datetime] = []
     for wall in _wall_times(crontab, _earliest_wall_time(after, zone)):
         local = wall.replace(tzinfo=zone)
         first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+        # All that follow are later than this.
+        while moved and moved[0] < min(first, second):
+            yield heappop(moved)
         if first > second:  # in a gap
             heappush(moved, first)
             continue
-        while moved and moved[0] <= first:
-            if (time := heappop(moved)) > latest:
-                latest = time
-                yield time
-        if first > latest:
-            latest = first
-            yield first
+        if moved and moved[0] == first:
+            heappop(moved)
+        yield first
         if every_hour and first < second:  # in an overlap
             heappush(moved, second)
-    yield from (time for time in sorted(set(moved)) if time > latest)
+    yield from sorted(moved)
 
 
 def _earliest_wall_time(after: datetime, zone: tzinfo) -> datetime:

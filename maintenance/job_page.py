@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from maintenance import runs, schedules
 from maintenance.models import JobRun
-from maintenance.registry import InvalidParams, Job, UnknownJob, get_job
+from maintenance.registry import InvalidParams, Job, UnknownJob, get_job, may_run_jobs
 from scraping.models import BotConfig
 
 
@@ -35,8 +35,8 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         params = job.clean(request.GET.dict())
     except InvalidParams as error:
-        # Only somebody who might run the job at all is told what is wrong.
-        if not job.may_run(request.user, {}) and not request.user.is_superuser:
+        # Without good parameters the job cannot say who may run it: the model permission decides who is told.
+        if not may_run_jobs(request.user, {}):
             raise PermissionDenied from None
         return _page(request, job, {"errors": error.messages}, status=400)
     if not job.may_run(request.user, params):

@@ -1,5 +1,6 @@
 """Real worker and beat processes on the test database and broker."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,15 +58,11 @@ class Service:
     def kill(self):
         """kill -9 of the process and all its children."""
         family = [self.process]
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             family += psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            pass
         for member in family:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.wait(10)
 
 

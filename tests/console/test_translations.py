@@ -58,7 +58,9 @@ def test_no_message_in_the_source_is_missing_from_the_catalogue(entries, tmp_pat
     files = subprocess.run(
         ["git", "ls-files", "*.py"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
     ).stdout.split()
-    ours = [name for name in files if not name.startswith(("tests/", "bench/")) and "/migrations/" not in name]
+    ours = [
+        name for name in files if not name.startswith(("tests/", "bench/")) and "/migrations/" not in name
+    ]
     pot = tmp_path / "source.pot"
     subprocess.run(
         ["xgettext", "--from-code=UTF-8", "--keyword=gettext_lazy", "--keyword=ngettext_lazy:1,2",

@@ -432,6 +432,14 @@ def test_a_parameter_that_cannot_be_used_runs_nothing(client, operator, query):
     assert not JobRun.objects.exists()
 
 
+@pytest.mark.parametrize("query", ["", "?config=999999"])
+def test_a_bot_that_is_not_there_is_scraped_by_nobody(client, superuser, query):
+    assert client.get(job_page("scrape_now", query)).status_code == 400
+
+    client.force_login(factories.user())
+    assert client.get(job_page("scrape_now", query)).status_code == 403
+
+
 @pytest.mark.parametrize(("button", "dry_run"), [("run", False), ("dry_run", True)])
 def test_posting_requests_the_run_and_leads_to_it(client, operator, button, dry_run):
     response = client.post(job_page("cleanup_tokens"), {button: "1"})
