@@ -1,7 +1,6 @@
 """Every page, as it is read: in light and dark, on a telephone, in Chinese, and by axe."""
 
-import os
-from pathlib import Path
+from importlib.resources import files
 
 import pytest
 from playwright.sync_api import expect
@@ -55,11 +54,8 @@ def test_no_page_complains_or_is_wider_than_its_window(signed_in, addresses, com
 
 @pytest.fixture(scope="session")
 def axe():
-    """axe-core's source, from the file that AXE_JS names (`make` fetches it); CI insists on it."""
-    path = os.environ.get("AXE_JS", "")
-    if not path and not os.environ.get("CI"):
-        pytest.skip("AXE_JS is not set: the file axe.min.js of the npm package axe-core")
-    return Path(path).read_text()
+    """axe-core's source, as its Playwright package carries it."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text()
 
 
 def test_axe_finds_nothing_on_any_page(page, signed_in, addresses, axe):
