@@ -101,7 +101,10 @@ def main() -> None:
     from django.db import connection
 
     rows = []
-    for label, part in (("purge_old_content", "purge_by_job"), ("QuerySet.delete(), comments first", "purge_by_queryset")):
+    for label, part in (
+        ("purge_old_content", "purge_by_job"),
+        ("QuerySet.delete(), comments first", "purge_by_queryset"),
+    ):
         with harness.scratch_database() as url:
             harness.fill_content(posts=POSTS + SURVIVORS, comments_per_post=COMMENTS_PER_POST, expired=POSTS)
             connection.close()

@@ -21,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -610,6 +610,23 @@ def rows_of(run: JobRun) -> int | None:
         return sum(deleted)
     stored = [counts[name] for name in ("posts_new", "comments_new") if name in counts]
     return sum(stored) if stored else None
+
+
+# What jobs count in words of their own, for `make messages`.
+COUNT_WORDS = (
+    gettext_noop("requests"),
+    gettext_noop("checked"),
+    gettext_noop("unchanged"),
+    gettext_noop("updated"),
+    gettext_noop("deleted"),
+    gettext_noop("removed"),
+    gettext_noop("account deleted"),
+    gettext_noop("restored"),
+    gettext_noop("missing"),
+    gettext_noop("tombstoned"),
+    gettext_noop("unreadable"),
+    gettext_noop("slots missed"),
+)
 
 
 def count_name(name: str) -> str:

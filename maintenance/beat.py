@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler
 
@@ -241,7 +243,7 @@ def _write_missed(task: PeriodicTask, job: Job, slots: Misfires) -> None:
     number = len(slots.missed)
     span = f"{first.astimezone(zone):%Y-%m-%d %H:%M}"
     if number > 1:
-        span += f" to {last.astimezone(zone):%Y-%m-%d %H:%M}"
+        span = _("%(first)s to %(last)s") % {"first": span, "last": f"{last.astimezone(zone):%Y-%m-%d %H:%M}"}
     JobRun.objects.bulk_create(
         [
             JobRun(
@@ -254,7 +256,12 @@ def _write_missed(task: PeriodicTask, job: Job, slots: Misfires) -> None:
                 scheduled_for=last,
                 finished_at=timezone.now(),
                 counts={"slots_missed": number},
-                message=f"{number} slot{'s' if number > 1 else ''} passed while no scheduler was alive: {span} {zone}.",
+                message=ngettext(
+                    "%(number)s slot passed while no scheduler was alive: %(span)s.",
+                    "%(number)s slots passed while no scheduler was alive: %(span)s.",
+                    number,
+                )
+                % {"number": number, "span": f"{span} {zone}"},
             )
         ],
         ignore_conflicts=True,

@@ -12,6 +12,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import DatabaseError, connection, models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from maintenance import purge
 from maintenance.models import JobRun, RunLogLine
@@ -136,7 +137,8 @@ class JobContext:
         if self._log_lines > LOG_LINES_MAX:
             return
         if self._log_lines == LOG_LINES_MAX:
-            level, text = "warning", f"The log ends here: it keeps {LOG_LINES_MAX} lines of a run."
+            level = "warning"
+            text = _("The log ends here: it keeps %(number)s lines of a run.") % {"number": LOG_LINES_MAX}
         RunLogLine.objects.create(run=self.run, level=level, text=text)
 
     def count(self, name: str, number: int = 1) -> None:
@@ -197,25 +199,36 @@ class JobContext:
         """
         rows = purge.plan(queryset, cutoff=self.cutoff if self.retention_days is not None else None)
         self.plan += rows
-        planned = sum(row.rows for row in rows)
         if self.dry_run or self.run is None:
             for row in rows:
                 self.count(row.model, row.rows)
                 self.log(f"{row.rows} of {row.total} {row.verbose_name} would be deleted")
             return
-        if planned > settings.PURGE_CAP_ROWS and not self.run.params.get("approved"):
+        planned = sum(row.rows for row in rows)
+        self._refuse_above_cap(planned)
+        for row in rows:
+            self.count(row.model, 0)  # "0 comments" is an answer too
+        left = self._delete(queryset, by=by, planned=planned)
+        if left:
+            self.partial(f"{left} {rows[0].verbose_name} that should be gone are still there.")
+            self.log(self.message, "warning")
+
+    def _refuse_above_cap(self, planned: int) -> None:
+        if planned > settings.PURGE_CAP_ROWS and not self.params.get("approved"):
             self.message = (
                 f"{planned} rows would be deleted, more than the {settings.PURGE_CAP_ROWS} of PURGE_CAP_ROWS."
                 " Nothing was deleted: look at the plan, then approve or reject."
             )
             raise BlockRun
-        label = queryset.model._meta.label
-        name = str(queryset.model._meta.verbose_name_plural)
-        run, before = self.run, self.run.progress_done
-        for row in rows:
-            self.count(row.model, 0)  # "0 comments" is an answer too
-        counted = Counter(self.counts)
+
+    def _delete(self, queryset: models.QuerySet[Any], *, by: str, planned: int) -> int:
+        """Delete, and return how many rows are left all the same."""
+        run = self.run
+        assert run is not None
+        label, name = queryset.model._meta.label, str(queryset.model._meta.verbose_name_plural)
+        counted, before = Counter(self.counts), run.progress_done
         goal = (run.progress_total or 0) + planned
+        left = 0
 
         def save(gone: Counter[str], cursor: list[Any]) -> None:
             self.counts = Counter(counted)
@@ -237,9 +250,7 @@ class JobContext:
             left = queryset.count()
             if not left:
                 break
-        if left:
-            self.partial(f"{left} {name} that should be gone are still there.")
-            self.log(self.message, "warning")
+        return left
 
 
 class Part:

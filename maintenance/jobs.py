@@ -60,7 +60,10 @@ def auto_scraping(ctx: JobContext) -> None:
         ctx.checkpoint()
         ctx.report(number, len(configs), config.name)
         if ctx.dry_run:
-            ctx.log(f"{config.name} would be scraped: r/{', r/'.join(config.subreddits)}")
+            ctx.log(
+                _("%(bot)s would be scraped: %(subreddits)s")
+                % {"bot": config.name, "subreddits": f"r/{', r/'.join(config.subreddits)}"}
+            )
             continue
         try:
             session = scrape_config(
@@ -165,10 +168,15 @@ def _tally(ctx: JobContext, session: ScrapeSession) -> bool:
     ):
         ctx.count(name, getattr(session, name))
     succeeded = session.status == ScrapeSession.Status.SUCCEEDED
-    ctx.log(
-        f"{session.config_name}: {session.get_status_display()}, {session.posts_found} posts"
-        f" ({session.posts_new} new), {session.comments_found} comments ({session.comments_new} new)"
-        + (f"; {session.error}" if session.error else ""),
-        "info" if succeeded else "warning",
-    )
+    text = _(
+        "%(bot)s: %(status)s, %(posts)s posts (%(posts_new)s new), %(comments)s comments (%(comments_new)s new)"
+    ) % {
+        "bot": session.config_name,
+        "status": session.get_status_display(),
+        "posts": session.posts_found,
+        "posts_new": session.posts_new,
+        "comments": session.comments_found,
+        "comments_new": session.comments_new,
+    }
+    ctx.log(f"{text}; {session.error}" if session.error else text, "info" if succeeded else "warning")
     return succeeded

@@ -9,6 +9,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from database.constraints import DatabaseOnDelete
 
@@ -122,7 +123,7 @@ class JobRun(models.Model):
     params = models.JSONField(_("parameters"), default=dict, blank=True)
     # Two running runs never share a key; empty: this job may run beside itself.
     concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
-    queued_at = models.DateTimeField(_("queued"), default=timezone.now)
+    queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=timezone.now)
     # When the message last went to the broker; null: still to be sent.
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)

@@ -11,6 +11,7 @@ from celery import current_app
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from maintenance import runs, schedules
@@ -54,8 +55,13 @@ def _interrupt(run: JobRun, *, silent_since: datetime) -> None:
         silent_since=silent_since,
         status=JobRun.Status.FAILED if give_up else JobRun.Status.INTERRUPTED,
         reason=JobRun.Reason.TOO_MANY_ATTEMPTS if give_up else JobRun.Reason.WORKER_LOST,
-        error=f"Worker {run.worker} was lost: no heartbeat since {run.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC."
-        + (f" That was attempt {attempts_lost} to be lost; no other is made." if give_up else ""),
+        error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
+        % {"worker": run.worker, "moment": f"{run.heartbeat_at:%Y-%m-%d %H:%M:%S}"}
+        + (
+            _(" That was attempt %(number)s to be lost; no other is made.") % {"number": attempts_lost}
+            if give_up
+            else ""
+        ),
     )
     if not ended:
         return  # it was alive after all
@@ -91,7 +97,7 @@ def ring_again() -> int:
         try:
             get_job(run.job)
         except UnknownJob:
-            run.cancel_queued(message=f"There is no job {run.job} any more.")
+            run.cancel_queued(message=_("There is no job %(job)s any more.") % {"job": run.job})
             continue
         if not runs.ring(run):
             break  # the broker is away; the rest can wait for it too

@@ -237,7 +237,7 @@ def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     """
     job = job_of(task)
     if job is None or job.crontab is None:
-        raise ValueError(f"{task.name} has no default schedule.")
+        raise ValueError(_("%(name)s has no default schedule.") % {"name": task.name})
     with transaction.atomic():
         retime(
             task,

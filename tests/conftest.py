@@ -23,6 +23,8 @@ hypothesis_settings.load_profile("suite")
 def broker_server():
     """The broker of the environment, or a private one for this session."""
     if not django_settings.USES_PRIVATE_BROKER:
+        with redis.Redis.from_url(django_settings.CELERY_BROKER_URL, socket_connect_timeout=5) as client:
+            client.ping()  # else no test runs: one by one they would wait for it and fail in puzzling ways
         yield
         return
     socket = django_settings.PRIVATE_BROKER_SOCKET

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from maintenance import runs
@@ -89,7 +90,7 @@ class JobCommand(BaseCommand):
             try:
                 done = runs.perform(run, stopping=stopped.is_set, listener=listen)
                 if not done:
-                    run.skip_queued(message=f"Another run of {run.job} is not finished.")
+                    run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
             except DatabaseError:
                 raise
             except Exception:  # noqa: S110  # recorded in the run, which conclude() prints
