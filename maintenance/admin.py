@@ -140,7 +140,7 @@ class ScheduleAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
         """Save the names, then retime if the crontab was edited, then the policies."""
         if change:
-            obj.save()
+            schedules.save_edit(obj)
         if form.is_retimed and "crontab" in form.cleaned_data:
             schedules.retime(
                 obj,

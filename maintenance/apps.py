@@ -21,10 +21,16 @@ class MaintenanceConfig(AppConfig):
         post_save.connect(_note_timing, sender=PeriodicTask)
 
 
-def _seed(**_: Any) -> None:
-    from maintenance import schedules
+def _seed(*, using: str, **_: Any) -> None:
+    from django.db import connections
+    from django_celery_beat.models import PeriodicTask
 
-    schedules.seed()
+    from maintenance import schedules
+    from maintenance.models import RetentionPolicy, ScheduleControl
+
+    needed = {model._meta.db_table for model in (PeriodicTask, ScheduleControl, RetentionPolicy)}
+    if needed <= set(connections[using].introspection.table_names()):  # not after `migrate maintenance zero`
+        schedules.seed()
 
 
 def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:

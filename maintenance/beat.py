@@ -1,7 +1,7 @@
 """The scheduler that celery beat runs: several may be started, one ticks, every slot makes one run.
 
 A tick, under the lease: in one transaction check the fence, insert the run of each due slot (unique by
-schedule and slot) and move the schedule's ``last_slot_at``; after the commit ring for the workers. What dies
+schedule and slot) and move the schedule's ``last_slot_at``; after the commit send the messages. What dies
 in between is found again: a slot by ``last_slot_at``, a message by ``recovery``.
 """
 
@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import Error, close_old_connections, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -37,25 +37,31 @@ MISFIRE_SECONDS = 60.0
 LOOK_BACK_SLOTS = 100_000
 
 
-@dataclass
-class Misfires:
-    """What to do about the slots of one schedule that are due."""
+@dataclass(frozen=True)
+class DueSlots:
+    """What is done about the due slots of one schedule; each list ascending."""
 
-    run: list[datetime]
     missed: list[datetime]
+    made_up: list[datetime]
+    in_time: list[datetime]
+
+    @property
+    def run(self) -> list[datetime]:
+        """The slots that get a run."""
+        return self.made_up + self.in_time
 
 
-def sort_due_slots(due: list[datetime], *, now: datetime, control: ScheduleControl) -> Misfires:
-    """Part the due slots into those to run and those missed, by the schedule's misfire policy."""
+def sort_due_slots(due: list[datetime], *, now: datetime, control: ScheduleControl) -> DueSlots:
+    """Part the due slots into those missed, those made up by the misfire policy, and those in time."""
     late = [slot for slot in due if (now - slot).total_seconds() > MISFIRE_SECONDS]
     in_time = due[len(late) :]
-    caught_up = 0
+    number = 0
     if control.misfire_policy == ScheduleControl.MisfirePolicy.RUN_ONCE:
-        caught_up = 0 if in_time else 1
+        number = 0 if in_time else 1
     elif control.misfire_policy == ScheduleControl.MisfirePolicy.RUN_ALL:
-        caught_up = control.misfire_limit
-    split = max(0, len(late) - caught_up)
-    return Misfires(run=late[split:] + in_time, missed=late[:split])
+        number = control.misfire_limit
+    split = max(0, len(late) - number)
+    return DueSlots(missed=late[:split], made_up=late[split:], in_time=in_time)
 
 
 class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat has no types
@@ -74,14 +80,17 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
     def setup_schedule(self) -> None:
         """Log every job with its schedule and next fire time."""
         for job in jobs():
-            logger.info("%s", _line(job))
+            try:
+                logger.info("%s", _line(job))
+            except Exception:  # a listing must not keep the scheduler from starting
+                logger.exception("%s: its schedule cannot be read", job.slug)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Do what is due; return the seconds until the next look."""
         try:
             close_old_connections()
             was_leader = self._lease.is_held
-            if not self._lease.hold():
+            if not self._lease.acquire():
                 if was_leader:
                     logger.warning("Another scheduler has the lease; standing by.")
                 return self._standby_seconds()
@@ -94,8 +103,8 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         except LeaseLost:
             logger.warning("The lease was lost in the middle of a tick; what it wrote was undone.")
             return self._standby_seconds()
-        except DatabaseError:
-            logger.exception("The database does not answer; trying again.")
+        except Error:
+            logger.exception("The tick failed in the database and was undone; trying again.")
             connection.close()
             return 1.0
         return self._seconds_to_next()
@@ -107,7 +116,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         """Release the lease, so that a standby takes over at once."""
         try:
             self._lease.release()
-        except DatabaseError:
+        except Error:
             logger.warning("The lease could not be released; it expires by itself.", exc_info=True)
 
     @property
@@ -122,6 +131,9 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         stale = time.monotonic() - self._full_read_at >= FULL_READ_SECONDS
         if changed == self._seen_change and self._seen_change is not None and not stale:
             return
+        # Enabling one of these again, by whatever door, is an edit.
+        idle = ScheduleControl.objects.filter(schedule__enabled=False).exclude(timing="")
+        idle.update(timing="")
         rows = PeriodicTask.objects.filter(enabled=True).select_related(
             "crontab", "interval", "clocked", "solar", "control"
         )
@@ -135,7 +147,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
     def _push(self, task: PeriodicTask) -> None:
         try:
             slot = next(schedules.fire_times(task, after=_dealt_with(task)), None)
-        except ValueError:
+        except Exception:  # one schedule that cannot be computed must not stop the others
             logger.exception("%s cannot fire: its schedule is invalid.", task.name)
             return
         if slot is not None:
@@ -147,7 +159,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         self._sweep_at = time.monotonic()
         try:
             recovery.sweep()
-        except (DatabaseError, LeaseLost):
+        except (Error, LeaseLost):
             raise
         except Exception:
             logger.exception("Recovery failed; the schedules go on.")
@@ -161,30 +173,42 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             due.append(self._tasks[heapq.heappop(self._due)[1]])
         if not due:
             return
-        made: list[JobRun] = []
-        foreign: list[PeriodicTask] = []
         try:
             with transaction.atomic():
                 self._lease.guard()
-                for task in due:
-                    job = job_of_task(task.task)
-                    slots = self._settle(task, now)
-                    if job is None:
-                        foreign += [task] if slots.run else []
-                    else:
-                        made += _write_down(task, job, slots)
+                made, foreign = self._write_slots(due, now)
         except BaseException:
             self._seen_change = None  # what the copies in memory say was rolled back: read the rows again
             raise
         for task in due:
-            self._push(task)
+            if task.enabled:
+                self._push(task)
         for run in made:
-            if run.status == JobRun.Status.QUEUED:
-                runs.ring(run)
+            if not runs.publish(run):
+                break  # the broker is away: recovery sends them when it is back
         for task in foreign:
-            self.apply_async(self.Entry(task, app=self.app), producer=self.producer, advance=False)
+            self._send_foreign(task)
 
-    def _settle(self, task: PeriodicTask, now: datetime) -> Misfires:
+    def _write_slots(self, due: list[PeriodicTask], now: datetime) -> tuple[list[JobRun], list[PeriodicTask]]:
+        """Write what is due; return the queued runs, and the schedules of tasks that are not ours."""
+        made: list[JobRun] = []
+        foreign: list[PeriodicTask] = []
+        for task in due:
+            slots = self._settle(task, now)
+            job = job_of_task(task.task)
+            if job is None:
+                foreign += [task] if slots.run else []
+            else:
+                made += _write_down(task, job, slots)
+        return [run for run in made if run.status == JobRun.Status.QUEUED], foreign
+
+    def _send_foreign(self, task: PeriodicTask) -> None:
+        try:
+            self.apply_async(self.Entry(task, app=self.app), producer=self.producer, advance=False)
+        except Exception:
+            logger.exception("%s could not be sent; it has no run that could be sent again.", task.name)
+
+    def _settle(self, task: PeriodicTask, now: datetime) -> DueSlots:
         control = task.control
         due = []
         for slot in schedules.fire_times(task, after=_dealt_with(task), until=now):
@@ -192,12 +216,9 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             if len(due) > 2 * LOOK_BACK_SLOTS:
                 del due[:LOOK_BACK_SLOTS]
         if not due:
-            return Misfires(run=[], missed=[])
-        slots = sort_due_slots(due, now=now, control=control)
-        if task.one_off:
-            slots.run = slots.run[:1]
+            return DueSlots(missed=[], made_up=[], in_time=[])
+        slots = sort_due_slots(due[:1] if task.one_off else due, now=now, control=control)
         control.last_slot_at = due[-1]
-        control.save(update_fields=["last_slot_at"])
         task.last_run_at, task.total_run_count = now, task.total_run_count + len(slots.run)
         values: dict[str, Any] = {
             "last_run_at": now,
@@ -205,8 +226,11 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         }
         if task.one_off and slots.run:
             values["enabled"] = task.enabled = False
-        # update(), not save(): this is bookkeeping, no edit that beat should notice.
+            control.timing = ""  # enabling it again is an edit
+        # update(), not save(): this is bookkeeping, no edit that beat should notice. And the task before
+        # its control, as an edit locks them: the other way round the two could deadlock.
         PeriodicTask.objects.filter(pk=task.pk).update(**values)
+        control.save(update_fields=["last_slot_at", "timing"])
         return slots
 
     def _seconds_to_next(self) -> float:
@@ -227,16 +251,19 @@ def _dealt_with(task: PeriodicTask) -> datetime:
     return max(control.last_slot_at, control.effective_from)
 
 
-def _write_down(task: PeriodicTask, job: Job, slots: Misfires) -> list[JobRun]:
+def _write_down(task: PeriodicTask, job: Job, slots: DueSlots) -> list[JobRun]:
     if slots.missed:
         _write_missed(task, job, slots)
     requested = (
-        runs.request_slot(schedule=task, control=task.control, job=job, slot=slot) for slot in slots.run
+        runs.request_slot(
+            schedule=task, control=task.control, job=job, slot=slot, made_up=slot in slots.made_up
+        )
+        for slot in slots.run
     )
     return [run for run in requested if run is not None]
 
 
-def _write_missed(task: PeriodicTask, job: Job, slots: Misfires) -> None:
+def _write_missed(task: PeriodicTask, job: Job, slots: DueSlots) -> None:
     """One row for all missed slots of a schedule: it stands on the last of them."""
     first, last = slots.missed[0], slots.missed[-1]
     zone = schedules.zone_of(task)

@@ -1,5 +1,6 @@
 """What a job function gets: its run, its cutoff, and the ways to report, stop, save and delete."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import DatabaseError, connection, models
+from django.db import Error, connection, models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -202,7 +203,10 @@ class JobContext:
         if self.dry_run or self.run is None:
             for row in rows:
                 self.count(row.model, row.rows)
-                self.log(f"{row.rows} of {row.total} {row.verbose_name} would be deleted")
+                self.log(
+                    _("%(rows)s of %(total)s %(table)s would be deleted")
+                    % {"rows": row.rows, "total": row.total, "table": row.verbose_name}
+                )
             return
         planned = sum(row.rows for row in rows)
         self._refuse_above_cap(planned)
@@ -210,15 +214,27 @@ class JobContext:
             self.count(row.model, 0)  # "0 comments" is an answer too
         left = self._delete(queryset, by=by, planned=planned)
         if left:
-            self.partial(f"{left} {rows[0].verbose_name} that should be gone are still there.")
+            self.partial(
+                _("%(rows)s %(table)s that should be gone are still there.")
+                % {"rows": left, "table": rows[0].verbose_name}
+            )
             self.log(self.message, "warning")
+
+    def _forget_what_was_rolled_back(self) -> None:
+        """Take counts and cursor from the row: it changed together with the rows that were deleted."""
+        assert self.run is not None
+        connection.close()  # it may be in the middle of anything
+        with contextlib.suppress(Error):  # away: then nobody can write them either
+            row = JobRun.objects.values("counts", "cursor", "progress_done").get(pk=self.run.pk)
+            self.counts, self._cursor = Counter(row["counts"]), dict(row["cursor"] or {})
+            self.run.progress_done = row["progress_done"]
 
     def _refuse_above_cap(self, planned: int) -> None:
         if planned > settings.PURGE_CAP_ROWS and not self.params.get("approved"):
-            self.message = (
-                f"{planned} rows would be deleted, more than the {settings.PURGE_CAP_ROWS} of PURGE_CAP_ROWS."
-                " Nothing was deleted: look at the plan, then approve or reject."
-            )
+            self.message = _(
+                "%(rows)s rows would be deleted, more than the %(cap)s of PURGE_CAP_ROWS. None of them was:"
+                " look at the counts, then approve or reject."
+            ) % {"rows": planned, "cap": settings.PURGE_CAP_ROWS}
             raise BlockRun
 
     def _delete(self, queryset: models.QuerySet[Any], *, by: str, planned: int) -> int:
@@ -243,10 +259,17 @@ class JobContext:
 
         # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
         for cursor in (self._cursor.get(label), None):
-            gone = purge.delete_in_batches(queryset, key=by, cursor=cursor, save=save, between=between)
+            try:
+                gone = purge.delete_in_batches(queryset, key=by, cursor=cursor, save=save, between=between)
+            except BaseException:
+                self._forget_what_was_rolled_back()
+                raise
             counted.update(gone)
             before += gone.total()
-            self.log(f"deleted {gone[label]} {name}; {gone.total()} rows with what belongs to them")
+            self.log(
+                _("deleted %(rows)s %(table)s; %(all)s rows with what belongs to them")
+                % {"rows": gone[label], "table": name, "all": gone.total()}
+            )
             left = queryset.count()
             if not left:
                 break
@@ -307,13 +330,13 @@ class Heartbeat:
                 try:
                     if time.monotonic() >= beat_at:
                         beat_at = time.monotonic() + HEARTBEAT_SECONDS
-                        mine.update(heartbeat_at=timezone.now())
+                        run.beat()
                     row = mine.values("cancel_requested_at").first()
                     if row is None:
                         context._lost.set()
                     elif row["cancel_requested_at"]:
                         context._cancelled.set()
-                except DatabaseError:
+                except Error:
                     # The database is away: the job itself will meet that, or it comes back first.
                     logger.warning("Heartbeat of %s failed.", run, exc_info=True)
                     connection.close()

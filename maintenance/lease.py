@@ -34,7 +34,7 @@ class Lease:
         """Whether this process believes to hold it; only ``guard`` knows."""
         return self._fence is not None
 
-    def hold(self) -> bool:
+    def acquire(self) -> bool:
         """Renew the lease, or take it if it is free or has expired. False: another scheduler ticks."""
         expires_at = Now() + timedelta(seconds=self.seconds)
         rows = BeatLease.objects.filter(pk=BeatLease.ROW)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -26,8 +27,8 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         return self.filter(status=JobRun.Status.QUEUED)
 
     def open(self) -> Self:
-        """Return runs that are queued or running; the partial index jobrun_open holds just these."""
-        return self.filter(status__in=[JobRun.Status.QUEUED, JobRun.Status.RUNNING])
+        """Return runs without an end: queued, running, or blocked until somebody approves or rejects."""
+        return self.filter(status__in=[JobRun.Status.QUEUED, JobRun.Status.RUNNING, JobRun.Status.BLOCKED])
 
     def finished(self) -> Self:
         """Return runs in a final state."""
@@ -37,9 +38,9 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         """Return runs that ended before the cutoff (exclusive)."""
         return self.filter(finished_at__lt=cutoff)
 
-    def silent_since(self, moment: datetime) -> Self:
-        """Return running runs whose last heartbeat is older than ``moment``."""
-        return self.running().filter(heartbeat_at__lt=moment)
+    def silent_for(self, seconds: float) -> Self:
+        """Return running runs whose last heartbeat is older than that, by the database's clock."""
+        return self.running().filter(heartbeat_at__lt=Now() - timedelta(seconds=seconds))
 
 
 class JobRun(models.Model):
@@ -86,8 +87,10 @@ class JobRun(models.Model):
         OVERLAP = "overlap", _("an earlier run was not finished")
         PAUSED = "paused", _("paused")
         NO_SCHEDULER = "no_scheduler", _("no scheduler was alive")
+        UNKNOWN_JOB = "unknown_job", _("no worker knows the job")
         WORKER_STOPPED = "worker_stopped", _("the worker was stopped")
         WORKER_LOST = "worker_lost", _("the worker was lost")
+        DATABASE = "database", _("the database did not answer")
         TOO_MANY_ATTEMPTS = "too_many_attempts", _("too many attempts")
         OPERATOR = "operator", _("an operator cancelled it")
 
@@ -115,7 +118,6 @@ class JobRun(models.Model):
         blank=True,
         related_name="runs",
         verbose_name=_("schedule"),
-        db_index=False,  # jobrun_one_per_slot begins with it
     )
     schedule_name = models.CharField(_("schedule's name"), max_length=200, blank=True)
     scheduled_for = models.DateTimeField(_("slot"), null=True, blank=True)
@@ -214,8 +216,12 @@ class JobRun(models.Model):
             models.Index(fields=["job", "-id"], name="jobrun_job"),
             # admin filter by status; latest failures
             models.Index(fields=["status", "-id"], name="jobrun_status"),
-            # recovery, every second: what is queued or running
-            models.Index(fields=["id"], name="jobrun_open", condition=Q(status__in=["queued", "running"])),
+            # recovery, every two seconds: what is queued or running; overlap: what is open
+            models.Index(
+                fields=["status", "id"],
+                name="jobrun_open",
+                condition=Q(status__in=["queued", "running", "blocked"]),
+            ),
             # cleanup_run_history: WHERE finished_at < cutoff, in key order
             models.Index(fields=["finished_at"], name="jobrun_finished_at"),
             # admin filter by date
@@ -245,7 +251,7 @@ class JobRun(models.Model):
         if not rows.update(**values):
             return False
         for name, value in values.items():
-            setattr(self, name, value)
+            setattr(self, name, timezone.now() if isinstance(value, Now) else value)
         return True
 
     def claim(self, *, worker: str) -> bool:
@@ -258,10 +264,14 @@ class JobRun(models.Model):
                     status=self.Status.RUNNING,
                     worker=worker,
                     started_at=now,
-                    heartbeat_at=now,
+                    heartbeat_at=Now(),
                 )
         except IntegrityError:
             return False
+
+    def beat(self) -> None:
+        """Tell recovery that the worker lives. The database's clock: the hosts' may disagree."""
+        JobRun.objects.running().filter(pk=self.pk, worker=self.worker).update(heartbeat_at=Now())
 
     def finish(
         self,
@@ -279,10 +289,10 @@ class JobRun(models.Model):
         """Save progress, counts or cursor of a running run. False: this worker no longer owns it."""
         return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
 
-    def lose(self, *, silent_since: datetime, status: str, reason: str, error: str) -> bool:
-        """RUNNING ─► INTERRUPTED or FAILED by recovery, if its heartbeat is still older than ``silent_since``."""
+    def mark_lost(self, *, silent_for: float, status: str, reason: str, error: str) -> bool:
+        """RUNNING ─► a final status by recovery, if its heartbeat is still older than ``silent_for`` seconds."""
         assert status in self.FINAL
-        rows = JobRun.objects.silent_since(silent_since).filter(pk=self.pk, worker=self.worker)
+        rows = JobRun.objects.silent_for(silent_for).filter(pk=self.pk, worker=self.worker)
         return bool(rows.update(status=status, reason=reason, finished_at=timezone.now(), error=error))
 
     def skip_queued(self, *, message: str) -> bool:
@@ -314,6 +324,8 @@ class JobRun(models.Model):
             counts={},
             sent_at=None,
             started_at=None,
+            heartbeat_at=None,
+            cancel_requested_at=None,
             worker="",
             message=message,
         )
@@ -336,6 +348,16 @@ class JobRun(models.Model):
             reason=self.Reason.OPERATOR,
             finished_at=timezone.now(),
             message=message,
+        )
+
+    def fail_queued(self, *, reason: str, error: str) -> bool:
+        """QUEUED ─► FAILED: nobody can perform it. False: it has started meanwhile."""
+        return self._guarded(
+            expect=self.Status.QUEUED,
+            status=self.Status.FAILED,
+            reason=reason,
+            finished_at=timezone.now(),
+            error=error,
         )
 
     def ask_to_cancel(self) -> bool:

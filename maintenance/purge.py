@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connections, models, transaction
+from django.db import OperationalError, connections, models, transaction
 from django.db.models import Q
 
 from database.constraints import cascaded_children
@@ -25,6 +25,10 @@ BATCH_ROWS_MAX = {"postgresql": 5_000, "sqlite": 200}
 # SQLite has one writer at a time: pausing as long as a batch took lets the others in.
 PAUSE_SHARE = {"postgresql": 0.0, "sqlite": 1.0}
 LOCK_TIMEOUT_MS = 2_000
+# PostgreSQL's codes of a lock not granted, a deadlock, a serialization failure: the same batch may pass later.
+TRY_AGAIN = frozenset({"55P03", "40P01", "40001"})
+REFUSALS_MAX = 8
+REFUSED_SECONDS = 0.5
 
 # Called inside a batch's transaction with all rows deleted so far, by model label, and the cursor behind them.
 Save = Callable[[Counter[str], list[Any]], None]
@@ -98,31 +102,42 @@ def delete_in_batches(
     size = min(BATCH_ROWS_FIRST, BATCH_ROWS_MAX[vendor])
     after = [key_field.to_python(cursor[0]), pk_field.to_python(cursor[1])] if cursor else None
     gone: Counter[str] = Counter()
+    refusals = 0
     while True:
         between(gone)
         started = time.monotonic()
-        with transaction.atomic(using=queryset.db):
-            _be_a_good_neighbour(queryset.db, vendor)
-            rows = queryset if after is None else queryset.filter(_behind(key, after))
-            batch = list(rows.order_by(key, "pk").select_for_update().values_list(key, "pk")[:size])
-            if not batch:
-                return gone
-            doomed = [pk for _, pk in batch]
-            counts: Counter[str] = Counter()
-            for field in children:
-                counts[field.model._meta.label] += field.model._default_manager.filter(
-                    **{f"{field.name}__in": doomed}
-                ).count()
-            deleted = model._default_manager.filter(pk__in=doomed)._raw_delete(queryset.db)
-            counts[model._meta.label] += deleted
-            after = list(batch[-1])
-            so_far = Counter(gone)
-            so_far.update(counts)
-            save(so_far, [key_field.value_to_string(model(**{key: after[0]})), after[1]])
-        gone = so_far  # only now is it true
+        try:
+            with transaction.atomic(using=queryset.db):
+                _be_a_good_neighbour(queryset.db, vendor)
+                rows = queryset if after is None else queryset.filter(_behind(key, after))
+                batch = list(rows.order_by(key, "pk").select_for_update().values_list(key, "pk")[:size])
+                if not batch:
+                    return gone
+                so_far = Counter(gone)
+                so_far.update(_delete_batch(model, children, [pk for _, pk in batch], queryset.db))
+                behind = list(batch[-1])
+                save(so_far, [key_field.value_to_string(model(**{key: behind[0]})), behind[1]])
+        except OperationalError as error:
+            refusals += 1
+            if getattr(error.__cause__, "pgcode", None) not in TRY_AGAIN or refusals > REFUSALS_MAX:
+                raise
+            time.sleep(REFUSED_SECONDS * refusals)
+            continue
+        gone, after, refusals = so_far, behind, 0  # only now is it true
         elapsed = time.monotonic() - started
         size = _next_size(size, elapsed, BATCH_ROWS_MAX[vendor])
         time.sleep(elapsed * PAUSE_SHARE[vendor])
+
+
+def _delete_batch(
+    model: type[models.Model], children: list[models.ForeignObject], doomed: list[Any], using: str
+) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for field in children:
+        rows = field.model._default_manager.filter(**{f"{field.name}__in": doomed})
+        counts[field.model._meta.label] += rows.count()
+    counts[model._meta.label] += model._default_manager.filter(pk__in=doomed)._raw_delete(using)
+    return counts
 
 
 def _behind(key: str, after: list[Any]) -> Q:

@@ -4,7 +4,7 @@ The broker and the workers may forget; the rows do not. Every requested run reac
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from celery import current_app
@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError as BrokerUnavailable
 from maintenance import runs, schedules
 from maintenance.context import HEARTBEAT_SECONDS
 from maintenance.models import JobRun
-from maintenance.registry import UnknownJob, get_job
+from maintenance.registry import is_known
 from scraping.orchestrator import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
@@ -27,34 +27,40 @@ SILENT_SECONDS = 6 * HEARTBEAT_SECONDS
 # A message on its way needs this long at most before a look at the queue tells that it is lost.
 UNSENT_SECONDS = 5.0
 UNCLAIMED_SECONDS = 10.0
+# While a deploy rolls out, a newer process may request a job that this one does not know.
+UNKNOWN_JOB_GRACE = timedelta(days=1)
 
 
 def sweep() -> None:
     """Put right what can be; cheap when all is well (three small queries on the open runs)."""
     interrupt_lost_runs()
-    ring_again()
+    republish()
     schedules.resume_ended_pauses(timezone.now())
 
 
 def interrupt_lost_runs() -> int:
     """End the runs whose heartbeat is silent and request their next attempts; return how many."""
-    silent_since = timezone.now() - timedelta(seconds=SILENT_SECONDS)
-    lost = list(JobRun.objects.silent_since(silent_since))
+    lost = list(JobRun.objects.silent_for(SILENT_SECONDS))
     for run in lost:
         with transaction.atomic():
-            _interrupt(run, silent_since=silent_since)
+            _interrupt(run)
     if lost:
         close_abandoned_sessions()
     return len(lost)
 
 
-def _interrupt(run: JobRun, *, silent_since: datetime) -> None:
-    attempts_lost = 1 + _lost_before(run)
+def _interrupt(run: JobRun) -> None:
+    attempts_lost = runs.attempts_lost(run)
     give_up = attempts_lost >= runs.LOST_ATTEMPTS_MAX
-    ended = run.lose(
-        silent_since=silent_since,
-        status=JobRun.Status.FAILED if give_up else JobRun.Status.INTERRUPTED,
-        reason=JobRun.Reason.TOO_MANY_ATTEMPTS if give_up else JobRun.Reason.WORKER_LOST,
+    status, reason = JobRun.Status.INTERRUPTED, JobRun.Reason.WORKER_LOST
+    if run.cancel_requested_at:
+        status, reason = JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR
+    elif give_up:
+        status, reason = JobRun.Status.FAILED, JobRun.Reason.TOO_MANY_ATTEMPTS
+    ended = run.mark_lost(
+        silent_for=SILENT_SECONDS,
+        status=status,
+        reason=reason,
         error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
         % {"worker": run.worker, "moment": f"{run.heartbeat_at:%Y-%m-%d %H:%M:%S}"}
         + (
@@ -66,21 +72,13 @@ def _interrupt(run: JobRun, *, silent_since: datetime) -> None:
     if not ended:
         return  # it was alive after all
     logger.warning("%s: worker %s was lost", run, run.worker)
-    if not give_up:
+    if status == JobRun.Status.INTERRUPTED:
         runs.request_next_attempt(run)
     elif run.concurrency_key:
-        transaction.on_commit(lambda: runs.ring_next(run.concurrency_key))
+        transaction.on_commit(lambda: runs.publish_next(run.concurrency_key))
 
 
-def _lost_before(run: JobRun) -> int:
-    lost, earlier = 0, run.retry_of
-    while earlier is not None:
-        lost += earlier.reason == JobRun.Reason.WORKER_LOST
-        earlier = earlier.retry_of
-    return lost
-
-
-def ring_again() -> int:
+def republish() -> int:
     """Send the messages of queued runs that were never sent, or got lost; return how many were sent."""
     now = timezone.now()
     queued = JobRun.objects.queued()
@@ -94,12 +92,13 @@ def ring_again() -> int:
         waiting = [run for run in waiting if run.sent_at is None]
     sent = 0
     for run in waiting:
-        try:
-            get_job(run.job)
-        except UnknownJob:
-            run.cancel_queued(message=_("There is no job %(job)s any more.") % {"job": run.job})
+        if not is_known(run.job):
+            # A newer deploy may know it. This process must not decide that too soon.
+            if now - run.queued_at > UNKNOWN_JOB_GRACE:
+                error = _("There is no job %(job)s.") % {"job": run.job}
+                run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
             continue
-        if not runs.ring(run):
+        if not runs.publish(run):
             break  # the broker is away; the rest can wait for it too
         sent += 1
     return sent

@@ -167,6 +167,11 @@ def get_job(slug: str) -> Job:
         raise UnknownJob(slug) from None
 
 
+def is_known(slug: str) -> bool:
+    """Whether this process has the job; another one, newer or older, may have more or fewer."""
+    return slug in _registry
+
+
 def job_of_task(task_name: str) -> Job | None:
     """Return the job behind a Celery task name; None for somebody else's task."""
     return _registry.get(task_name.removeprefix(TASK_PREFIX)) if task_name.startswith(TASK_PREFIX) else None

@@ -16,7 +16,7 @@ from typing import Any
 from celery import current_app
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
@@ -37,7 +37,7 @@ from maintenance.context import (
 )
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.purge import PlanRow
-from maintenance.registry import Job, Person, get_job
+from maintenance.registry import Job, Person, get_job, is_known
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def request_run(
     params: Mapping[str, Any] | None = None,
     send: bool = True,
 ) -> JobRun:
-    """Write down that a job shall run, and ring for a worker once that is committed.
+    """Write down that a job shall run, and publish its message once that is committed.
 
     Args:
         job: its slug.
@@ -85,19 +85,21 @@ def request_run(
         requested_by_name=by.get_username() if by else "",
         dry_run=dry_run,
         params=cleaned,
-        concurrency_key=declared.concurrency_key(cleaned),
+        # A dry run only looks: it may run beside the real one.
+        concurrency_key="" if dry_run else declared.concurrency_key(cleaned),
     )
     if send:
-        transaction.on_commit(lambda: ring(run))
+        transaction.on_commit(lambda: publish(run))
     return run
 
 
 def request_slot(
-    *, schedule: PeriodicTask, control: ScheduleControl, job: Job, slot: datetime
+    *, schedule: PeriodicTask, control: ScheduleControl, job: Job, slot: datetime, made_up: bool = False
 ) -> JobRun | None:
     """Write down the run of one slot, inside the scheduler's transaction; None: the slot has its run already.
 
-    The overlap policy decides whether it is QUEUED or SKIPPED. The caller rings after its commit.
+    The overlap policy decides whether it is QUEUED or SKIPPED; a slot that is made up waits for its turn
+    instead. The caller publishes after its commit.
     """
     now = timezone.now()
     run = JobRun(
@@ -119,11 +121,15 @@ def request_slot(
         run.error = _("The schedule's arguments cannot be used: %(error)s") % {"error": error}
     else:
         run.concurrency_key = job.concurrency_key(run.params)
-        _apply_overlap_policy(run, control, now)
+        if not made_up:
+            _apply_overlap_policy(run, control, now)
     try:
         with transaction.atomic():
             run.save(force_insert=True)
     except IntegrityError:
+        taken = JobRun.objects.filter(schedule=schedule, scheduled_for=slot, trigger=run.trigger)
+        if not taken.exists():
+            raise  # it was some other constraint: our fault
         return None
     return run
 
@@ -158,12 +164,17 @@ def request_next_attempt(run: JobRun) -> JobRun:
         },
     )
     if created:
-        transaction.on_commit(lambda: ring(attempt))
+        transaction.on_commit(lambda: publish(attempt))
     return attempt
 
 
-def ring(run: JobRun) -> bool:
-    """Send the message that makes a worker look at this run. False: the broker is away; recovery will ring."""
+def publish(run: JobRun) -> bool:
+    """Send the message that makes a worker look at this run. False: not now; recovery will send it.
+
+    Not now: the broker is away, or only a newer or older process than this one knows the job.
+    """
+    if not is_known(run.job):
+        return False
     try:
         current_app.send_task(get_job(run.job).task_name, args=[run.pk])
     except (BrokerUnavailable, OSError) as error:
@@ -173,11 +184,11 @@ def ring(run: JobRun) -> bool:
     return True
 
 
-def ring_next(concurrency_key: str) -> None:
-    """Ring for the run that has waited longest behind this key."""
+def publish_next(concurrency_key: str) -> None:
+    """Send the message of the run that has waited longest behind this key."""
     waiting = JobRun.objects.queued().filter(concurrency_key=concurrency_key).order_by("id").first()
     if waiting:
-        ring(waiting)
+        publish(waiting)
 
 
 # --- Performing ------------------------------------------------------------------------------
@@ -223,7 +234,7 @@ def perform(
             _execute(job, run, context)
     finally:
         if run.concurrency_key:
-            ring_next(run.concurrency_key)
+            publish_next(run.concurrency_key)
     return True
 
 
@@ -237,6 +248,12 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
         raise
     except JobFailed as failure:
         _finish(run, context, JobRun.Status.FAILED, error=str(failure))
+    except (OperationalError, InterfaceError) as failure:
+        # A restart of the database, a lock not granted: nothing that the job did wrong. If it is still
+        # away, the row stays RUNNING and silent, and recovery does the same.
+        connection.close()
+        _interrupt_by_database(run, context, f"{type(failure).__name__}: {failure}")
+        raise
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
         _finish(run, context, JobRun.Status.FAILED, error=error, trace=traceback.format_exc())
@@ -245,9 +262,32 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
         _finish(run, context, JobRun.Status.PARTIAL if context.is_partial else JobRun.Status.SUCCEEDED)
 
 
+def _interrupt_by_database(run: JobRun, context: JobContext, error: str) -> None:
+    trace = traceback.format_exc()
+    if attempts_lost(run) >= LOST_ATTEMPTS_MAX:
+        reason = JobRun.Reason.TOO_MANY_ATTEMPTS
+        _finish(run, context, JobRun.Status.FAILED, reason, error=error, trace=trace)
+    else:
+        reason = JobRun.Reason.DATABASE
+        _finish(run, context, JobRun.Status.INTERRUPTED, reason, error=error, trace=trace, next_attempt=True)
+
+
+def attempts_lost(run: JobRun) -> int:
+    """Return how many attempts were lost in a row, this one included, without getting any further."""
+    lost, earlier = 1, run.retry_of
+    while earlier is not None and earlier.cursor == run.cursor:
+        lost += earlier.reason in (JobRun.Reason.WORKER_LOST, JobRun.Reason.DATABASE)
+        earlier = earlier.retry_of
+    return lost
+
+
 def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
     match stop:
         case HandBack():
+            # What an operator cancelled a moment before must not go on elsewhere.
+            if JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists():
+                _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
+                return
             reason = JobRun.Reason.WORKER_STOPPED
             _finish(run, context, JobRun.Status.INTERRUPTED, reason, next_attempt=True)
         case CancelRun():
@@ -337,7 +377,7 @@ def approve_run(run: JobRun, *, by: Person, reason: str) -> None:
         message=_("Approved by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
     ):
         raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
-    transaction.on_commit(lambda: ring(run))
+    transaction.on_commit(lambda: publish(run))
 
 
 def reject_run(run: JobRun, *, by: Person, reason: str) -> None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from maintenance import firetimes
-from maintenance.firetimes import Crontab
+from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.registry import Job, Person, job_of_task, jobs
 
@@ -46,8 +46,11 @@ def seed() -> list[str]:
 
 
 def _seed_schedule(job: Job, default: str) -> None:
+    name = job.english_title
+    if PeriodicTask.objects.filter(name=name).exists():  # an operator gave that schedule another job
+        name = f"{name} ({job.slug})"
     task = PeriodicTask.objects.create(
-        name=job.english_title,
+        name=name,
         task=job.task_name,
         crontab=_crontab_row(Crontab.parse(default), settings.TIME_ZONE),
         description=job.english_summary,
@@ -122,6 +125,7 @@ def timing(task: PeriodicTask) -> str:
         "clocked": task.clocked.clocked_time.isoformat() if task.clocked else None,
         "solar": str(task.solar) if task.solar else None,
         "start": task.start_time.isoformat() if task.start_time else None,
+        "expires": task.expires.isoformat() if task.expires else None,
         "enabled": task.enabled,
     }
     return json.dumps({name: value for name, value in parts.items() if value is not None})
@@ -182,7 +186,7 @@ def _solar_times(task: PeriodicTask, *, after: datetime, until: datetime | None)
 
 def upcoming(task: PeriodicTask, number: int, *, now: datetime | None = None) -> list[datetime]:
     """Return the next fire times as beat will see them; empty while the schedule is paused or over."""
-    if not task.enabled or (task.one_off and task.total_run_count):
+    if not task.enabled:
         return []
     return list(islice(fire_times(task, after=now or timezone.now()), number))
 
@@ -217,15 +221,17 @@ def retime(
     """Give the schedule another crontab. It counts from now: a slot that has passed today is not made up.
 
     Raises:
-        PermissionDenied; InvalidCrontab naming the field.
+        PermissionDenied; InvalidCrontab naming the field, or "timezone".
     """
     _permit(by)
     crontab.validate()
+    if timezone_name not in available_timezones():
+        raise InvalidCrontab("timezone", _("%(name)s is no time zone.") % {"name": repr(timezone_name)})
     before = _state(task)
     with transaction.atomic():
         task.crontab = _crontab_row(crontab, timezone_name)
         task.interval = task.clocked = task.solar = None
-        task.save()
+        _save(task, "crontab", "interval", "clocked", "solar")
         _log(task, by, before, reason)
 
 
@@ -264,12 +270,8 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
         raise ValueError(_("The end of the pause is in the past."))
     before = _state(task)
     with transaction.atomic():
-        last_run_at = task.last_run_at
         task.enabled = False
-        task.save()
-        # django-celery-beat forgets the last run of a disabled task; it is still a fact.
-        PeriodicTask.objects.filter(pk=task.pk).update(last_run_at=last_run_at)
-        task.last_run_at = last_run_at
+        _save(task, "enabled")
         control = control_of(task)
         control.paused_at, control.paused_until = timezone.now(), until
         control.paused_by_id = by.pk if by else None
@@ -288,7 +290,7 @@ def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     before = _state(task)
     with transaction.atomic():
         task.enabled = True
-        task.save()
+        _save(task, "enabled")
         control = control_of(task)
         control.paused_at = control.paused_until = control.paused_by = None
         control.pause_reason = ""
@@ -302,6 +304,23 @@ def resume_ended_pauses(now: datetime) -> int:
     for control in ended:
         resume(control.schedule, by=None)
     return len(ended)
+
+
+def save_edit(task: PeriodicTask) -> None:
+    """Save what an operator may edit of a schedule; what beat keeps there stays."""
+    kept = {"id", "last_run_at", "total_run_count"}
+    _save(task, *(field.name for field in task._meta.concrete_fields if field.name not in kept))
+
+
+def _save(task: PeriodicTask, *names: str) -> None:
+    if task.pk is None:
+        task.save()
+        return
+    # A running beat counts runs in the same row; and django-celery-beat forgets the last run of a
+    # disabled task, though it is still a fact.
+    last_run_at = task.last_run_at
+    task.save(update_fields={*names, "date_changed"})
+    task.last_run_at = last_run_at
 
 
 def _permit(by: Person | None) -> None:

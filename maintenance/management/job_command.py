@@ -11,7 +11,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
@@ -91,10 +90,12 @@ class JobCommand(BaseCommand):
                 done = runs.perform(run, stopping=stopped.is_set, listener=listen)
                 if not done:
                     run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
-            except DatabaseError:
-                raise
-            except Exception:  # noqa: S110  # recorded in the run, which conclude() prints
-                pass
+            except (Exception, KeyboardInterrupt) as failure:
+                run.refresh_from_db()
+                if not run.is_final:  # it could not even be recorded
+                    raise CommandError(
+                        f"{type(failure).__name__}: {failure}. A worker takes it up."
+                    ) from failure
             finally:
                 if bar is not None:
                     bar.close()
@@ -131,8 +132,9 @@ def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
         stopped.set()
 
     def cancel(*_: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the second Ctrl-C does not wait
         # Not from here: the handler may have interrupted a query on this very connection.
-        threading.Thread(target=_cancel, args=(run,)).start()
+        threading.Thread(target=_cancel, args=(run, stopped)).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -148,10 +150,11 @@ def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _cancel(run: JobRun) -> None:
+def _cancel(run: JobRun, stopped: threading.Event) -> None:
     from django.db import connection
 
     try:
         JobRun.objects.get(pk=run.pk).ask_to_cancel()
     finally:
+        stopped.set()  # at the next checkpoint; a run that is asked to cancel is not handed back
         connection.close()

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
 
 from console.celery import app
-from maintenance import schedules
+from maintenance import runs, schedules
 from maintenance.beat import LeasedDatabaseScheduler, sort_due_slots
 from maintenance.firetimes import Crontab
 from maintenance.lease import Lease, LeaseLost
@@ -32,11 +33,17 @@ def scheduler():
     scheduler.close()
 
 
-def schedule(crontab="* * * * *", job="cleanup_tokens", **control):
+def schedule(crontab="* * * * *", job="cleanup_tokens", expires=None, **control):
     """A schedule in UTC, in force since now."""
-    task = factories.schedule(crontab=crontab, task=f"maintenance.{job}")
-    ScheduleControl.objects.filter(pk=task.pk).update(effective_from=timezone.now(), **control)
+    task = factories.schedule(crontab=crontab, task=f"maintenance.{job}", expires=expires)
+    ScheduleControl.objects.filter(pk=task.pk).update(**{"effective_from": timezone.now(), **control})
     return task
+
+
+def daily_at_three():
+    """A schedule in force since yesterday, whose slot of today is dealt with: another hour would owe one."""
+    yesterday = NOON - timedelta(days=1)
+    return schedule("0 3 * * *", effective_from=yesterday, last_slot_at=NOON.replace(hour=3))
 
 
 def made(task):
@@ -97,7 +104,7 @@ def test_a_replayed_tick_after_a_crash_makes_no_second_run(scheduler):
 
 def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
-        task = schedule("0 3 * * *")
+        task = daily_at_three()
         scheduler.tick()
         clock.shift(1)
         schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
@@ -111,7 +118,7 @@ def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
 
 def test_an_edit_made_while_no_beat_ran_owes_no_past_slot(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
-        task = schedule("0 3 * * *")
+        task = daily_at_three()
         schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
         clock.shift(3600)
         scheduler.tick()
@@ -121,7 +128,7 @@ def test_an_edit_made_while_no_beat_ran_owes_no_past_slot(scheduler):
 
 def test_an_update_behind_our_back_is_found_and_owes_no_past_slot(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
-        task = schedule("0 3 * * *")
+        task = daily_at_three()
         nine = factories.schedule(crontab="0 9 * * *").crontab
         PeriodicTask.objects.filter(pk=task.pk).update(crontab=nine)
         clock.shift(60)
@@ -161,17 +168,17 @@ def test_a_pause_ends_by_itself(scheduler):
 )
 def test_an_outage_leaves_one_summary_and_what_the_policy_says(scheduler, policy, ran, missed):
     with time_machine.travel(NOON, tick=False) as clock:
-        task = schedule(misfire_policy=policy, misfire_limit=3)
-        # Two hours, and the next slot is not due: all 120 slots are late but the last, due just now.
-        clock.shift(2 * 3600 + 61 + 59)
-        PeriodicTask.objects.filter(pk=task.pk).update(expires=NOON + timedelta(hours=2))
+        two_hours = timedelta(hours=2)
+        task = schedule(misfire_policy=policy, misfire_limit=3, expires=NOON + two_hours)
+        clock.shift(two_hours + timedelta(minutes=2))
         scheduler.tick()
 
         rows = JobRun.objects.filter(schedule=task)
         summary = rows.get(status="missed")
         assert summary.counts == {"slots_missed": missed}
         assert "no scheduler was alive" in summary.message
-        assert rows.exclude(status="missed").count() == ran
+        assert rows.filter(status="queued").count() == ran
+        assert rows.count() == ran + 1
 
 
 def test_a_late_slot_is_not_missed(scheduler):
@@ -189,7 +196,7 @@ def test_the_policy_parts_the_slots():
 
     parted = sort_due_slots(slots, now=NOON, control=control)
 
-    assert (parted.run, parted.missed) == (slots[1:], slots[:1])
+    assert (parted.missed, parted.made_up, parted.in_time) == (slots[:1], slots[1:3], slots[3:])
 
 
 def test_overlap_skips_the_slot_while_the_earlier_run_is_open(scheduler):
@@ -244,6 +251,93 @@ def test_a_one_off_schedule_fires_once(scheduler):
         assert not task.enabled
 
 
+def test_a_one_off_crontab_fires_once_and_again_only_when_it_is_enabled_again(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        PeriodicTask.objects.filter(pk=task.pk).update(one_off=True)
+        for _ in range(4):
+            clock.shift(10)
+            scheduler.tick()
+            clock.shift(50)
+            scheduler.tick()
+            finish_all()
+        assert len(made(task)) == 1
+
+        schedules.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
+        scheduler.tick()
+        assert len(made(task)) == 1
+        clock.shift(60)
+        scheduler.tick()
+        assert len(made(task)) == 2
+
+
+def test_extending_an_expired_schedule_owes_nothing(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule(expires=NOON + timedelta(minutes=1))
+        clock.shift(3600)
+        task.expires = None
+        task.save()
+        scheduler.tick()
+
+        assert made(task) == []
+
+
+def test_enabling_behind_our_back_owes_nothing(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        PeriodicTask.objects.filter(pk=task.pk).update(enabled=False)
+        scheduler._full_read_at -= 60
+        scheduler.tick()
+        clock.shift(3600)
+        PeriodicTask.objects.filter(pk=task.pk).update(enabled=True)
+        scheduler._full_read_at -= 60
+        scheduler.tick()
+
+        assert made(task) == []
+
+
+def test_a_tick_that_was_rolled_back_is_made_again(scheduler, monkeypatch):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        scheduler.tick()
+        clock.shift(61)
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "request_slot", lambda **_: (_ for _ in ()).throw(OperationalError("away")))
+            scheduler.tick()
+        assert made(task) == []
+        scheduler.tick()
+
+        assert len(made(task)) == 1
+
+
+def test_one_schedule_that_cannot_be_computed_stops_no_other(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        endless = IntervalSchedule.objects.create(every=2_000_000_000, period="hours")
+        PeriodicTask.objects.create(name="endless", task="maintenance.cleanup_sessions", interval=endless)
+        PeriodicTask.objects.filter(pk=schedule().pk).update(
+            crontab=factories.schedule(crontab="0 0 * * 7").crontab
+        )
+        scheduler.tick()
+        clock.shift(61)
+        scheduler.tick()
+
+        assert len(made(task)) == 1
+        LeasedDatabaseScheduler(app=app).close()
+
+
+def test_a_blocked_run_is_in_the_way_of_the_next_slot(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        blocked = factories.job_run(status="blocked", concurrency_key="cleanup_tokens")
+        clock.shift(60)
+        scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["skipped"]
+        assert f"#{blocked.pk}" in JobRun.objects.get(schedule=task).message
+
+
 def test_an_interval_keeps_its_phase(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         interval = IntervalSchedule.objects.create(every=10, period="seconds")
@@ -269,6 +363,16 @@ def test_somebody_elses_task_is_sent_without_a_run(scheduler):
         assert made(task) == []
 
 
+def test_somebody_elses_task_does_not_stop_beat_while_the_broker_is_away(scheduler, monkeypatch):
+    with time_machine.travel(NOON, tick=False) as clock:
+        factories.schedule(crontab="* * * * *", task="elsewhere.work")
+        scheduler.tick()
+        clock.shift(61)
+        monkeypatch.setattr(scheduler, "apply_async", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
+
+        assert scheduler.tick() > 0
+
+
 def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
     with caplog.at_level("INFO", logger="maintenance.beat"):
         PeriodicTask.objects.all().update(enabled=True)
@@ -284,9 +388,9 @@ def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
 def test_one_of_two_schedulers_holds_the_lease():
     first, second = Lease(5), Lease(5)
 
-    assert first.hold()
-    assert not second.hold()
-    assert first.hold()
+    assert first.acquire()
+    assert not second.acquire()
+    assert first.acquire()
 
 
 def expire():
@@ -295,30 +399,29 @@ def expire():
 
 def test_an_expired_lease_is_taken_over_and_the_fence_grows():
     first, second = Lease(5), Lease(5)
-    first.hold()
+    first.acquire()
     fence = BeatLease.objects.get().fence
     expire()
 
-    assert second.hold()
+    assert second.acquire()
     assert BeatLease.objects.get().fence == fence + 1
-    assert not first.hold()
+    assert not first.acquire()
 
 
 def test_a_released_lease_is_free_at_once():
     first, second = Lease(5), Lease(5)
-    first.hold()
+    first.acquire()
     first.release()
 
-    assert second.hold()
+    assert second.acquire()
 
 
 def test_a_zombie_that_lost_its_lease_cannot_write():
-    from django.db import transaction
 
     zombie, heir = Lease(5), Lease(5)
-    zombie.hold()
+    zombie.acquire()
     expire()
-    heir.hold()
+    heir.acquire()
 
     with pytest.raises(LeaseLost), transaction.atomic():
         zombie.guard()
@@ -331,7 +434,7 @@ def test_a_scheduler_whose_lease_expired_in_the_middle_of_a_tick_writes_no_run(s
         task = schedule()
         scheduler.tick()
         clock.shift(61)
-        monkeypatch.setattr(scheduler._lease, "hold", lambda: expire() or True)
+        monkeypatch.setattr(scheduler._lease, "acquire", lambda: expire() or True)
         scheduler.tick()
 
         assert made(task) == []
@@ -355,8 +458,8 @@ def test_a_standby_ticks_nothing_until_the_leader_is_gone():
 
 
 def test_the_lease_is_a_single_row():
-    Lease(5).hold()
+    Lease(5).acquire()
     expire()
-    Lease(5).hold()
+    Lease(5).acquire()
 
     assert BeatLease.objects.count() == 1

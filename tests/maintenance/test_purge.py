@@ -1,7 +1,9 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import psycopg2
 import pytest
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -135,6 +137,29 @@ def test_a_slow_batch_shrinks_the_next_one_at_most_by_half():
     assert purge._next_size(1_000, elapsed=10.0, largest=5_000) == 500
     assert purge._next_size(1_000, elapsed=0.001, largest=5_000) == 2_000
     assert purge._next_size(60, elapsed=10.0, largest=5_000) == purge.BATCH_ROWS_MIN
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_holds_locked_is_waited_for_and_then_deleted(monkeypatch):
+    monkeypatch.setattr(purge, "LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr(purge, "REFUSED_SECONDS", 0.05)
+    post = factories.post(created_at=CUTOFF - MICROSECOND)
+    survivor = factories.post(created_at=CUTOFF)
+    holder = psycopg2.connect(factories.database_url())
+    holder.cursor().execute("SELECT 1 FROM scraping_redditpost WHERE id = %s FOR UPDATE", [post.pk])
+    looks = []
+
+    def let_go_at_the_third_look(gone):
+        looks.append(gone)
+        if len(looks) == 3:
+            holder.rollback()
+
+    gone = delete(expired(), between=let_go_at_the_third_look)
+    holder.close()
+
+    assert gone["scraping.RedditPost"] == 1
+    assert list(RedditPost.objects.all()) == [survivor]
 
 
 class AnyRows(TestCase):

@@ -67,7 +67,7 @@ def test_a_run_that_beats_again_at_the_last_moment_is_left_alone():
     JobRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now())
 
     with transaction.atomic():
-        recovery._interrupt(stale, silent_since=timezone.now() - timedelta(seconds=30))
+        recovery._interrupt(stale)
 
     run.refresh_from_db()
     assert run.status == "running"
@@ -91,7 +91,7 @@ def test_a_message_that_was_never_sent_is_sent(broker):
     run = factories.job_run(status="queued", queued_at=timezone.now() - LONG_AGO)
     fresh = factories.job_run(status="queued", job="cleanup_sessions", queued_at=timezone.now())
 
-    assert recovery.ring_again() == 1
+    assert recovery.republish() == 1
 
     run.refresh_from_db()
     fresh.refresh_from_db()
@@ -103,7 +103,7 @@ def test_a_message_that_got_lost_is_sent_again(broker):
     ago = timezone.now() - LONG_AGO
     run = factories.job_run(status="queued", queued_at=ago, sent_at=ago)
 
-    assert recovery.ring_again() == 1
+    assert recovery.republish() == 1
 
     run.refresh_from_db()
     assert run.sent_at > ago
@@ -114,29 +114,66 @@ def test_a_message_that_still_waits_is_not_sent_twice(broker):
     ago = timezone.now() - LONG_AGO
     JobRun.objects.filter(pk=waiting.pk).update(queued_at=ago, sent_at=ago)
 
-    assert recovery.ring_again() == 0
+    assert recovery.republish() == 0
 
 
-def test_a_run_behind_a_running_one_is_not_rung_for(broker):
+def test_no_message_is_sent_for_a_run_behind_a_running_one(broker):
     factories.job_run(status="running", concurrency_key="k", heartbeat_at=timezone.now())
     factories.job_run(status="queued", concurrency_key="k", queued_at=timezone.now() - LONG_AGO)
 
-    assert recovery.ring_again() == 0
+    assert recovery.republish() == 0
 
 
-def test_a_run_of_a_job_that_is_no_more_is_cancelled(broker):
-    run = factories.job_run(status="queued", job="bygone", queued_at=timezone.now() - LONG_AGO)
+def test_a_run_of_a_job_only_a_newer_process_knows_waits_a_day_and_then_fails(broker):
+    now = timezone.now()
+    fresh = factories.job_run(status="queued", job="tomorrows", queued_at=now - timedelta(hours=23))
+    stale = factories.job_run(status="queued", job="bygone", queued_at=now - timedelta(hours=25))
 
-    recovery.ring_again()
+    recovery.republish()
+
+    fresh.refresh_from_db()
+    stale.refresh_from_db()
+    assert (fresh.status, stale.status, stale.reason) == ("queued", "failed", "unknown_job")
+    assert "bygone" in stale.error
+
+
+def test_a_lost_run_of_an_unknown_job_does_not_stop_the_sweep():
+    ago = timezone.now() - LONG_AGO
+    factories.job_run(status="running", job="tomorrows", started_at=ago, heartbeat_at=ago)
+    run = lost_run(job="cleanup_sessions")
+
+    assert recovery.interrupt_lost_runs() == 2
+
+    assert JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_a_lost_run_that_was_being_cancelled_is_cancelled_and_not_made_again():
+    run = lost_run(cancel_requested_at=timezone.now())
+
+    recovery.interrupt_lost_runs()
 
     run.refresh_from_db()
-    assert (run.status, "bygone" in run.message) == ("cancelled", True)
+    assert (run.status, run.reason) == ("cancelled", "operator")
+    assert not JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_losses_with_progress_between_them_do_not_add_up():
+    run = lost_run(cursor={"step": 1})
+    for step in (2, 3, 4):
+        recovery.interrupt_lost_runs()
+        run = JobRun.objects.get(retry_of=run)
+        run.claim(worker="w")
+        JobRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - LONG_AGO, cursor={"step": step})
+    recovery.interrupt_lost_runs()
+
+    run.refresh_from_db()
+    assert (run.status, run.attempt) == ("interrupted", 4)
 
 
 def test_nothing_is_lost_while_the_broker_is_away(no_broker):
     run = factories.job_run(status="queued", queued_at=timezone.now() - LONG_AGO)
 
-    assert recovery.ring_again() == 0
+    assert recovery.republish() == 0
 
     run.refresh_from_db()
     assert (run.status, run.sent_at) == ("queued", None)

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from maintenance import context as contexts
-from maintenance import registry, runs
+from maintenance import purge, registry, runs
 from maintenance.models import JobRun, RunLogLine
+from scraping.models import RedditPost
 from tests import factories
 from tests.waiting import wait_until
 
@@ -263,7 +264,104 @@ def test_a_run_taken_from_its_worker_writes_nothing_more(declare):
     assert (run.status, run.message, run.cursor) == (Status.INTERRUPTED, "taken", None)
 
 
-def test_a_waiting_run_is_rung_for_when_the_one_before_it_ends():
+def test_only_the_worker_that_claimed_a_run_may_write_it():
+    run = request("cleanup_tokens")
+    run.claim(worker="a")
+    other = JobRun.objects.get(pk=run.pk)
+    other.worker = "b"
+
+    assert not other.record(stage="mine")
+    assert not other.finish(Status.SUCCEEDED)
+    assert run.record(stage="mine")
+
+
+def test_a_running_run_tells_that_it_is_alive(declare, monkeypatch):
+    monkeypatch.setattr(contexts, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(contexts, "CANCEL_POLL_SECONDS", 0.01)
+
+    def wait(ctx):
+        """Wait for a heartbeat."""
+        claimed = JobRun.objects.get(pk=ctx.run.pk).heartbeat_at
+        wait_until(lambda: JobRun.objects.get(pk=ctx.run.pk).heartbeat_at > claimed, timeout=10)
+
+    assert performed(declare(wait)).status == Status.SUCCEEDED
+
+
+def test_a_run_that_the_database_left_goes_on_as_the_next_attempt(declare):
+    def meet_a_restart(ctx):
+        """Meet a restart of the database."""
+        ctx.save_cursor(step=1)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    run = request(declare(meet_a_restart))
+    with pytest.raises(OperationalError):
+        runs.perform(run)
+
+    run.refresh_from_db()
+    attempt = JobRun.objects.get(retry_of=run)
+    assert (run.status, run.reason) == (Status.INTERRUPTED, "database")
+    assert (attempt.status, attempt.cursor["step"]) == (Status.QUEUED, 1)
+
+
+def test_a_run_that_always_meets_the_same_database_error_fails_in_the_end(declare):
+    def fail(ctx):
+        """Fail without getting any further."""
+        raise OperationalError("out of shared memory")
+
+    run = request(declare(fail))
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            runs.perform(run)
+        run.refresh_from_db()
+        last, run = run, JobRun.objects.filter(retry_of=run).first()
+
+    assert run is None
+    assert (last.status, last.reason) == (Status.FAILED, "too_many_attempts")
+
+
+def test_what_an_operator_cancelled_is_not_handed_back(declare):
+    def work(ctx):
+        """Be cancelled and told to stop at once."""
+        JobRun.objects.filter(pk=ctx.run.pk).update(cancel_requested_at=timezone.now())
+        ctx.checkpoint()
+
+    run = request(declare(work))
+    runs.perform(run, stopping=lambda: True)
+
+    run.refresh_from_db()
+    assert run.status == Status.CANCELLED
+    assert not JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_a_dry_run_may_run_beside_the_real_one():
+    assert request("cleanup_tokens").claim(worker="a")
+    assert request("cleanup_tokens", dry_run=True).claim(worker="b")
+
+
+def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monkeypatch):
+    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
+    for _ in range(4):
+        factories.post(created_at=timezone.now() - timedelta(days=100))
+    record, batches = JobRun.record, []
+
+    def exit_in_the_second_batch(run, **values):
+        batches.append(values)
+        kept = record(run, **values)
+        if len(batches) == 2:
+            raise SystemExit
+        return kept
+
+    monkeypatch.setattr(JobRun, "record", exit_in_the_second_batch)
+    run = request("purge_old_content")
+    with pytest.raises(SystemExit):
+        runs.perform(run)
+
+    run.refresh_from_db()
+    assert run.status == Status.INTERRUPTED
+    assert run.counts["scraping.RedditPost"] == 4 - RedditPost.objects.count() == 2
+
+
+def test_the_message_of_a_waiting_run_is_sent_when_the_one_before_it_ends():
     first, second = request("cleanup_tokens"), request("cleanup_tokens")
 
     runs.perform(first)

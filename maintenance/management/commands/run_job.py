@@ -1,5 +1,6 @@
 """`manage.py run_job SLUG`: run any job here, or leave it to the workers."""
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -40,5 +41,5 @@ class Command(JobCommand):
             options["job"], self.params(options), dry_run=options["dry_run"], send=options["queue"]
         )
         if not options["queue"]:
-            self.perform_here(run, show_bar=not options["json"])
+            self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
         self.conclude(run, as_json=options["json"])
