@@ -16,3 +16,6 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
 ]
+
+handler403 = "console.errors.permission_denied"
+handler404 = "console.errors.page_not_found"

@@ -242,7 +242,7 @@ class ScheduleAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         """Read back what ``schedules`` wrote: before, after and the reason."""
         task = self.get_object(request, object_id)
-        title = gettext("History of “%(name)s”") % {"name": task.name if task else ""}
+        title = gettext("History of “%(name)s”") % {"name": schedules.title(task) if task else ""}
         response = super().history_view(request, object_id, {"title": title, **(extra_context or {})})
         if isinstance(response, TemplateResponse) and response.context_data:
             for entry in response.context_data["action_list"]:
@@ -291,14 +291,14 @@ class ScheduleAdmin(admin.ModelAdmin):
             schedules.pause(
                 task, by=request.user, reason=form.cleaned_data["reason"], until=form.cleaned_data["until"]
             )
-            messages.success(request, gettext("%(name)s is paused.") % {"name": task.name})
+            messages.success(request, gettext("%(name)s is paused.") % {"name": schedules.title(task)})
             return self._back(request)
         return render(
             request,
             "maintenance/pause.html",
             {
                 **self.admin_site.each_context(request),
-                "title": gettext("Pause “%(name)s”?") % {"name": task.name},
+                "title": gettext("Pause “%(name)s”?") % {"name": schedules.title(task)},
                 "schedule": task,
                 "form": form,
                 "next": request.POST.get("next", ""),
@@ -311,7 +311,7 @@ class ScheduleAdmin(admin.ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         schedules.resume(task, by=request.user)
-        messages.success(request, gettext("%(name)s is active again.") % {"name": task.name})
+        messages.success(request, gettext("%(name)s is active again.") % {"name": schedules.title(task)})
         return self._back(request)
 
     def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -324,7 +324,9 @@ class ScheduleAdmin(admin.ModelAdmin):
         except ValueError as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, gettext("%(name)s is back on its default.") % {"name": task.name})
+            messages.success(
+                request, gettext("%(name)s is back on its default.") % {"name": schedules.title(task)}
+            )
         return HttpResponseRedirect(reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]))
 
     def _changeable(self, request: HttpRequest, pk: int) -> PeriodicTask:

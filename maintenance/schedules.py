@@ -196,6 +196,12 @@ def next_fire(task: PeriodicTask, *, now: datetime | None = None) -> datetime | 
     return next(iter(upcoming(task, 1, now=now)), None)
 
 
+def title(task: PeriodicTask) -> str:
+    """Return the schedule's name; while nobody has renamed it, the job's title in the reader's language."""
+    job = job_of(task)
+    return job.title if job and task.name == job.english_title else str(task.name)
+
+
 def describe(task: PeriodicTask, language: str) -> str:
     """Return the schedule as a sentence in the language ("en", "zh-hans")."""
     crontab = crontab_of(task)

@@ -7,6 +7,9 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
+from django_celery_beat.models import PeriodicTask
+
+from maintenance import schedules
 
 register = template.Library()
 
@@ -106,3 +109,9 @@ def zoned(value: datetime | None) -> str:
 def utc(value: datetime | None) -> datetime | None:
     """Move a moment into UTC."""
     return None if value is None else value.astimezone(UTC)
+
+
+@register.filter
+def schedule_title(task: PeriodicTask) -> str:
+    """Return the schedule's name in the reader's language."""
+    return schedules.title(task)
