@@ -6,10 +6,10 @@ import subprocess
 import pytest
 import redis
 from django.conf import settings as django_settings
+from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
 from console import broker as private_broker
-from console.celery import app
 from tests.waiting import wait_until
 
 # Playwright runs an event loop in the thread of the tests.
@@ -58,19 +58,6 @@ def broker(broker_client):
     return broker_client
 
 
-@pytest.fixture
-def no_broker(monkeypatch):
-    """A broker that is away: messages go to a port where nobody listens."""
-    app.pool.force_close_all()
-    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
-    app.amqp._producer_pool = None
-    yield
-    monkeypatch.undo()
-    app.pool.force_close_all()
-    app.amqp._producer_pool = None
-
-
 @pytest.fixture(autouse=True)
 def plain(settings):
     """Static files without a manifest, passwords hashed fast."""
@@ -80,3 +67,10 @@ def plain(settings):
     }
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def in_english():
+    """English at the start of each test: a request in Chinese leaves its thread Chinese."""
+    with translation.override("en"):
+        yield

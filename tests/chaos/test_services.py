@@ -72,6 +72,7 @@ def test_a_purge_retimed_to_the_next_minute_runs_then_once_and_a_paused_one_does
 def test_two_beats_and_one_broker_make_one_run_a_slot():
     tokens = schedules.for_job("cleanup_tokens")
     tokens.crontab, tokens.interval = None, IntervalSchedule.objects.create(every=1, period="seconds")
+    tokens.save()
     with worker(), beat() as first, beat():
         schedules.resume(tokens, by=None)
         made = JobRun.objects.filter(job="cleanup_tokens", trigger="schedule")
