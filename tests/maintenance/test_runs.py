@@ -446,3 +446,12 @@ def test_an_operators_retention_decides():
     performed("purge_old_content")
 
     assert list(type(kept).objects.all()) == [kept]
+
+
+def test_approving_forgets_a_cancel_that_came_too_late():
+    run = factories.job_run(status="blocked", cancel_requested_at=timezone.now())
+
+    runs.approve_run(run, by=factories.superuser(), reason="checked")
+
+    run.refresh_from_db()
+    assert (run.status, run.cancel_requested_at) == (Status.QUEUED, None)

@@ -164,3 +164,29 @@ def test_the_next_fire_time_is_wall_clock_in_the_schedules_zone(purge):
 def test_a_sentence_in_both_languages(purge):
     assert schedules.describe(purge, "en") == "At 02:30, only on Sunday"
     assert "星期日" in schedules.describe(purge, "zh-hans")
+
+
+def test_seeding_finds_another_name_where_an_operator_uses_the_jobs_own(purge):
+    PeriodicTask.objects.filter(pk=purge.pk).update(task="maintenance.cleanup_tokens")
+
+    assert schedules.seed() == ["purge_old_content"]
+
+    assert schedules.for_job("purge_old_content").name == "Purge old content (purge_old_content)"
+
+
+def test_an_unknown_zone_is_refused(purge):
+    with pytest.raises(InvalidCrontab) as error:
+        schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="Mars/Olympus")
+
+    assert error.value.field == "timezone"
+
+
+def test_an_edit_of_a_paused_schedule_keeps_what_beat_counts(purge):
+    last = timezone.now() - timedelta(days=1)
+    schedules.pause(purge, by=None, reason="x")
+    PeriodicTask.objects.filter(pk=purge.pk).update(last_run_at=last, total_run_count=7)
+
+    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+
+    purge = PeriodicTask.objects.get(pk=purge.pk)
+    assert (purge.last_run_at, purge.total_run_count) == (last, 7)
