@@ -1,10 +1,11 @@
 """Ticks, slots, misfires, overlaps and the lease, with the clock in hand."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
 
@@ -15,6 +16,7 @@ from maintenance.firetimes import Crontab
 from maintenance.lease import Lease, LeaseLost
 from maintenance.models import BeatLease, JobRun, ScheduleControl
 from tests import factories
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
@@ -85,6 +87,45 @@ def test_a_slot_survives_a_broker_that_is_away(scheduler, no_broker):
         scheduler.tick()
 
         assert JobRun.objects.get(schedule=task).sent_at is None
+
+
+def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
+    with time_machine.travel(NOON, tick=False) as clock:
+        for job in ("cleanup_tokens", "cleanup_sessions", "cleanup_login_sessions"):
+            schedule(job=job)
+        scheduler.tick()
+        clock.shift(61)
+        asked = []
+        monkeypatch.setattr(runs, "publish", lambda run: asked.append(run))
+        scheduler.tick()
+
+        assert (len(asked), JobRun.objects.queued().count()) == (1, 3)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
+def test_a_tick_and_an_edit_take_their_locks_in_the_same_order(caplog):
+    task = factories.schedule(crontab="* * * * *")
+    # Its last slot was a minute ago, so one is due now.
+    ScheduleControl.objects.filter(pk=task.pk).update(effective_from=timezone.now() - timedelta(seconds=61))
+    # Not pg_stat_activity: within a transaction it shows the same moment again and again.
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+    def tick():
+        scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
+        scheduler.tick()
+        scheduler.close()
+        connection.close()
+
+    thread = threading.Thread(target=tick)
+    with transaction.atomic(), connection.cursor() as cursor:
+        PeriodicTask.objects.select_for_update().get(pk=task.pk)
+        thread.start()
+        wait_until(lambda: cursor.execute(waiting) or cursor.fetchone()[0], timeout=20)
+        ScheduleControl.objects.filter(pk=task.pk).update(overlap_policy="queue_one")
+    thread.join()
+
+    assert "failed in the database" not in caplog.text
+    assert len(made(task)) == 1
 
 
 def test_a_replayed_tick_after_a_crash_makes_no_second_run(scheduler):

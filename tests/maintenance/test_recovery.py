@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import transaction
 from django.utils import timezone
 
@@ -177,3 +178,13 @@ def test_nothing_is_lost_while_the_broker_is_away(no_broker):
 
     run.refresh_from_db()
     assert (run.status, run.sent_at) == ("queued", None)
+
+
+def test_a_scheduler_whose_clock_is_ahead_takes_no_living_worker_for_lost():
+    run = factories.job_run(status="running", heartbeat_at=timezone.now())
+
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        assert recovery.interrupt_lost_runs() == 0
+
+    run.refresh_from_db()
+    assert run.status == "running"
