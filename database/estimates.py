@@ -1,12 +1,15 @@
-"""How many rows a big table has, without reading it."""
+"""How many rows a big table has, and what share of them is of a kind, without reading it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
 # A table up to this size is counted; PostgreSQL's own estimate is too coarse there and costs no less.
 COUNTED_ROWS_MAX = 10_000
+# Rows of a bigger table that are looked at to tell a share of it.
+SAMPLE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,23 @@ def table_sizes(
         counted = model._default_manager.using(using).order_by()[: COUNTED_ROWS_MAX + 1].count()
         sizes[model] = TableSize(counted, is_exact=counted <= COUNTED_ROWS_MAX, bytes=size)
     return sizes
+
+
+def share_since(model: type[models.Model], column: str, moment: datetime, *, rows: int) -> float:
+    """Return the share (0 to 1) of the table whose ``column`` is at ``moment`` or later; null counts as earlier.
+
+    ``rows`` is the table's size. Of a big table on PostgreSQL, some 20,000 rows on random pages are read; all or
+    none of the rows is never mistaken, in between the error is a few per cent. Everywhere else the rows are counted.
+    """
+    using = DEFAULT_DB_ALIAS
+    table = connections[using].ops.quote_name(model._meta.db_table)
+    quoted = connections[using].ops.quote_name(column)
+    sampled = connections[using].vendor == "postgresql" and rows > SAMPLE_ROWS
+    sample = f"TABLESAMPLE SYSTEM ({100 * SAMPLE_ROWS / rows})" if sampled else ""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FILTER (WHERE {quoted} >= %s), count(*) FROM {table} {sample}",  # noqa: S608  # names of our own models
+            [connections[using].ops.adapt_datetimefield_value(moment)],
+        )
+        since, seen = cursor.fetchone()
+    return since / seen if seen else 0.0

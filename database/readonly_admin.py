@@ -1,5 +1,6 @@
 """Admin classes of records that nobody edits and that grow without bound."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -18,7 +19,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False
     # "Show counts" would count the table once for each choice of each filter.
     show_facets = admin.ShowFacets.NEVER
-    actions = None
+    actions: Sequence[Any] | None = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False."""

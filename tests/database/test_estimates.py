@@ -1,10 +1,13 @@
 """Sizes of tables, exact while small and estimated when big."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from database import estimates
-from database.estimates import table_sizes
+from database.estimates import share_since, table_sizes
 from scraping.models import RedditComment, RedditPost
 from tests import factories
 
@@ -48,3 +51,27 @@ def test_a_table_nobody_has_analysed_is_counted_up_to_the_bound(monkeypatch):
     size = table_sizes([RedditPost])[RedditPost]
 
     assert (size.rows, size.is_exact) == (4, False)
+
+
+@pytest.mark.parametrize("sample", [1_000, 20_000])
+def test_the_share_of_a_table_is_told_without_reading_all_of_it(monkeypatch, sample):
+    now = timezone.now()
+    monkeypatch.setattr(estimates, "SAMPLE_ROWS", sample)
+    posts = [factories.unsaved_post(checked_at=now) for _ in range(2_000)]
+    RedditPost.objects.bulk_create(posts)
+
+    def share():
+        return share_since(RedditPost, "checked_at", now, rows=2_000)
+
+    assert share() == 1
+    RedditPost.objects.filter(pk__gt=posts[999].pk).update(checked_at=None)
+    # SYSTEM takes whole pages of the table, some 40 rows each.
+    assert share() == pytest.approx(
+        0.5, abs=0.35 if sample < 2_000 and connection.vendor == "postgresql" else 0
+    )
+    RedditPost.objects.update(checked_at=now - timedelta(microseconds=1))
+    assert share() == 0
+
+
+def test_the_share_of_an_empty_table_is_nought():
+    assert share_since(RedditPost, "checked_at", timezone.now(), rows=0) == 0

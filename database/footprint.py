@@ -1,0 +1,63 @@
+"""What a table takes on disk, and the planner's statistics, around a large purge."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+
+# ANALYZE waits for a vacuum of the same table; a purge does not wait for that.
+LOCK_TIMEOUT = "2s"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A table on disk."""
+
+    table_bytes: int  # with its long values
+    index_bytes: int
+    # Deleted or replaced, not yet freed by VACUUM; PostgreSQL's running estimate, exact just after ANALYZE.
+    dead_rows: int
+
+
+def footprint(model: type[models.Model], using: str = DEFAULT_DB_ALIAS) -> Footprint | None:
+    """Return what the model's table takes; None on SQLite, which frees pages at once and keeps no statistics."""
+    if connections[using].vendor != "postgresql":
+        return None
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_table_size(relid), pg_indexes_size(relid), n_dead_tup FROM pg_stat_user_tables"
+            " WHERE relid = %s::regclass",
+            [connections[using].ops.quote_name(model._meta.db_table)],
+        )
+        return Footprint(*cursor.fetchone())
+
+
+def is_underestimated(queryset: models.QuerySet[Any], rows: int) -> bool:
+    """Whether PostgreSQL's planner takes the queryset for less than a tenth of the rows that it has."""
+    if connections[queryset.db].vendor != "postgresql":
+        return False
+    (plan,) = json.loads(queryset.order_by().explain(format="json"))
+    return bool(plan["Plan"]["Plan Rows"] < rows / 10)
+
+
+def analyze(tables: Iterable[type[models.Model]], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Renew the planner's statistics, which autovacuum would do only minutes later; nothing on SQLite.
+
+    Raises:
+        OperationalError: a vacuum holds a table.
+    """
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return
+    names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in tables)
+    if not names:
+        return  # a bare ANALYZE would take every table
+    if connection.pg_version >= 150_000:  # type: ignore[attr-defined]  # only PostgreSQL has it
+        # Else the server counts what this session has just deleted up to a second later.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_force_next_flush()")
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+        cursor.execute(f"ANALYZE {names}")
