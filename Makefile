@@ -8,12 +8,13 @@ HOST ?= 127.0.0.1
 PYTHON := .venv/bin/python
 # What the environment or a .env of a developer names must not reach the tests.
 CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENCRYPTION_KEY -u DEBUG -u ALLOWED_HOSTS \
-	-u TIME_ZONE -u LANGUAGE_CODE -u HTTPS -u EMAIL_URL -u BEAT_LEASE_SECONDS -u REDDIT_CLIENT_ID \
-	-u REDDIT_CLIENT_SECRET -u REDDIT_USER_AGENT -u REDDIT_URL -u REDDIT_OAUTH_URL READ_DOT_ENV=false
+	-u TIME_ZONE -u LANGUAGE_CODE -u HTTPS -u EMAIL_URL -u BEAT_LEASE_SECONDS -u HEARTBEAT_SECONDS -u RETENTION_FLOOR_DAYS \
+	-u REDDIT_CLIENT_ID -u REDDIT_CLIENT_SECRET -u REDDIT_USER_AGENT -u REDDIT_URL -u REDDIT_OAUTH_URL -u PURGE_CAP_ROWS \
+	-u PURGE_CAP_SHARE -u PURGE_CAP_MIN_ROWS -u PURGE_THROTTLE -u ALERT_EMAILS READ_DOT_ENV=false
 # More arguments for pytest: make test ARGS="-k purge"
 ARGS ?=
 
-.PHONY: help run test lint bench requirements messages clean
+.PHONY: help run test chaos lint bench requirements messages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -21,14 +22,12 @@ help: ## show this list
 run: .venv/.base ## run the whole console on this machine (PORT=8000 HOST=127.0.0.1)
 	@exec $(PYTHON) manage.py up --host $(HOST) --port $(PORT)
 
-test: .venv/.dev ## run all tests: embedded, then on PostgreSQL and Redis where they answer (ARGS=…)
-	@echo "Tests on SQLite and a private broker"
-	@$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest $(ARGS)
+test: .venv/.dev ## run all tests: embedded, and beside it on PostgreSQL and Redis where they answer (ARGS=…)
+	@exec $(CLEAN_ENV) $(PYTHON) -m tests.side_by_side $(ARGS)
+
+chaos: .venv/.dev ## kill and freeze real processes for half an hour, on PostgreSQL and Redis
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
-	if [ -n "$$services" ]; then \
-		echo "Tests on PostgreSQL and Redis"; \
-		exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-services $$services $(PYTHON) -m pytest $(ARGS); \
-	fi
+	exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-services CHAOS=full $$services $(PYTHON) -m pytest tests/chaos -p no:randomly --timeout 1800 $(ARGS)
 
 lint: .venv/.dev ## check style, types, the direction of imports, migrations and settings
 	$(PYTHON) -m ruff check .
@@ -38,13 +37,17 @@ lint: .venv/.dev ## check style, types, the direction of imports, migrations and
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py makemigrations --check --dry-run
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py check --fail-level WARNING
 
-bench: .venv/.dev ## run the benchmarks; each prints a table
-	@for file in $$(grep -l '__main__' bench/*.py); do \
+bench: .venv/.dev ## run the benchmarks; each prints a table: embedded, then on PostgreSQL where it answers
+	@services=$$($(PYTHON) -m tests.services) || exit 1; \
+	for file in $$(grep -l '__main__' bench/*.py); do \
 		echo "== $$file"; $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \
+		if [ -n "$$services" ]; then \
+			$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench-services $$services $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \
+		fi; \
 	done
 
 requirements: .venv/.dev ## compile requirements/*.in to *.txt; UPGRADE=1 takes the newest releases
-	@for name in base dev; do \
+	@for name in base parquet dev; do \
 		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-find-links \
 			$(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
@@ -54,7 +57,7 @@ messages: .venv/.dev ## collect and compile the translations (needs gettext)
 	$(PYTHON) manage.py compilemessages --ignore .venv
 
 clean: ## remove the virtual environment and all caches; var/ (your data) stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results var/test var/test-services var/bench
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results var/test var/test-services var/bench var/bench-services
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The newest interpreter that is new enough and whole: a shim may be on the PATH and not work.

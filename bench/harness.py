@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,13 @@ import psutil
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def set_up() -> None:
-    """Start Django with the environment as it is."""
+def set_up(*, apps: Sequence[str] = ()) -> None:
+    """Start Django with the environment as it is, and with ``apps`` that only a benchmark needs."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     import django
+    from django.conf import settings
 
+    settings.INSTALLED_APPS += [*apps]
     django.setup()
 
 
@@ -28,6 +31,7 @@ def scratch_database() -> Iterator[str]:
     """Create a migrated database of its own beside the configured one; drop it at the end. Yields its URL."""
     from django.db import connection
 
+    configured = connection.settings_dict["NAME"]
     name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
         settings = connection.settings_dict
@@ -38,29 +42,91 @@ def scratch_database() -> Iterator[str]:
             password = f":{settings['PASSWORD']}" if settings["PASSWORD"] else ""
             yield f"postgres://{user}{password}@{host}:{port}/{name}"
     finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+        connection.creation.destroy_test_db(configured, verbosity=0)
+
+
+@contextmanager
+def copy_of(url: str) -> Iterator[str]:
+    """Copy a database to which nobody is connected, as fast as the server can; drop the copy at the end."""
+    if url.startswith("sqlite"):
+        original = Path(url.removeprefix("sqlite:///"))
+        copy = original.with_name("copy.sqlite3")
+        shutil.copyfile(original, copy)
+        try:
+            yield f"sqlite:///{copy}"
+        finally:
+            for file in original.parent.glob("copy.sqlite3*"):
+                file.unlink()
+        return
+    import psycopg2  # type: ignore[import-untyped]  # the stubs are no dependency of ours
+
+    server, _, name = url.rpartition("/")
+    copy_name = f"{name}_copy"
+
+    def execute(*statements: str) -> None:
+        connection = psycopg2.connect(f"{server}/postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        connection.close()
+
+    drop = f'DROP DATABASE IF EXISTS "{copy_name}" WITH (FORCE)'
+    execute(drop, f'CREATE DATABASE "{copy_name}" TEMPLATE "{name}" STRATEGY file_copy', "CHECKPOINT")
+    try:
+        yield f"{server}/{copy_name}"
+    finally:
+        execute(drop)
+
+
+def settle() -> None:
+    """Leave a filled database as it would be found: vacuumed, analysed, written to disk, and free to be copied."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("VACUUM (ANALYZE)")
+        else:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def series(first: int, last: int, name: str = "i") -> str:
+    """Return SQL for a FROM clause: the whole numbers from first to last as a column of this name."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        return f"generate_series({first}, {last}) AS of_{name}({name})"
+    return (
+        f"(WITH RECURSIVE n({name}) AS (SELECT {first} UNION ALL SELECT {name} + 1 FROM n WHERE {name} < {last})"
+        f" SELECT {name} FROM n) AS of_{name}"
+    )
+
+
+def days_ago(days: str) -> str:
+    """Return SQL for the moment so many days ago; ``days`` is an expression of a number, with fractions."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        return f"now() - interval '1 day' * ({days})"
+    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', (-({days})) || ' days')"
+
+
+def aged(first: int, expired: int, last: int) -> str:
+    """Return SQL for the time of row ``i``: up to ``expired`` 190 to 91 days old, then 89 days to none, oldest first."""
+    gone, kept = max(1, expired - first), max(1, last - expired)
+    return (
+        f"CASE WHEN i <= {expired} THEN {days_ago(f'91 + ({expired} - i) * 99.0 / {gone}')}"
+        f" ELSE {days_ago(f'({last} - i) * 89.0 / {kept}')} END"
+    )
 
 
 def fill_content(*, posts: int, comments_per_post: int, expired: int, first: int = 0) -> None:
-    """Insert posts with comments by SQL; ``expired`` of the posts are 200 days old, the rest one day."""
+    """Insert posts with comments by SQL, oldest first; ``expired`` of the posts are more than 90 days old."""
     from django.db import connection
 
-    series = (
-        f"generate_series({first + 1}, {first + posts}) AS n(i)"
-        if connection.vendor == "postgresql"
-        else f"(WITH RECURSIVE n(i) AS (SELECT {first + 1} UNION ALL SELECT i + 1 FROM n WHERE i < {first + posts}) SELECT i FROM n) AS n"
-    )
-    replies = (
-        f"generate_series(1, {comments_per_post}) AS c(k)"
-        if connection.vendor == "postgresql"
-        else f"(WITH RECURSIVE c(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM c WHERE k < {comments_per_post}) SELECT k FROM c) AS c"
-    )
-    ago = (
-        "now() - interval '1 day' * {days} - interval '1 second' * i"
-        if connection.vendor == "postgresql"
-        else "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{days} days', '-' || i || ' seconds')"
-    )
-    at = f"CASE WHEN i <= {first + expired} THEN {ago.format(days=200)} ELSE {ago.format(days=1)} END"
+    posted, replies = series(first + 1, first + posts), series(1, comments_per_post, "k")
+    at = aged(first, first + expired, first + posts)
     body = "'A comment of ordinary length, about as long as people write them, give or take a few words.'"
     shared = "author, author_fullname, body, score, created_at, is_edited, distinguished, is_stickied, state, is_author_deleted, first_seen_at, last_seen_at, missing_count"
     no, yes = ("false", "true") if connection.vendor == "postgresql" else ("0", "1")
@@ -70,11 +136,11 @@ def fill_content(*, posts: int, comments_per_post: int, expired: int, first: int
             f"INSERT INTO scraping_redditpost (id, fullname, {shared}, subreddit, title, url, permalink, domain, flair,"
             " num_comments, comments_fetched, is_self, is_over_18, is_spoiler, is_locked, removed_by_category, hold_reason)"
             f" SELECT i, 't3_b' || i, {values}, 'bench', 'A title', '', '', '', '', {comments_per_post}, 0, {yes}, {no}, {no}, {no}, '', ''"
-            f" FROM {series}"
+            f" FROM {posted}"
         )
         cursor.execute(
             f"INSERT INTO scraping_redditcomment (fullname, {shared}, post_id, parent_fullname, depth, is_submitter, is_score_hidden)"
-            f" SELECT 't1_b' || i || '_' || k, {values}, i, 't3_b' || i, 0, {no}, {no} FROM {series}, {replies}"
+            f" SELECT 't1_b' || i || '_' || k, {values}, i, 't3_b' || i, 0, {no}, {no} FROM {posted}, {replies}"
         )
         if connection.vendor == "postgresql":
             cursor.execute("ANALYZE scraping_redditpost; ANALYZE scraping_redditcomment")

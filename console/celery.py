@@ -1,8 +1,4 @@
-"""The Celery application: one task a job, made from the registry.
-
-``worker_shutting_down`` sets ``STOPPING``, which the prefork children inherit: a running job sees it
-at its next checkpoint, saves its cursor and hands back (Celery itself tells children nothing on SIGTERM).
-"""
+"""The Celery application; ``maintenance.tasks`` makes one task a job from the registry."""
 
 import os
 

@@ -1,10 +1,15 @@
 """App configuration: seeding after migrations, noticing edits of schedules."""
 
+import logging
 from typing import Any
 
 from django.apps import AppConfig
+from django.apps import apps as installed_apps
+from django.db import transaction
 from django.db.models.signals import post_migrate, post_save
 from django.utils.translation import gettext_lazy as _
+
+logger = logging.getLogger(__name__)
 
 
 class MaintenanceConfig(AppConfig):
@@ -15,22 +20,29 @@ class MaintenanceConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the signals."""
-        from django_celery_beat.models import PeriodicTask
+        from django_celery_beat import models as beat
 
         post_migrate.connect(_seed, sender=self)
-        post_save.connect(_note_timing, sender=PeriodicTask)
+        post_save.connect(_note_timing, sender=beat.PeriodicTask)
+        for kind in (beat.CrontabSchedule, beat.IntervalSchedule, beat.ClockedSchedule, beat.SolarSchedule):
+            post_save.connect(_note_timing_of_users, sender=kind)
 
 
-def _seed(*, using: str, **_: Any) -> None:
-    from django.db import connections
-    from django_celery_beat.models import PeriodicTask
-
+def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
     from maintenance import schedules
-    from maintenance.models import RetentionPolicy, ScheduleControl
+    from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 
-    needed = {model._meta.db_table for model in (PeriodicTask, ScheduleControl, RetentionPolicy)}
-    if needed <= set(connections[using].introspection.table_names()):  # not after `migrate maintenance zero`
-        schedules.seed()
+    # Not after a partial `migrate`: the tables must be those that the code knows.
+    for model in (ScheduleControl, RetentionPolicy, JobRun):
+        try:
+            found = apps.get_model(model._meta.label)
+        except LookupError:
+            return
+        if {field.name for field in found._meta.fields} != {field.name for field in model._meta.fields}:
+            return
+    schedules.seed()
+    for line in schedules.drift_report():
+        logger.warning("%s", line)
 
 
 def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:
@@ -38,3 +50,16 @@ def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:
 
     if not raw and not instance.no_changes:  # no_changes: beat's own bookkeeping
         schedules.note_timing(instance)
+
+
+def _note_timing_of_users(*, instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
+    """Notice that a row which schedules share was edited in place: each of them has another timing now."""
+    from maintenance import schedules
+
+    if raw or created:
+        return
+    with transaction.atomic():
+        users = instance.periodictask_set.order_by("pk")
+        list(users.select_for_update())  # as a tick locks them
+        for task in users.select_related("control"):
+            schedules.note_timing(task)

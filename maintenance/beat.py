@@ -1,67 +1,62 @@
 """The scheduler that celery beat runs: several may be started, one ticks, every slot makes one run.
 
-A tick, under the lease: in one transaction check the fence, insert the run of each due slot (unique by
-schedule and slot) and move the schedule's ``last_slot_at``; after the commit send the messages. What dies
-in between is found again: a slot by ``last_slot_at``, a message by ``recovery``.
+A tick, under the lease: find the schedules whose next slot has come; in one transaction check the fence, lock
+them, write the runs of their slots (unique by schedule and slot) and where each is settled until; after the commit
+send the messages. What dies in between is found again: a slot by ``last_slot_at``, a message by ``recovery``.
+
+No schedule is kept in memory: a tick costs as much with ten schedules as with ten thousand, and sees every edit.
 """
 
-import heapq
 import logging
 import time
-from dataclasses import dataclass
-from datetime import datetime
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, close_old_connections, connection, transaction
+from django.db import (
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 from django.db.models import F
-from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
+from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from maintenance import recovery, runs, schedules
+from maintenance import maintenance_mode, recovery, runs, schedules, slots
 from maintenance.lease import Lease, LeaseLost
-from maintenance.models import JobRun, ScheduleControl
+from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.registry import Job, job_of_task, jobs
+from maintenance.slots import Slots
+from maintenance.timing import Timing
 
 logger = logging.getLogger(__name__)
 
+# How often recovery and the audit have their turn.
 SWEEP_SECONDS = 2.0
-# QuerySet.update() leaves no sign of itself; a full read this often finds it all the same.
-FULL_READ_SECONDS = 60.0
-# A slot this late was missed: nobody was there to tick it. Below it, it is only late, and runs.
-MISFIRE_SECONDS = 60.0
-# Slots of one schedule that one look back counts; older ones are left out of the count.
-LOOK_BACK_SLOTS = 100_000
+# A slot that comes sooner than this goes first.
+SWEEP_TAKES_SECONDS = 0.2
+# Schedules settled in one transaction: the first message waits for the last of them.
+BATCH = 200
+# Transactions of one tick.
+ROUNDS = 20
+# So long may one transaction compute; the rest is for the next one. The lease must outlive it.
+BATCH_SECONDS = 0.5
+# QuerySet.update(), a restored backup, a clock that was set back: signs that no signal gives. This many schedules
+# are looked over at each sweep, so all of 10,000 within seven minutes.
+AUDITED = 50
+# Between two audits of all schedules.
+AUDIT_SECONDS = 60.0
 
+# A due schedule that somebody is editing is looked at again so soon.
+LOCKED_SECONDS = 0.1
 
-@dataclass(frozen=True)
-class DueSlots:
-    """What is done about the due slots of one schedule; each list ascending."""
-
-    missed: list[datetime]
-    made_up: list[datetime]
-    in_time: list[datetime]
-
-    @property
-    def run(self) -> list[datetime]:
-        """The slots that get a run."""
-        return self.made_up + self.in_time
-
-
-def sort_due_slots(due: list[datetime], *, now: datetime, control: ScheduleControl) -> DueSlots:
-    """Part the due slots into those missed, those made up by the misfire policy, and those in time."""
-    late = [slot for slot in due if (now - slot).total_seconds() > MISFIRE_SECONDS]
-    in_time = due[len(late) :]
-    number = 0
-    if control.misfire_policy == ScheduleControl.MisfirePolicy.RUN_ONCE:
-        number = 0 if in_time else 1
-    elif control.misfire_policy == ScheduleControl.MisfirePolicy.RUN_ALL:
-        number = control.misfire_limit
-    split = max(0, len(late) - number)
-    return DueSlots(missed=late[:split], made_up=late[split:], in_time=in_time)
+RELATED = ("crontab", "interval", "clocked", "solar", "control")
 
 
 class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat has no types
@@ -69,10 +64,8 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lease = Lease(settings.BEAT_LEASE_SECONDS)
-        self._tasks: dict[int, PeriodicTask] = {}
-        self._due: list[tuple[datetime, int]] = []
-        self._seen_change: datetime | None = None
-        self._full_read_at = self._sweep_at = 0.0
+        self._sweep_at = self._audit_at = self._publish_at = float("-inf")
+        self._audited_until = 0
         super().__init__(*args, **kwargs)
 
     # --- What celery beat calls --------------------------------------------------------------
@@ -96,10 +89,11 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                 return self._standby_seconds()
             if not was_leader:
                 logger.info("This scheduler holds the lease: %s", self._lease.holder)
-                self._seen_change = None
-            self._read_schedules()
-            self._run_due()
-            self._sweep()
+                self._audit_at, self._audited_until = float("-inf"), 0
+            began = time.monotonic()
+            wait = self._run_due()
+            self._sweep(spare=wait)
+            return max(0.0, wait - (time.monotonic() - began))
         except LeaseLost:
             logger.warning("The lease was lost in the middle of a tick; what it wrote was undone.")
             return self._standby_seconds()
@@ -107,7 +101,9 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             logger.exception("The tick failed in the database and was undone; trying again.")
             connection.close()
             return 1.0
-        return self._seconds_to_next()
+        except Exception:  # what nobody thought of must not end the scheduler
+            logger.exception("The tick failed and was undone; trying again.")
+            return 1.0
 
     def sync(self) -> None:
         """Do nothing: each tick has written what it did."""
@@ -124,83 +120,43 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         """Return nothing: celery beat only logs and counts it; the rows are the schedule."""
         return {}
 
-    # --- Reading -----------------------------------------------------------------------------
-
-    def _read_schedules(self) -> None:
-        changed = PeriodicTasks.last_change()
-        stale = time.monotonic() - self._full_read_at >= FULL_READ_SECONDS
-        if changed == self._seen_change and self._seen_change is not None and not stale:
-            return
-        # Enabling one of these again, by whatever door, is an edit.
-        idle = ScheduleControl.objects.filter(schedule__enabled=False).exclude(timing="")
-        idle.update(timing="")
-        rows = PeriodicTask.objects.filter(enabled=True).select_related(
-            "crontab", "interval", "clocked", "solar", "control"
-        )
-        self._tasks = {task.pk: task for task in rows}
-        self._due = []
-        for task in self._tasks.values():
-            schedules.note_timing(task)
-            self._push(task)
-        self._seen_change, self._full_read_at = changed, time.monotonic()
-
-    def _push(self, task: PeriodicTask) -> None:
-        try:
-            slot = next(schedules.fire_times(task, after=_dealt_with(task)), None)
-        except Exception:  # one schedule that cannot be computed must not stop the others
-            logger.exception("%s cannot fire: its schedule is invalid.", task.name)
-            return
-        if slot is not None:
-            heapq.heappush(self._due, (slot, task.pk))
-
-    def _sweep(self) -> None:
-        if time.monotonic() - self._sweep_at < SWEEP_SECONDS:
-            return
-        self._sweep_at = time.monotonic()
-        try:
-            recovery.sweep()
-        except (Error, LeaseLost):
-            raise
-        except Exception:
-            logger.exception("Recovery failed; the schedules go on.")
-
     # --- Ticking -----------------------------------------------------------------------------
 
-    def _run_due(self) -> None:
-        now = timezone.now()
-        due = []
-        while self._due and self._due[0][0] <= now:
-            due.append(self._tasks[heapq.heappop(self._due)[1]])
-        if not due:
-            return
-        try:
-            with transaction.atomic():
-                self._lease.guard()
-                made, foreign = self._write_slots(due, now)
-        except BaseException:
-            self._seen_change = None  # what the copies in memory say was rolled back: read the rows again
-            raise
-        for task in due:
-            if task.enabled:
-                self._push(task)
-        for run in made:
-            if not runs.publish(run):
-                break  # the broker is away: recovery sends them when it is back
-        for task in foreign:
+    def _run_due(self) -> float:
+        """Settle all schedules whose slot has come; return the seconds until the next slot."""
+        for _ in range(ROUNDS):
+            now = self._lease.now()
+            horizon = self._longest_seconds()
+            coming = _coming(now + timedelta(seconds=horizon))
+            due = [pk for pk, slot in coming if slot <= now]
+            if not due:
+                return min(horizon, (coming[0][1] - now).total_seconds()) if coming else horizon
+            standstill = maintenance_mode.current()
+            if standstill.is_on:
+                return horizon
+            batch = _Batch(now, standstill)
+            self._settle(batch, due, oldest=coming[0][1])
+            if not batch.settled:
+                return LOCKED_SECONDS
+        return 0.0  # more may be due, but recovery has its turn
+
+    def _settle(self, batch: "_Batch", pks: list[int], *, oldest: datetime) -> None:
+        """Write what is due of these schedules, then send it."""
+        with transaction.atomic():
+            self._lease.guard(lag_seconds=max(0.0, (batch.now - oldest).total_seconds()))
+            for task in _locked(pks):
+                batch.settle(task)
+                if batch.is_long_enough:
+                    break
+            batch.write()
+        self._publish(batch.queued)
+        for task in batch.foreign:
             self._send_foreign(task)
 
-    def _write_slots(self, due: list[PeriodicTask], now: datetime) -> tuple[list[JobRun], list[PeriodicTask]]:
-        """Write what is due; return the queued runs, and the schedules of tasks that are not ours."""
-        made: list[JobRun] = []
-        foreign: list[PeriodicTask] = []
-        for task in due:
-            slots = self._settle(task, now)
-            job = job_of_task(task.task)
-            if job is None:
-                foreign += [task] if slots.run else []
-            else:
-                made += _write_down(task, job, slots)
-        return [run for run in made if run.status == JobRun.Status.QUEUED], foreign
+    def _publish(self, queued: list[JobRun]) -> None:
+        """Send the messages; once the broker did not answer, leave them to recovery for a while."""
+        if time.monotonic() >= self._publish_at and runs.publish_all(queued) < len(queued):
+            self._publish_at = time.monotonic() + recovery.UNSENT_SECONDS
 
     def _send_foreign(self, task: PeriodicTask) -> None:
         try:
@@ -208,91 +164,195 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         except Exception:
             logger.exception("%s could not be sent; it has no run that could be sent again.", task.name)
 
-    def _settle(self, task: PeriodicTask, now: datetime) -> DueSlots:
-        control = task.control
-        due = []
-        for slot in schedules.fire_times(task, after=_dealt_with(task), until=now):
-            due.append(slot)
-            if len(due) > 2 * LOOK_BACK_SLOTS:
-                del due[:LOOK_BACK_SLOTS]
-        if not due:
-            return DueSlots(missed=[], made_up=[], in_time=[])
-        slots = sort_due_slots(due[:1] if task.one_off else due, now=now, control=control)
-        control.last_slot_at = due[-1]
-        task.last_run_at, task.total_run_count = now, task.total_run_count + len(slots.run)
-        values: dict[str, Any] = {
-            "last_run_at": now,
-            "total_run_count": F("total_run_count") + len(slots.run),
-        }
-        if task.one_off and slots.run:
-            values["enabled"] = task.enabled = False
-            control.timing = ""  # enabling it again is an edit
-        # update(), not save(): this is bookkeeping, no edit that beat should notice. And the task before
-        # its control, as an edit locks them: the other way round the two could deadlock.
-        PeriodicTask.objects.filter(pk=task.pk).update(**values)
-        control.save(update_fields=["last_slot_at", "timing"])
-        return slots
+    # --- Putting right -----------------------------------------------------------------------
 
-    def _seconds_to_next(self) -> float:
-        longest = min(self.max_interval, self._lease.seconds / 3)
-        if not self._due:
-            return float(longest)
-        return float(min(longest, max(0.0, (self._due[0][0] - timezone.now()).total_seconds())))
+    def _sweep(self, *, spare: float) -> None:
+        """Put things right now and then; where a slot comes in less than ``spare`` seconds, rather after it."""
+        waited = time.monotonic() - self._sweep_at
+        if waited < SWEEP_SECONDS or (spare < SWEEP_TAKES_SECONDS and waited < 2 * SWEEP_SECONDS):
+            return
+        self._sweep_at = time.monotonic()
+        self._audit()
+        recovery.sweep()
+
+    def _audit(self) -> None:
+        """Look over the next schedules for edits that left no sign."""
+        if time.monotonic() - self._audit_at < AUDIT_SECONDS:
+            return
+        rest = PeriodicTask.objects.filter(pk__gt=self._audited_until).order_by("pk")
+        pks = list(rest.values_list("pk", flat=True)[:AUDITED])
+        # Before the work: one that fails must not be met again and again.
+        if len(pks) == AUDITED:
+            self._audited_until = pks[-1]
+        else:
+            self._audited_until, self._audit_at = 0, time.monotonic()
+        for task in _load(pks):
+            try:
+                with transaction.atomic():
+                    schedules.audit(task, now=self._lease.now())
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:
+                _set_aside(task.pk)
+
+    # --- Waiting -----------------------------------------------------------------------------
+
+    def _longest_seconds(self) -> float:
+        return float(min(self.max_interval, self._lease.seconds / 3))
 
     def _standby_seconds(self) -> float:
         return float(min(self.max_interval, self._lease.seconds / 4))
 
 
-def _dealt_with(task: PeriodicTask) -> datetime:
-    """Return the moment up to which no slot is owed any more."""
-    control: ScheduleControl = task.control
-    if control.last_slot_at is None:
-        return control.effective_from
-    return max(control.last_slot_at, control.effective_from)
+def _coming(until: datetime) -> list[tuple[int, datetime]]:
+    """Return the first schedules whose next slot comes by then, with that slot."""
+    controls = ScheduleControl.objects.filter(next_slot_at__lte=until).order_by("next_slot_at")
+    found = controls.values_list("pk", "next_slot_at")[:BATCH]
+    return [(pk, slot) for pk, slot in found if slot is not None]
 
 
-def _write_down(task: PeriodicTask, job: Job, slots: DueSlots) -> list[JobRun]:
-    if slots.missed:
-        _write_missed(task, job, slots)
-    requested = (
-        runs.request_slot(
-            schedule=task, control=task.control, job=job, slot=slot, made_up=slot in slots.made_up
-        )
-        for slot in slots.run
-    )
-    return [run for run in requested if run is not None]
+def _locked(pks: list[int]) -> list[PeriodicTask]:
+    """Lock these schedules as an edit does, by the task's row, and return them as they are then.
+
+    One that is being edited is left for the next tick. In a statement of its own, because the rows beside the locked
+    one are as old as the statement.
+    """
+    tasks = PeriodicTask.objects.filter(pk__in=pks).order_by("pk")
+    return _load(list(tasks.select_for_update(skip_locked=True).values_list("pk", flat=True)))
 
 
-def _write_missed(task: PeriodicTask, job: Job, slots: DueSlots) -> None:
-    """One row for all missed slots of a schedule: it stands on the last of them."""
-    first, last = slots.missed[0], slots.missed[-1]
-    zone = schedules.zone_of(task)
-    number = len(slots.missed)
-    span = f"{first.astimezone(zone):%Y-%m-%d %H:%M}"
-    if number > 1:
-        span = _("%(first)s to %(last)s") % {"first": span, "last": f"{last.astimezone(zone):%Y-%m-%d %H:%M}"}
-    JobRun.objects.bulk_create(
-        [
-            JobRun(
-                job=job.slug,
-                trigger=JobRun.Trigger.SCHEDULE,
-                status=JobRun.Status.MISSED,
-                reason=JobRun.Reason.NO_SCHEDULER,
-                schedule=task,
-                schedule_name=task.name,
-                scheduled_for=last,
-                finished_at=timezone.now(),
-                counts={"slots_missed": number},
-                message=ngettext(
-                    "%(number)s slot passed while no scheduler was alive: %(span)s.",
-                    "%(number)s slots passed while no scheduler was alive: %(span)s.",
-                    number,
-                )
-                % {"number": number, "span": f"{span} {zone}"},
+def _load(pks: list[int]) -> list[PeriodicTask]:
+    """Return these schedules; one that cannot be read (a time zone that is no more) is set aside."""
+    tasks = PeriodicTask.objects.filter(pk__in=pks).select_related(*RELATED).order_by("pk")
+    try:
+        return list(tasks)
+    except Error:
+        raise
+    except Exception:
+        readable = []
+        for pk in pks:
+            try:
+                readable += tasks.filter(pk=pk)
+            except Exception:
+                _set_aside(pk)
+        return readable
+
+
+def _set_aside(pk: int) -> None:
+    """Within an exception: let this schedule not fire until it is edited, and say so."""
+    logger.exception("Schedule %s cannot fire: it is invalid.", pk)
+    ScheduleControl.objects.filter(pk=pk).update(next_slot_at=None)
+
+
+class _Batch:
+    """What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
+
+    def __init__(self, now: datetime, standstill: MaintenanceMode) -> None:
+        self.now = now
+        self.settled: list[ScheduleControl] = []
+        self.queued: list[JobRun] = []
+        self.foreign: list[PeriodicTask] = []
+        self._standstill = standstill
+        self._rows: list[JobRun] = []
+        self._wanted: list[tuple[JobRun, ScheduleControl, bool]] = []
+        self._run_counts: Counter[int] = Counter()
+        self._over: list[int] = []
+        self._began = time.monotonic()
+
+    @property
+    def is_long_enough(self) -> bool:
+        return time.monotonic() - self._began > BATCH_SECONDS
+
+    def settle(self, task: PeriodicTask) -> None:
+        """Decide about the due slots of one schedule; one that cannot be computed stops no other."""
+        control = task.control
+        try:
+            self._settle(task, control)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("%s cannot fire: its schedule is invalid.", task.name)
+            control.next_slot_at = None
+        self.settled.append(control)
+
+    def _settle(self, task: PeriodicTask, control: ScheduleControl) -> None:
+        timing = Timing.of(task)
+        if control.timing != str(timing):
+            # Edited behind our back: it starts anew.
+            schedules.note_timing(task)
+            return
+        due = slots.owed(timing, control, now=self.now)
+        if not due:
+            # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead.
+            schedules.plan_next(control, timing)
+            return
+        parted = slots.part(due, now=self.now, control=control, standstill=self._standstill)
+        if task.one_off:
+            parted = parted.first_only()
+        self._take(task, timing, parted)
+        control.last_slot_at = due[-1]
+        if task.one_off and parted.run:
+            self._over.append(task.pk)
+            control.timing, control.next_slot_at = "", None  # enabling it again is an edit
+        else:
+            schedules.plan_next(control, timing)
+
+    def _take(self, task: PeriodicTask, timing: Timing, parted: Slots) -> None:
+        job = job_of_task(task.task)
+        if parted.run:
+            self._run_counts[task.pk] = len(parted.run)
+        if job is None:
+            self.foreign += [task] if parted.run else []
+            return
+        if parted.paused:
+            self._rows.append(
+                slots.paused_row(task, job, parted.paused, timing=timing, why=self._standstill.reason)
             )
-        ],
-        ignore_conflicts=True,
-    )
+        if parted.missed:
+            self._rows.append(slots.missed_row(task, job, parted.missed, timing=timing))
+        made_up = set(parted.made_up)
+        self._wanted += [
+            (runs.slot_run(schedule=task, job=job, slot=slot), task.control, slot in made_up)
+            for slot in parted.run
+        ]
+
+    def write(self) -> None:
+        """Write runs, schedules and controls: a handful of statements however many there are."""
+        overlaps = runs.Overlaps(run.concurrency_key for run, _, _ in self._wanted)
+        for run, control, is_made_up in self._wanted:
+            if run.status == JobRun.Status.QUEUED and not is_made_up:
+                overlaps.add(run, control.overlap_policy)
+            elif run.status == JobRun.Status.QUEUED:
+                overlaps.add_unconditionally(run)
+            self._rows.append(run)
+        written = _insert(self._rows)
+        self.queued = [run for run in written if run.status == JobRun.Status.QUEUED]
+        # update(), not save(): this is bookkeeping, no edit. And the task before its control, as an edit locks them.
+        for number in sorted(set(self._run_counts.values())):
+            ran = [pk for pk, count in self._run_counts.items() if count == number]
+            PeriodicTask.objects.filter(pk__in=ran).update(
+                last_run_at=self.now, total_run_count=F("total_run_count") + number
+            )
+        if self._over:
+            PeriodicTask.objects.filter(pk__in=self._over).update(enabled=False)
+        ScheduleControl.objects.bulk_create(
+            self.settled,
+            update_conflicts=True,
+            unique_fields=["schedule"],
+            update_fields=["last_slot_at", "next_slot_at", "timing"],
+        )
+
+
+def _insert(rows: Sequence[JobRun]) -> list[JobRun]:
+    """Insert the rows of slots and return them; a slot that has its row already keeps that one."""
+    try:
+        with transaction.atomic():
+            return JobRun.objects.bulk_create(rows)
+    except IntegrityError:
+        fresh = slots.without_those_that_have_a_row(rows)
+        if len(fresh) == len(rows):
+            raise  # it was some other constraint: our fault
+        return JobRun.objects.bulk_create(fresh)
 
 
 def _line(job: Job) -> str:

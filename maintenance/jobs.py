@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.sessions.models import Session
-from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
@@ -15,9 +14,12 @@ from accounts.models import PasswordResetToken, RefreshToken
 from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun
 from maintenance.registry import Person, job
+from scraping.compliance import coverage
 from scraping.compliance import refresh_stored_content as refresh
 from scraping.models import BotConfig, RedditPost, ScrapeSession
-from scraping.orchestrator import AlreadyScraping, ScrapeRefused, scrape_config
+from scraping.orchestrator import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
+from scraping.parallel import scrape_configs
+from scraping.reddit import OutOfBudget
 
 # cleanup_run_history keeps at least this many runs of each job, however old.
 RUNS_KEPT_PER_JOB = 100
@@ -39,10 +41,15 @@ def cleanup_sessions(ctx: JobContext) -> None:
     ctx.delete(ScrapeSession.objects.finished_before(ctx.cutoff), by="finished_at")
 
 
-@job(crontab="30 2 * * 0", retention_days=90)
+@job(crontab="30 2 * * 0", retention_days=90, has_overrides=True)
 def purge_old_content(ctx: JobContext) -> None:
     """Delete Reddit posts older than the retention, with their comments."""
-    ctx.delete(RedditPost.objects.created_before(ctx.cutoff).not_held(ctx.now), by="created_at")
+    expired = RedditPost.objects.created_before(
+        ctx.cutoff,
+        subreddits={row.subreddit: ctx.cutoff_of(row) for row in ctx.overrides if row.subreddit},
+        configs={row.config_id: ctx.cutoff_of(row) for row in ctx.overrides if row.config_id},
+    )
+    ctx.delete(expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now))
 
 
 @job(crontab="0 0,6,12,18 * * *")
@@ -52,40 +59,48 @@ def auto_scraping(ctx: JobContext) -> None:
     if not configs:
         ctx.message = _("No bot is active with automatic scraping on: nothing was scraped.")
         return
+    if ctx.dry_run:
+        for config in configs:
+            names = f"r/{', r/'.join(config.subreddits)}"
+            ctx.log(_("%(bot)s would be scraped: %(subreddits)s") % {"bot": config.name, "subreddits": names})
+        ctx.message = _("%(all)s bots would be scraped") % {"all": len(configs)}
+        return
     finished: list[int] = list(ctx.cursor.get("finished", []))
     failures = int(ctx.cursor.get("failures", 0))
-    for number, config in enumerate(configs):
-        if config.pk in finished:
-            continue
-        ctx.checkpoint()
-        ctx.report(number, len(configs), config.name)
-        if ctx.dry_run:
-            ctx.log(
-                _("%(bot)s would be scraped: %(subreddits)s")
-                % {"bot": config.name, "subreddits": f"r/{', r/'.join(config.subreddits)}"}
-            )
-            continue
-        try:
-            session = scrape_config(
-                config,
-                run_id=ctx.run_id,
-                kind=ScrapeSession.Kind.AUTO,
-                progress=ctx.within(number, len(configs), config.name),
-            )
-        except ScrapeRefused as refusal:
-            ctx.log(f"{config.name}: {refusal}", "warning")
-            failures += 1
-        else:
-            failures += not _tally(ctx, session)
+    postponed: list[ContinueLater] = []
+    ctx.checkpoint()
+    for config, outcome in scrape_configs(
+        [config for config in configs if config.pk not in finished],
+        run_id=ctx.run_id,
+        kind=ScrapeSession.Kind.AUTO,
+        progress_of=lambda config: ctx.within(len(finished), len(configs), config.name),
+    ):
+        match outcome:
+            case ContinueLater():
+                _tally(ctx, outcome.session)
+                postponed.append(outcome)
+                continue
+            case ScrapeRefused():
+                ctx.log(f"{config.name}: {outcome}", "warning")
+                failures += 1
+            case _:
+                failures += not _tally(ctx, outcome)
         finished.append(config.pk)
         ctx.save_cursor(finished=finished, failures=failures)
+        ctx.report(len(finished), len(configs), config.name)
+    if postponed:
+        text = _(
+            "%(done)s of %(all)s bots scraped; the others go on when their Reddit app has requests again."
+        )
+        ctx.hand_back(
+            until=min(outcome.until for outcome in postponed),
+            message=text % {"done": len(finished) - failures, "all": len(configs)},
+        )
     ctx.report(len(configs), len(configs), "")
     summary = _("%(done)s of %(all)s bots scraped") % {"done": len(configs) - failures, "all": len(configs)}
-    if ctx.dry_run:
-        ctx.message = _("%(all)s bots would be scraped") % {"all": len(configs)}
-    elif failures == len(configs):
+    if failures == len(configs):
         raise JobFailed(summary)
-    elif failures:
+    if failures:
         ctx.partial(summary)
     else:
         ctx.message = summary
@@ -114,21 +129,26 @@ def refresh_stored_content(ctx: JobContext) -> None:
     if ctx.dry_run:
         ctx.message = _("A dry run asks Reddit nothing.")
         return
-    for name, number in refresh(ctx, max_requests=COMPLIANCE_REQUESTS).items():
-        ctx.count(name, number)
+    try:
+        # Into the run's own counts: an attempt that ends early has done something too.
+        done = refresh(ctx, max_requests=COMPLIANCE_REQUESTS, counts=ctx.counts)
+    except OutOfBudget as shortage:
+        ctx.hand_back(until=shortage.until, message=str(shortage))
+    for name in done:
+        ctx.count(name, 0)  # "0 removed" is an answer too
+    verified = coverage()
+    if verified.is_below_target:
+        text = _(
+            "%(percent).1f %% of the stored items were verified in the last %(hours)d h, the target is %(target)g %%:"
+            " run this job more often, or store less."
+        ) % {"percent": verified.percent, "hours": verified.hours, "target": verified.target_percent}
+        ctx.log(text, "warning")
+        ctx.partial(text)
 
 
 def clean_config(value: Any) -> int:
     """Return the id of a bot named by its id or by a name that only one bot has."""
-    text = str(value).strip()
-    if text.isdecimal() and BotConfig.objects.filter(pk=int(text)).exists():
-        return int(text)
-    ids = list(BotConfig.objects.filter(name=text).values_list("pk", flat=True)[:2])
-    if len(ids) == 1:
-        return ids[0]
-    if ids:
-        raise ValidationError(_("Several bots are named %(name)s: give the id instead.") % {"name": text})
-    raise ValidationError(_("There is no bot %(name)s: give its id or its name.") % {"name": text})
+    return BotConfig.objects.named(str(value)).pk
 
 
 def owns_config(user: Person, params: Mapping[str, Any]) -> bool:
@@ -149,6 +169,9 @@ def scrape_now(ctx: JobContext) -> None:
         ctx.skip(str(refusal))
     except ScrapeRefused as refusal:
         raise JobFailed(str(refusal)) from None
+    except ContinueLater as later:
+        _tally(ctx, later.session)
+        ctx.hand_back(until=later.until, message=str(later))
     else:
         if not _tally(ctx, session):
             if session.status == ScrapeSession.Status.FAILED:

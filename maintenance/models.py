@@ -1,17 +1,19 @@
 """The ledger and what operators own: runs, log lines, schedule controls, retentions, the scheduler's lease."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import IntegrityError, models, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db import IntegrityError, models
+from django.db.models import Exists, F, Q
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from database.commits import asynchronous_commit
 from database.constraints import DatabaseOnDelete
 
 
@@ -25,6 +27,10 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
     def queued(self) -> Self:
         """Return runs that wait for a worker."""
         return self.filter(status=JobRun.Status.QUEUED)
+
+    def due(self) -> Self:
+        """Return runs that need not wait for their time any more."""
+        return self.filter(Q(not_before__isnull=True) | Q(not_before__lte=timezone.now()))
 
     def open(self) -> Self:
         """Return runs without an end: queued, running, or blocked until somebody approves or rejects."""
@@ -87,7 +93,9 @@ class JobRun(models.Model):
         OVERLAP = "overlap", _("an earlier run was not finished")
         PAUSED = "paused", _("paused")
         NO_SCHEDULER = "no_scheduler", _("no scheduler was alive")
+        EDITED = "edited", _("the schedule was changed first")
         UNKNOWN_JOB = "unknown_job", _("no worker knows the job")
+        WAITS = "waits", _("it goes on later")
         WORKER_STOPPED = "worker_stopped", _("the worker was stopped")
         WORKER_LOST = "worker_lost", _("the worker was lost")
         DATABASE = "database", _("the database did not answer")
@@ -126,6 +134,8 @@ class JobRun(models.Model):
     # Two running runs never share a key; empty: this job may run beside itself.
     concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
     queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=timezone.now)
+    # No worker may begin earlier; null: as soon as there is one.
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     # When the message last went to the broker; null: still to be sent.
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
@@ -149,6 +159,12 @@ class JobRun(models.Model):
     # Rows by model label, such as {"scraping.RedditPost": 12}; other jobs count in their own words.
     counts = models.JSONField(_("counts"), default=dict, blank=True)
     cursor = models.JSONField(_("cursor"), null=True, blank=True)
+    # What a purge would delete or set out to delete: {"at": ISO 8601, "tables": [plan.TablePlan.as_json(), ...]}
+    plan = models.JSONField(_("plan"), null=True, blank=True)
+    # What whoever asked had been shown: plan.expectation()
+    expected = models.JSONField(_("expected"), null=True, blank=True)
+    # Past the cap: {"by": name, "reason": text, "rows": {label: approved rows}, or null for any number}
+    approval = models.JSONField(_("approval"), null=True, blank=True)
     message = models.TextField(_("message"), blank=True)
     error = models.TextField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
@@ -216,10 +232,16 @@ class JobRun(models.Model):
             models.Index(fields=["job", "-id"], name="jobrun_job"),
             # admin filter by status; latest failures
             models.Index(fields=["status", "-id"], name="jobrun_status"),
-            # recovery, every two seconds: what is queued or running; overlap: what is open
+            # recovery, every two seconds: what is queued or running
             models.Index(
                 fields=["status", "id"],
                 name="jobrun_open",
+                condition=Q(status__in=["queued", "running", "blocked"]),
+            ),
+            # overlap at a tick, and the next run at each end of a run: the open ones of a key, oldest first
+            models.Index(
+                fields=["concurrency_key", "id"],
+                name="jobrun_open_key",
                 condition=Q(status__in=["queued", "running", "blocked"]),
             ),
             # cleanup_run_history: WHERE finished_at < cutoff, in key order
@@ -237,6 +259,11 @@ class JobRun(models.Model):
         return self.status in self.FINAL
 
     @property
+    def is_due(self) -> bool:
+        """Whether it need not wait for its time any more."""
+        return self.not_before is None or self.not_before <= timezone.now()
+
+    @property
     def duration(self) -> timedelta | None:
         """Time from start to end, or to now while running; None before the start."""
         if self.started_at is None:
@@ -250,28 +277,44 @@ class JobRun(models.Model):
             rows = rows.filter(worker=owner)
         if not rows.update(**values):
             return False
-        for name, value in values.items():
-            setattr(self, name, timezone.now() if isinstance(value, Now) else value)
+        self._take_over(values)
         return True
 
+    def _take_over(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self, name, timezone.now() if isinstance(value, Now) else value)
+
     def claim(self, *, worker: str) -> bool:
-        """QUEUED ─► RUNNING. False: another worker has it, it was cancelled, or its job is running already."""
+        """QUEUED ─► RUNNING. False: not now, or not by this worker.
+
+        Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
+        scheduled and nothing scheduled may start.
+        """
+        if not self.is_due:
+            return False
         now = timezone.now()
+        values = {
+            "status": self.Status.RUNNING,
+            "worker": worker,
+            "started_at": now,
+            "heartbeat_at": Now(),
+        }
+        rows = JobRun.objects.queued().filter(
+            Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on()), pk=self.pk
+        )
         try:
-            with transaction.atomic():
-                return self._guarded(
-                    expect=self.Status.QUEUED,
-                    status=self.Status.RUNNING,
-                    worker=worker,
-                    started_at=now,
-                    heartbeat_at=Now(),
-                )
+            with asynchronous_commit():
+                claimed = rows.update(**values)
         except IntegrityError:
             return False
+        if claimed:
+            self._take_over(values)
+        return bool(claimed)
 
     def beat(self) -> None:
         """Tell recovery that the worker lives. The database's clock: the hosts' may disagree."""
-        JobRun.objects.running().filter(pk=self.pk, worker=self.worker).update(heartbeat_at=Now())
+        with asynchronous_commit():
+            JobRun.objects.running().filter(pk=self.pk, worker=self.worker).update(heartbeat_at=Now())
 
     def finish(
         self,
@@ -305,23 +348,18 @@ class JobRun(models.Model):
             message=message,
         )
 
-    def block(self, *, message: str, counts: dict[str, int]) -> bool:
-        """RUNNING ─► BLOCKED: the safety cap was reached, ``counts`` says by how many rows."""
+    def block(self, *, message: str) -> bool:
+        """RUNNING ─► BLOCKED: the safety cap was reached; the plan and the message say by how many rows."""
         return self._guarded(
-            expect=self.Status.RUNNING,
-            owner=self.worker,
-            status=self.Status.BLOCKED,
-            message=message,
-            counts=counts,
+            expect=self.Status.RUNNING, owner=self.worker, status=self.Status.BLOCKED, message=message
         )
 
-    def approve(self, *, message: str) -> bool:
-        """BLOCKED ─► QUEUED, past the cap this time. False: it is not blocked."""
+    def approve(self, *, approval: dict[str, Any], message: str) -> bool:
+        """BLOCKED ─► QUEUED, past the cap for the rows of the approval. False: it is not blocked."""
         return self._guarded(
             expect=self.Status.BLOCKED,
             status=self.Status.QUEUED,
-            params={**self.params, "approved": True},
-            counts={},
+            approval=approval,
             sent_at=None,
             started_at=None,
             heartbeat_at=None,
@@ -364,9 +402,15 @@ class JobRun(models.Model):
         """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running."""
         return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=timezone.now())
 
-    def mark_sent(self) -> None:
-        """Note that the message went out, so that recovery waits before it sends another."""
-        self._guarded(expect=self.Status.QUEUED, sent_at=timezone.now())
+    @classmethod
+    def mark_sent(cls, runs: Collection[Self]) -> None:
+        """Note that their messages went out, so that recovery waits before it sends others."""
+        if not runs:
+            return
+        with asynchronous_commit():
+            cls.objects.queued().filter(pk__in=[run.pk for run in runs]).update(sent_at=Now())
+        for run in runs:
+            run.sent_at = timezone.now()
 
 
 class RunLogLine(models.Model):
@@ -450,12 +494,20 @@ class ScheduleControl(models.Model):
     )
     pause_reason = models.CharField(_("reason of the pause"), max_length=500, blank=True)
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
+    catch_up_after_pause = models.BooleanField(
+        _("make up for a pause"),
+        default=False,
+        help_text=_("Treat slots that passed during a pause like missed ones, instead of leaving them out."),
+    )
     # The latest slot that has been dealt with: run, skipped or missed.
     last_slot_at = models.DateTimeField(_("last slot"), null=True, blank=True)
     # Slots up to here are not owed: the moment of the last retime, resume or creation.
     effective_from = models.DateTimeField(_("in force since"), default=timezone.now)
-    # What decides the fire times, to notice an edit however it was made.
-    timing = models.CharField(_("timing"), max_length=500, blank=True)
+    # What decides the fire times (timing.Timing), to notice an edit however it was made.
+    timing = models.TextField(_("timing"), blank=True)
+    # The first slot that is not dealt with: computed from the above, kept so that a tick need not look at all
+    # schedules. Null: it never fires, or not now.
+    next_slot_at = models.DateTimeField(_("next slot"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("schedule control")
@@ -477,9 +529,30 @@ class ScheduleControl(models.Model):
                 | (Q(paused_at__isnull=False) & ~Q(pause_reason="")),
             ),
         ]
+        indexes = [
+            # every tick: WHERE next_slot_at <= now ORDER BY next_slot_at
+            models.Index(
+                fields=["next_slot_at"],
+                name="schedulecontrol_next_slot",
+                condition=Q(next_slot_at__isnull=False),
+            ),
+            # recovery, every two seconds: pauses that have ended
+            models.Index(
+                fields=["paused_until"],
+                name="schedulecontrol_paused_until",
+                condition=Q(paused_until__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.schedule)
+
+    @property
+    def settled_until(self) -> datetime:
+        """The moment up to which no slot is owed any more."""
+        if self.last_slot_at is None:
+            return self.effective_from
+        return max(self.last_slot_at, self.effective_from)
 
 
 class RetentionPolicy(models.Model):
@@ -514,6 +587,53 @@ class RetentionPolicy(models.Model):
         return self.job
 
 
+class RetentionOverride(models.Model):
+    """Other days than the policy's, for what is of one subreddit or was first found by one bot."""
+
+    policy = models.ForeignKey(
+        RetentionPolicy, on_delete=models.CASCADE, related_name="overrides", verbose_name=_("retention")
+    )
+    subreddit = models.CharField(_("subreddit"), max_length=50, blank=True)
+    # Protected: deleting a bot must not shorten, unseen, for how long its posts are kept.
+    config = models.ForeignKey(
+        "scraping.BotConfig",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("bot"),
+    )
+    days = models.PositiveIntegerField(
+        _("days"), validators=[MinValueValidator(1), MaxValueValidator(36_500)]
+    )
+
+    class Meta:
+        verbose_name = _("retention override")
+        verbose_name_plural = _("retention overrides")
+        ordering = ["subreddit", "config"]
+        default_permissions = ()  # who may change the retention may change its overrides
+        constraints = [
+            models.CheckConstraint(
+                name="retentionoverride_one_target",
+                condition=(~Q(subreddit="") & Q(config__isnull=True)) | Q(subreddit="", config__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="retentionoverride_days_1_to_36500", condition=Q(days__range=(1, 36_500))
+            ),
+            # Reddit's names are the same however they are capitalised.
+            models.UniqueConstraint(
+                "policy",
+                Lower("subreddit"),
+                condition=~Q(subreddit=""),
+                name="retentionoverride_subreddit_once",
+            ),
+            models.UniqueConstraint(fields=["policy", "config"], name="retentionoverride_config_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"r/{self.subreddit}" if self.subreddit else str(self.config)
+
+
 class BeatLease(models.Model):
     """The single row that says which scheduler ticks; its times are the database's clock."""
 
@@ -526,6 +646,8 @@ class BeatLease(models.Model):
     expires_at = models.DateTimeField(_("expires"))
     acquired_at = models.DateTimeField(_("held since"), null=True, blank=True)
     ticked_at = models.DateTimeField(_("last tick"), null=True, blank=True)
+    # How late the latest slots were ticked: the oldest of them, in seconds.
+    lag_seconds = models.FloatField(_("lag"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("scheduler lease")
@@ -534,3 +656,83 @@ class BeatLease(models.Model):
 
     def __str__(self) -> str:
         return self.holder or "–"
+
+
+class BeatProcess(models.Model):
+    """A scheduler that is alive, leading or standing by; ``seen_at`` is the database's clock."""
+
+    holder = models.CharField(_("holder"), max_length=200, primary_key=True)
+    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    seen_at = models.DateTimeField(_("last seen"))
+
+    class Meta:
+        verbose_name = _("scheduler")
+        verbose_name_plural = _("schedulers")
+        ordering = ["holder"]
+
+    def __str__(self) -> str:
+        return self.holder
+
+
+class MaintenanceModeQuerySet(models.QuerySet["MaintenanceMode"]):
+    """States of the switch."""
+
+    def on(self) -> Self:
+        """Return the row while nothing scheduled may start."""
+        return self.filter(started_at__isnull=False, ended_at__isnull=True)
+
+
+class MaintenanceMode(models.Model):
+    """The single row of the global switch: while it is on, nothing scheduled starts; manual runs still may.
+
+    The row remembers its latest period, by which the slots that passed in it are told from missed ones.
+    """
+
+    ROW = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
+    started_at = models.DateTimeField(_("on since"), null=True, blank=True)
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("switched on by"),
+    )
+    reason = models.CharField(_("reason"), max_length=500, blank=True)
+    until = models.DateTimeField(_("until"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    objects = MaintenanceModeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("maintenance mode")
+        verbose_name_plural = _("maintenance mode")
+        constraints = [
+            models.CheckConstraint(name="maintenancemode_single_row", condition=Q(id=1)),
+            models.CheckConstraint(
+                name="maintenancemode_has_reason", condition=Q(started_at__isnull=True) | ~Q(reason="")
+            ),
+            models.CheckConstraint(
+                name="maintenancemode_ends_after_start",
+                condition=Q(ended_at__isnull=True)
+                | Q(started_at__isnull=False, ended_at__gte=F("started_at")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether nothing scheduled may start now."""
+        return self.started_at is not None and self.ended_at is None
+
+    def covers(self, slot: datetime) -> bool:
+        """Whether the slot passed in the latest period; one at its very end starts again."""
+        return (
+            self.started_at is not None
+            and self.ended_at is not None
+            and self.started_at < slot < self.ended_at
+        )

@@ -5,48 +5,65 @@ The broker and the workers may forget; the rows do not. Every requested run reac
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from celery import current_app
-from django.db import transaction
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
-from maintenance import runs, schedules
-from maintenance.context import HEARTBEAT_SECONDS
-from maintenance.models import JobRun
+from database import clock
+from maintenance import maintenance_mode, runs, schedules
+from maintenance.models import JobRun, MaintenanceMode
 from maintenance.registry import is_known
 from scraping.orchestrator import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
 
 # Six heartbeats missed: the worker is gone, or so stuck that its claim is taken away (it is fenced).
-SILENT_SECONDS = 6 * HEARTBEAT_SECONDS
+SILENT_HEARTBEATS = 6
 # A message on its way needs this long at most before a look at the queue tells that it is lost.
 UNSENT_SECONDS = 5.0
 UNCLAIMED_SECONDS = 10.0
+# Messages of one sweep: the lease must outlive it.
+REPUBLISHED_MAX = 500
 # While a deploy rolls out, a newer process may request a job that this one does not know.
 UNKNOWN_JOB_GRACE = timedelta(days=1)
 
 
 def sweep() -> None:
-    """Put right what can be; cheap when all is well (three small queries on the open runs)."""
-    interrupt_lost_runs()
-    republish()
-    schedules.resume_ended_pauses(timezone.now())
+    """Put right what can be; cheap when all is well (a few small queries on what is open)."""
+    now = clock.database_now()
+    for step in (
+        interrupt_lost_runs,
+        republish,
+        partial(schedules.resume_ended_pauses, now),
+        partial(maintenance_mode.end_when_due, now),
+    ):
+        try:
+            step()
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: so it is for the other steps
+        except Exception:
+            logger.exception("A step of the recovery failed; the others go on.")
 
 
 def interrupt_lost_runs() -> int:
     """End the runs whose heartbeat is silent and request their next attempts; return how many."""
-    lost = list(JobRun.objects.silent_for(SILENT_SECONDS))
+    lost = list(JobRun.objects.silent_for(_silent_seconds()))
     for run in lost:
         with transaction.atomic():
             _interrupt(run)
     if lost:
         close_abandoned_sessions()
     return len(lost)
+
+
+def _silent_seconds() -> float:
+    return float(SILENT_HEARTBEATS * settings.HEARTBEAT_SECONDS)
 
 
 def _interrupt(run: JobRun) -> None:
@@ -58,7 +75,7 @@ def _interrupt(run: JobRun) -> None:
     elif give_up:
         status, reason = JobRun.Status.FAILED, JobRun.Reason.TOO_MANY_ATTEMPTS
     ended = run.mark_lost(
-        silent_for=SILENT_SECONDS,
+        silent_for=_silent_seconds(),
         status=status,
         reason=reason,
         error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
@@ -80,28 +97,29 @@ def _interrupt(run: JobRun) -> None:
 
 def republish() -> int:
     """Send the messages of queued runs that were never sent, or got lost; return how many were sent."""
-    now = timezone.now()
-    queued = JobRun.objects.queued()
+    now = clock.database_now()
     same_key_runs = JobRun.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
-    could_start = queued.filter(Q(concurrency_key="") | ~Exists(same_key_runs)).order_by("pk")
-    unsent = Q(sent_at__isnull=True, queued_at__lt=now - timedelta(seconds=UNSENT_SECONDS))
-    unclaimed = Q(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
-    waiting = list(could_start.filter(unsent | unclaimed))
-    if any(run.sent_at is not None for run in waiting) and _messages_waiting():
-        # The workers are busy: what was sent is still in the queue and needs no second message.
-        waiting = [run for run in waiting if run.sent_at is None]
-    sent = 0
+    could_start = (
+        JobRun.objects.queued()
+        .due()
+        .filter(Q(concurrency_key="") | ~Exists(same_key_runs))
+        .filter(Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on()))
+        .order_by("pk")
+    )
+    # Requested a while ago; or later than now, by a host whose clock is ahead.
+    a_while = timedelta(seconds=UNSENT_SECONDS)
+    requested = Q(queued_at__lt=now - a_while) | Q(queued_at__gt=now + a_while)
+    waiting = list(could_start.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
+    unclaimed = could_start.filter(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
+    # Where messages wait, the workers are busy: what was sent is still in the queue and needs no second message.
+    if unclaimed.exists() and not _messages_waiting():
+        waiting += unclaimed[:REPUBLISHED_MAX]
     for run in waiting:
-        if not is_known(run.job):
-            # A newer deploy may know it. This process must not decide that too soon.
-            if now - run.queued_at > UNKNOWN_JOB_GRACE:
-                error = _("There is no job %(job)s.") % {"job": run.job}
-                run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
-            continue
-        if not runs.publish(run):
-            break  # the broker is away; the rest can wait for it too
-        sent += 1
-    return sent
+        # A newer deploy may know it. This process must not decide that too soon.
+        if not is_known(run.job) and now - run.queued_at > UNKNOWN_JOB_GRACE:
+            error = _("There is no job %(job)s.") % {"job": run.job}
+            run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
+    return runs.publish_all(waiting)
 
 
 def _messages_waiting() -> int:

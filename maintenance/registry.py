@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -45,9 +46,17 @@ def clean_days(value: Any) -> int:
     return days
 
 
+def may_keep(user: Person, days: int) -> bool:
+    """Whether the user may have things deleted after so few days."""
+    return days >= settings.RETENTION_FLOOR_DAYS or (
+        user.is_active and user.has_perm("maintenance.approve_run")
+    )
+
+
 def may_run_jobs(user: Person, params: Mapping[str, Any]) -> bool:
-    """Whether the user holds the model permission to run jobs."""
-    return user.is_active and user.has_perm("maintenance.run_job")
+    """Whether the user holds the model permission to run jobs, and may go as low as the retention in ``params``."""
+    may_run = user.is_active and user.has_perm("maintenance.run_job")
+    return may_run and ("days" not in params or may_keep(user, params["days"]))
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Job:
     crontab: str | None = None
     # Days of what the job would delete that are kept unless the operator says otherwise; None: not by age.
     retention_days: int | None = None
+    # Whether operators may set other days for a subreddit or a bot; the job then heeds ``ctx.overrides``.
+    has_overrides: bool = False
     params: Mapping[str, Cleaner] = field(default_factory=dict)
     authorize: Authorizer = may_run_jobs
     # The parameter by which runs may stand side by side: one running run for each of its values.
@@ -121,6 +132,17 @@ class Job:
         """Whether the user may request this job with these (cleaned) parameters."""
         return self.authorize(user, params or {})
 
+    def require(self, user: Person, params: Mapping[str, Any]) -> None:
+        """Raise PermissionDenied, which says what is missing, unless the user may request this."""
+        if self.may_run(user, params):
+            return
+        if "days" in params and self.may_run(user, {**params, "days": settings.RETENTION_FLOOR_DAYS}):
+            raise PermissionDenied(
+                gettext("Runs that keep fewer than %(floor)s days take the permission to approve runs.")
+                % {"floor": settings.RETENTION_FLOOR_DAYS}
+            )
+        raise PermissionDenied(gettext("You may not run %(job)s.") % {"job": self.title})
+
 
 _registry: dict[str, Job] = {}
 
@@ -129,6 +151,7 @@ def job(
     *,
     crontab: str | None = None,
     retention_days: int | None = None,
+    has_overrides: bool = False,
     params: Mapping[str, Cleaner] | None = None,
     authorize: Authorizer = may_run_jobs,
     concurrent_by: str | None = None,
@@ -145,6 +168,7 @@ def job(
             function=function,
             crontab=crontab,
             retention_days=retention_days,
+            has_overrides=has_overrides,
             params={**days, **(params or {})},
             authorize=authorize,
             concurrent_by=concurrent_by,
@@ -165,6 +189,11 @@ def get_job(slug: str) -> Job:
         return _registry[slug]
     except KeyError:
         raise UnknownJob(slug) from None
+
+
+def job_title(slug: str) -> str:
+    """Return a job's title; the slug of a job that is no longer declared."""
+    return _registry[slug].title if slug in _registry else slug
 
 
 def is_known(slug: str) -> bool:

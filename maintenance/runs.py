@@ -9,14 +9,17 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.core.mail import mail_admins
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.dispatch import Signal, receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
@@ -36,10 +39,16 @@ from maintenance.context import (
     never,
 )
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
-from maintenance.purge import PlanRow
-from maintenance.registry import Job, Person, get_job, is_known
+from maintenance.plan import TablePlan, expectation
+from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
+from maintenance.retention import overrides_of
 
 logger = logging.getLogger(__name__)
+
+# How long a plan may be referred to by who wants just that to be done.
+PLAN_FRESH = timedelta(minutes=15)
+# Sent with ``run`` when the safety cap has stopped it. The mail to ADMINS below is one receiver; connect yours.
+run_blocked = Signal()
 
 # A run whose worker was lost this often is FAILED: it may be what kills the workers.
 LOST_ATTEMPTS_MAX = 3
@@ -59,6 +68,8 @@ def request_run(
     by: Person | None = None,
     dry_run: bool = False,
     params: Mapping[str, Any] | None = None,
+    expected: Mapping[str, Any] | None = None,
+    force_reason: str = "",
     send: bool = True,
 ) -> JobRun:
     """Write down that a job shall run, and publish its message once that is committed.
@@ -69,6 +80,8 @@ def request_run(
         by: who asks; None for the system itself and for whoever has a shell.
         dry_run: plan only.
         params: by name, checked by the job.
+        expected: the plan that was shown (``expected_of_run``, ``plan.expectation``), 15 minutes old at most.
+        force_reason: why the run shall not stop at the safety cap; takes the permission to approve.
         send: False when the caller performs the run itself.
 
     Raises:
@@ -76,8 +89,12 @@ def request_run(
     """
     declared = get_job(job)
     cleaned = declared.clean(params)
-    if by is not None and not declared.may_run(by, cleaned):
-        raise PermissionDenied(_("You may not run %(job)s.") % {"job": declared.title})
+    if by is not None:
+        declared.require(by, cleaned)
+    if force_reason and by is not None and not _may(by, "maintenance.approve_run"):
+        raise PermissionDenied(_("You may not approve runs."))
+    if expected and not _is_fresh(expected["at"]):
+        raise InvalidParams({"plan": _("The plan is older than 15 minutes: make a new one.")})
     run = JobRun.objects.create(
         job=job,
         trigger=trigger,
@@ -85,6 +102,8 @@ def request_run(
         requested_by_name=by.get_username() if by else "",
         dry_run=dry_run,
         params=cleaned,
+        expected=dict(expected) if expected else None,
+        approval=_approval(by, force_reason, rows=None) if force_reason else None,
         # A dry run only looks: it may run beside the real one.
         concurrency_key="" if dry_run else declared.concurrency_key(cleaned),
     )
@@ -93,14 +112,39 @@ def request_run(
     return run
 
 
-def request_slot(
-    *, schedule: PeriodicTask, control: ScheduleControl, job: Job, slot: datetime, made_up: bool = False
-) -> JobRun | None:
-    """Write down the run of one slot, inside the scheduler's transaction; None: the slot has its run already.
+def expected_of_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the dry run with this id said, for a run that shall do just that.
 
-    The overlap policy decides whether it is QUEUED or SKIPPED; a slot that is made up waits for its turn
-    instead. The caller publishes after its commit.
+    Raises:
+        UnknownJob; InvalidParams: it is no plan of this job with these parameters.
     """
+    run = JobRun.objects.filter(pk=plan_id).first() if str(plan_id).isdecimal() else None
+    if run is None or not run.dry_run or run.job != job or run.params != get_job(job).clean(params):
+        error = _("%(id)s is no dry run of this job with these parameters.") % {"id": plan_id}
+        raise InvalidParams({"plan": error})
+    if run.status != JobRun.Status.SUCCEEDED or not run.plan:
+        raise InvalidParams({"plan": _("Dry run %(id)s has no plan.") % {"id": plan_id}})
+    return expectation(plan_of(run), at=datetime.fromisoformat(run.plan["at"]), run=run.pk)
+
+
+def is_fresh_plan(run: JobRun) -> bool:
+    """Whether the run is a dry run whose plan may still be referred to."""
+    plan: Mapping[str, Any] = run.plan or {}
+    is_plan = run.dry_run and run.status == JobRun.Status.SUCCEEDED and bool(plan.get("tables"))
+    return is_plan and _is_fresh(plan["at"])
+
+
+def _is_fresh(at: str) -> bool:
+    return timezone.now() - datetime.fromisoformat(at) <= PLAN_FRESH
+
+
+def plan_of(run: JobRun) -> list[TablePlan]:
+    """Return the plan that the run has made; empty for a job that deletes nothing."""
+    return [TablePlan.from_json(table) for table in (run.plan or {}).get("tables", [])]
+
+
+def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
+    """Return the (unsaved) run of one slot: QUEUED, or FAILED where the schedule's arguments cannot be used."""
     now = timezone.now()
     run = JobRun(
         job=job.slug,
@@ -112,39 +156,45 @@ def request_slot(
     )
     try:
         run.params = job.clean(json.loads(schedule.kwargs or "{}"))
-    except (
-        ValueError,
-        AttributeError,
-        ValidationError,
-    ) as error:  # no JSON, no object, no parameters of the job
+    except (ValueError, AttributeError, ValidationError) as error:  # no JSON, no object, not the job's
         run.status, run.finished_at = JobRun.Status.FAILED, now
         run.error = _("The schedule's arguments cannot be used: %(error)s") % {"error": error}
     else:
         run.concurrency_key = job.concurrency_key(run.params)
-        if not made_up:
-            _apply_overlap_policy(run, control, now)
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-    except IntegrityError:
-        taken = JobRun.objects.filter(schedule=schedule, scheduled_for=slot, trigger=run.trigger)
-        if not taken.exists():
-            raise  # it was some other constraint: our fault
-        return None
     return run
 
 
-def _apply_overlap_policy(run: JobRun, control: ScheduleControl, now: datetime) -> None:
-    open_runs = JobRun.objects.open().filter(concurrency_key=run.concurrency_key, dry_run=False)
-    if control.overlap_policy == ScheduleControl.OverlapPolicy.QUEUE_ONE:
-        open_runs = open_runs.queued()
-    earlier = open_runs.order_by("id").first()
-    if earlier:
-        run.status, run.reason, run.finished_at = JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP, now
-        run.message = _("Run #%(id)s was not finished.") % {"id": earlier.pk}
+class Overlaps:
+    """Which runs are in the way of others: those open in the ledger, and those added since."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._open: dict[str, list[JobRun]] = {}
+        in_the_way = JobRun.objects.open().filter(concurrency_key__in={*keys} - {""}, dry_run=False)
+        for run in in_the_way.only("pk", "status", "concurrency_key").order_by("pk"):
+            self._open.setdefault(run.concurrency_key, []).append(run)
+
+    def add(self, run: JobRun, policy: str) -> None:
+        """Apply the overlap policy to a QUEUED unsaved run: SKIPPED where an earlier one is in its way."""
+        earlier = self._open.setdefault(run.concurrency_key, []) if run.concurrency_key else []
+        if policy == ScheduleControl.OverlapPolicy.QUEUE_ONE:
+            earlier = [one for one in earlier if one.status == JobRun.Status.QUEUED]
+        if earlier:
+            run.status, run.reason = JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP
+            run.finished_at = run.queued_at
+            run.message = (
+                _("Run #%(id)s was not finished.") % {"id": earlier[0].pk}
+                if earlier[0].pk
+                else _("An earlier run was not finished.")
+            )
+        else:
+            self.add_unconditionally(run)
+
+    def add_unconditionally(self, run: JobRun) -> None:
+        """Let the run wait for its turn, and be in the way of those behind it."""
+        self._open.setdefault(run.concurrency_key, []).append(run)
 
 
-def request_next_attempt(run: JobRun) -> JobRun:
+def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> JobRun:
     """Write down the attempt that resumes an interrupted run from its cursor; there is at most one."""
     attempt, created = JobRun.objects.get_or_create(
         retry_of=run,
@@ -160,7 +210,11 @@ def request_next_attempt(run: JobRun) -> JobRun:
             "params": run.params,
             "concurrency_key": run.concurrency_key,
             "cursor": run.cursor,
+            "plan": run.plan,
+            "expected": run.expected,
+            "approval": run.approval,
             "attempt": run.attempt + 1,
+            "not_before": not_before,
         },
     )
     if created:
@@ -171,22 +225,32 @@ def request_next_attempt(run: JobRun) -> JobRun:
 def publish(run: JobRun) -> bool:
     """Send the message that makes a worker look at this run. False: not now; recovery will send it.
 
-    Not now: the broker is away, or only a newer or older process than this one knows the job.
+    Not now: its time has not come, the broker is away, or only a newer or older process than this one knows the job.
     """
-    if not is_known(run.job):
-        return False
+    return publish_all([run]) == 1
+
+
+def publish_all(runs: Sequence[JobRun]) -> int:
+    """Send the messages of these runs, up to the first that the broker does not take; return how many went."""
+    sent: list[JobRun] = []
     try:
-        current_app.send_task(get_job(run.job).task_name, args=[run.pk])
+        with current_app.producer_or_acquire() as producer:
+            for run in runs:
+                if is_known(run.job) and run.is_due:
+                    current_app.send_task(get_job(run.job).task_name, args=[run.pk], producer=producer)
+                    sent.append(run)
     except (BrokerUnavailable, OSError) as error:
-        logger.warning("%s waits in the database, the broker does not answer: %s", run, error)
-        return False
-    run.mark_sent()
-    return True
+        waiting = len(runs) - len(sent)
+        logger.warning("%s runs wait in the database, the broker does not answer: %s", waiting, error)
+    JobRun.mark_sent(sent)
+    return len(sent)
 
 
 def publish_next(concurrency_key: str) -> None:
     """Send the message of the run that has waited longest behind this key."""
-    waiting = JobRun.objects.queued().filter(concurrency_key=concurrency_key).order_by("id").first()
+    # open(), which a queued run is, names the index.
+    queued = JobRun.objects.open().queued().due().filter(concurrency_key=concurrency_key)
+    waiting = queued.order_by("id").first()
     if waiting:
         publish(waiting)
 
@@ -225,6 +289,7 @@ def perform(
         run=run,
         params=run.params,
         retention_days=retention_days(job),
+        overrides=overrides_of(job),
         dry_run=run.dry_run,
         stopping=stopping,
         listener=listener,
@@ -288,14 +353,23 @@ def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
             if JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists():
                 _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
                 return
-            reason = JobRun.Reason.WORKER_STOPPED
-            _finish(run, context, JobRun.Status.INTERRUPTED, reason, next_attempt=True)
+            reason = JobRun.Reason.WAITS if stop.until else JobRun.Reason.WORKER_STOPPED
+            _finish(
+                run,
+                context,
+                JobRun.Status.INTERRUPTED,
+                reason,
+                next_attempt=True,
+                not_before=stop.until,
+            )
         case CancelRun():
             _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
         case SkipRun():
             _finish(run, context, JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP)
         case BlockRun():
-            run.block(message=context.message, counts={row.model: row.rows for row in context.plan})
+            if run.block(message=context.message):
+                logger.error("%s is blocked: %s", run, context.message)
+                run_blocked.send_robust(sender=JobRun, run=run)
         case _:  # LostClaim
             logger.warning("%s was taken from this worker; it writes nothing more.", run)
 
@@ -309,6 +383,7 @@ def _finish(
     error: str = "",
     trace: str = "",
     next_attempt: bool = False,
+    not_before: datetime | None = None,
 ) -> None:
     with transaction.atomic():
         ended = run.finish(
@@ -323,7 +398,7 @@ def _finish(
             cursor=dict(context.cursor) or None,
         )
         if ended and next_attempt:
-            request_next_attempt(run)
+            request_next_attempt(run, not_before=not_before)
     logger.log(
         logging.INFO if status == JobRun.Status.SUCCEEDED else logging.WARNING,
         "%s %s%s",
@@ -336,7 +411,7 @@ def _finish(
 # --- Looking ahead, intervening --------------------------------------------------------------
 
 
-def preview(job: str, params: Mapping[str, Any] | None = None) -> list[PlanRow]:
+def preview(job: str, params: Mapping[str, Any] | None = None) -> list[TablePlan]:
     """Return what the job would delete right now; writes nothing. Empty for a job that deletes nothing.
 
     Raises:
@@ -344,7 +419,11 @@ def preview(job: str, params: Mapping[str, Any] | None = None) -> list[PlanRow]:
     """
     declared = get_job(job)
     context = JobContext(
-        run=None, params=declared.clean(params), retention_days=retention_days(declared), dry_run=True
+        run=None,
+        params=declared.clean(params),
+        retention_days=retention_days(declared),
+        overrides=overrides_of(declared),
+        dry_run=True,
     )
     declared.function(context)
     return context.plan
@@ -365,16 +444,28 @@ def cancel_run(run: JobRun, *, by: Person) -> None:
         raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
 
 
-def approve_run(run: JobRun, *, by: Person, reason: str) -> None:
-    """Let a BLOCKED run go on in spite of the cap.
+def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = None) -> None:
+    """Let a BLOCKED run delete what its plan says (and a tenth more, for what became due since).
+
+    ``plan_at``: when the plan was made that the person has seen, as the plan says it.
 
     Raises:
-        PermissionDenied; NotPossible when it is not blocked.
+        PermissionDenied; NotPossible when it is not blocked, or was planned anew since.
     """
     if not _may(by, "maintenance.approve_run"):
         raise PermissionDenied(_("You may not approve runs."))
+    if plan_at is not None and plan_at != (run.plan or {}).get("at", ""):
+        raise NotPossible(_("%(run)s was planned anew meanwhile: look at the plan again.") % {"run": run})
+    rows = dict((run.approval or {}).get("rows") or {})
+    tables = plan_of(run)
+    for table in tables:
+        if table.cascaded_from is None:
+            rows[table.model] = sum(
+                one.rows for one in tables if table.model in (one.model, one.cascaded_from)
+            )
     if not run.approve(
-        message=_("Approved by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
+        approval=_approval(by, reason, rows=rows),
+        message=_("Approved by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason},
     ):
         raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
     transaction.on_commit(lambda: publish(run))
@@ -392,6 +483,26 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
         message=_("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
     ):
         raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+
+
+def _approval(by: Person | None, reason: str, *, rows: dict[str, int] | None) -> dict[str, Any]:
+    return {
+        "by": by.get_username() if by else "",
+        "at": timezone.now().isoformat(),
+        "reason": reason,
+        "rows": rows,
+    }
+
+
+@receiver(run_blocked)
+def mail_blocked_run(*, run: JobRun, **_kwargs: Any) -> None:
+    """Tell ADMINS, if there are any, that a run waits for a decision."""
+    if not settings.ADMINS:
+        return
+    try:
+        mail_admins(_("%(run)s waits for approval") % {"run": run}, run.message)
+    except OSError:
+        logger.exception("No mail about %s could be sent.", run)
 
 
 def _may(user: Person, permission: str) -> bool:
@@ -416,6 +527,7 @@ def as_json(run: JobRun) -> dict[str, Any]:
         "dry_run": run.dry_run,
         "params": run.params,
         "queued_at": iso(run.queued_at),
+        "not_before": iso(run.not_before),
         "started_at": iso(run.started_at),
         "finished_at": iso(run.finished_at),
         "duration_seconds": run.duration.total_seconds() if run.duration is not None else None,
@@ -424,6 +536,9 @@ def as_json(run: JobRun) -> dict[str, Any]:
         "retry_of": run.retry_of_id,
         "progress": {"done": run.progress_done, "total": run.progress_total, "stage": run.stage},
         "counts": run.counts,
+        "plan": run.plan,
+        "expected": run.expected,
+        "approval": run.approval,
         "message": run.message,
         "error": run.error,
     }

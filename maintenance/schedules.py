@@ -4,26 +4,33 @@ A schedule is django-celery-beat's PeriodicTask with our ScheduleControl beside 
 ``.save()``, because that is what a running beat notices, and leaves a LogEntry with before, after and reason.
 """
 
-import json
+import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from maintenance import firetimes
+from database import clock
+from maintenance import firetimes, slots
+from maintenance.change_log import log_change
 from maintenance.firetimes import Crontab, InvalidCrontab
-from maintenance.models import RetentionPolicy, ScheduleControl
-from maintenance.registry import Job, Person, job_of_task, jobs
+from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+from maintenance.registry import TASK_PREFIX, Job, Person, job_of_task, jobs
+from maintenance.timing import Timing
+
+logger = logging.getLogger(__name__)
 
 PERMISSION = "django_celery_beat.change_periodictask"
+# Schedules resumed in one sweep: the lease must outlive it.
+RESUMED_MAX = 100
 
 
 # --- Seeding ---------------------------------------------------------------------------------
@@ -92,96 +99,27 @@ def control_of(task: PeriodicTask) -> ScheduleControl:
     """Return our half of the schedule, made if it is missing."""
     try:
         control: ScheduleControl = task.control
-        return control
     except ScheduleControl.DoesNotExist:
-        return ScheduleControl.objects.get_or_create(schedule=task, defaults={"timing": timing(task)})[0]
+        control = ScheduleControl.objects.get_or_create(schedule=task)[0]
+    return control
 
 
 def crontab_of(task: PeriodicTask) -> Crontab | None:
     """Return the schedule's crontab; None when it is of another kind."""
-    row = task.crontab
-    if row is None:
-        return None
-    return Crontab(
-        minute=row.minute,
-        hour=row.hour,
-        day_of_month=row.day_of_month,
-        month_of_year=row.month_of_year,
-        day_of_week=row.day_of_week,
-    )
+    return Timing.of(task).crontab
 
 
 def zone_of(task: PeriodicTask) -> ZoneInfo:
     """Return the zone in whose wall-clock time the schedule fires."""
-    return ZoneInfo(str(task.crontab.timezone)) if task.crontab else ZoneInfo(settings.TIME_ZONE)
-
-
-def timing(task: PeriodicTask) -> str:
-    """Return all that decides the fire times as text, to notice an edit however it was made."""
-    interval = f"{task.interval.every} {task.interval.period}" if task.interval else None
-    parts = {
-        "crontab": f"{crontab_of(task)} {task.crontab.timezone}" if task.crontab else None,
-        "interval": interval,
-        "clocked": task.clocked.clocked_time.isoformat() if task.clocked else None,
-        "solar": str(task.solar) if task.solar else None,
-        "start": task.start_time.isoformat() if task.start_time else None,
-        "expires": task.expires.isoformat() if task.expires else None,
-        "enabled": task.enabled,
-    }
-    return json.dumps({name: value for name, value in parts.items() if value is not None})
-
-
-def note_timing(task: PeriodicTask) -> ScheduleControl:
-    """Start the schedule anew from this moment if its timing was edited, so that no past slot is owed.
-
-    Stock beat fires a daily 03:00 schedule at once when it is moved to 09:00 at 10:00.
-    """
-    control = control_of(task)
-    now_timing = timing(task)
-    if control.timing != now_timing:
-        control.timing, control.effective_from = now_timing, timezone.now()
-        control.save(update_fields=["timing", "effective_from"])
-    return control
+    return Timing.of(task).zone_info
 
 
 def fire_times(task: PeriodicTask, *, after: datetime, until: datetime | None = None) -> Iterator[datetime]:
     """Yield the schedule's slots after ``after`` (exclusive) up to ``until`` (inclusive), in UTC.
 
-    This is the only answer to "when does it run?": beat, previews and misfires all ask here. Whether the
-    schedule is enabled does not matter.
+    Whether the schedule is enabled does not matter.
     """
-    zone = zone_of(task)
-    if task.start_time:
-        after = max(after, task.start_time - timedelta(microseconds=1))
-    if task.expires:
-        until = min(until or task.expires, task.expires)
-    if task.crontab:
-        crontab = crontab_of(task)
-        assert crontab is not None
-        yield from firetimes.fire_times(crontab, after=after, until=until, timezone=zone)
-    elif task.interval:
-        every = timedelta(**{task.interval.period: task.interval.every})
-        anchor = task.start_time or control_of(task).effective_from
-        yield from firetimes.fire_times(
-            firetimes.Interval(every=every, anchor=anchor), after=after, until=until, timezone=zone
-        )
-    elif task.clocked:
-        once = firetimes.Once(at=task.clocked.clocked_time)
-        yield from firetimes.fire_times(once, after=after, until=until, timezone=zone)
-    elif task.solar:
-        yield from _solar_times(task, after=after, until=until)
-
-
-def _solar_times(task: PeriodicTask, *, after: datetime, until: datetime | None) -> Iterator[datetime]:
-    # Celery owns the astronomy: ask it for one event after another.
-    schedule = task.solar.schedule
-    while True:
-        schedule.nowfun = lambda moment=after: moment
-        after = after + schedule.remaining_estimate(after)
-        after = after.astimezone(UTC)
-        if until is not None and after > until:
-            return
-        yield after
+    return Timing.of(task).fire_times(after=after, until=until, anchor=control_of(task).effective_from)
 
 
 def upcoming(task: PeriodicTask, number: int, *, now: datetime | None = None) -> list[datetime]:
@@ -208,14 +146,125 @@ def describe(task: PeriodicTask, language: str) -> str:
     return firetimes.describe(crontab, language) if crontab else str(task.scheduler)
 
 
-def drift(task: PeriodicTask) -> Crontab | None:
-    """Return the job's default crontab where the schedule differs from it; None where it does not."""
+@dataclass(frozen=True)
+class Deviation:
+    """How a schedule differs from its job's default."""
+
+    default: Crontab  # as the running code declares it
+    # What the default was when somebody last decided about it; None: it has not changed since.
+    former: Crontab | None
+    # Whether an operator gave the schedule its timing; False: it still runs by the former default.
+    is_override: bool
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether a deploy changed the default, and nobody has decided yet whether to follow."""
+        return self.former is not None
+
+
+def deviation(task: PeriodicTask) -> Deviation | None:
+    """Return how the schedule differs from its default: an operator's override, or a deploy's drift."""
     job = job_of(task)
     if job is None or job.crontab is None:
         return None
-    default = Crontab.parse(job.crontab)
-    same = crontab_of(task) == default and str(zone_of(task)) == settings.TIME_ZONE
-    return None if same else default
+    default, timing = Crontab.parse(job.crontab), Timing.of(task)
+    in_our_zone = timing.zone == settings.TIME_ZONE
+    if timing.crontab == default and in_our_zone:
+        return None  # it is what the default asks for, however it came to be
+    known = control_of(task).default_crontab
+    former = Crontab.parse(known) if known and known != job.crontab else None
+    return Deviation(default=default, former=former, is_override=timing.crontab != former or not in_our_zone)
+
+
+def drift_report() -> list[str]:
+    """Return a line for each schedule whose default a deploy has changed and nobody has decided about."""
+    tasks = PeriodicTask.objects.filter(task__startswith=TASK_PREFIX)
+    report = []
+    for task in tasks.select_related("crontab", "interval", "clocked", "solar", "control").order_by("pk"):
+        differs = deviation(task)
+        if differs is not None and differs.is_drift:
+            report.append(
+                f"{task.name}: the default changed from {differs.former} to {differs.default};"
+                f" it stays at {crontab_of(task) or task.scheduler} until somebody resets or keeps it."
+            )
+    return report
+
+
+# --- Noticing edits --------------------------------------------------------------------------
+
+
+def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleControl:
+    """Start the schedule anew from this moment (or ``at``) if its timing was edited, so that no past slot fires.
+
+    The time before is accounted for: slots that passed in a pause, or that nobody had ticked yet, are written
+    down. Stock beat fires a daily 03:00 schedule at once when it is moved to 09:00 at 10:00.
+    """
+    control = control_of(task)
+    timing = Timing.of(task)
+    if control.timing != str(timing):
+        now = at or clock.database_now()  # by which beat ticks
+        before = Timing.parse(control.timing)
+        with transaction.atomic():
+            if before is not None:
+                _close_books(task, control, before, now)
+            if not _stays_owed(task, control, before, timing):
+                control.effective_from = now
+            control.timing = str(timing)
+            plan_next(control, timing)
+            control.save(update_fields=["timing", "effective_from", "last_slot_at", "next_slot_at"])
+    return control
+
+
+def audit(task: PeriodicTask, *, now: datetime) -> None:
+    """Find what left no sign: an edit by ``QuerySet.update()``, a clock set back, changed rules of a time zone."""
+    control = note_timing(task)
+    if slots.is_ahead_of_time(control, now=now):
+        logger.warning("%s was settled until %s: the clock was set back.", task, control.settled_until)
+        _count_from(control, now)
+    planned = control.next_slot_at
+    plan_next(control, Timing.of(task))
+    if control.next_slot_at != planned:
+        # Only if no tick has moved it meanwhile.
+        ScheduleControl.objects.filter(pk=control.pk, next_slot_at=planned).update(
+            next_slot_at=control.next_slot_at
+        )
+
+
+def _count_from(control: ScheduleControl, now: datetime) -> None:
+    control.last_slot_at, control.effective_from = None, now
+    control.save(update_fields=["last_slot_at", "effective_from"])
+
+
+def _close_books(task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime) -> None:
+    try:
+        row = slots.close_books(task, control, job_of(task), before=before, now=now)
+    except Exception:  # a schedule that cannot be computed had no slots, and must stay repairable
+        logger.exception("%s: its slots until now cannot be told.", task.name)
+        return
+    if row is not None:
+        JobRun.objects.bulk_create(slots.without_those_that_have_a_row([row]))
+
+
+def _stays_owed(task: PeriodicTask, control: ScheduleControl, before: Timing | None, after: Timing) -> bool:
+    """Whether what is owed so far stays owed."""
+    if before is None:
+        return bool(control.timing)  # written by another version: nobody edited it
+    # The end of a pause whose latest slots the schedule's policy makes up.
+    return (
+        control.catch_up_after_pause
+        and not before.enabled
+        and not slots.is_done(task, control, before)
+        and replace(before, enabled=True) == after
+    )
+
+
+def plan_next(control: ScheduleControl, timing: Timing) -> None:
+    """Set the next slot; a schedule that cannot be computed has none, and stops no other."""
+    try:
+        control.next_slot_at = slots.next_slot(timing, control)
+    except Exception:
+        logger.exception("%s cannot fire: its schedule is invalid.", control)
+        control.next_slot_at = None
 
 
 # --- Changing --------------------------------------------------------------------------------
@@ -233,8 +282,9 @@ def retime(
     crontab.validate()
     if timezone_name not in available_timezones():
         raise InvalidCrontab("timezone", _("%(name)s is no time zone.") % {"name": repr(timezone_name)})
-    before = _state(task)
     with transaction.atomic():
+        _lock(task)
+        before = _state(task)
         task.crontab = _crontab_row(crontab, timezone_name)
         task.interval = task.clocked = task.solar = None
         _save(task, "crontab", "interval", "clocked", "solar")
@@ -258,9 +308,34 @@ def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
             timezone_name=settings.TIME_ZONE,
             reason=reason or _("Reset to default"),
         )
-        control = control_of(task)
-        control.default_crontab = job.crontab
-        control.save(update_fields=["default_crontab"])
+        _accept_default(task, job.crontab)
+
+
+def keep(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
+    """Keep the schedule as it is although a deploy changed its default: from now on it is an override.
+
+    Raises:
+        PermissionDenied; ValueError when the job has no default.
+    """
+    _permit(by)
+    job = job_of(task)
+    if job is None or job.crontab is None:
+        raise ValueError(_("%(name)s has no default schedule.") % {"name": task.name})
+    with transaction.atomic():
+        _lock(task)
+        _accept_default(task, job.crontab)
+        _log(
+            task,
+            by,
+            _state(task),
+            reason or _("Kept; the default is now %(crontab)s") % {"crontab": job.crontab},
+        )
+
+
+def _accept_default(task: PeriodicTask, default: str) -> None:
+    control = control_of(task)
+    control.default_crontab = default
+    control.save(update_fields=["default_crontab"])
 
 
 def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None = None) -> None:
@@ -274,8 +349,9 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
         raise ValueError(_("Say why the schedule is paused."))
     if until is not None and until <= timezone.now():
         raise ValueError(_("The end of the pause is in the past."))
-    before = _state(task)
     with transaction.atomic():
+        _lock(task)
+        before = _state(task)
         task.enabled = False
         _save(task, "enabled")
         control = control_of(task)
@@ -287,35 +363,67 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
 
 
 def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
-    """Let the schedule fire again from its next slot on; slots that passed meanwhile are not owed.
+    """Let the schedule fire again from its next slot on.
+
+    The slots that passed meanwhile become one SKIPPED row, unless the schedule makes up for pauses.
 
     Raises:
         PermissionDenied.
     """
     _permit(by)
-    before = _state(task)
+    _resume(task, logged_as=by, reason=reason)
+
+
+def _resume(task: PeriodicTask, *, logged_as: Person | None, reason: str, at: datetime | None = None) -> None:
+    """Resume under the lock; ``at`` is when the pause ended, if not now."""
     with transaction.atomic():
-        task.enabled = True
-        _save(task, "enabled")
+        _lock(task)
         control = control_of(task)
+        if at is not None and control.paused_until != at:
+            return  # somebody has changed the pause meanwhile
+        before = _state(task)
+        task.enabled = True
+        # A slot at the very end of a pause is not part of it.
+        note_timing(task, at=at and at - timedelta(microseconds=1))
+        _save(task, "enabled")
+        control = ScheduleControl.objects.get(pk=task.pk)
         control.paused_at = control.paused_until = control.paused_by = None
         control.pause_reason = ""
         control.save(update_fields=["paused_at", "paused_until", "paused_by", "pause_reason"])
-        _log(task, by, before, reason)
+        _log(task, logged_as, before, reason)
 
 
 def resume_ended_pauses(now: datetime) -> int:
-    """Resume the schedules whose pause has ended; return how many."""
-    ended = ScheduleControl.objects.filter(paused_until__lte=now).select_related("schedule")
-    for control in ended:
-        resume(control.schedule, by=None)
-    return len(ended)
+    """Resume schedules whose pause has ended, as of its end, whenever that is noticed; return how many."""
+    ended = ScheduleControl.objects.filter(paused_until__lte=now).select_related("schedule", "paused_by")
+    resumed = 0
+    for control in ended.order_by("paused_until")[:RESUMED_MAX]:
+        try:
+            # In the name of who paused it until then: the log knows only persons.
+            _resume(
+                control.schedule,
+                logged_as=control.paused_by,
+                reason=_("The pause ended."),
+                at=control.paused_until,
+            )
+            resumed += 1
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("%s could not be resumed.", control)
+    return resumed
 
 
 def save_edit(task: PeriodicTask) -> None:
-    """Save what an operator may edit of a schedule; what beat keeps there stays."""
-    kept = {"id", "last_run_at", "total_run_count"}
-    _save(task, *(field.name for field in task._meta.concrete_fields if field.name not in kept))
+    """Save what a schedule says besides its time; that, and what beat keeps there, stays."""
+    _save(task, "name", "task", "description", "kwargs")
+
+
+def _lock(task: PeriodicTask) -> None:
+    """Lock the schedule as a tick does, and take over how it is now: the caller's copy may be old."""
+    if task.pk is not None:
+        PeriodicTask.objects.select_for_update().get(pk=task.pk)
+        task.refresh_from_db()
 
 
 def _save(task: PeriodicTask, *names: str) -> None:
@@ -342,9 +450,4 @@ def _state(task: PeriodicTask) -> dict[str, str | bool]:
 
 
 def _log(task: PeriodicTask, by: Person | None, before: dict[str, str | bool], reason: str) -> None:
-    if by is None or by.pk is None:
-        return
-    change = {"before": before, "after": _state(task), "reason": reason}
-    LogEntry.objects.log_actions(
-        by.pk, [task], CHANGE, change_message=json.dumps(change, ensure_ascii=False), single_object=True
-    )
+    log_change(task, by=by, before=before, after=_state(task), reason=reason)

@@ -8,6 +8,7 @@ from billiard.sharedctypes import RawValue
 from celery import shared_task, signals
 from celery.exceptions import Reject
 from django.conf import settings
+from django.db import close_old_connections
 
 from maintenance import runs
 from maintenance.models import JobRun
@@ -32,6 +33,8 @@ def _register(job: Job) -> None:
         if _stopping.value:
             raise Reject("This worker is stopping.", requeue=True)  # it would only hand the run back
         until = time.monotonic() + HAND_BACK_SECONDS
+        if not self.request.is_eager:
+            close_old_connections()
         run = JobRun.objects.filter(pk=run_id).first()
         if run is not None:  # None: its row was deleted while the message waited
             runs.perform(

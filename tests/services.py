@@ -35,18 +35,28 @@ def missing_services() -> list[str]:
     return missing
 
 
-def main() -> int:
-    """Print the variables of the second run; explain on stderr what is missing."""
+def variables() -> dict[str, str] | None:
+    """Return the variables of the second run; empty: there is none. None: a server that is required is missing.
+
+    What is missing is explained on stderr.
+    """
     missing = missing_services()
     required = os.environ.get("CI") == "true" or os.environ.get("REQUIRE_SERVICES") == "1"
     if required and not any(map(shutil.which, CHROMIUM)):
         missing.append("Chromium: not found on the PATH")
     if not missing:
-        sys.stdout.write(f"DATABASE_URL={DATABASE_URL} CELERY_BROKER_URL={BROKER_URL}\n")
-        return 0
+        return {"DATABASE_URL": DATABASE_URL, "CELERY_BROKER_URL": BROKER_URL}
     verdict = "These are required here" if required else "No second run of the tests"
     sys.stderr.write(f"{verdict}: {'; '.join(missing)}\n")
-    return int(required)
+    return None if required else {}
+
+
+def main() -> int:
+    """Print the variables of the second run."""
+    found = variables()
+    if found:
+        sys.stdout.write(" ".join(f"{name}={value}" for name, value in found.items()) + "\n")
+    return 1 if found is None else 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import psutil
@@ -40,8 +42,10 @@ class Service:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.kill()
+        if kind:  # what it said, beside the failure
+            sys.stderr.write(f"--- {self.process.args}\n{self.output}\n")
         self.log.close()
 
     @property
@@ -66,10 +70,40 @@ class Service:
         self.process.wait(10)
 
 
-def worker(**environment):
-    service = Service(processes.worker(concurrency=2), **environment)
+def worker_service(hostname="worker", **environment):
+    command = [word.replace("worker@", f"{hostname}@") for word in processes.worker(concurrency=2)]
+    return Service(command, **environment)
+
+
+def worker(hostname="worker", **environment):
+    service = worker_service(hostname, **environment)
     service.wait_for(" ready.")
     return service
+
+
+@contextlib.contextmanager
+def supervised_worker(**environment):
+    """A worker that is started again when it ends, as `up`, docker and systemd do.
+
+    kombu's Redis transport ends it when the connection breaks while a message is not acknowledged.
+    """
+    services = [worker(**environment)]
+    over = threading.Event()
+
+    def supervise():
+        while not over.wait(0.5):
+            if services[-1].process.poll() is not None:
+                services.append(worker_service(**environment))
+
+    supervisor = threading.Thread(target=supervise)
+    supervisor.start()
+    try:
+        yield
+    finally:
+        over.set()
+        supervisor.join()
+        for service in services:
+            service.kill()
 
 
 def beat(**environment):

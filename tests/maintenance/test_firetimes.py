@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from celery import Celery
 from celery.schedules import crontab as celery_crontab
+from cronsim import CronSim
 from hypothesis import assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -576,3 +577,27 @@ def test_one_moment_fires_once():
     assert list(fire_times(Once(at), after=at, timezone=UTC)) == []
     early = at - timedelta(hours=1)
     assert list(fire_times(Once(at), after=early, until=at - timedelta(seconds=1), timezone=UTC)) == []
+
+
+# --- A second opinion --------------------------------------------------------------------------
+
+
+@given(crontab=crontabs(), after=MOMENTS, zone=st.sampled_from([ZoneInfo("UTC"), SHANGHAI]))
+def test_it_agrees_with_a_library_that_knows_nothing_of_celery(crontab, after, zone):
+    # Where only one of the day fields is restricted: Unix cron fires on either, Celery on both.
+    assume(not crontab.needs_both_days)
+    assume("*/" not in crontab.day_of_month + crontab.day_of_week)  # which Unix cron calls unrestricted
+    start = after.astimezone(zone)
+    theirs = CronSim(in_numbers(crontab), start)
+
+    ours = list(islice(fire_times(crontab, after=after, timezone=zone), 5))
+
+    assert ours == [time.astimezone(UTC) for time in islice(theirs, 5)]
+
+
+def in_numbers(crontab):
+    """Celery's names in full, its wrapping ranges and long steps are its own: give the numbers."""
+    return " ".join(
+        "*" if len(numbers) > last - first else ",".join(map(str, numbers))
+        for numbers, (first, last) in zip(crontab.matches.values(), BOUNDS.values(), strict=True)
+    )

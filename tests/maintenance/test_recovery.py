@@ -188,3 +188,16 @@ def test_a_scheduler_whose_clock_is_ahead_takes_no_living_worker_for_lost():
 
     run.refresh_from_db()
     assert run.status == "running"
+
+
+def test_a_run_is_sent_when_its_time_has_come_and_not_before(broker):
+    now = timezone.now()
+    long_ago = now - timedelta(minutes=10)
+    early = factories.job_run(status="queued", queued_at=long_ago, not_before=now + timedelta(minutes=1))
+    due = factories.job_run(status="queued", queued_at=long_ago, not_before=now - timedelta(seconds=1))
+
+    assert recovery.republish() == 1
+
+    early.refresh_from_db()
+    due.refresh_from_db()
+    assert (early.sent_at, due.sent_at is not None) == (None, True)

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
 from maintenance import purge, registry, runs
 from maintenance.models import JobRun, RunLogLine
@@ -275,8 +276,8 @@ def test_only_the_worker_that_claimed_a_run_may_write_it():
     assert run.record(stage="mine")
 
 
-def test_a_running_run_tells_that_it_is_alive(declare, monkeypatch):
-    monkeypatch.setattr(contexts, "HEARTBEAT_SECONDS", 0.02)
+def test_a_running_run_tells_that_it_is_alive(declare, monkeypatch, settings):
+    settings.HEARTBEAT_SECONDS = 0.02
     monkeypatch.setattr(contexts, "CANCEL_POLL_SECONDS", 0.01)
 
     def wait(ctx):
@@ -340,13 +341,14 @@ def test_a_dry_run_may_run_beside_the_real_one():
 
 def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monkeypatch):
     monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
+    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)  # rows so few stand on one page
     for _ in range(4):
         factories.post(created_at=timezone.now() - timedelta(days=100))
     record, batches = JobRun.record, []
 
     def exit_in_the_second_batch(run, **values):
-        batches.append(values)
         kept = record(run, **values)
+        batches.extend(key for key in values if key == "cursor")
         if len(batches) == 2:
             raise SystemExit
         return kept
@@ -378,7 +380,8 @@ def test_a_purge_over_the_cap_is_blocked_and_goes_on_once_approved(settings):
     survivor = factories.post(created_at=timezone.now())
 
     run = performed("purge_old_content")
-    assert (run.status, run.counts["scraping.RedditPost"]) == (Status.BLOCKED, 2)
+    assert (run.status, run.counts) == (Status.BLOCKED, {})
+    assert [table["rows"] for table in run.plan["tables"]] == [2, 0]
     assert type(survivor).objects.count() == 3
 
     runs.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
@@ -455,3 +458,243 @@ def test_approving_forgets_a_cancel_that_came_too_late():
 
     run.refresh_from_db()
     assert (run.status, run.cancel_requested_at) == (Status.QUEUED, None)
+
+
+# --- Plans ---------------------------------------------------------------------------------------
+
+
+def old_post(**fields):
+    return factories.post(created_at=timezone.now() - timedelta(days=100), **fields)
+
+
+def test_a_dry_run_keeps_its_plan_and_a_real_run_the_one_it_started_with():
+    factories.comment(post=old_post())
+
+    dry, real = performed("purge_old_content", dry_run=True), performed("purge_old_content")
+
+    for run in (dry, real):
+        assert [(table["model"], table["rows"]) for table in run.plan["tables"]] == [
+            ("scraping.RedditPost", 1),
+            ("scraping.RedditComment", 1),
+        ]
+    assert [run.plan["tables"][0]["left"] for run in (dry, real)] == [None, 0]
+    assert runs.as_json(real)["plan"] == real.plan
+
+
+def test_a_run_that_refers_to_a_plan_says_how_the_world_moved():
+    old_post()
+    dry = performed("purge_old_content", dry_run=True)
+    old_post()
+
+    run = performed(
+        "purge_old_content", expected=runs.expected_of_run(dry.pk, job="purge_old_content", params={})
+    )
+
+    assert run.status == Status.SUCCEEDED
+    assert (run.expected["run"], run.expected["rows"]["scraping.RedditPost"]) == (dry.pk, 1)
+    assert "Posts: 1 were planned, at the start there were 2." in [line.text for line in run.log_lines.all()]
+
+
+def test_a_plan_is_good_for_fifteen_minutes():
+    dry = performed("purge_old_content", dry_run=True)
+    at = timezone.now() - timedelta(minutes=15, seconds=1)
+    JobRun.objects.filter(pk=dry.pk).update(plan={**dry.plan, "at": at.isoformat()})
+    expected = runs.expected_of_run(dry.pk, job="purge_old_content")
+
+    with pytest.raises(registry.InvalidParams, match="older than 15 minutes"):
+        request("purge_old_content", expected=expected)
+
+    assert JobRun.objects.count() == 1
+
+
+def test_only_a_dry_run_of_the_same_job_and_parameters_is_a_plan():
+    dry = performed("purge_old_content", dry_run=True)
+    real = performed("purge_old_content")
+    failed = factories.job_run(job="purge_old_content", dry_run=True, status="failed")
+
+    for plan_id, job, params in [
+        (dry.pk, "cleanup_sessions", {}),
+        (dry.pk, "purge_old_content", {"days": 3}),
+        (real.pk, "purge_old_content", {}),
+        (failed.pk, "purge_old_content", {}),
+        (0, "purge_old_content", {}),
+        ("x", "purge_old_content", {}),
+    ]:
+        with pytest.raises(registry.InvalidParams, match=str(plan_id)):
+            runs.expected_of_run(plan_id, job=job, params=params)
+
+
+def test_the_next_attempt_goes_on_with_the_plan_of_the_first(monkeypatch):
+    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
+    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
+    for _ in range(5):
+        old_post()
+    run = request("purge_old_content")
+    runs.perform(run, stopping=lambda: RedditPost.objects.count() < 5)
+    run.refresh_from_db()
+    attempt = JobRun.objects.get(retry_of=run)
+
+    runs.perform(attempt)
+
+    attempt.refresh_from_db()
+    assert attempt.plan["tables"][0]["rows"] == run.plan["tables"][0]["rows"] == 5
+    assert (run.counts["scraping.RedditPost"], attempt.counts["scraping.RedditPost"]) == (2, 3)
+    assert (attempt.progress_done, attempt.progress_total) == (3, 3)
+
+
+def test_a_batch_that_was_undone_is_not_counted_though_the_row_cannot_be_read(monkeypatch):
+    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
+    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
+    for _ in range(5):
+        old_post()
+    save, saved = contexts.JobContext.save_cursor, []
+
+    def save_twice(context, **values):
+        save(context, **values)
+        saved.append(values)
+        if len(saved) == 2:
+            monkeypatch.setattr(contexts, "JobRun", None)  # nor can its row be read
+            raise OperationalError("the server restarts")
+
+    monkeypatch.setattr(contexts.JobContext, "save_cursor", save_twice)
+    monkeypatch.setattr(contexts, "Error", (OperationalError, AttributeError))
+    run = request("purge_old_content")
+
+    with pytest.raises(OperationalError):
+        runs.perform(run)
+
+    run.refresh_from_db()
+    assert (run.status, run.counts["scraping.RedditPost"], run.progress_done) == (Status.INTERRUPTED, 2, 2)
+    assert RedditPost.objects.count() == 3
+
+
+def leave_everything(monkeypatch):
+    monkeypatch.setattr(purge, "delete_in_batches", lambda *_arguments, **_options: contexts.Counter())
+
+
+def test_what_is_left_makes_the_run_partial(monkeypatch):
+    leave_everything(monkeypatch)
+    old_post()
+
+    run = performed("purge_old_content")
+
+    assert (run.status, run.message) == (Status.PARTIAL, "1 posts that should be gone are still there.")
+    assert run.plan["tables"][0]["left"] == 1
+
+
+def test_the_third_run_in_a_row_that_leaves_rows_warns_that_the_purge_is_too_slow(monkeypatch):
+    leave_everything(monkeypatch)
+    old_post()
+
+    messages = [performed("purge_old_content").message for _ in range(3)]
+
+    assert ["faster than the purge" in message for message in messages] == [False, False, True]
+
+
+def test_rows_that_come_behind_the_walk_are_taken_by_a_second_one(monkeypatch):
+    walk, late = purge.delete_in_batches, [old_post]
+
+    def walk_and_let_one_in(*arguments, **options):
+        gone = walk(*arguments, **options)
+        if late:
+            late.pop()()
+        return gone
+
+    monkeypatch.setattr(purge, "delete_in_batches", walk_and_let_one_in)
+    old_post()
+    survivor = factories.post()
+
+    run = performed("purge_old_content")
+
+    assert (run.status, run.counts["scraping.RedditPost"]) == (Status.SUCCEEDED, 2)
+    assert list(RedditPost.objects.all()) == [survivor]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no such statistics")
+def test_a_large_purge_renews_the_statistics_and_tells_what_the_tables_take(monkeypatch):
+    monkeypatch.setattr(contexts, "ANALYZE_ROWS_MIN", 3)
+    for _ in range(3):
+        old_post()
+    factories.post()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE scraping_redditpost")
+
+    run = performed("purge_old_content")
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'scraping_redditpost'")
+        assert cursor.fetchone()[0] == 1
+    (line,) = [line.text for line in run.log_lines.all() if "dead rows" in line.text]
+    assert line.startswith("Posts: table ")
+    assert "→ 3; VACUUM" in line
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no such statistics")
+def test_a_planner_that_knows_nothing_of_the_rows_is_told_first():
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE scraping_redditpost")
+    RedditPost.objects.bulk_create(
+        factories.unsaved_post(created_at=timezone.now() - timedelta(days=100)) for _ in range(200)
+    )
+    rows = RedditPost.objects.created_before(timezone.now() - timedelta(days=90))
+
+    assert is_underestimated(rows, 10**9)
+    analyze([RedditPost])
+    assert not is_underestimated(rows, 200)
+
+
+# --- Handing back until later ----------------------------------------------------------------
+
+
+def handing_back(until, seen):
+    def wait_for_requests(ctx):
+        """Go on later."""
+        seen.append(ctx.cursor.get("step", 0))
+        ctx.save_cursor(step=ctx.cursor.get("step", 0) + 1)
+        if len(seen) < 5:
+            ctx.hand_back(until=until(), message="later")
+
+    return wait_for_requests
+
+
+def test_a_run_handed_back_until_later_has_a_next_attempt_that_nobody_may_begin_before(declare, broker):
+    later = timezone.now() + timedelta(minutes=5)
+    slug = declare(handing_back(lambda: later, []))
+
+    run = performed(slug)
+
+    assert (run.status, run.reason, run.message) == (Status.INTERRUPTED, "waits", "later")
+    attempt = run.next_attempt
+    assert (attempt.status, attempt.not_before, attempt.cursor["step"]) == (Status.QUEUED, later, 1)
+    assert attempt.sent_at is None
+    assert not runs.publish(attempt)
+    assert not runs.perform(attempt)
+    runs.publish_next(attempt.concurrency_key)
+    attempt.refresh_from_db()
+    assert (attempt.status, attempt.sent_at) == (Status.QUEUED, None)
+
+
+def test_a_run_that_waits_stands_in_nobodys_way_and_may_be_cancelled(declare):
+    later = timezone.now() + timedelta(minutes=5)
+    seen = [0] * 3
+    slug = declare(handing_back(lambda: later, seen))
+    waiting = performed(slug).next_attempt
+
+    other = performed(slug)
+    runs.cancel_run(waiting, by=factories.superuser())
+
+    assert other.status == Status.SUCCEEDED
+    waiting.refresh_from_db()
+    assert waiting.status == Status.CANCELLED
+
+
+def test_waiting_is_no_lost_attempt(declare):
+    seen = []
+    slug = declare(handing_back(timezone.now, seen))
+    run = request(slug)
+    while run.status != Status.SUCCEEDED:
+        assert runs.perform(run)
+        run.refresh_from_db()
+        run = getattr(run, "next_attempt", run)
+
+    assert (run.attempt, seen) == (5, [0, 1, 2, 3, 4])

@@ -1,6 +1,7 @@
 """Seeding, retiming, pausing, resetting."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from maintenance import schedules
+from maintenance import registry, schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
@@ -98,7 +99,7 @@ def test_an_impossible_crontab_is_refused_and_nothing_changes(purge):
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "30 2 * * 0"
 
 
-@pytest.mark.parametrize("verb", ["retime", "pause", "resume", "reset"])
+@pytest.mark.parametrize("verb", ["retime", "pause", "resume", "reset", "keep"])
 def test_changing_a_schedule_needs_its_permission(verb, purge):
     arguments = {
         "retime": {"crontab": Crontab.parse("1 1 * * *"), "timezone_name": "UTC"},
@@ -143,14 +144,83 @@ def test_resuming_counts_from_now(purge):
         assert ScheduleControl.objects.get(pk=purge.pk).effective_from == timezone.now()
 
 
+def deviation_of(task):
+    """As a new process sees it: whether there is one, the former default, whose choice it is."""
+    found = schedules.deviation(PeriodicTask.objects.get(pk=task.pk))
+    return found and (str(found.default), found.former and str(found.former), found.is_override)
+
+
 def test_a_schedule_that_differs_from_its_default_can_be_reset(purge):
-    assert schedules.drift(purge) is None
+    assert deviation_of(purge) is None
     schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
-    assert str(schedules.drift(purge)) == "30 2 * * 0"
+    assert deviation_of(purge) == ("30 2 * * 0", None, True)
 
     schedules.reset(purge, by=None)
 
-    assert schedules.drift(PeriodicTask.objects.get(pk=purge.pk)) is None
+    assert deviation_of(purge) is None
+
+
+@pytest.fixture
+def deploy(monkeypatch):
+    """A new version that declares another default."""
+
+    def deploy(slug, crontab):
+        monkeypatch.setitem(registry._registry, slug, replace(registry.get_job(slug), crontab=crontab))
+
+    return deploy
+
+
+def test_a_deploy_that_changes_a_default_is_reported_and_changes_nothing(purge, deploy):
+    deploy("purge_old_content", "0 5 * * 6")
+    schedules.seed()
+
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "30 2 * * 0"
+    assert deviation_of(purge) == ("0 5 * * 6", "30 2 * * 0", False)
+    (line,) = schedules.drift_report()
+    assert "from 30 2 * * 0 to 0 5 * * 6" in line
+
+
+def test_an_override_and_a_changed_default_are_told_apart(purge, deploy):
+    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    deploy("purge_old_content", "0 5 * * 6")
+
+    assert deviation_of(purge) == ("0 5 * * 6", "30 2 * * 0", True)
+
+
+def test_a_changed_default_is_taken_in_one_step(purge, deploy):
+    admin = factories.superuser()
+    deploy("purge_old_content", "0 5 * * 6")
+
+    schedules.reset(purge, by=admin)
+
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "0 5 * * 6"
+    assert deviation_of(purge) is None
+    assert schedules.drift_report() == []
+
+
+def test_a_changed_default_is_declined_in_one_step(purge, deploy):
+    admin = factories.superuser()
+    deploy("purge_old_content", "0 5 * * 6")
+
+    schedules.keep(purge, by=admin)
+
+    assert deviation_of(purge) == ("0 5 * * 6", None, True)
+    assert schedules.drift_report() == []
+    change = json.loads(LogEntry.objects.get().change_message)
+    assert change["before"] == change["after"]
+    assert "0 5 * * 6" in change["reason"]
+
+
+def test_a_pause_that_ends_by_itself_is_logged_in_the_name_of_who_paused(purge):
+    admin = factories.superuser()
+    schedules.pause(purge, by=admin, reason="lunch", until=timezone.now() + timedelta(minutes=1))
+
+    schedules.resume_ended_pauses(timezone.now() + timedelta(minutes=2))
+
+    entry = LogEntry.objects.order_by("-pk").first()
+    change = json.loads(entry.change_message)
+    assert entry.user == admin
+    assert (change["after"]["enabled"], change["reason"]) == (True, "The pause ended.")
 
 
 def test_the_next_fire_time_is_wall_clock_in_the_schedules_zone(purge):

@@ -1,9 +1,12 @@
 """The Celery tasks: what they do beyond calling ``perform``."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
 from celery.exceptions import Reject
+from celery.fixups.django import DjangoWorkerFixup
+from django.db import connection
 from django.utils import timezone
 
 from console.celery import app
@@ -53,3 +56,24 @@ def test_the_message_of_a_deleted_run_does_nothing(run):
     work(run)
 
     assert RedditPost.objects.count() == 1
+
+
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite's connections cost nothing and are not kept"
+)
+def test_a_worker_keeps_its_connection_from_task_to_task_unless_it_is_broken():
+    task, celery = app.tasks["maintenance.purge_old_content"], DjangoWorkerFixup(app)
+
+    def server_process():
+        celery.on_task_prerun(task)
+        task.run(-1)  # no run has this id: it is looked for
+        celery.on_task_postrun(task)
+        return connection.connection.info.backend_pid
+
+    first = server_process()
+    assert server_process() == first
+
+    other = connection.copy()
+    with contextlib.closing(other), other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+    assert server_process() != first

@@ -13,6 +13,8 @@ class Command(BaseCommand):
     help = "Create missing schedules with their defaults; existing ones are left as they are."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Seed, and say what was created."""
+        """Seed; say what was created, and which defaults a deploy has changed."""
         created = schedules.seed()
         self.stdout.write(f"created: {', '.join(created)}" if created else "nothing was missing")
+        for line in schedules.drift_report():
+            self.stdout.write(self.style.WARNING(line))

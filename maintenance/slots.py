@@ -1,0 +1,217 @@
+"""What becomes of the slots of a schedule: run, made up, missed or skipped. None is left without an answer.
+
+Owed are the slots after ``ScheduleControl.settled_until``: never remembered, always computed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django_celery_beat.models import PeriodicTask
+
+from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.registry import Job
+from maintenance.timing import Timing
+
+# A slot this late was missed: nobody was there to tick it. Below it, it is only late, and runs.
+MISFIRE_SECONDS = 60.0
+# Slots of one schedule that one look back counts: a bound on the work, in seven days of a minutely schedule.
+LOOK_BACK_SLOTS = 10_000
+# A slot settled further ahead of the clock than this tells that the clock was set back.
+AHEAD = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The owed slots of one schedule by what becomes of them; each list ascending."""
+
+    # Passed while the schedule or all of them were paused, and shall not be made up.
+    paused: list[datetime] = field(default_factory=list)
+    missed: list[datetime] = field(default_factory=list)
+    made_up: list[datetime] = field(default_factory=list)
+    in_time: list[datetime] = field(default_factory=list)
+
+    @property
+    def run(self) -> list[datetime]:
+        """The slots that get a run."""
+        return self.made_up + self.in_time
+
+    def first_only(self) -> "Slots":
+        """Return the same with no more than the first run: what a one-off does."""
+        return replace(self, made_up=self.made_up[:1], in_time=[] if self.made_up else self.in_time[:1])
+
+
+def owed(timing: Timing, control: ScheduleControl, *, now: datetime) -> list[datetime]:
+    """Return the slots up to ``now`` that nothing was done about, ascending; about the latest 10,000 at most.
+
+    Raises:
+        InvalidCrontab: for a field that Celery refuses.
+    """
+    span = timing.span_of(LOOK_BACK_SLOTS)
+    while True:
+        after = max(control.settled_until, now - span)
+        due = list(timing.fire_times(after=after, until=now, anchor=control.effective_from))
+        if due or after == control.settled_until:
+            return due
+        span *= 2  # a crontab of few days has its slots further back than the span says
+
+
+def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:
+    """Return the first slot that nothing was done about, past or future; None: it never fires (again).
+
+    Raises:
+        InvalidCrontab: for a field that Celery refuses.
+    """
+    if not timing.enabled:
+        return None
+    return next(timing.fire_times(after=control.settled_until, anchor=control.effective_from), None)
+
+
+def part(
+    due: list[datetime], *, now: datetime, control: ScheduleControl, standstill: MaintenanceMode | None = None
+) -> Slots:
+    """Part the due slots by the misfire policy; ``standstill`` is the latest time when nothing scheduled started."""
+    late = [slot for slot in due if (now - slot).total_seconds() > MISFIRE_SECONDS]
+    in_time = due[len(late) :]
+    paused: list[datetime] = []
+    if standstill is not None and not control.catch_up_after_pause:
+        paused = [slot for slot in due if standstill.covers(slot)]
+        late = [slot for slot in late if not standstill.covers(slot)]
+        in_time = [slot for slot in in_time if not standstill.covers(slot)]
+    number = _made_up_at_most(control, has_one_in_time=bool(in_time))
+    split = max(0, len(late) - number)
+    return Slots(paused=paused, missed=late[:split], made_up=late[split:], in_time=in_time)
+
+
+def _made_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> int:
+    match control.misfire_policy:
+        case ScheduleControl.MisfirePolicy.RUN_ONCE:
+            return 0 if has_one_in_time else 1
+        case ScheduleControl.MisfirePolicy.RUN_ALL:
+            return control.misfire_limit
+        case _:
+            return 0
+
+
+def close_books(
+    task: PeriodicTask, control: ScheduleControl, job: Job | None, *, before: Timing, now: datetime
+) -> JobRun | None:
+    """Account for the time before an edit: return the (unsaved) row for the slots that it leaves without a run.
+
+    Moves ``control.last_slot_at`` behind them. After a pause, the schedule's own policy may leave the latest of
+    them owed.
+    """
+    due = owed(before, control, now=now)
+    was_paused, is_resumed = not before.enabled, bool(task.enabled)
+    if is_done(task, control, before):
+        return None
+    if was_paused and is_resumed and control.catch_up_after_pause:
+        due = due[: max(0, len(due) - _made_up_at_most(control, has_one_in_time=False))]
+    if not due:
+        return None
+    control.last_slot_at = due[-1]
+    if job is None:
+        return None
+    if was_paused:
+        return paused_row(task, job, due, timing=before, why=control.pause_reason or _("no reason given"))
+    text = ngettext(
+        "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
+        "%(number)s slots had not been ticked when the schedule was changed: %(span)s.",
+        len(due),
+    )
+    return _row(task, job, due, text, timing=before, status=JobRun.Status.MISSED, reason=JobRun.Reason.EDITED)
+
+
+def is_done(task: PeriodicTask, control: ScheduleControl, before: Timing) -> bool:
+    """Whether the schedule is a one-off that was disabled because it has run, not because somebody paused it."""
+    return bool(task.one_off) and not before.enabled and control.paused_at is None
+
+
+def missed_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing) -> JobRun:
+    """Return the (unsaved) row for slots that passed while no scheduler was alive: one for all of them."""
+    text = ngettext(
+        "%(number)s slot passed while no scheduler was alive: %(span)s.",
+        "%(number)s slots passed while no scheduler was alive: %(span)s.",
+        len(due),
+    )
+    return _row(
+        task, job, due, text, timing=timing, status=JobRun.Status.MISSED, reason=JobRun.Reason.NO_SCHEDULER
+    )
+
+
+def paused_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing, why: str) -> JobRun:
+    """Return the (unsaved) row for slots that passed during a pause: one for all of them."""
+    text = ngettext(
+        "%(number)s slot passed during a pause (%(why)s): %(span)s.",
+        "%(number)s slots passed during a pause (%(why)s): %(span)s.",
+        len(due),
+    )
+    return _row(
+        task,
+        job,
+        due,
+        text,
+        timing=timing,
+        status=JobRun.Status.SKIPPED,
+        reason=JobRun.Reason.PAUSED,
+        why=why,
+    )
+
+
+def _row(
+    task: PeriodicTask,
+    job: Job,
+    due: list[datetime],
+    text: str,
+    *,
+    timing: Timing,
+    status: str,
+    reason: str,
+    why: str = "",
+) -> JobRun:
+    """A row for several slots stands on the last of them."""
+    number = len(due)
+    count = "slots_missed" if status == JobRun.Status.MISSED else "slots_skipped"
+    return JobRun(
+        job=job.slug,
+        trigger=JobRun.Trigger.SCHEDULE,
+        status=status,
+        reason=reason,
+        schedule=task,
+        schedule_name=task.name,
+        scheduled_for=due[-1],
+        finished_at=timezone.now(),
+        counts={count: number},
+        message=text % {"number": number, "why": why, "span": _span(due, timing)}
+        + (" " + _("Older ones are not counted.") if number >= LOOK_BACK_SLOTS - 1 else ""),
+    )
+
+
+def _span(due: list[datetime], timing: Timing) -> str:
+    """Return "first to last"; as many as one look back counts may have older ones before them."""
+    zone = timing.zone_info
+    first, last = (f"{slot.astimezone(zone):%Y-%m-%d %H:%M}" for slot in (due[0], due[-1]))
+    if len(due) == 1:
+        return f"{first} {zone}"
+    return _("%(first)s to %(last)s") % {"first": first, "last": f"{last} {zone}"}
+
+
+def without_those_that_have_a_row(rows: Iterable[JobRun]) -> list[JobRun]:
+    """Return the unsaved rows whose slot has none yet: a tick that was lost after its commit is made again."""
+    wanted = list(rows)
+    taken = set(
+        JobRun.objects.filter(
+            trigger=JobRun.Trigger.SCHEDULE,
+            schedule_id__in={row.schedule_id for row in wanted},
+            scheduled_for__in={row.scheduled_for for row in wanted},
+        ).values_list("schedule_id", "scheduled_for")
+    )
+    return [row for row in wanted if (row.schedule_id, row.scheduled_for) not in taken]
+
+
+def is_ahead_of_time(control: ScheduleControl, *, now: datetime) -> bool:
+    """Whether more was settled than can be: the clock was set back since."""
+    return control.settled_until > now + AHEAD

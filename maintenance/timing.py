@@ -1,0 +1,173 @@
+"""All that decides when a schedule fires, as one value that is stored beside it.
+
+The stored value tells three things: that a schedule was edited, by whatever door; how it fired before the edit,
+so that the slots of the time before can still be accounted for; and when it fires next, without a join.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from celery.schedules import solar
+from django.conf import settings
+from django_celery_beat.models import PeriodicTask
+
+from maintenance import firetimes
+from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once
+
+ALMOST_A_SECOND = timedelta(microseconds=999_999)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A schedule's kind (one of ``crontab``, ``every``, ``clocked``, ``solar``), its limits, and whether it is on."""
+
+    crontab: Crontab | None = None
+    zone: str = ""  # of the crontab
+    every: timedelta | None = None
+    clocked: datetime | None = None
+    solar: tuple[str, float, float] | None = None  # event, latitude, longitude
+    start: datetime | None = None
+    expires: datetime | None = None
+    enabled: bool = True
+
+    @classmethod
+    def of(cls, task: PeriodicTask) -> Self:
+        """Return the timing of a schedule as its rows say now."""
+        row, sun = task.crontab, task.solar
+        return cls(
+            crontab=Crontab(
+                minute=row.minute,
+                hour=row.hour,
+                day_of_month=row.day_of_month,
+                month_of_year=row.month_of_year,
+                day_of_week=row.day_of_week,
+            )
+            if row
+            else None,
+            zone=str(row.timezone) if row else "",
+            every=timedelta(**{task.interval.period: task.interval.every}) if task.interval else None,
+            clocked=task.clocked.clocked_time if task.clocked else None,
+            solar=(sun.event, float(sun.latitude), float(sun.longitude)) if sun else None,
+            start=task.start_time,
+            expires=task.expires,
+            enabled=task.enabled,
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the timing written as ``text``; None for one that cannot be read (written by another version)."""
+        try:
+            parts: dict[str, Any] = json.loads(text)
+            fields, _, zone = parts.get("crontab", "").rpartition(" ")
+            if not {"crontab", "every", "clocked", "solar"} & parts.keys():
+                return None
+            return cls(
+                crontab=Crontab.parse(fields) if fields else None,
+                zone=zone,
+                every=timedelta(seconds=parts["every"]) if "every" in parts else None,
+                clocked=_moment(parts.get("clocked")),
+                solar=tuple(parts["solar"]) if "solar" in parts else None,
+                start=_moment(parts.get("start")),
+                expires=_moment(parts.get("expires")),
+                enabled=parts["enabled"],
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, InvalidCrontab):
+            return None
+
+    def __str__(self) -> str:
+        parts: dict[str, Any] = {
+            "crontab": f"{self.crontab} {self.zone}" if self.crontab else None,
+            "every": None if self.every is None else self.every.total_seconds(),
+            "clocked": self.clocked.isoformat() if self.clocked else None,
+            "solar": self.solar,
+            "start": self.start.isoformat() if self.start else None,
+            "expires": self.expires.isoformat() if self.expires else None,
+            "enabled": self.enabled,
+        }
+        return json.dumps({name: value for name, value in parts.items() if value is not None})
+
+    @property
+    def zone_info(self) -> ZoneInfo:
+        """The zone in whose wall-clock time the schedule fires."""
+        return ZoneInfo(self.zone or settings.TIME_ZONE)
+
+    def fire_times(
+        self, *, after: datetime, until: datetime | None = None, anchor: datetime
+    ) -> Iterator[datetime]:
+        """Yield the slots after ``after`` (exclusive) up to ``until`` (inclusive), ascending, in UTC.
+
+        Whether the schedule is enabled does not matter. ``anchor`` is where an interval without a start counts from.
+
+        Raises:
+            InvalidCrontab: at the first value, for a field that Celery refuses.
+        """
+        if self.start:
+            after = max(after, self.start - timedelta(microseconds=1))
+        if self.expires:
+            until = min(until or self.expires, self.expires)
+        if self.solar:
+            yield from _solar_times(self.solar, after=after, until=until)
+        elif schedule := self._schedule(anchor):
+            yield from firetimes.fire_times(schedule, after=after, until=until, timezone=self.zone_info)
+
+    def _schedule(self, anchor: datetime) -> firetimes.Schedule | None:
+        if self.crontab:
+            return self.crontab
+        if self.every is not None:
+            return Interval(every=self.every, anchor=self.start or anchor)
+        return Once(at=self.clocked) if self.clocked else None
+
+    def span_of(self, slots: int) -> timedelta:
+        """Return a span of time that holds about this many slots and never many more.
+
+        Raises:
+            InvalidCrontab: for a field that Celery refuses.
+        """
+        if self.crontab:
+            matches = self.crontab.matches
+            return timedelta(days=slots / (len(matches["hour"]) * len(matches["minute"])))
+        if self.every is not None:
+            return min(self.every, timedelta(days=36_500) / slots) * slots
+        return timedelta(days=slots)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _solar_times(
+    where: tuple[str, float, float], *, after: datetime, until: datetime | None
+) -> Iterator[datetime]:
+    # Celery owns the astronomy. The same event asked from two moments differs by parts of a second, so each is
+    # always asked from the beginning of its day (UTC), and a slot is the whole second after it.
+    event: Any = where[0]
+
+    def first_after(probe: datetime) -> datetime:
+        schedule = solar(event, where[1], where[2], nowfun=partial(_same, probe))
+        found = probe + schedule.remaining_estimate(probe) + ALMOST_A_SECOND
+        return found.astimezone(UTC).replace(microsecond=0)
+
+    day = _beginning_of_day(after.astimezone(UTC))
+    while True:
+        slot = first_after(day)
+        if _beginning_of_day(slot) > day:  # none on this day: ask from the beginning of its own
+            day = _beginning_of_day(slot)
+            slot = first_after(day)
+        if until is not None and slot > until:
+            return
+        if slot > after:
+            yield slot
+        day += timedelta(days=1)
+
+
+def _beginning_of_day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _same(moment: datetime) -> datetime:
+    return moment

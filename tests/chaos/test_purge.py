@@ -1,0 +1,104 @@
+"""kill -9 at random moments of a purge: the right rows survive, and the history adds up to what is gone.
+
+By default few kills over few rows; PURGE_KILLS=50 is the long version, over 200,000 rows.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+
+from bench import harness
+from maintenance import purge, runs
+from maintenance.models import JobRun
+from scraping.models import RedditComment, RedditPost
+from tests.waiting import wait_until
+
+KILLS = int(os.environ.get("PURGE_KILLS", "6"))
+POSTS_PER_KILL, COMMENTS_PER_POST = 800, 4
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
+
+
+# Connections that a child has inherited: kept, because dropping them would close them for the parent too.
+inherited = []
+
+
+def perform(run_id):
+    """What a worker does, in a process of its own."""
+    # While a browser's event loop runs, the parent has another connection than the one without a loop, which is what
+    # the child would find here. It must use neither.
+    for wrapper in connections.all(initialized_only=True):
+        inherited.append(wrapper.connection)
+        wrapper.connection = None
+    purge.BATCH_ROWS_FIRST = purge.BATCH_ROWS_MAX = 100
+    runs.perform(JobRun.objects.get(pk=run_id))
+    os._exit(0)
+
+
+@pytest.mark.parametrize("share", [2, 0], ids=["along the key", "over the table"])
+def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, monkeypatch, share):
+    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", share)
+    settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = 1.0, 1.0
+    draw = random.Random(7)
+    posts = KILLS * POSTS_PER_KILL
+    expired = posts - 500
+    harness.fill_content(posts=posts, comments_per_post=COMMENTS_PER_POST, expired=expired)
+    held = RedditPost.objects.filter(pk__in=draw.sample(range(1, expired + 1), 50))
+    held.update(held_at=timezone.now() - timedelta(days=1), hold_reason="court order")
+    survivors = set(held.values_list("pk", flat=True)) | set(range(expired + 1, posts + 1))
+    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
+    attempts = [run]
+
+    kills = 0
+    while True:
+        worker = start(run)
+        # Now and then before its first batch, as a rule within or between those after it.
+        moment = begun if draw.random() < 0.2 else deleting
+        wait_until(lambda run=run, moment=moment: moment(run), timeout=30, every=0.001)
+        if kills < KILLS:
+            time.sleep(draw.uniform(0, 0.012))
+            worker.kill()
+        worker.join(120)
+        run.refresh_from_db()
+        if run.is_final:
+            break
+        assert worker.exitcode == -signal.SIGKILL
+        kills += 1
+        assert run.mark_lost(silent_for=0, status="interrupted", reason="worker_lost", error="killed")
+        run = runs.request_next_attempt(run)
+        attempts.append(run)
+
+    assert run.status == "succeeded"
+    assert kills == KILLS, "it was over before it could be killed"
+    for attempt in attempts:
+        attempt.refresh_from_db()
+    assert sum(bool(one.counts) for one in attempts[:-1]) >= KILLS // 2, (
+        "it was killed before it deleted anything"
+    )
+    assert set(RedditPost.objects.values_list("pk", flat=True)) == survivors
+    assert set(RedditComment.objects.values_list("post_id", flat=True)) == survivors
+    gone = posts - len(survivors)
+    assert sum(one.counts.get("scraping.RedditPost", 0) for one in attempts) == gone
+    assert sum(one.counts.get("scraping.RedditComment", 0) for one in attempts) == gone * COMMENTS_PER_POST
+
+
+def start(run):
+    connection.close()  # a child must not share it
+    worker = multiprocessing.get_context("fork").Process(target=perform, args=[run.pk])
+    worker.start()
+    return worker
+
+
+def begun(run):
+    return JobRun.objects.get(pk=run.pk).status != "queued"
+
+
+def deleting(run):
+    now = JobRun.objects.get(pk=run.pk)
+    return now.counts or now.is_final

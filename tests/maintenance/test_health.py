@@ -1,0 +1,104 @@
+"""Whether schedules are being ticked, as the database knows it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from maintenance.health import scheduler_health
+from maintenance.lease import Lease
+from maintenance.models import BeatLease, BeatProcess, ScheduleControl
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_without_any_scheduler_nobody_is_alive():
+    health = scheduler_health()
+
+    assert (health.is_alive, health.standbys, health.tick_age_seconds) == (False, [], None)
+
+
+def test_leader_and_standbys_are_named():
+    leader, standby = Lease(5), Lease(5)
+    leader.acquire()
+    standby.acquire()
+
+    health = scheduler_health()
+
+    assert (health.leader, health.standbys) == (leader.holder, [standby.holder])
+    assert health.is_alive
+    assert 0 <= health.tick_age_seconds < 5
+
+
+def test_a_scheduler_that_stopped_is_no_longer_there():
+    leader, standby = Lease(5), Lease(5)
+    leader.acquire()
+    standby.acquire()
+    leader.release()
+    standby.release()
+
+    assert not scheduler_health().is_alive
+    assert not BeatProcess.objects.exists()
+
+
+def test_a_leader_whose_lease_ran_out_is_dead_and_its_last_tick_is_known():
+    leader = Lease(5)
+    leader.acquire()
+    past = timezone.now() - timedelta(minutes=2)
+    BeatLease.objects.update(expires_at=past, ticked_at=past)
+
+    health = scheduler_health()
+
+    assert not health.is_alive
+    assert 115 < health.tick_age_seconds < 130
+
+
+def test_the_lag_of_the_latest_slots_is_kept():
+    leader = Lease(5)
+    leader.acquire()
+    with transaction.atomic():
+        leader.guard(lag_seconds=0.25)
+
+    assert scheduler_health().lag_seconds == 0.25
+
+
+def test_schedules_whose_slot_nobody_ticks_are_counted():
+    late, soon = factories.schedule(), factories.schedule()
+    ScheduleControl.objects.filter(pk=late.pk).update(next_slot_at=timezone.now() - timedelta(seconds=90))
+    ScheduleControl.objects.filter(pk=soon.pk).update(next_slot_at=timezone.now() - timedelta(seconds=1))
+
+    assert scheduler_health().overdue == 1
+
+
+def test_the_dashboard_says_who_ticks_or_that_nobody_does(client):
+    client.force_login(factories.superuser())
+    assert "start celery beat" in client.get(reverse("admin:index")).content.decode()
+
+    leader = Lease(5)
+    leader.acquire()
+    assert leader.holder in client.get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
+def test_a_standby_does_not_wait_behind_a_leader_that_holds_its_row():
+    import threading
+
+    leader, standby = Lease(1), Lease(1)
+    leader.acquire()
+    BeatLease.objects.update(expires_at=timezone.now() - timedelta(seconds=9))
+    answers = []
+
+    def take():
+        answers.append(standby.acquire())
+        connection.close()
+
+    with transaction.atomic():
+        BeatLease.objects.select_for_update().get()
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join(5)
+        assert answers == [False]
+    assert standby.acquire()

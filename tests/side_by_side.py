@@ -1,0 +1,55 @@
+"""Run the suite embedded and, where the servers answer, beside it on PostgreSQL and Redis; `make test` calls this.
+
+Side by side, because much of the suite waits for processes of its own. A child of a shell's `&` would ignore SIGINT.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import services
+
+VAR = Path(__file__).resolve().parent.parent / "var"
+
+
+def start(name, *, output=None, **environment):
+    """Start a run of pytest with the command line's arguments and a VAR_DIR of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *sys.argv[1:]],
+        env={**os.environ, "VAR_DIR": str(VAR / name), **environment},
+        stdout=output,
+        stderr=subprocess.STDOUT if output else None,
+    )
+
+
+def tell(text):
+    """Print a line before what the children print next."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main():
+    """Return the first exit code that is not 0."""
+    # Started in the background of a shell, this process ignores SIGINT, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    found = services.variables()
+    if found is None:
+        return 1
+    VAR.mkdir(exist_ok=True)
+    tell("Tests on SQLite and a private broker")
+    if not found:
+        return start("test").wait()
+    log = VAR / "test-services.log"
+    with log.open("w") as output:
+        other = start("test-services", output=output, **found)
+        embedded = start("test").wait()
+        served = other.wait()
+    tell("Tests on PostgreSQL and Redis")
+    tell(log.read_text())
+    return embedded or served
+
+
+if __name__ == "__main__":
+    sys.exit(main())
