@@ -1,6 +1,7 @@
 """Schedules, runs and retentions."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -12,11 +13,9 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -31,8 +30,10 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+import maintenance.retention_admin  # noqa: F401  (registers the retentions)
 from database.readonly_admin import ReadOnlyAdmin
 from maintenance import firetimes, runs, schedules, strip
+from maintenance.change_log import read_changes
 from maintenance.forms import (
     CONTROL_FIELDS,
     CRONTAB_FIELDS,
@@ -42,10 +43,11 @@ from maintenance.forms import (
     ReasonForm,
     ScheduleForm,
 )
-from maintenance.job_page import run_url
-from maintenance.models import JobRun, RetentionPolicy, RunLogLine
+from maintenance.job_page import run_url, shown
+from maintenance.models import JobRun, RunLogLine
 from maintenance.outlook import outlook
-from maintenance.registry import Job, UnknownJob, get_job, jobs
+from maintenance.plan import differences
+from maintenance.registry import Job, UnknownJob, get_job, job_title, jobs
 from scraping.models import BotConfig, ScrapeSession
 
 # django-celery-beat's own let staff with no more than the view permission run and disable tasks.
@@ -61,14 +63,6 @@ SESSIONS_SHOWN = 50
 def badge(kind: str, label: Any) -> str:
     """Return a status as its badge."""
     return render_to_string("admin/_badge.html", {"kind": kind, "label": label})
-
-
-def job_title(slug: str) -> str:
-    """Return a job's title; the slug of a job that is no longer declared."""
-    try:
-        return get_job(slug).title
-    except UnknownJob:
-        return slug
 
 
 # --- Schedules -----------------------------------------------------------------------------------
@@ -122,20 +116,27 @@ class ScheduleAdmin(admin.ModelAdmin):
         general = (None, {"fields": ("name", "task", "description")})
         slots = (
             _("Missed and overlapping slots"),
-            {"fields": (("misfire_policy", "misfire_limit"), "overlap_policy")},
+            {"fields": (("misfire_policy", "misfire_limit"), "catch_up_after_pause", "overlap_policy")},
         )
         parameters = (_("Parameters"), {"fields": ("kwargs",), "classes": ("collapse",)})
         if obj is not None and obj.crontab is None:
             return (general, slots, parameters)
-        crontab = (_("Schedule"), {"fields": (CRONTAB_FIELDS, "timezone")})
+        crontab = (_("Schedule"), {"fields": (CRONTAB_FIELDS, "timezone", "reason")})
         return (general, crontab, slots, parameters)
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Leave the fields that are not the model's own to the form class."""
+        """Leave the fields that are not the model's own to the form class; tell it who asks."""
         kwargs["fields"] = list(ScheduleForm.Meta.fields)
-        return super().get_form(request, obj, change, **kwargs)
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.person = request.user
+        return form
+
+    def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
+        """Delete it under the lock that a tick takes: the tick writes the rows that go with it."""
+        list(PeriodicTask.objects.select_for_update().filter(pk=obj.pk))
+        super().delete_model(request, obj)
 
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
         """Save the names, then retime if the crontab was edited, then the policies."""
@@ -147,6 +148,7 @@ class ScheduleAdmin(admin.ModelAdmin):
                 by=request.user,
                 crontab=form.cleaned_data["crontab"],
                 timezone_name=form.cleaned_data["timezone"],
+                reason=form.cleaned_data["reason"],
             )
         control = schedules.control_of(obj)
         for name in CONTROL_FIELDS:
@@ -169,7 +171,7 @@ class ScheduleAdmin(admin.ModelAdmin):
     def schedule_name(self, task: PeriodicTask) -> str:
         """Name the schedule; mark one that differs from its default."""
         return render_to_string(
-            "maintenance/_schedule_name.html", {"task": task, "drift": schedules.drift(task)}
+            "maintenance/_schedule_name.html", {"task": task, "deviation": schedules.deviation(task)}
         )
 
     @admin.display(description=_("active"))
@@ -231,7 +233,7 @@ class ScheduleAdmin(admin.ModelAdmin):
                 "job": job,
                 "schedule": task,
                 "run_url": run_now_url(task, job, request.user),
-                "drift": schedules.drift(task),
+                "deviation": schedules.deviation(task),
                 "may_change": self.has_change_permission(request, task),
                 **vars(outlook(task)),
             }
@@ -244,10 +246,7 @@ class ScheduleAdmin(admin.ModelAdmin):
         task = self.get_object(request, object_id)
         title = gettext("History of “%(name)s”") % {"name": schedules.title(task) if task else ""}
         response = super().history_view(request, object_id, {"title": title, **(extra_context or {})})
-        if isinstance(response, TemplateResponse) and response.context_data:
-            for entry in response.context_data["action_list"]:
-                if entry.change_message.startswith("{"):
-                    entry.change = json.loads(entry.change_message)
+        read_changes(response)
         return response
 
     def get_urls(self) -> list[URLPattern]:
@@ -258,6 +257,7 @@ class ScheduleAdmin(admin.ModelAdmin):
             path("<int:pk>/pause/", own(self.pause_view), name="maintenance_schedule_pause"),
             path("<int:pk>/resume/", own(self.resume_view), name="maintenance_schedule_resume"),
             path("<int:pk>/reset/", own(self.reset_view), name="maintenance_schedule_reset"),
+            path("<int:pk>/keep/", own(self.keep_view), name="maintenance_schedule_keep"),
             *super().get_urls(),
         ]
 
@@ -316,17 +316,22 @@ class ScheduleAdmin(admin.ModelAdmin):
 
     def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Put the job's default crontab back."""
+        return self._decide(request, pk, schedules.reset, gettext("%(name)s is back on its default."))
+
+    def keep_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Keep the schedule although its default has changed."""
+        return self._decide(request, pk, schedules.keep, gettext("%(name)s stays as it is."))
+
+    def _decide(self, request: HttpRequest, pk: int, verb: Callable[..., None], done: str) -> HttpResponse:
         task = self._changeable(request, pk)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            schedules.reset(task, by=request.user)
+            verb(task, by=request.user)
         except ValueError as error:
             messages.error(request, str(error))
         else:
-            messages.success(
-                request, gettext("%(name)s is back on its default.") % {"name": schedules.title(task)}
-            )
+            messages.success(request, done % {"name": schedules.title(task)})
         return HttpResponseRedirect(reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]))
 
     def _changeable(self, request: HttpRequest, pk: int) -> PeriodicTask:
@@ -412,7 +417,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         """Leave long texts out of the list, and other people's runs out for bot owners."""
         found: QuerySet[JobRun] = super().get_queryset(request)
         if self.is_list(request):
-            found = found.defer("traceback", "cursor")
+            found = found.defer("traceback", "cursor", "plan", "expected", "approval")
         if super().has_view_permission(request):
             return found
         return found.filter(job="scrape_now", params__config__in=list(self._owned_configs(request)))
@@ -506,7 +511,15 @@ class JobRunAdmin(ReadOnlyAdmin):
             job = None
         params = {name: value for name, value in run.params.items() if job and name in job.params}
         schedule = schedules.for_job(run.job)
+        tables = runs.plan_of(run)
+        may_run = job is not None and job.may_run(user, params)
         return {
+            "plan": shown(tables, user),
+            "planned_rows": sum(table.rows for table in tables),
+            "differences": [] if run.dry_run else differences(run.expected, tables),
+            "run_plan_url": run_url(job, {**params, "plan": run.pk})
+            if job and may_run and runs.is_fresh_plan(run)
+            else None,
             "run": run,
             "job": job,
             "log_lines": lines,
@@ -514,7 +527,7 @@ class JobRunAdmin(ReadOnlyAdmin):
             "counts": [(count_name(name), number) for name, number in run.counts.items()],
             "seconds_left": time_left(run),
             "next_attempt": JobRun.objects.filter(retry_of=run).only("pk").first(),
-            "run_again_url": run_url(job, params) if job and job.may_run(user, params) else None,
+            "run_again_url": run_url(job, params) if job and may_run else None,
             "schedule": schedule if user.has_perm("django_celery_beat.view_periodictask") else None,
             "may_cancel": not run.is_final
             and run.status != JobRun.Status.BLOCKED
@@ -582,9 +595,12 @@ class JobRunAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             messages.error(request, gettext("Give a reason."))
             return self._to(run)
-        decide = runs.approve_run if approve else runs.reject_run
+        reason = form.cleaned_data["reason"]
         try:
-            decide(run, by=request.user, reason=form.cleaned_data["reason"])
+            if approve:
+                runs.approve_run(run, by=request.user, reason=reason, plan_at=request.POST.get("plan_at"))
+            else:
+                runs.reject_run(run, by=request.user, reason=reason)
         except runs.NotPossible as error:
             messages.warning(request, str(error))
         else:
@@ -648,49 +664,3 @@ def time_left(run: JobRun) -> timedelta | None:
         return None
     left = max(0, run.progress_total - run.progress_done)
     return (run.duration or timedelta()) * left / run.progress_done
-
-
-# --- Retentions --------------------------------------------------------------------------------------
-
-
-@admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(admin.ModelAdmin):
-    """For how long the purging jobs keep things. The jobs decide which there are; people decide the days."""
-
-    list_display = ("job_name", "days", "updated_at", "updated_by")
-    list_select_related = ("updated_by",)
-    fields = ("job_name", "summary", "days")
-    readonly_fields = ("job_name", "summary")
-    sortable_by = ()
-    actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: seeding makes one for each job that has a retention."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Return False: without it the job would fall back to its default silently."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: RetentionPolicy, form: ModelForm, change: bool) -> None:
-        """Note who changed it."""
-        obj.updated_by_id = request.user.pk
-        super().save_model(request, obj, form, change)
-        messages.info(
-            request,
-            gettext("The next run of “%(job)s” deletes what is older than %(days)s days.")
-            % {"job": job_title(obj.job), "days": obj.days},
-        )
-
-    @admin.display(description=_("job"))
-    def job_name(self, policy: RetentionPolicy) -> str:
-        """Show the job's title."""
-        return job_title(policy.job)
-
-    @admin.display(description=_("what it does"))
-    def summary(self, policy: RetentionPolicy) -> str:
-        """Show what the job does."""
-        try:
-            return get_job(policy.job).summary
-        except UnknownJob:
-            return ""

@@ -5,27 +5,38 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
+from django.apps import apps
 from django.conf import settings
-from django.db import Error, connection, models
+from django.db import Error, OperationalError, connection, models
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from database.footprint import Footprint, analyze, footprint, is_underestimated
+from database.parallel import without_parallel_workers
 from maintenance import purge
-from maintenance.models import JobRun, RunLogLine
+from maintenance.cap import APPROVAL_TOLERANCE, refusals
+from maintenance.models import JobRun, RetentionOverride, RunLogLine
+from maintenance.plan import TablePlan, differences, plan_deletion
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 5.0
 # How soon a cancel is noticed; one small SELECT each.
 CANCEL_POLL_SECONDS = 1.0
 # Progress is written at most this often, however often a job reports.
 PROGRESS_SECONDS = 0.5
 LOG_LINES_MAX = 2_000
+# From so many deleted rows on, the planner's statistics of a table are renewed.
+ANALYZE_ROWS_MIN = 10_000
+# So many purges in a row that left rows over mean that rows become due faster than they go.
+LOSING_RUNS = 3
 
 Listener = Callable[[int, int | None, str], None]
 
@@ -39,7 +50,11 @@ class CancelRun(StopRun):
 
 
 class HandBack(StopRun):
-    """The worker is stopping: save the cursor, another attempt goes on."""
+    """Save the cursor, another attempt goes on: the worker is stopping, or nothing can be done before ``until``."""
+
+    def __init__(self, until: datetime | None = None) -> None:
+        super().__init__(until)
+        self.until = until
 
 
 class LostClaim(StopRun):
@@ -75,6 +90,7 @@ class JobContext:
         run: JobRun | None,
         params: Mapping[str, Any],
         retention_days: int | None,
+        overrides: Sequence[RetentionOverride] = (),
         dry_run: bool,
         stopping: Callable[[], bool] = never,
         listener: Listener | None = None,
@@ -83,17 +99,25 @@ class JobContext:
         self.params = params
         self.dry_run = dry_run
         self.retention_days: int | None = params.get("days", retention_days)
-        self.counts: Counter[str] = Counter()
-        self.plan: list[purge.PlanRow] = []
+        # They stand beside ``days`` too: whoever asked for one run of fewer days did not undo them.
+        self.overrides = overrides
+        # An approved run goes on with what it had counted before it was blocked.
+        self.counts: Counter[str] = Counter(run.counts if run else {})
+        kept = (run.plan or {}).get("tables", []) if run else []
+        self.plan: list[TablePlan] = [TablePlan.from_json(table) for table in kept]
         self.message = ""
         self.is_partial = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
         # All attempts of a run share the moment of the first: what became old since is the next run's work.
         self.now = datetime.fromisoformat(self._cursor.get("now") or timezone.now().isoformat())
+        # What the row says, as far as a purge knows: counts, cursor and progress.
+        self._committed = Counter(self.counts), dict(self._cursor), run.progress_done if run else 0
         self._stopping = stopping
         self._listener = listener
         self._cancelled = threading.Event()
         self._lost = threading.Event()
+        # A job may work in several threads, each of which reports.
+        self._saving = threading.RLock()
         self._log_lines = 0
         self._reported_at = 0.0
 
@@ -102,6 +126,10 @@ class JobContext:
         """The moment before which things are old: now less the retention."""
         assert self.retention_days is not None, "the job declares no retention_days"
         return self.now - timedelta(days=self.retention_days)
+
+    def cutoff_of(self, override: RetentionOverride) -> datetime:
+        """Return the cutoff of a subreddit or bot with days of its own."""
+        return self.now - timedelta(days=override.days)
 
     @property
     def cursor(self) -> Mapping[str, Any]:
@@ -162,6 +190,11 @@ class JobContext:
         if self._stopping():
             raise HandBack
 
+    def hand_back(self, *, until: datetime, message: str) -> NoReturn:
+        """End this attempt; the next one, which is no retry of a failure, begins after ``until``."""
+        self.message = message
+        raise HandBack(until)
+
     def skip(self, message: str) -> None:
         """End the run as SKIPPED."""
         self.message = message
@@ -171,88 +204,137 @@ class JobContext:
 
     def save_cursor(self, **values: Any) -> None:
         """Remember how far the work is; a next attempt finds it in ``cursor``."""
-        self._cursor.update(values, now=self.now.isoformat())
-        self._save()
+        with self._saving:
+            self._cursor.update(values, now=self.now.isoformat())
+            self._save()
 
     def _save(self) -> None:
         if self.run is None:
             return
-        self._reported_at = time.monotonic()
-        kept = self.run.record(
-            progress_done=self.run.progress_done,
-            progress_total=self.run.progress_total,
-            stage=self.run.stage,
-            counts=dict(self.counts),
-            cursor=self._cursor or None,
-        )
+        with self._saving:
+            self._reported_at = time.monotonic()
+            kept = self.run.record(
+                progress_done=self.run.progress_done,
+                progress_total=self.run.progress_total,
+                stage=self.run.stage,
+                counts=dict(self.counts),
+                cursor=self._cursor or None,
+            )
         if not kept:
             self._lost.set()
             raise LostClaim
 
     # --- Deleting --------------------------------------------------------------------------
 
-    def delete(self, queryset: models.QuerySet[Any], *, by: str) -> None:
-        """Delete the rows and what the database cascades from them; a dry run only counts.
+    def delete(
+        self,
+        queryset: models.QuerySet[Any],
+        *,
+        by: str,
+        held: models.QuerySet[Any] | None = None,
+    ) -> None:
+        """Delete the rows and what the database cascades from them; a dry run only plans.
 
         Args:
-            queryset: what to delete.
-            by: its indexed time field; batches walk along it.
+            queryset: what to delete, by conditions on its own table.
+            by: its indexed time field; the plan counts by its months.
+            held: rows old enough that stay because of a hold, for the plan.
         """
-        rows = purge.plan(queryset, cutoff=self.cutoff if self.retention_days is not None else None)
-        self.plan += rows
         if self.dry_run or self.run is None:
-            for row in rows:
-                self.count(row.model, row.rows)
+            for table in self._make_plan(queryset, by=by, held=held):
+                self.count(table.model, table.rows)
                 self.log(
                     _("%(rows)s of %(total)s %(table)s would be deleted")
-                    % {"rows": row.rows, "total": row.total, "table": row.verbose_name}
+                    % {"rows": table.rows, "total": table.total, "table": table.verbose_name}
                 )
             return
-        planned = sum(row.rows for row in rows)
-        self._refuse_above_cap(planned)
-        for row in rows:
-            self.count(row.model, 0)  # "0 comments" is an answer too
-        left = self._delete(queryset, by=by, planned=planned)
+        tables = self._plan_of(queryset)
+        # An attempt that resumes goes on with the plan of the first; unless the retention was edited meanwhile.
+        gone = self._gone_in_earlier_attempts(tables) if tables else Counter[str]()
+        if tables and self._is_more_than_planned(queryset, tables[0], gone):
+            self.log(_("More would be deleted than was planned at first: it is planned again."), "warning")
+            tables, gone = None, Counter()
+        if tables is None:
+            tables = self._make_plan(queryset, by=by, held=held)
+            for difference in differences(self.run.expected, tables):
+                self.log(str(difference))
+            self._refuse_above_cap(tables, queryset.db)
+        for table in tables:
+            self.count(table.model, 0)  # "0 comments" is an answer too
+        # Else each window would be looked for in the index, among all the rows that go.
+        if is_underestimated(queryset, tables[0].rows):
+            self._analyze(tables[:1], queryset.db)
+        before = self._footprints(tables, queryset.db)
+        goal = max(0, sum(table.rows for table in tables) - gone.total())
+        left = self._delete(queryset, by=by, tables=tables, goal=goal)
+        self._keep_plan([replace(tables[0], left=left), *tables[1:]])
+        self._report_footprints(tables, before, queryset.db)
         if left:
-            self.partial(
-                _("%(rows)s %(table)s that should be gone are still there.")
-                % {"rows": left, "table": rows[0].verbose_name}
-            )
-            self.log(self.message, "warning")
+            self._tell_what_is_left(tables[0], left)
+
+    def _plan_of(self, queryset: models.QuerySet[Any]) -> list[TablePlan] | None:
+        """Return the plan by which an earlier attempt has deleted rows of this table already."""
+        label = queryset.model._meta.label
+        if label not in self._cursor:
+            return None
+        return [table for table in self.plan if label in (table.model, table.cascaded_from)] or None
+
+    def _make_plan(
+        self, queryset: models.QuerySet[Any], *, by: str, held: models.QuerySet[Any] | None
+    ) -> list[TablePlan]:
+        cutoff = self.cutoff if self.retention_days is not None else None
+        tables = plan_deletion(queryset, key=by, cutoff=cutoff, held=held)
+        self._keep_plan(tables)
+        return tables
+
+    def _keep_plan(self, tables: list[TablePlan]) -> None:
+        """Put these tables into the run's plan, in place of what it says of them."""
+        labels = {table.model for table in tables}
+        self.plan = [table for table in self.plan if table.model not in labels] + tables
+        if self.run is None:
+            return
+        plan = {"at": timezone.now().isoformat(), "tables": [table.as_json() for table in self.plan]}
+        if not self.run.record(plan=plan):
+            self._lost.set()
+            raise LostClaim
 
     def _forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row: it changed together with the rows that were deleted."""
         assert self.run is not None
         connection.close()  # it may be in the middle of anything
-        with contextlib.suppress(Error):  # away: then nobody can write them either
+        # Should the database be away now, and there again when the run's end is written.
+        self.counts, self._cursor, self.run.progress_done = self._committed
+        with contextlib.suppress(Error):
             row = JobRun.objects.values("counts", "cursor", "progress_done").get(pk=self.run.pk)
             self.counts, self._cursor = Counter(row["counts"]), dict(row["cursor"] or {})
             self.run.progress_done = row["progress_done"]
 
-    def _refuse_above_cap(self, planned: int) -> None:
-        if planned > settings.PURGE_CAP_ROWS and not self.params.get("approved"):
-            self.message = _(
-                "%(rows)s rows would be deleted, more than the %(cap)s of PURGE_CAP_ROWS. None of them was:"
-                " look at the counts, then approve or reject."
-            ) % {"rows": planned, "cap": settings.PURGE_CAP_ROWS}
+    def _refuse_above_cap(self, tables: list[TablePlan], using: str) -> None:
+        assert self.run is not None
+        reasons = refusals(self.run.job, tables, approval=self.run.approval, using=using)
+        if reasons:
+            last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
+            self.message = " ".join([*reasons, last % {"table": tables[0].verbose_name}])
             raise BlockRun
 
-    def _delete(self, queryset: models.QuerySet[Any], *, by: str, planned: int) -> int:
-        """Delete, and return how many rows are left all the same."""
+    def _delete(self, queryset: models.QuerySet[Any], *, by: str, tables: list[TablePlan], goal: int) -> int:
+        """Delete about ``goal`` rows, and return how many rows of the first table are left all the same."""
         run = self.run
         assert run is not None
         label, name = queryset.model._meta.label, str(queryset.model._meta.verbose_name_plural)
         counted, before = Counter(self.counts), run.progress_done
-        goal = (run.progress_total or 0) + planned
-        left = 0
+        goal += run.progress_total or 0
+        total = tables[0].total
+        left = tables[0].rows
 
-        def save(gone: Counter[str], cursor: list[Any]) -> None:
+        def save(gone: Counter[str], cursor: purge.Cursor) -> None:
             self.counts = Counter(counted)
             self.counts.update(gone)
             run.progress_done, run.progress_total, run.stage = before + gone.total(), goal, name
             self.save_cursor(**{label: cursor})
 
         def between(gone: Counter[str]) -> None:
+            self._committed = Counter(self.counts), dict(self._cursor), run.progress_done
             if self._listener:
                 self._listener(before + gone.total(), goal, name)
             self.checkpoint()
@@ -260,7 +342,15 @@ class JobContext:
         # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
         for cursor in (self._cursor.get(label), None):
             try:
-                gone = purge.delete_in_batches(queryset, key=by, cursor=cursor, save=save, between=between)
+                gone = purge.delete_in_batches(
+                    queryset,
+                    key=by,
+                    cursor=cursor,
+                    save=save,
+                    between=between,
+                    share=left / total if total else 0.0,
+                    total=total,
+                )
             except BaseException:
                 self._forget_what_was_rolled_back()
                 raise
@@ -270,10 +360,75 @@ class JobContext:
                 _("deleted %(rows)s %(table)s; %(all)s rows with what belongs to them")
                 % {"rows": gone[label], "table": name, "all": gone.total()}
             )
-            left = queryset.count()
+            with without_parallel_workers(queryset.db):
+                left = queryset.count()
             if not left:
                 break
         return left
+
+    def _gone_in_earlier_attempts(self, tables: list[TablePlan]) -> Counter[str]:
+        gone, earlier = Counter[str](), self.run and self.run.retry_of
+        while earlier is not None:
+            gone.update({table.model: earlier.counts.get(table.model, 0) for table in tables})
+            earlier = earlier.retry_of
+        return gone
+
+    @staticmethod
+    def _is_more_than_planned(queryset: models.QuerySet[Any], table: TablePlan, gone: Counter[str]) -> bool:
+        with without_parallel_workers(queryset.db):
+            rows = queryset.count()
+        return rows > table.rows * APPROVAL_TOLERANCE - gone[table.model]
+
+    def _tell_what_is_left(self, table: TablePlan, left: int) -> None:
+        assert self.run is not None
+        message = _("%(rows)s %(table)s that should be gone are still there.") % {
+            "rows": left,
+            "table": table.verbose_name,
+        }
+        earlier = JobRun.objects.filter(
+            job=self.run.job, dry_run=False, pk__lt=self.run.pk, plan__isnull=False
+        )
+        ended = earlier.filter(status__in=[JobRun.Status.SUCCEEDED, JobRun.Status.PARTIAL]).order_by("-pk")
+        had_left = [
+            any(one["model"] == table.model and one["left"] for one in (plan or {}).get("tables", []))
+            for plan in ended.values_list("plan", flat=True)[: LOSING_RUNS - 1]
+        ]
+        if len(had_left) == LOSING_RUNS - 1 and all(had_left):
+            message += " " + _("So did the runs before: rows become due faster than the purge deletes them.")
+        self.partial(message)
+        self.log(message, "warning")
+
+    def _analyze(self, tables: list[TablePlan], using: str) -> None:
+        try:
+            analyze([apps.get_model(table.model) for table in tables], using)
+        except OperationalError as error:
+            self.log(_("ANALYZE was not possible: %(error)s") % {"error": error}, "warning")
+
+    @staticmethod
+    def _footprints(tables: list[TablePlan], using: str) -> list[Footprint | None]:
+        return [footprint(apps.get_model(table.model), using) for table in tables]
+
+    def _report_footprints(self, tables: list[TablePlan], before: list[Footprint | None], using: str) -> None:
+        """After a large purge, renew the planner's statistics and say what the tables take now."""
+        large = [table for table in tables if self.counts[table.model] >= ANALYZE_ROWS_MIN]
+        self._analyze(large, using)
+        for table, old in zip(tables, before, strict=True):
+            new = footprint(apps.get_model(table.model), using)
+            if old is None or new is None or table not in large:
+                continue
+            self.log(
+                _("%(table)s: table %(table_before)s → %(table_after)s, indexes %(index_before)s → %(index_after)s,"
+                  " dead rows %(dead_before)s → %(dead_after)s; VACUUM frees their space for new rows")
+                % {
+                    "table": capfirst(table.verbose_name),
+                    "table_before": filesizeformat(old.table_bytes),
+                    "table_after": filesizeformat(new.table_bytes),
+                    "index_before": filesizeformat(old.index_bytes),
+                    "index_after": filesizeformat(new.index_bytes),
+                    "dead_before": old.dead_rows,
+                    "dead_after": new.dead_rows,
+                }
+            )  # fmt: skip
 
 
 class Part:
@@ -324,12 +479,12 @@ class Heartbeat:
         run, context = self._context.run, self._context
         assert run is not None
         mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)
-        beat_at = time.monotonic() + HEARTBEAT_SECONDS
+        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
         try:
             while not self._ended.wait(CANCEL_POLL_SECONDS):
                 try:
                     if time.monotonic() >= beat_at:
-                        beat_at = time.monotonic() + HEARTBEAT_SECONDS
+                        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
                         run.beat()
                     row = mine.values("cancel_requested_at").first()
                     if row is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.utils import timezone
@@ -14,11 +15,13 @@ from django_celery_beat.models import PeriodicTask
 
 from maintenance import schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
-from maintenance.models import ScheduleControl
-from maintenance.registry import job_of_task, jobs
+from maintenance.models import RetentionOverride, RetentionPolicy, ScheduleControl
+from maintenance.registry import Person, job_of_task, jobs
+from maintenance.retention import Retention, refuse_below_floor, retention_of
+from scraping.models import SUBREDDIT_NAME, BotConfig
 
 CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-CONTROL_FIELDS = ("misfire_policy", "misfire_limit", "overlap_policy")
+CONTROL_FIELDS = ("misfire_policy", "misfire_limit", "catch_up_after_pause", "overlap_policy")
 
 # What the preset buttons write into the crontab fields.
 PRESETS = [
@@ -72,9 +75,20 @@ class CrontabForm(forms.Form):
 class ScheduleForm(CrontabForm, forms.ModelForm):
     """A schedule: what runs, when, and what happens to slots that were missed or overlap."""
 
+    # Who edits; without anybody, nobody who may go below the floor of the retentions.
+    person: Person = AnonymousUser()
+
     task = forms.ChoiceField(label=_("Job"), choices=tasks)
     misfire_policy = ScheduleControl._meta.get_field("misfire_policy").formfield()
     misfire_limit = ScheduleControl._meta.get_field("misfire_limit").formfield()
+    catch_up_after_pause = ScheduleControl._meta.get_field("catch_up_after_pause").formfield()
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=500,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        help_text=_("Why the time is changed; kept in the history."),
+    )
     overlap_policy = ScheduleControl._meta.get_field("overlap_policy").formfield()
 
     class Meta:
@@ -104,7 +118,7 @@ class ScheduleForm(CrontabForm, forms.ModelForm):
         crontab = schedules.crontab_of(schedule)
         if crontab is None:
             # An interval, a clock time or the sun: no crontab to edit.
-            for name in (*CRONTAB_FIELDS, "timezone"):
+            for name in (*CRONTAB_FIELDS, "timezone", "reason"):
                 del self.fields[name]
         else:
             self.initial.update({name: getattr(crontab, name) for name in CRONTAB_FIELDS})
@@ -139,7 +153,10 @@ class ScheduleForm(CrontabForm, forms.ModelForm):
         job = job_of_task(cleaned.get("task", ""))
         if job is not None and "kwargs" in cleaned:
             try:
-                job.clean(json.loads(cleaned["kwargs"]))
+                params = job.clean(json.loads(cleaned["kwargs"]))
+                # What stood there before is not this person's doing: they may still move the time.
+                if "days" in params and {"task", "kwargs"} & set(self.changed_data):
+                    refuse_below_floor(params["days"], by=self.person)
             except ValidationError as error:
                 self.add_error("kwargs", error.messages)
         return cleaned
@@ -173,3 +190,113 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
+
+
+class RetentionForm(forms.ModelForm):
+    """For how many days a job keeps things."""
+
+    # Set on the class that the admin makes for each request.
+    person: Person
+
+    class Meta:
+        model = RetentionPolicy
+        fields = ("days",)
+
+    def clean_days(self) -> Any:
+        """Refuse to go lower than this person may."""
+        if "days" in self.changed_data:
+            refuse_below_floor(self.cleaned_data["days"], by=self.person)
+        return self.cleaned_data["days"]
+
+
+class OverrideForm(forms.ModelForm):
+    """Other days for one subreddit or one bot."""
+
+    subreddit = forms.CharField(
+        label=_("Subreddit"), required=False, max_length=60, widget=forms.TextInput(attrs={"size": 24})
+    )
+    config = forms.ModelChoiceField(
+        label=_("Bot"), required=False, queryset=BotConfig.objects.select_related("owner")
+    )
+
+    class Meta:
+        model = RetentionOverride
+        fields = ("subreddit", "config", "days")
+
+    def clean_subreddit(self) -> str:
+        """Accept r/name and name."""
+        name: str = self.cleaned_data["subreddit"].strip().strip("/")
+        name = name[2:] if name.lower().startswith("r/") else name
+        if name and not SUBREDDIT_NAME.match(name):
+            raise ValidationError(
+                _("%(name)s is not a subreddit name: write it without r/, such as python."),
+                code="invalid",
+                params={"name": repr(name)},
+            )
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for one of the two."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if (
+            "subreddit" in cleaned
+            and "config" in cleaned
+            and bool(cleaned["subreddit"]) == bool(cleaned["config"])
+        ):
+            raise ValidationError(_("Name either a subreddit or a bot."), code="one_target")
+        return cleaned
+
+    def validate_unique(self) -> None:
+        """Leave that to the set, which is checked and stored as a whole: a row that goes hinders none that comes."""
+
+    def validate_constraints(self) -> None:
+        """As above."""
+
+
+class OverrideFormSet(forms.BaseInlineFormSet):
+    """All overrides of one retention."""
+
+    person: Person
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        bots = BotConfig.objects.select_related("owner").order_by("name", "pk")
+        # Read once, not once a row.
+        self._bots = [("", "---------"), *((bot.pk, f"{bot.name} ({bot.owner})") for bot in bots)]
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """Offer the bots in each row; a field of a table is labelled by its column, which a screen reader is told."""
+        super().add_fields(form, index)
+        form.fields["config"].choices = self._bots
+        for field in form.fields.values():
+            field.widget.attrs["aria-label"] = field.label
+
+    def clean(self) -> None:
+        """Refuse two rows about the same, and days that this person may not go down to."""
+        seen = set()
+        for form in self.forms:
+            row = form.cleaned_data if form.is_valid() else {}
+            if not row or row.get("DELETE"):
+                continue
+            target = (row["subreddit"].lower(), row["config"])
+            if target in seen:
+                form.add_error("config" if row["config"] else "subreddit", _("This one is named twice."))
+            seen.add(target)
+            if form.has_changed():  # the days of one subreddit are new to another
+                try:
+                    refuse_below_floor(row["days"], by=self.person)
+                except ValidationError as error:
+                    form.add_error("days", error)
+
+
+def edited_retention(form: RetentionForm, formsets: list[OverrideFormSet]) -> Retention:
+    """Return what valid forms say; without a form set the overrides stay."""
+    if not formsets:
+        return Retention(form.cleaned_data["days"], retention_of(form.instance).overrides)
+    rows = [
+        RetentionOverride(subreddit=row["subreddit"], config=row["config"], days=row["days"])
+        for formset in formsets
+        for row in (one.cleaned_data for one in formset.forms)
+        if row and not row.get("DELETE")
+    ]
+    return Retention(form.cleaned_data["days"], tuple(rows))

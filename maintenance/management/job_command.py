@@ -11,11 +11,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from maintenance import runs
 from maintenance.models import JobRun
+from maintenance.plan import differences
 from maintenance.registry import UnknownJob, get_job
 
 # The contract: 0 succeeded, 1 failed or partial, 2 wrong usage, 3 blocked, 4 skipped.
@@ -42,15 +44,22 @@ class JobCommand(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Offer ``--dry-run``, ``--json``, and ``--days`` where the job has a retention."""
-        self.add_output_arguments(parser)
+        self.add_run_arguments(parser)
         if get_job(self.job).retention_days is not None:
             parser.add_argument("--days", metavar="N", help="keep this many days instead of the retention")
 
     @staticmethod
-    def add_output_arguments(parser: ArgumentParser) -> None:
-        """Offer ``--dry-run`` and ``--json``."""
+    def add_run_arguments(parser: ArgumentParser) -> None:
+        """Offer ``--dry-run``, ``--json``, ``--plan``, and ``--force`` with ``--reason``."""
         parser.add_argument("--dry-run", action="store_true", help="show what would be done, do nothing")
         parser.add_argument("--json", action="store_true", help="print the run as one JSON object")
+        parser.add_argument(
+            "--plan", metavar="RUN", help="do what this dry run showed, and say how the world has moved since"
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="do not stop at the safety cap; needs --reason"
+        )
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why --force")
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the job's parameters from the command line."""
@@ -58,15 +67,28 @@ class JobCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the job in this process; exit with the contract's code."""
-        run = self.request(self.job, self.params(options), dry_run=options["dry_run"])
+        run = self.request(self.job, options)
         self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
         self.conclude(run, as_json=options["json"])
 
-    def request(self, job: str, params: dict[str, Any], *, dry_run: bool, send: bool = False) -> JobRun:
+    def request(self, job: str, options: dict[str, Any], *, send: bool = False) -> JobRun:
         """Request the run; what cannot be used ends the command with exit code 2."""
+        if options["force"] != bool(options["reason"].strip()):
+            raise CommandError(
+                "--force needs --reason TEXT, and --reason goes with --force.", returncode=USAGE
+            )
+        params, expected = self.params(options), None
         try:
+            if options["plan"] is not None:
+                expected = runs.expected_of_run(options["plan"], job=job, params=params)
             return runs.request_run(
-                job=job, trigger=JobRun.Trigger.COMMAND, dry_run=dry_run, params=params, send=send
+                job=job,
+                trigger=JobRun.Trigger.COMMAND,
+                dry_run=options["dry_run"],
+                params=params,
+                expected=expected,
+                force_reason=options["reason"].strip(),
+                send=send,
             )
         except UnknownJob as error:
             raise CommandError(str(error), returncode=USAGE) from None
@@ -118,10 +140,30 @@ class JobCommand(BaseCommand):
         self.stdout.write(style(f"{run.job} #{run.pk}{dry}: {run.get_status_display()}"))
         for name, number in run.counts.items():
             self.stdout.write(f"  {name}: {number}")
+        if run.dry_run or run.status == JobRun.Status.BLOCKED:
+            self._print_plan(run)
         if run.message:
             self.stdout.write(f"  {run.message}")
+        for difference in differences(run.expected, runs.plan_of(run)):
+            self.stdout.write(f"  {difference}")
         if run.error:
             self.stderr.write(self.style.ERROR(f"  {run.error}"))
+
+    def _print_plan(self, run: JobRun) -> None:
+        for table in runs.plan_of(run):
+            size = "" if table.bytes is None else f", about {filesizeformat(table.bytes)}"
+            self.stdout.write(f"  {table.model}: {table.rows} of {table.total} rows{size}")
+            if table.oldest:
+                self.stdout.write(f"    from {table.oldest} to {table.newest}")
+            for month, rows in table.by_month.items():
+                self.stdout.write(f"    {month}: {rows}")
+            if table.held:
+                self.stdout.write(f"    held: {table.held}")
+            for held in table.held_reasons:
+                self.stdout.write(f"      {held.rows}: {held.reason}")
+            keys = [str(row.pk) for row in table.sample if row.pk is not None]
+            if keys:
+                self.stdout.write(f"    such as {', '.join(keys)}")
 
 
 @contextmanager

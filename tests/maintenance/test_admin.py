@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from maintenance import schedules
+from maintenance import runs, schedules
 from maintenance.admin import rows_of
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+from scraping.models import RedditPost
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +84,7 @@ VIEWS = [
     ("admin:maintenance_schedule_pause", "post", [EDIT], [SEE, RUN], 200),
     ("admin:maintenance_schedule_resume", "post", [EDIT], [SEE, RUN], 302),
     ("admin:maintenance_schedule_reset", "post", [EDIT], [SEE, RUN], 302),
+    ("admin:maintenance_schedule_keep", "post", [EDIT], [SEE, RUN], 302),
     ("admin:django_celery_beat_periodictask_change", "get", [SEE], [SEE_RUNS, RUN], 200),
     ("admin:django_celery_beat_periodictask_change", "post", [EDIT], [SEE, RUN], 200),
     ("admin:django_celery_beat_periodictask_delete", "post", [SEE, "django_celery_beat.delete_periodictask"], [SEE, EDIT], 302),
@@ -97,6 +99,7 @@ VIEWS = [
     ("admin:maintenance_jobrun_reject", "post", [SEE_RUNS, APPROVE], [SEE_RUNS, RUN, CANCEL], 302),
     ("admin:maintenance_retentionpolicy_change", "get", ["maintenance.view_retentionpolicy"], [SEE, EDIT, RUN], 200),
     ("admin:maintenance_retentionpolicy_change", "post", ["maintenance.change_retentionpolicy"], ["maintenance.view_retentionpolicy"], 302),
+    ("admin:maintenance_retention_preview", "post", ["maintenance.change_retentionpolicy"], ["maintenance.view_retentionpolicy", RUN, APPROVE], 200),
 ]  # fmt: skip
 
 
@@ -137,7 +140,7 @@ def test_every_view_asks_for_its_permission(client, address, name, method, enoug
     assert getattr(client, method)(target, data).status_code == status
 
 
-@pytest.mark.parametrize("name", ["resume", "reset"])
+@pytest.mark.parametrize("name", ["resume", "reset", "keep"])
 def test_looking_changes_no_schedule(client, operator, purge, name):
     assert client.get(reverse(f"admin:maintenance_schedule_{name}", args=[purge.pk])).status_code == 405
 
@@ -257,6 +260,24 @@ def test_parameters_are_checked_by_the_job(client, operator, purge, kwargs):
     assert list(response.context["adminform"].form.errors) == ["kwargs"]
 
 
+def test_a_schedule_may_not_go_below_the_floor_of_the_retentions(client, operator, purge):
+    few = {**FORM, "kwargs": '{"days": 2}'}
+
+    client.force_login(factories.user(SEE, EDIT))
+    response = client.post(reverse(CHANGE, args=[purge.pk]), few)
+    assert list(response.context["adminform"].form.errors) == ["kwargs"]
+    assert PeriodicTask.objects.get(pk=purge.pk).kwargs == "{}"
+
+    client.force_login(factories.user(SEE, EDIT, APPROVE))
+    assert client.post(reverse(CHANGE, args=[purge.pk]), few).status_code == 302
+
+    # Who may not go so low may still move the time of a schedule that does, but not give its days to another job.
+    client.force_login(factories.user(SEE, EDIT))
+    assert client.post(reverse(CHANGE, args=[purge.pk]), {**few, "hour": "9"}).status_code == 302
+    response = client.post(reverse(CHANGE, args=[purge.pk]), {**few, "task": "maintenance.cleanup_sessions"})
+    assert list(response.context["adminform"].form.errors) == ["kwargs"]
+
+
 def test_a_schedule_is_added_for_a_job_and_for_nothing_else(client, superuser):
     target = reverse("admin:django_celery_beat_periodictask_add")
 
@@ -353,7 +374,23 @@ def test_reset_is_offered_where_the_schedule_differs_and_puts_the_default_back(c
 
     client.post(target)
 
-    assert schedules.drift(PeriodicTask.objects.get(pk=purge.pk)) is None
+    assert schedules.deviation(PeriodicTask.objects.get(pk=purge.pk)) is None
+
+
+def test_a_changed_default_is_shown_and_kept_or_taken(client, operator, purge):
+    ScheduleControl.objects.filter(pk=purge.pk).update(default_crontab="5 5 * * *")
+    schedules.retime(purge, by=operator, crontab=Crontab.parse("5 5 * * *"), timezone_name="Asia/Shanghai")
+    keep = reverse("admin:maintenance_schedule_keep", args=[purge.pk])
+
+    page = client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
+    assert "still runs by the former default" in page
+    assert keep in page
+    assert "default changed" in client.get(reverse(LIST)).content.decode()
+
+    client.post(keep)
+
+    assert keep not in client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "5 5 * * *"
 
 
 def test_history_tells_before_after_and_reason(client, operator, purge):
@@ -407,10 +444,107 @@ def test_the_page_that_runs_shows_what_would_go(client, operator):
     response = client.get(job_page("purge_old_content"))
 
     page = response.content.decode()
-    assert [(row.rows, row.total) for row in response.context["plan"]] == [(1, 2), (1, 1)]
+    assert [(row.rows, row.total) for row in response.context["plan"].tables] == [(1, 2), (1, 1)]
     assert "Run now and delete 2 rows" in page
     assert "(90 days)" in page
     assert not JobRun.objects.exists()
+
+
+def test_the_page_that_runs_names_the_overrides(client, operator):
+    factories.retention_override(
+        policy=RetentionPolicy.objects.get(job="purge_old_content"), subreddit="python", days=365
+    )
+
+    page = client.get(job_page("purge_old_content")).content.decode()
+    other = client.get(job_page("cleanup_tokens")).content.decode()
+
+    assert "<dt>r/python</dt><dd>365 days</dd>" in page
+    assert "Overrides" not in other
+
+
+def test_a_run_below_the_floor_is_refused_by_the_name_of_what_is_missing(client):
+    client.force_login(factories.user(RUN))
+
+    response = client.get(job_page("purge_old_content", "?days=2"))
+
+    assert response.status_code == 403
+    assert "fewer than 7 days take the permission to approve runs" in response.content.decode()
+    others = client.get(job_page("scrape_now", f"?config={factories.bot_config().pk}"))
+    assert "You may not run Scrape now." in others.content.decode()
+
+
+def confirmed(page):
+    """What the form of the job's page would post with Run now."""
+    return {"run": "1", "plan": page.context["plan_token"]}
+
+
+def test_a_run_remembers_the_plan_that_was_shown_and_says_how_the_world_moved(client, operator):
+    old = timezone.now() - timedelta(days=91)
+    factories.post(created_at=old)
+    page = client.get(job_page("purge_old_content"))
+    factories.post(created_at=old)
+
+    client.post(job_page("purge_old_content"), confirmed(page))
+    run = JobRun.objects.get()
+    runs.perform(run)
+
+    assert run.expected["rows"] == {"scraping.RedditPost": 1, "scraping.RedditComment": 0}
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+    assert "Posts: 1 were planned, at the start there were 2." in page
+
+
+def test_the_plan_of_a_dry_run_is_shown_and_run(client, operator):
+    post = factories.post(created_at=timezone.now() - timedelta(days=91), title="An old title")
+    dry = runs.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
+    runs.perform(dry)
+    dry_page = client.get(reverse("admin:maintenance_jobrun_change", args=[dry.pk]))
+    address = job_page("purge_old_content", f"?plan={dry.pk}")
+    assert address in dry_page.content.decode()
+
+    page = client.get(address)
+    client.post(address, confirmed(page))
+
+    assert f"What dry run #{dry.pk} would have deleted" in page.content.decode()
+    assert JobRun.objects.latest("id").expected["run"] == dry.pk
+    assert RedditPost.objects.get() == post
+
+
+def test_an_old_plan_starts_nothing_and_offers_a_new_one(client, operator, monkeypatch):
+    factories.post(created_at=timezone.now() - timedelta(days=91))
+    page = client.get(job_page("purge_old_content"))
+    monkeypatch.setattr(runs, "PLAN_FRESH", timedelta(seconds=-1))
+
+    response = client.post(job_page("purge_old_content"), confirmed(page))
+
+    assert response.status_code == 400
+    assert "older than 15 minutes" in response.content.decode()
+    assert not JobRun.objects.exists()
+
+
+@pytest.mark.parametrize("forge", [lambda token: token + "x", lambda token: "nonsense"])
+def test_a_plan_that_was_not_shown_starts_nothing(client, operator, forge):
+    form = confirmed(client.get(job_page("purge_old_content")))
+    form["plan"] = forge(form["plan"])
+
+    assert client.post(job_page("purge_old_content"), form).status_code == 400
+    assert client.post(job_page("cleanup_sessions"), confirmed_of_another(client)).status_code == 400
+    assert not JobRun.objects.exists()
+
+
+def confirmed_of_another(client):
+    return confirmed(client.get(job_page("purge_old_content")))
+
+
+def test_sample_rows_are_shown_only_to_who_may_see_them(client, operator):
+    post = factories.post(created_at=timezone.now() - timedelta(days=91), title="An old title")
+
+    hidden = client.get(job_page("purge_old_content")).content.decode()
+    client.force_login(factories.superuser())
+    page = client.get(job_page("purge_old_content")).content.decode()
+
+    assert "An old title" not in hidden
+    assert "An old title" in page
+    assert reverse("admin:scraping_redditpost_change", args=[post.pk]) in page
 
 
 def test_a_retention_in_the_address_is_what_is_shown_and_run(client, operator):
@@ -638,35 +772,3 @@ def test_a_blocked_run_is_decided_with_a_reason(client, operator):
         run.refresh_from_db()
     assert (approved.status, rejected.status, silent.status) == ("queued", "cancelled", "blocked")
     assert "checked the plan" in approved.message
-
-
-# --- Retentions ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("days", "stored"), [("1", 1), ("400", 400), ("0", 90), ("-3", 90), ("36501", 90)])
-def test_a_retention_is_at_least_a_day(client, superuser, days, stored):
-    policy = RetentionPolicy.objects.get(job="purge_old_content")
-
-    response = client.post(
-        reverse("admin:maintenance_retentionpolicy_change", args=[policy.pk]), {"days": days}
-    )
-
-    policy.refresh_from_db()
-    assert policy.days == stored
-    if response.status_code == 302:
-        assert policy.updated_by == superuser
-    else:
-        assert "days" in response.context["adminform"].form.errors
-
-
-def test_retentions_are_neither_added_nor_deleted(client, superuser):
-    policy = RetentionPolicy.objects.get(job="purge_old_content")
-
-    assert client.get(reverse("admin:maintenance_retentionpolicy_add")).status_code == 403
-    assert (
-        client.post(
-            reverse("admin:maintenance_retentionpolicy_delete", args=[policy.pk]), {"post": "yes"}
-        ).status_code
-        == 403
-    )
-    assert RetentionPolicy.objects.filter(pk=policy.pk).exists()

@@ -83,6 +83,9 @@ def test_without_json_the_outcome_is_readable(capsys):
         (["run_job", "cleanup_tokens", "--param", "oops"], "NAME=VALUE"),
         (["run_job", "cleanup_tokens", "--param", "a=b"], "takes no parameter"),
         (["scrape_now", "nobody"], "nobody"),
+        (["purge_old_content", "--force"], "--reason"),
+        (["purge_old_content", "--reason", "because"], "--force"),
+        (["purge_old_content", "--plan", "0"], "no dry run"),
     ],
 )
 def test_wrong_usage_exits_2_and_names_the_fault(arguments, names):
@@ -118,6 +121,53 @@ def test_a_blocked_run_exits_3(capsys, settings):
 
     assert (run["status"], code) == ("blocked", 3)
     assert RedditPost.objects.count() == 1
+
+
+def test_a_blocked_run_prints_the_figures(capsys, settings):
+    settings.PURGE_CAP_ROWS = 1
+    old_posts(1)
+
+    with pytest.raises(SystemExit):
+        call_command("purge_old_content")
+
+    out = capsys.readouterr().out
+    assert "scraping.RedditComment: 1 of 1 rows" in out
+    assert "2 rows would be deleted, more than the 1 of PURGE_CAP_ROWS" in out
+
+
+def test_force_with_a_reason_passes_the_cap(capsys, settings):
+    settings.PURGE_CAP_ROWS = 1
+    old_posts(1)
+    survivor = factories.post()
+
+    run, code = run_json(capsys, "purge_old_content", "--force", "--reason", "the import was wrong")
+
+    assert (run["status"], run["approval"]["reason"], code) == ("succeeded", "the import was wrong", 0)
+    assert list(RedditPost.objects.all()) == [survivor]
+
+
+def test_a_dry_run_prints_the_plan(capsys):
+    old_posts(2)
+    factories.post(
+        created_at=timezone.now() - timedelta(days=100), held_at=timezone.now(), hold_reason="court"
+    )
+
+    call_command("purge_old_content", "--dry-run")
+
+    out = capsys.readouterr().out
+    assert "scraping.RedditPost: 2 of 3 rows" in out
+    assert f"{timezone.now() - timedelta(days=100):%Y-%m}: 2" in out
+    assert "1: court" in out
+
+
+def test_a_run_can_refer_to_its_plan(capsys):
+    old_posts(1)
+    dry, _ = run_json(capsys, "purge_old_content", "--dry-run")
+    old_posts(1)
+
+    call_command("purge_old_content", "--plan", str(dry["id"]))
+
+    assert "Posts: 1 were planned, at the start there were 2." in capsys.readouterr().out
 
 
 def test_a_run_beside_another_is_skipped_and_exits_4(capsys):
@@ -163,7 +213,7 @@ def test_signals_end_a_purge_between_batches(number, status, attempts):
         factories.unsaved_post(created_at=now - timedelta(days=100)) for _ in range(30_000)
     )
     survivor = factories.post(created_at=now)
-    process = start("purge_old_content")
+    process = start("purge_old_content", PURGE_CAP_SHARE="1", PURGE_THROTTLE="0.1")
     wait_until(lambda: JobRun.objects.filter(progress_done__gt=0).exists(), timeout=30)
 
     process.send_signal(number)

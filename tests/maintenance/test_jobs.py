@@ -15,7 +15,9 @@ from maintenance import runs, schedules
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, RunLogLine
 from maintenance.registry import jobs
-from scraping.models import RedditComment, RedditPost, ScrapeSession
+from scraping.budget import Heard, Purse
+from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
+from scraping.reddit import OutOfBudget
 from scraping.sandbox import SandboxReddit
 from tests import factories
 
@@ -169,6 +171,45 @@ def test_purge_old_content_keeps_as_many_days_as_it_is_told():
     assert list(RedditPost.objects.all()) == [kept]
 
 
+def test_purge_old_content_keeps_subreddits_and_bots_as_long_as_operators_say():
+    now = timezone.now()
+    archive = factories.bot_config()
+    factories.retention_override(subreddit="Python", days=400)
+    factories.retention_override(subreddit="memes", days=10)
+    factories.retention_override(config=archive, days=400)
+
+    def aged(days, **fields):
+        return factories.post(created_at=now - timedelta(days=days), **fields)
+
+    kept = {
+        aged(89, subreddit="django"),
+        aged(399, subreddit="python"),
+        aged(399, subreddit="rust", config=archive),
+        aged(399, subreddit="Memes", config=archive),  # the longer of two
+        aged(9, subreddit="Memes"),
+    }
+    aged(91, subreddit="django")
+    aged(401, subreddit="PYTHON")
+    aged(401, subreddit="rust", config=archive)
+    aged(11, subreddit="Memes")
+
+    run = perform("purge_old_content")
+
+    assert set(RedditPost.objects.all()) == kept
+    assert run.counts["scraping.RedditPost"] == 4
+
+
+def test_purge_old_content_heeds_the_overrides_of_a_run_that_is_given_other_days():
+    now = timezone.now()
+    factories.retention_override(subreddit="python", days=400)
+    kept = factories.post(created_at=now - timedelta(days=100), subreddit="python")
+    factories.post(created_at=now - timedelta(days=100), subreddit="django")
+
+    perform("purge_old_content", params={"days": 50})
+
+    assert list(RedditPost.objects.all()) == [kept]
+
+
 def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs():
     long_ago = timezone.now() - timedelta(days=200)
     runs_of_one = [
@@ -255,6 +296,85 @@ def test_scrape_now_is_for_the_owner_and_superusers():
     assert not may_run(factories.user(), {"config": config.pk})
 
 
+def used_up(seconds=300):
+    """Use up the requests of the environment's app."""
+    purse = Purse("sandbox")
+    purse.hear(Heard(1000, 0, seconds))
+    purse.give_back()
+
+
+def goes_on(run):
+    """Perform the attempt that follows, as a worker does when its time has come."""
+    JobRun.objects.filter(retry_of=run).update(not_before=timezone.now())
+    RequestBudget.objects.all().delete()
+    attempt = JobRun.objects.get(retry_of=run)
+    runs.perform(attempt)
+    attempt.refresh_from_db()
+    return attempt
+
+
+@pytest.mark.parametrize("slug", ["scrape_now", "auto_scraping", "refresh_stored_content"])
+def test_a_job_whose_app_has_no_requests_left_goes_on_when_it_has(reddit, slug):
+    factories.post(checked_at=None)
+    config = factories.bot_config(subreddits=["python"], post_limit=5)
+    used_up()
+
+    run = perform(slug, params={"config": config.pk} if slug == "scrape_now" else None)
+
+    assert (run.status, run.reason) == (JobRun.Status.INTERRUPTED, "waits")
+    assert 298 < (run.next_attempt.not_before - timezone.now()).total_seconds() < 302
+    assert list(reddit.requests) == []
+    assert goes_on(run).status == JobRun.Status.SUCCEEDED
+
+
+def test_auto_scraping_goes_on_with_the_bots_that_wait_and_does_the_others_once(reddit):
+    app = factories.reddit_app(client_id="sandbox", client_secret="sandbox")
+    waiting = [factories.bot_config(subreddits=["python"], post_limit=5) for _ in range(2)]
+    done = factories.bot_config(subreddits=["django"], post_limit=5, app=app)
+    reddit.access.clients["other"] = "other"
+    app.client_id = app.client_secret = "other"
+    app.save()
+    used_up()
+
+    run = perform("auto_scraping")
+
+    assert (run.status, run.cursor["finished"]) == (JobRun.Status.INTERRUPTED, [done.pk])
+    assert run.message.startswith("1 of 3 bots scraped")
+    last = goes_on(run)
+    assert (last.status, last.message) == (JobRun.Status.SUCCEEDED, "3 of 3 bots scraped")
+    assert done.sessions.count() == 1
+    assert [config.sessions.latest("pk").status for config in waiting] == ["succeeded"] * 2
+
+
+def test_auto_scraping_works_at_several_bots_at_once(reddit):
+    reddit.latency = 0.25
+    configs = [
+        factories.bot_config(subreddits=[name], post_limit=5) for name in ("python", "django", "rust", "go")
+    ]
+
+    run = perform("auto_scraping")
+
+    assert run.status == JobRun.Status.SUCCEEDED
+    sessions = list(ScrapeSession.objects.filter(run=run))
+    assert len(sessions) == len(configs)
+    assert max(s.started_at for s in sessions) < min(s.finished_at for s in sessions)
+    assert run.counts["posts_found"] == RedditPost.objects.count() == 20
+
+
+def test_auto_scraping_that_is_stopped_stops_all_its_bots_and_resumes_them(reddit):
+    for name in ("python", "django", "rust", "go", "perl", "lisp"):
+        factories.bot_config(subreddits=[name], post_limit=300, comment_policy="none")
+    run = runs.request_run(job="auto_scraping", trigger="command", send=False)
+
+    runs.perform(run, stopping=lambda: len(reddit.requests) > 6)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (JobRun.Status.INTERRUPTED, "worker_stopped")
+    assert not ScrapeSession.objects.running().exists()
+    assert goes_on(run).message == "6 of 6 bots scraped"
+    assert RedditPost.objects.count() == 6 * 300
+
+
 def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddit):
     perform("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
     deleted, kept = RedditPost.objects.filter(state="live").exclude(title="")[:2]
@@ -268,3 +388,30 @@ def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddi
     assert run.status == JobRun.Status.SUCCEEDED
     assert (deleted.state, deleted.title, deleted.body, deleted.url) == ("author", "", "", "")
     assert (kept.state, kept.title) == ("live", title)
+
+
+def test_a_sweep_that_is_handed_back_has_done_something(reddit, monkeypatch):
+    def interrupted(progress, *, max_requests, counts):
+        counts["checked"] += 100
+        raise OutOfBudget(60)
+
+    monkeypatch.setattr(job_list, "refresh", interrupted)
+
+    run = perform("refresh_stored_content")
+
+    assert (run.status, run.counts) == (JobRun.Status.INTERRUPTED, {"checked": 100})
+
+
+def test_a_sweep_that_does_not_keep_up_ends_partial_and_says_by_how_much(reddit, settings, monkeypatch):
+    perform("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
+    assert RedditPost.objects.count() + RedditComment.objects.count() <= 100
+    RedditPost.objects.update(checked_at=None)
+    monkeypatch.setattr(job_list, "COMPLIANCE_REQUESTS", 0)  # as if there were far more to do
+
+    run = perform("refresh_stored_content")
+
+    assert run.status == JobRun.Status.PARTIAL
+    assert "of the stored items were verified in the last 48 h, the target is 95 %" in run.message
+    assert [line.level for line in RunLogLine.objects.filter(run=run, text=run.message)] == ["warning"]
+    monkeypatch.setattr(job_list, "COMPLIANCE_REQUESTS", 20)
+    assert perform("refresh_stored_content").status == JobRun.Status.SUCCEEDED

@@ -23,7 +23,7 @@ class Command(JobCommand):
         )
         parser.add_argument("--queue", action="store_true", help="only request it; a worker performs it")
         parser.add_argument("--days", metavar="N", help="short for --param days=N")
-        self.add_output_arguments(parser)
+        self.add_run_arguments(parser)
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters given as NAME=VALUE."""
@@ -37,9 +37,7 @@ class Command(JobCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Request the run, and perform it here unless --queue."""
-        run = self.request(
-            options["job"], self.params(options), dry_run=options["dry_run"], send=options["queue"]
-        )
+        run = self.request(options["job"], options, send=options["queue"])
         if not options["queue"]:
             self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
         self.conclude(run, as_json=options["json"])

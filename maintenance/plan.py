@@ -1,0 +1,272 @@
+"""What a purge would delete: counted, dated, sampled, and compared with what somebody was shown before.
+
+The dry run is the plan. It is kept on the run as JSON, so it names rows by their keys only: titles and texts
+are looked up when it is read, and are gone when the rows are.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from django.apps import apps
+from django.db import DatabaseError, connections, models
+from django.db.models import Count, Max, Min, OuterRef, Subquery, Sum
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from database.constraints import cascaded_children
+from database.estimates import table_sizes
+from database.parallel import without_parallel_workers
+
+SAMPLE_ROWS = 20
+HOLD_REASONS_SHOWN = 10
+# SQLite tells the size of a table by reading it; the plan of a greater database does without.
+SQLITE_SIZED_BYTES_MAX = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One row that would go: its key, if that is a number (a session's key is a secret), and its time."""
+
+    pk: int | None
+    at: str  # ISO 8601
+
+
+@dataclass(frozen=True)
+class HoldReason:
+    """Why rows that are old enough stay."""
+
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What a purge would do to one table. Times are ISO 8601, months those of UTC."""
+
+    model: str  # label, such as scraping.RedditPost
+    rows: int
+    # Of the table before the purge; of a big table the planner's estimate.
+    total: int
+    # With their share of the indexes; None where the database does not say.
+    bytes: int | None = None
+    cutoff: str | None = None
+    # Cascaded rows are counted under the month of the row that takes them along.
+    by_month: dict[str, int] = field(default_factory=dict)  # {"2026-01": 12}
+    # The label of the table whose rows take these along; None: the purge names these rows itself.
+    cascaded_from: str | None = None
+    oldest: str | None = None
+    newest: str | None = None
+    sample: list[SampleRow] = field(default_factory=list)
+    # Old enough, but held.
+    held: int = 0
+    held_reasons: list[HoldReason] = field(default_factory=list)
+    # How many rows the purge found at its end that should have been gone; None before that.
+    left: int | None = None
+
+    @property
+    def verbose_name(self) -> str:
+        """The table in the reader's language; its label if it is no longer declared."""
+        try:
+            return str(apps.get_model(self.model)._meta.verbose_name_plural)
+        except LookupError:
+            return self.model
+
+    @property
+    def share(self) -> float:
+        """The share of the table's rows that goes, 0 to 1."""
+        return min(1.0, self.rows / self.total) if self.total else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as the API and ``--json`` show it, and as the run keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return what ``as_json`` gave."""
+        sample = [SampleRow(**row) for row in values["sample"]]
+        held_reasons = [HoldReason(**row) for row in values["held_reasons"]]
+        return cls(**{**values, "sample": sample, "held_reasons": held_reasons})
+
+
+def plan_deletion(
+    queryset: models.QuerySet[Any],
+    *,
+    key: str,
+    cutoff: datetime | None = None,
+    held: models.QuerySet[Any] | None = None,
+) -> list[TablePlan]:
+    """Return what deleting ``queryset`` would delete: its own rows first, then what the database cascades.
+
+    Each table is read once. ``held`` are rows old enough that stay, with their ``hold_reason``.
+    """
+    with without_parallel_workers(queryset.db):
+        return _plan(queryset, key=key, cutoff=cutoff, held=held)
+
+
+def _plan(
+    queryset: models.QuerySet[Any],
+    *,
+    key: str,
+    cutoff: datetime | None,
+    held: models.QuerySet[Any] | None,
+) -> list[TablePlan]:
+    label = queryset.model._meta.label
+    children = cascaded_children(queryset.model)
+    sizes = table_sizes([queryset.model, *(child.model for child in children)], queryset.db)
+
+    def table(model: type[models.Model], by_month: dict[str, int], **values: Any) -> TablePlan:
+        rows, total = sum(by_month.values()), sizes[model].rows
+        return TablePlan(
+            model=model._meta.label,
+            rows=rows,
+            total=max(total, rows),  # an estimate may be old
+            bytes=_bytes_of(model, rows, total, sizes[model].bytes, queryset.db),
+            by_month=by_month,
+            cutoff=_iso(cutoff),
+            **values,
+        )
+
+    dated = queryset.order_by().annotate(_month=Month(key))
+    by_month = dated.values("_month").order_by("_month")
+    months = list(by_month.annotate(_rows=Count("*"), _oldest=Min(key), _newest=Max(key)))
+    plans = [
+        table(
+            queryset.model,
+            {str(month["_month"])[:7]: month["_rows"] for month in months},
+            oldest=_iso(min((month["_oldest"] for month in months), default=None)),
+            newest=_iso(max((month["_newest"] for month in months), default=None)),
+            sample=_sample(queryset, key, sum(month["_rows"] for month in months)),
+            **_held(held),
+        )
+    ]
+    for child in children:
+        # Row by row through the child's index: a join would read all of its table.
+        of_row = child.model._default_manager.filter(**{child.name: OuterRef("pk")}).order_by()
+        counted = dated.annotate(
+            _children=Subquery(of_row.values(child.name).annotate(_n=Count("*")).values("_n"))
+        )
+        sums = counted.values("_month").order_by("_month").values_list("_month", Sum("_children"))
+        rows = {str(month)[:7]: number for month, number in sums if number}
+        plans.append(table(child.model, rows, cascaded_from=label))
+    return plans
+
+
+def with_exact_total(plan: TablePlan, using: str) -> TablePlan:
+    """Return the plan with the table's rows counted instead of estimated."""
+    with without_parallel_workers(using):
+        total = apps.get_model(plan.model)._default_manager.using(using).count()
+    return replace(plan, total=max(total, plan.rows))
+
+
+# --- What people were shown ------------------------------------------------------------------
+
+
+def expectation(tables: Iterable[TablePlan], *, at: datetime, run: int | None = None) -> dict[str, Any]:
+    """Return what somebody who saw this plan expects: ``{"at": ISO 8601, "run": its dry run, "rows": {label: n}}``."""
+    return {"at": at.isoformat(), "run": run, "rows": {table.model: table.rows for table in tables}}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the rows of one table moved between the plan somebody saw and the plan at the start."""
+
+    model: str
+    expected: int
+    rows: int
+
+    @property
+    def verbose_name(self) -> str:
+        """The table in the reader's language."""
+        return TablePlan(model=self.model, rows=0, total=0).verbose_name
+
+    def __str__(self) -> str:
+        return _("%(table)s: %(expected)s were planned, at the start there were %(rows)s.") % {
+            "table": capfirst(self.verbose_name),
+            "expected": self.expected,
+            "rows": self.rows,
+        }
+
+
+def differences(expected: Mapping[str, Any] | None, tables: Iterable[TablePlan]) -> list[Difference]:
+    """Return where the world moved since somebody saw a plan; empty if none was shown."""
+    rows = (expected or {}).get("rows", {})
+    return [
+        Difference(table.model, rows[table.model], table.rows)
+        for table in tables
+        if table.model in rows and rows[table.model] != table.rows
+    ]
+
+
+# --- Counting --------------------------------------------------------------------------------
+
+
+class Month(models.Func):
+    """The month of a time in UTC, beginning as ``2026-01``; Django's TruncMonth is a Python function on SQLite."""
+
+    output_field = models.CharField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Cut the text as which Django stores a UTC time there."""
+        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 7)", **extra)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Truncate in UTC, whatever the connection's zone. A date: to group by text is slow."""
+        template = "date_trunc('month', %(expressions)s AT TIME ZONE 'UTC')::date"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+def _sample(queryset: models.QuerySet[Any], key: str, rows: int) -> list[SampleRow]:
+    """Return the oldest and the newest of the rows, oldest first."""
+    pairs = queryset.values_list("pk", key)
+    if rows <= SAMPLE_ROWS:
+        found = list(pairs.order_by(key, "pk"))
+    else:
+        half = SAMPLE_ROWS // 2
+        found = list(pairs.order_by(key, "pk")[:half])
+        found += list(pairs.order_by(f"-{key}", "-pk")[:half])[::-1]
+    return [SampleRow(pk if isinstance(pk, int) else None, at.isoformat()) for pk, at in found]
+
+
+def _held(held: models.QuerySet[Any] | None) -> dict[str, Any]:
+    if held is None:
+        return {}
+    reasons = list(
+        held.order_by().values_list("hold_reason").annotate(rows=Count("*")).order_by("-rows", "hold_reason")
+    )
+    return {
+        "held": sum(rows for _reason, rows in reasons),
+        "held_reasons": [HoldReason(reason, rows) for reason, rows in reasons[:HOLD_REASONS_SHOWN]],
+    }
+
+
+def _bytes_of(
+    model: type[models.Model], rows: int, total: int, table_bytes: int | None, using: str
+) -> int | None:
+    if not rows:
+        return 0
+    if table_bytes is None:
+        table_bytes = _sqlite_bytes(model, using)
+    return None if table_bytes is None else table_bytes * rows // max(total, rows)
+
+
+def _sqlite_bytes(model: type[models.Model], using: str) -> int | None:
+    """Return the size of a table with its indexes, where SQLite was built to tell it."""
+    try:
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+            if cursor.fetchone()[0] > SQLITE_SIZED_BYTES_MAX:
+                return None
+            cursor.execute(
+                "SELECT sum(pgsize) FROM dbstat WHERE aggregate = 1 AND name IN (SELECT name FROM sqlite_master WHERE tbl_name = %s)",
+                [model._meta.db_table],
+            )
+            size: int | None = cursor.fetchone()[0]
+            return size
+    except DatabaseError:
+        return None
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None

@@ -1,0 +1,208 @@
+"""For how long things are kept: what operators decided, what an edit of that would do, and the edit itself."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from database.constraints import cascaded_children
+from maintenance.change_log import log_change
+from maintenance.context import JobContext
+from maintenance.models import RetentionOverride, RetentionPolicy
+from maintenance.registry import Job, Person, get_job, is_known, may_keep
+
+PERMISSION = "maintenance.change_retentionpolicy"
+# Rows of one table that a preview counts: a second's work. Of more it says only that they are more.
+COUNTED_ROWS_MAX = 1_000_000
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many days a job keeps things, and which subreddits and bots have other days (rows, perhaps unsaved)."""
+
+    days: int
+    overrides: tuple[RetentionOverride, ...] = ()
+
+    @property
+    def all_days(self) -> set[int]:
+        """Every number of days that occurs."""
+        return {self.days, *(override.days for override in self.overrides)}
+
+    def days_by_target(self) -> dict[tuple[str, int | None] | None, int]:
+        """Return the overrides' days by subreddit (in lower case) and bot; None is everybody else."""
+        return {
+            None: self.days,
+            **{(row.subreddit.lower(), row.config_id): row.days for row in self.overrides},
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a LogEntry keeps of it; equal ones for equal retentions."""
+        return {"days": self.days, "overrides": {_target(row): row.days for row in self._in_order()}}
+
+    def key(self) -> str:
+        """Return a text that is equal for equal retentions, and only for those."""
+        rows = [[row.subreddit.lower(), row.config_id, row.days] for row in self._in_order()]
+        return json.dumps([self.days, rows])
+
+    def _in_order(self) -> list[RetentionOverride]:
+        return sorted(self.overrides, key=lambda row: (row.subreddit.lower(), row.config_id or 0))
+
+
+def _target(row: RetentionOverride) -> str:
+    return f"{row} #{row.config_id}" if row.config_id else str(row)  # two owners may have bots of one name
+
+
+def overrides_of(job: Job) -> list[RetentionOverride]:
+    """Return the overrides of a job's retention; none for a job that heeds none."""
+    if not job.has_overrides:
+        return []
+    return list(RetentionOverride.objects.filter(policy__job=job.slug).select_related("config"))
+
+
+def retention_of(policy: RetentionPolicy) -> Retention:
+    """Return what is stored."""
+    return Retention(policy.days, tuple(policy.overrides.select_related("config")))
+
+
+# --- Looking ahead ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How many rows of which tables; a table's number is ``COUNTED_ROWS_MAX`` where ``is_more``."""
+
+    tables: tuple[tuple[str, int], ...]
+    is_more: bool = False
+
+    @property
+    def total(self) -> int:
+        """The sum over the tables."""
+        return sum(rows for _name, rows in self.tables)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an edit changes about the next run: rows that it would delete too, and rows that it would no longer."""
+
+    more: Rows
+    fewer: Rows
+
+
+def effect(policy: RetentionPolicy, after: Retention) -> Effect:
+    """Count what the next run would delete under ``after`` and not under what is stored, and the other way round.
+
+    The job itself says what it would delete, as in a run. Only rows whose age lies between the shortest and the
+    longest retention are looked at, because all others have the same fate either way: a range of the index.
+    """
+    before, now = retention_of(policy), timezone.now()
+    days = before.all_days | after.all_days
+    since, until = now - timedelta(days=max(days)), now - timedelta(days=min(days))
+    more: list[tuple[str, int]] = []
+    fewer: list[tuple[str, int]] = []
+    if before.key() != after.key() and is_known(policy.job):
+        job = get_job(policy.job)
+        old_and_new = zip(_expired(job, before, now), _expired(job, after, now), strict=True)
+        for (old, by), (new, _by) in old_and_new:
+            between = {f"{by}__gte": since, f"{by}__lt": until}
+            more += _counts(new.filter(**between), without=old.filter(**between))
+            fewer += _counts(old.filter(**between), without=new.filter(**between))
+    return Effect(_rows(more), _rows(fewer))
+
+
+class _Expired(JobContext):
+    """Collects what a job would delete instead of deleting it."""
+
+    def __init__(self, retention: Retention, now: datetime) -> None:
+        super().__init__(
+            run=None, params={}, retention_days=retention.days, overrides=retention.overrides, dry_run=True
+        )
+        self.now = now
+        self.found: list[tuple[models.QuerySet[Any], str]] = []
+
+    def delete(
+        self, queryset: models.QuerySet[Any], *, by: str, held: models.QuerySet[Any] | None = None
+    ) -> None:
+        self.found.append((queryset, by))
+
+
+def _expired(job: Job, retention: Retention, now: datetime) -> list[tuple[models.QuerySet[Any], str]]:
+    context = _Expired(retention, now)
+    job.function(context)
+    return context.found
+
+
+def _counts(rows: models.QuerySet[Any], *, without: models.QuerySet[Any]) -> Iterator[tuple[str, int]]:
+    rows = rows.filter(~Exists(without.filter(pk=OuterRef("pk")))).order_by()
+    children = [
+        field.model._default_manager.filter(**{f"{field.name}__in": rows.values("pk")}).order_by()
+        for field in cascaded_children(rows.model)
+    ]
+    for queryset in (rows, *children):
+        name = str(queryset.model._meta.verbose_name_plural)
+        yield name, queryset[: COUNTED_ROWS_MAX + 1].count()
+
+
+def _rows(counts: list[tuple[str, int]]) -> Rows:
+    return Rows(
+        tuple((name, min(rows, COUNTED_ROWS_MAX)) for name, rows in counts),
+        is_more=any(rows > COUNTED_ROWS_MAX for _name, rows in counts),
+    )
+
+
+# --- Changing --------------------------------------------------------------------------------
+
+
+def refuse_below_floor(days: int, *, by: Person) -> None:
+    """Raise ValidationError where so few days take a permission that the person has not."""
+    if not may_keep(by, days):
+        raise ValidationError(
+            _("At least %(floor)s days: fewer take the permission to approve runs."),
+            code="floor",
+            params={"floor": settings.RETENTION_FLOOR_DAYS},
+        )
+
+
+def _new_days(before: Retention, after: Retention) -> set[int]:
+    """Return the days that would count where others counted before: in general, or for a subreddit or bot."""
+    old, new = before.days_by_target(), after.days_by_target()
+    return {
+        new.get(target, after.days)
+        for target in {None, *old, *new}
+        if new.get(target, after.days) != old.get(target, before.days)
+    }
+
+
+def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
+    """Store the retention; it counts from the next run or attempt on.
+
+    Raises:
+        PermissionDenied: the person may change no retention, or not go as low.
+    """
+    if not (by.is_active and by.has_perm(PERMISSION)):
+        raise PermissionDenied(_("You may not change retentions."))
+    with transaction.atomic():
+        stored = RetentionPolicy.objects.select_for_update().get(pk=policy.pk)
+        before = retention_of(stored)
+        for days in _new_days(before, after):
+            if not may_keep(by, days):
+                raise PermissionDenied(
+                    _("You may not go below %(floor)s days.") % {"floor": settings.RETENTION_FLOOR_DAYS}
+                )
+        if after.key() == before.key():
+            return
+        stored.days, stored.updated_by_id = after.days, by.pk
+        stored.save(update_fields=["days", "updated_by", "updated_at"])
+        stored.overrides.all().delete()
+        RetentionOverride.objects.bulk_create(
+            RetentionOverride(policy=stored, subreddit=row.subreddit, config_id=row.config_id, days=row.days)
+            for row in after.overrides
+        )
+        log_change(stored, by=by, before=before.as_json(), after=after.as_json())

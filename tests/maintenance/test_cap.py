@@ -1,0 +1,218 @@
+"""The safety cap: what looks wrong, what an approval covers, who is told."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.exceptions import PermissionDenied
+from django.utils import timezone
+
+from maintenance import purge, runs
+from maintenance.cap import refusals
+from maintenance.models import JobRun
+from maintenance.plan import TablePlan
+from scraping.models import RedditPost
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Status = JobRun.Status
+
+
+@pytest.fixture(autouse=True)
+def caps(settings):
+    settings.PURGE_CAP_ROWS = 1_000
+    settings.PURGE_CAP_SHARE = 0.5
+    settings.PURGE_CAP_MIN_ROWS = 10
+
+
+def posts(rows, total=10_000):
+    return [TablePlan(model="scraping.RedditPost", rows=rows, total=total)]
+
+
+def reasons(tables, *, job="purge_old_content", approval=None):
+    return refusals(job, tables, approval=approval, using="default")
+
+
+def old_posts(number):
+    made = timezone.now() - timedelta(days=100)
+    RedditPost.objects.bulk_create(factories.unsaved_post(created_at=made) for _ in range(number))
+
+
+def performed(run=None, **options):
+    run = run or runs.request_run(job="purge_old_content", trigger="command", send=False, **options)
+    runs.perform(run)
+    run.refresh_from_db()
+    return run
+
+
+def test_the_rows_of_all_tables_together_reach_the_cap():
+    comments = TablePlan(model="scraping.RedditComment", rows=500, total=10_000, cascaded_from="x")
+
+    assert reasons([*posts(500), comments]) == []
+    assert "1001 rows would be deleted, more than the 1000" in reasons([*posts(501), comments])[0]
+
+
+def test_more_than_half_of_a_table_is_refused_and_just_half_is_not():
+    old_posts(20)
+
+    assert reasons(posts(10, total=20)) == []
+    assert "11 of 20 posts would be deleted: 55 %, more than the 50 %" in reasons(posts(11, total=20))[0]
+
+
+def test_of_a_small_table_everything_may_go():
+    assert reasons(posts(9, total=9)) == []
+
+
+def test_an_estimate_refuses_nobody():
+    old_posts(100)
+
+    assert reasons(posts(11, total=11)) == []  # the planner had last seen 11 rows
+
+
+def earlier_runs(*rows, **fields):
+    for number in rows:
+        factories.job_run(**{"job": "purge_old_content", "counts": {"scraping.RedditPost": number}, **fields})
+
+
+def test_more_than_three_times_the_usual_is_refused():
+    earlier_runs(100, 10, 20)
+
+    assert reasons(posts(60)) == []
+    assert "61 rows would be deleted, more than three times the usual 20" in reasons(posts(61))[0]
+
+
+def test_only_real_successes_of_the_last_ten_runs_are_usual():
+    earlier_runs(*[1_000] * 9)
+    earlier_runs(*[10] * 10)
+    earlier_runs(1_000, 1_000, dry_run=True)
+    earlier_runs(1_000, 1_000, status="failed")
+
+    assert reasons(posts(30)) == []
+    assert reasons(posts(31))
+
+
+def test_two_runs_say_nothing_about_what_is_usual():
+    earlier_runs(1, 1)
+
+    assert reasons(posts(400)) == []
+
+
+def test_a_run_in_several_attempts_counts_by_its_plan():
+    plan = {"at": "2026-01-01T00:00:00+00:00", "tables": [posts(400)[0].as_json()]}
+    earlier_runs(*[3] * 3, plan=plan)
+
+    assert reasons(posts(500)) == []
+
+
+def test_an_approval_holds_for_what_was_approved_and_a_tenth_more(settings):
+    settings.PURGE_CAP_ROWS = 0
+    approval = {"rows": {"scraping.RedditPost": 100}}
+
+    assert reasons(posts(110), approval=approval) == []
+    assert "111 rows would be deleted, but 100 were approved." in reasons(posts(111), approval=approval)[0]
+
+
+def test_what_no_cap_stops_needs_no_approval_beyond_one():
+    assert reasons(posts(1), approval={"rows": {"scraping.RedditPost": 0}}) == []
+
+
+def test_an_attempt_that_resumes_under_a_shorter_retention_meets_the_cap_anew(settings, monkeypatch):
+    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 5)
+    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
+    settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE = 20, 1.0
+    old_posts(10)
+    made = timezone.now() - timedelta(days=50)
+    RedditPost.objects.bulk_create(factories.unsaved_post(created_at=made) for _ in range(30))
+    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
+    runs.perform(run, stopping=lambda: RedditPost.objects.count() < 40)
+    attempt = JobRun.objects.get(retry_of=run)
+    factories.retention_policy(job="purge_old_content", days=30)
+
+    performed(attempt)
+
+    assert (attempt.status, RedditPost.objects.count()) == (Status.BLOCKED, 35)
+    assert "35 rows would be deleted, more than the 20" in attempt.message
+
+
+def test_an_approval_is_of_the_plan_that_was_seen(settings):
+    settings.PURGE_CAP_ROWS = 9
+    old_posts(10)
+    run, ada = performed(), factories.superuser(username="ada")
+
+    with pytest.raises(runs.NotPossible, match="planned anew"):
+        runs.approve_run(run, by=ada, reason="seen yesterday", plan_at="2026-01-01T00:00:00+00:00")
+    assert JobRun.objects.get().status == Status.BLOCKED
+
+    runs.approve_run(run, by=ada, reason="seen", plan_at=run.plan["at"])
+    assert JobRun.objects.get().status == Status.QUEUED
+
+
+def test_an_approved_run_is_blocked_again_when_it_would_delete_more_than_was_approved(settings):
+    settings.PURGE_CAP_ROWS = 9
+    old_posts(10)
+    run = performed()
+    assert run.status == Status.BLOCKED
+
+    runs.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
+    old_posts(5)
+    run.refresh_from_db()
+    performed(run)
+
+    assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 15)
+    assert "15 rows would be deleted, but 10 were approved." in run.message
+    runs.approve_run(run, by=factories.superuser(username="bob"), reason="those too")
+    run.refresh_from_db()
+    performed(run)
+    assert (run.status, run.approval["by"], run.approval["rows"]) == (
+        Status.SUCCEEDED,
+        "bob",
+        {"scraping.RedditPost": 15},
+    )
+    assert not RedditPost.objects.exists()
+
+
+def test_a_forced_run_passes_the_cap_and_says_why(settings):
+    settings.PURGE_CAP_ROWS = 0
+    old_posts(1)
+    survivor = factories.post()
+
+    run = performed(force_reason="the import was wrong")
+
+    assert (run.status, run.approval["reason"]) == (Status.SUCCEEDED, "the import was wrong")
+    assert list(RedditPost.objects.all()) == [survivor]
+
+
+def test_forcing_needs_the_permission_to_approve():
+    user = factories.user("maintenance.run_job")
+
+    with pytest.raises(PermissionDenied):
+        runs.request_run(job="purge_old_content", trigger="admin", by=user, force_reason="because")
+
+    assert not JobRun.objects.exists()
+
+
+def test_a_blocked_run_is_mailed_and_signalled(settings):
+    settings.PURGE_CAP_ROWS = 0
+    settings.ADMINS = [("ops", "ops@example.org")]
+    old_posts(1)
+    heard = []
+    runs.run_blocked.connect(lambda run, **_: heard.append(run.pk), weak=False, dispatch_uid="test")
+
+    try:
+        run = performed()
+    finally:
+        runs.run_blocked.disconnect(dispatch_uid="test")
+
+    assert heard == [run.pk]
+    assert mail.outbox[0].to == ["ops@example.org"]
+    assert "1 rows would be deleted" in mail.outbox[0].body
+
+
+def test_a_mail_that_cannot_be_sent_changes_nothing(settings):
+    settings.PURGE_CAP_ROWS = 0
+    settings.ADMINS = [("ops", "ops@example.org")]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    old_posts(1)
+
+    assert performed().status == Status.BLOCKED
