@@ -1,30 +1,74 @@
 """Bots, their sessions, and what they found."""
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    QueryDict,
+    StreamingHttpResponse,
+)
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from database.readonly_admin import ReadOnlyAdmin
+from scraping import export, filters, trial
+from scraping.budget import state_of
 from scraping.forms import BotConfigForm, RedditAppForm
+from scraping.health import scrape_at_least_every
+from scraping.hold_actions import HoldActions, HoldFilter
 from scraping.models import (
     BotConfig,
     ContentState,
     RedditApp,
     RedditComment,
     RedditPost,
+    RequestBudget,
     ScrapeSession,
 )
 
 SUBREDDITS_SHOWN_MAX = 100
+
+
+def gauges(app: RedditApp | None) -> dict[str, Any]:
+    """Return what ``_budgets.html`` shows: the budget of one app, or of every client id that has one."""
+    if app is not None:
+        names = {app.client_id: app.name}
+        address = reverse("admin:scraping_redditapp_budget", args=[app.pk])
+    else:
+        clients = RequestBudget.objects.order_by("client_id").values_list("client_id", flat=True)
+        names = dict.fromkeys(clients, "REDDIT_CLIENT_ID")
+        names |= dict(RedditApp.objects.filter(client_id__in=names).values_list("client_id", "name"))
+        address = reverse("admin:scraping_redditapp_budgets")
+    states = [(name, state_of(client_id)) for client_id, name in names.items()]
+    return {"budgets": states, "budgets_address": address}
+
+
+def watermark_rows(config: BotConfig) -> list[dict[str, Any]]:
+    """Return each subreddit's watermark with the longest time between two scrapes that misses nothing."""
+    return [
+        {"watermark": mark, "every": scrape_at_least_every(mark.posts_per_hour, config.post_limit)}
+        for mark in config.watermarks.filter(subreddit__in=[name.lower() for name in config.subreddits])
+    ]
 
 
 def badge(kind: str, label: Any) -> str:
@@ -39,6 +83,9 @@ def link(model: type[Model], view: str, text: Any, *args: Any, query: str = "") 
 
 
 # --- Bots --------------------------------------------------------------------------------------
+
+
+SEE_POSTS = "scraping.view_redditpost"
 
 
 @admin.register(BotConfig)
@@ -61,17 +108,37 @@ class BotConfigAdmin(admin.ModelAdmin):
     search_fields = ("name", "owner__username")
     fieldsets = (
         (None, {"fields": ("name", "owner", "app", "subreddits")}),
-        (_("Posts"), {"fields": ("sort", "time_filter", "post_limit")}),
-        (_("Comments"), {"fields": ("comment_policy", "comment_limit", "comment_depth")}),
-        (_("Running"), {"fields": ("is_active", "auto_scrape")}),
-    )
+        (_("Posts"), {"fields": ("sort", "query", "time_filter", "post_limit")}),
+        (
+            _("Comments"),
+            {
+                "fields": (
+                    "comment_policy", "comment_limit", "comment_depth", "comment_requests", "comment_min_score",
+                    "comment_refresh_hours",
+                )
+            },
+        ),
+        (
+            _("Filters"),
+            {
+                "fields": (
+                    "nsfw", "min_score", "flairs_wanted", "flairs_unwanted", "domains_wanted", "domains_unwanted",
+                    "pattern_wanted", "pattern_unwanted",
+                ),
+                "description": _("Posts that are left out are not stored; the session counts them by filter."),
+            },
+        ),
+        (_("Running"), {"fields": ("is_active", "auto_scrape", "paused_because")}),
+        (_("Listed so far"), {"fields": ("listed_so_far",)}),
+    )  # fmt: skip
+    readonly_fields = ("paused_because", "listed_so_far")
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave the owner out where it is always the person who asks."""
-        if request.user.is_superuser:
-            return self.fieldsets
-        general = (None, {"fields": ("name", "app", "subreddits")})
-        return (general, *self.fieldsets[1:])
+        """Leave the owner out where it is always the person who asks, and the past of a bot that has none."""
+        general, *others = self.fieldsets
+        if not request.user.is_superuser:
+            general = (None, {"fields": ("name", "app", "subreddits")})
+        return (general, *(others if obj is not None else others[:-1]))
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Offer the person who asks as the owner."""
@@ -89,14 +156,79 @@ class BotConfigAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: BotConfig, form: ModelForm, change: bool) -> None:
         """Give a new bot its owner."""
         if not change and not request.user.is_superuser:
-            obj.owner_id = int(request.user.pk)  # type: ignore[arg-type]  # the admin lets nobody in without signing in
+            obj.owner = cast(User, request.user)
         super().save_model(request, obj, form, change)
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Tell the form whose a new bot will be."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.person = request.user
+        return form
+
+    def get_urls(self) -> list[Any]:
+        """Add the trials of a config, saved or not."""
+        return [
+            path(
+                f"<int:pk>/{name}/",
+                self.admin_site.admin_view(require_POST(partial(self.trial_view, view=name))),
+                name=f"scraping_botconfig_{name.replace('-', '_')}",
+            )
+            for name in ("test", "try-filters")
+        ] + super().get_urls()
+
+    def trial_view(self, request: HttpRequest, pk: int, *, view: str) -> HttpResponse:
+        """Try the config as it stands in the form, without saving it."""
+        config = get_object_or_404(self.get_queryset(request), pk=pk)
+        if not self.has_change_permission(request, config):
+            raise PermissionDenied
+        if view == "try-filters" and not request.user.has_perm(SEE_POSTS):
+            raise PermissionDenied(_("You may not see stored posts."))
+        form = self.get_form(request, config, change=True)(request.POST, instance=config)
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": config,
+        }
+        if not form.is_valid():
+            context["errors"] = [
+                (form[name].label if name in form.fields else "", error)
+                for name, errors in form.errors.items()
+                for error in errors
+            ]
+        elif view == "test":
+            context |= {
+                "trial": trial.try_on_reddit(form.instance, by=request.user),
+                "cost": trial.cost_of_run(form.instance),
+                "not_asked": max(len(form.instance.subreddits) - trial.SUBREDDITS_TRIED, 0),
+            }
+        else:
+            context |= {
+                "tried": filters.try_on_stored(form.instance),
+                "has_filters": filters.has_filters(form.instance),
+            }
+        context["title"] = _("Test this config") if view == "test" else _("Try the filters")
+        return render(request, "scraping/trial.html", context)
 
     @admin.display(description=_("subreddits"))
     def subreddit_names(self, config: BotConfig) -> str:
         """List the first few subreddits."""
         shown = ", ".join(f"r/{name}" for name in config.subreddits[:4])
         return f"{shown} …" if len(config.subreddits) > 4 else shown
+
+    @admin.display(description=_("paused"))
+    def paused_because(self, config: BotConfig) -> str:
+        """Say which of Reddit's answers paused it."""
+        if config.paused_at is None:
+            return "–"
+        text = _("%(reason)s, %(number)d times in a row. Saving it as active ends the pause.")
+        return str(text) % {"reason": config.pause_reason.capitalize(), "number": config.refusals}
+
+    @admin.display(description=_("subreddits"))
+    def listed_so_far(self, config: BotConfig) -> str:
+        """Show each subreddit's watermark, and how often it must be scraped."""
+        return render_to_string("scraping/_watermarks.html", {"rows": watermark_rows(config)})
 
     @admin.display(description=_("last session"))
     def last_session(self, config: Any) -> str | None:
@@ -108,7 +240,9 @@ class BotConfigAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("scrape"))
     def scrape_now(self, config: BotConfig) -> str | None:
-        """Offer to scrape at once; the page behind asks before it starts anything."""
+        """Offer to scrape at once; the page behind asks before it starts anything. Or say why it is paused."""
+        if config.paused_at is not None:
+            return config.pause_reason
         if not config.is_active:
             return None
         return render_to_string("scraping/_scrape_now.html", {"config": config})
@@ -119,6 +253,8 @@ class RedditAppAdmin(admin.ModelAdmin):
     """OAuth clients; a stored secret is never read here, so it cannot be shown."""
 
     form = RedditAppForm
+    change_form_template = "scraping/redditapp_form.html"
+    change_list_template = "scraping/redditapp_list.html"
     list_display = ("name", "client_id", "user_agent")
     search_fields = ("name", "client_id")
     fields = ("name", "client_id", "new_secret", "user_agent")
@@ -126,6 +262,45 @@ class RedditAppAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditApp]:
         """Leave the secret in the database."""
         return super().get_queryset(request).defer("client_secret")
+
+    def get_urls(self) -> list[Any]:
+        """Add the gauge of the budget, which its page asks for every few seconds."""
+        view = self.admin_site.admin_view(self.budgets)
+        return [
+            path("budgets/", view, name="scraping_redditapp_budgets"),
+            path("<int:pk>/budgets/", view, name="scraping_redditapp_budget"),
+            *super().get_urls(),
+        ]
+
+    def budgets(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
+        """Show what is left of an app's requests, or of everybody's."""
+        app = get_object_or_404(RedditApp.objects.defer("client_secret"), pk=pk) if pk else None
+        if not self.has_view_permission(request, app):
+            raise PermissionDenied
+        return render(request, "scraping/_budgets.html", gauges(app))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show all budgets above the list."""
+        return super().changelist_view(request, {**gauges(None), **(extra_context or {})})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the app's budget above its form."""
+        app = (
+            RedditApp.objects.defer("client_secret").filter(pk=object_id).first()
+            if object_id.isdecimal()
+            else None
+        )
+        return super().change_view(
+            request, object_id, form_url, {**(gauges(app) if app else {}), **(extra_context or {})}
+        )
 
 
 # --- Sessions ----------------------------------------------------------------------------------
@@ -137,7 +312,7 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
 
     change_form_template = "scraping/session.html"
     list_display = (
-        "session", "status_badge", "kind", "started", "duration", "posts", "comments", "requests_used", "has_gap"
+        "session", "status_badge", "kind", "started", "duration", "posts", "comments", "requests_used", "gap"
     )  # fmt: skip
     list_filter = ("status", "kind", "has_gap", "started_at")
     search_fields = ("id__exact", "config_name")
@@ -153,6 +328,11 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
     def session(self, session: ScrapeSession) -> str:
         """Name the bot and the number."""
         return format_html('{} <span class="run-id">#{}</span>', session.config_name, session.pk)
+
+    @admin.display(description=_("gap"))
+    def gap(self, session: ScrapeSession) -> str:
+        """Show that the listing ended before the last known post; a red cross for "no" would alarm."""
+        return badge(ScrapeSession.Status.PARTIAL, _("Gap")) if session.has_gap else "–"
 
     @admin.display(description=_("status"))
     def status_badge(self, session: ScrapeSession) -> str:
@@ -216,6 +396,7 @@ class SubredditFilter(admin.SimpleListFilter):
 class ContentAdmin(ReadOnlyAdmin):
     """What posts and comments share."""
 
+    change_list_template = "scraping/content_list.html"
     list_filter = ["state"]
     sortable_by = ()
     # Django shows the search box only where this is not empty; get_search_results decides what is searched.
@@ -236,6 +417,51 @@ class ContentAdmin(ReadOnlyAdmin):
         """Return the rows that the term names."""
         raise NotImplementedError
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Offer to export what the list shows to who may."""
+        formats = export.Format.choices if request.user.has_perm(export.permission(self.model)) else []
+        return super().changelist_view(request, {"export_formats": formats, **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        """Add the export."""
+        name = f"{self.model._meta.app_label}_{self.model._meta.model_name}_export"
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/<str:suffix>/", view, name=name), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
+        """Stream the live rows of the list, with its search and filters, as a file."""
+        may_export = request.user.has_perm(export.permission(self.model))
+        if not (may_export and self.has_view_permission(request)):
+            raise PermissionDenied
+        if suffix not in export.Format:
+            raise Http404
+        back = HttpResponseRedirect(
+            f"{reverse(f'admin:{self.opts.app_label}_{self.opts.model_name}_changelist')}?{request.GET.urlencode()}"
+        )
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+            pieces = export.export(rows, format=suffix, by=request.user)
+        except IncorrectLookupParameters:
+            return back  # where the list says so
+        except export.FormatUnavailable as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return back
+        LogEntry.objects.create(
+            user_id=int(request.user.pk),  # type: ignore[arg-type]  # as above
+            content_type=ContentType.objects.get_for_model(self.model),
+            object_repr=str(self.opts.verbose_name_plural),
+            action_flag=CHANGE,
+            change_message=f"Exported as {suffix}: {_without_author(request.GET).urlencode() or 'all'}",
+        )
+        stamp = timezone.localtime().strftime("%Y-%m-%d-%H%M")
+        return StreamingHttpResponse(
+            pieces,
+            content_type=export.CONTENT_TYPES[export.Format(suffix)],
+            headers={
+                "Content-Disposition": f'attachment; filename="{self.opts.model_name}-{stamp}.{suffix}"'
+            },
+        )
+
     @admin.display(description=_("state"))
     def state_badge(self, content: RedditPost | RedditComment) -> str:
         """Show what became of it on Reddit."""
@@ -252,11 +478,19 @@ class ContentAdmin(ReadOnlyAdmin):
         return f"u/{content.author}" if content.author else None
 
 
+def _without_author(query: QueryDict) -> QueryDict:
+    """Return the query as the log may keep it: an account's name would outlive the account there."""
+    kept = query.copy()
+    if kept.get("q", "").strip().lower().startswith("u/"):
+        kept["q"] = "u/…"
+    return kept
+
+
 @admin.register(RedditPost)
-class RedditPostAdmin(ContentAdmin):
+class RedditPostAdmin(HoldActions, ContentAdmin):
     """Posts, newest first."""
 
-    change_form_template = "scraping/content.html"
+    change_form_template = "scraping/post.html"
     list_display = (
         "headline",
         "subreddit_name",
@@ -264,9 +498,11 @@ class RedditPostAdmin(ContentAdmin):
         "score",
         "comment_count",
         "state_badge",
+        "hold_badge",
         "created",
     )
-    list_filter = [SubredditFilter, "state", "created_at"]
+    list_filter = [SubredditFilter, "state", HoldFilter, "created_at"]
+    list_select_related = ("held_by",)
     search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")
     fieldsets = (
         (None, {"fields": ("fullname", "title", "body", "on_reddit", "url", "media")}),
@@ -283,19 +519,19 @@ class RedditPostAdmin(ContentAdmin):
             _("Here"),
             {
                 "fields": (
-                    "state", "removed_by_category", "is_author_deleted", "comments_fetched", "stored_comments",
-                    "found_by", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                    "state", "removed_by_category", "is_author_deleted", "comment_count", "stored_comments",
+                    "found_by", "bot", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
                 )
             },
         ),
         (_("Hold"), {"fields": ("held_at", "held_until", "held_by", "hold_reason")}),
     )  # fmt: skip
-    readonly_fields = ("on_reddit", "stored_comments", "found_by")
+    readonly_fields = ("on_reddit", "comment_count", "stored_comments", "found_by", "bot")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
         """Leave long texts out of the list."""
         posts: QuerySet[RedditPost] = super().get_queryset(request)
-        return posts.defer("body", "media", "url", "hold_reason") if self.is_list(request) else posts
+        return posts.defer("body", "media", "url") if self.is_list(request) else posts
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Find a post by its fullname, or those of a subreddit however it is capitalised."""
@@ -318,7 +554,8 @@ class RedditPostAdmin(ContentAdmin):
     @admin.display(description=_("comments"))
     def comment_count(self, post: RedditPost) -> str:
         """Show how complete the stored tree is."""
-        return f"{post.comments_fetched} / {post.num_comments}"
+        share = "" if post.comment_share is None else f" ({post.comment_share:.0f} %)"
+        return f"{post.comments_fetched} / {post.num_comments}{share}"
 
     @admin.display(description=_("on Reddit"))
     def on_reddit(self, post: RedditPost) -> str | None:
@@ -337,10 +574,16 @@ class RedditPostAdmin(ContentAdmin):
         return link(RedditComment, "changelist", _("Show"), query=f"?post__id__exact={post.pk}")
 
     @admin.display(description=_("found by"))
-    def found_by(self, post: RedditPost) -> str | None:
+    def found_by(self, post: RedditPost) -> str:
         """Lead to the session that found it first; sessions are deleted before posts."""
         session = ScrapeSession.objects.filter(pk=post.session_id).first() if post.session_id else None
-        return link(ScrapeSession, "change", session, session.pk) if session else None
+        return link(ScrapeSession, "change", session, session.pk) if session else "–"
+
+    @admin.display(description=_("bot"))
+    def bot(self, post: RedditPost) -> str:
+        """Name the bot whose session that was; its retention counts for the post."""
+        config = BotConfig.objects.filter(pk=post.config_id).first() if post.config_id else None
+        return config.name if config else "–"
 
 
 @admin.register(RedditComment)

@@ -48,6 +48,37 @@ BLANK_POST: dict[str, Any] = {
 BLANK_COMMENT: dict[str, Any] = {"body": ""}
 BLANK_AUTHOR: dict[str, Any] = {"author": "", "author_fullname": ""}
 
+# What is left of an item that Reddit does not know any more: its fullname, its parent's, its subreddit, its times.
+_TOMBSTONE: dict[str, Any] = {
+    **BLANK_AUTHOR,
+    "score": 0,
+    "is_edited": False,
+    "distinguished": "",
+    "is_stickied": False,
+    "is_author_deleted": False,
+    "state": ContentState.MISSING,
+}
+TOMBSTONE_POST: dict[str, Any] = {
+    **BLANK_POST,
+    **_TOMBSTONE,
+    "upvote_ratio": None,
+    "num_comments": 0,
+    "is_self": False,
+    "is_over_18": False,
+    "is_spoiler": False,
+    "is_locked": False,
+    "removed_by_category": "",
+}
+TOMBSTONE_COMMENT: dict[str, Any] = {
+    **BLANK_COMMENT,
+    **_TOMBSTONE,
+    "is_submitter": False,
+    "is_score_hidden": False,
+}
+
+# In place of a user's own subreddit, whose name tells the user's.
+PROFILE_OF_NOBODY = "u_[deleted]"
+
 
 def storable_text(text: str) -> str:
     """Return the text without NUL and lone surrogates, which PostgreSQL refuses; everything else stays."""
@@ -146,7 +177,7 @@ def is_profile(subreddit: str) -> bool:
 
 def without_profile_name(subreddit: str) -> str:
     """Return the subreddit's name, unless it tells a user's."""
-    return "u_[deleted]" if is_profile(subreddit) else subreddit
+    return PROFILE_OF_NOBODY if is_profile(subreddit) else subreddit
 
 
 def _post_state(values: dict[str, Any], data: dict[str, Any]) -> ContentState:

@@ -4,14 +4,21 @@ import re
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from scraping.holds import REASON_MAX
 from scraping.models import SUBREDDIT_NAME, BotConfig, RedditApp
 
-# What people put before a name: r/, /r/, or the whole address.
 _PREFIX = re.compile(r"^(?:https?://(?:www\.|old\.)?reddit\.com)?/?r/", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s,;，、]+")
+
+
+def plain_subreddit(text: str) -> str:
+    """Return a subreddit's name without what people put before it: r/, /r/, or the whole address."""
+    return _PREFIX.sub("", text.strip()).strip("/")
 
 
 class SubredditsField(forms.CharField):
@@ -27,7 +34,7 @@ class SubredditsField(forms.CharField):
         """Return the names without r/ and without repetitions, in the order they were written."""
         names: dict[str, str] = {}
         for word in _SEPARATORS.split(super().to_python(value) or ""):
-            name = _PREFIX.sub("", word).strip("/")
+            name = plain_subreddit(word)
             if name:
                 names.setdefault(name.lower(), name)
         return list(names.values())
@@ -55,8 +62,33 @@ class SubredditsField(forms.CharField):
         return bool(list(initial or []) != self.to_python(data))
 
 
+class LinesField(forms.CharField):
+    """Texts, one a line; a list in Python."""
+
+    widget = forms.Textarea(attrs={"rows": 2, "cols": 40, "spellcheck": "false", "class": "vLargeTextField"})
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a stored list one text a line."""
+        return "\n".join(str(text) for text in value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Return the lines that are not empty, each once."""
+        lines = (super().to_python(value) or "").splitlines()
+        return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare lists, not the way they were written."""
+        return bool(list(initial or []) != self.to_python(data))
+
+
+_WITH_DEFAULTS = {"comment_requests", "comment_refresh_hours"}
+
+
 class BotConfigForm(forms.ModelForm):
     """What one bot scrapes."""
+
+    # Whose a new bot will be where the form has no field for the owner.
+    person: User | AnonymousUser = AnonymousUser()
 
     subreddits = SubredditsField(
         label=_("Subreddits"),
@@ -66,12 +98,54 @@ class BotConfigForm(forms.ModelForm):
         ),
     )
 
+    flairs_wanted = LinesField(
+        label=_("Only these flairs"), required=False, help_text=_("One a line, whatever the case.")
+    )
+    flairs_unwanted = LinesField(label=_("Not these flairs"), required=False)
+    domains_wanted = LinesField(
+        label=_("Only these domains"),
+        required=False,
+        help_text=_(
+            "One a line, such as example.org, which means its subdomains too; self means text posts."
+        ),
+    )
+    domains_unwanted = LinesField(label=_("Not these domains"), required=False)
+
     class Meta:
         model = BotConfig
         fields = (
-            "name", "owner", "app", "subreddits", "sort", "time_filter", "post_limit",
-            "comment_policy", "comment_limit", "comment_depth", "is_active", "auto_scrape",
+            "name", "owner", "app", "subreddits", "sort", "query", "time_filter", "post_limit",
+            "comment_policy", "comment_limit", "comment_depth", "comment_requests", "comment_min_score",
+            "comment_refresh_hours", "nsfw", "min_score", "flairs_wanted", "flairs_unwanted", "domains_wanted",
+            "domains_unwanted", "pattern_wanted", "pattern_unwanted", "is_active", "auto_scrape",
         )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in _WITH_DEFAULTS & self.fields.keys():
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any]:
+        """Take the default of a number that was left empty; refuse a search for nothing."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in _WITH_DEFAULTS & self.fields.keys():
+            if cleaned.get(name) is None and name not in self.errors:
+                cleaned[name] = getattr(BotConfig(), name)
+        if cleaned.get("sort") == BotConfig.Sort.SEARCH and not cleaned.get("query"):
+            self.add_error(
+                "query", ValidationError(_("Write what a search shall look for."), code="required")
+            )
+        self._refuse_a_name_twice(cleaned)
+        return cleaned
+
+    def _refuse_a_name_twice(self, cleaned: dict[str, Any]) -> None:
+        # Django looks at the constraint only where the form has both its fields.
+        bot: BotConfig = self.instance
+        owner_id = cleaned["owner"].pk if cleaned.get("owner") else bot.owner_id or self.person.pk
+        namesakes = BotConfig.objects.filter(owner_id=owner_id, name=cleaned.get("name")).exclude(pk=bot.pk)
+        if "name" in cleaned and namesakes.exists():
+            text = _("There is a bot of this name already: choose another one.")
+            self.add_error("name", ValidationError(text, code="unique"))
 
 
 class RedditAppForm(forms.ModelForm):
@@ -96,3 +170,32 @@ class RedditAppForm(forms.ModelForm):
         if self.cleaned_data["new_secret"]:
             self.instance.client_secret = self.cleaned_data["new_secret"]
         return super().save(commit)
+
+
+class ReleaseForm(forms.Form):
+    """Why posts are released."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=REASON_MAX,
+        widget=forms.TextInput(attrs={"class": "vTextField", "size": 60}),
+    )
+
+
+class HoldForm(ReleaseForm):
+    """Why posts are held, and perhaps until when."""
+
+    until = forms.DateTimeField(
+        label=_("Until"),
+        required=False,
+        # The browser's own picker: the admin's pair of fields leaves the second without a label.
+        widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
+        help_text=_("Empty: until somebody releases them."),
+    )
+
+    def clean_until(self) -> Any:
+        """Refuse an end that has passed."""
+        until = self.cleaned_data["until"]
+        if until is not None and until <= timezone.now():
+            raise ValidationError(_("The end of the hold is in the past."))
+        return until

@@ -1,6 +1,8 @@
 """What is scraped, by whom, and what was found."""
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -9,12 +11,14 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, DateTimeField, Q, Value, When
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
+from scraping.patterns import compiled
 
 # r/name: 2 to 21 letters, digits and underscores; a user's own subreddit is u_name.
 SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})\Z")
@@ -63,12 +67,48 @@ class RedditApp(models.Model):
         return self.client_id == SANDBOX_CLIENT_ID
 
 
+def validate_pattern(value: str) -> None:
+    """Refuse what is no regular expression of RE2 (https://github.com/google/re2/wiki/Syntax)."""
+    try:
+        compiled(value)
+    except ValueError as error:
+        raise ValidationError(
+            _(
+                "This is no regular expression: %(error)s. (Look-around and back-references are not supported.)"
+            ),
+            code="invalid",
+            params={"error": error},
+        ) from None
+
+
+def validate_texts(value: Any) -> None:
+    """Refuse anything but a list of texts that are not empty."""
+    if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise ValidationError(_("Write one a line."), code="invalid")
+
+
 class BotConfigQuerySet(models.QuerySet["BotConfig"]):
     """States and owners of bot configs."""
 
     def auto_scraped(self) -> Self:
         """Return configs that `auto_scraping` scrapes."""
         return self.filter(is_active=True, auto_scrape=True)
+
+    def named(self, text: str) -> "BotConfig":
+        """Return the config of this id, or of this name if only one has it.
+
+        Raises:
+            ValidationError: none or several, with the remedy.
+        """
+        text = text.strip()
+        if text.isdecimal() and (config := self.filter(pk=int(text)).first()):
+            return config
+        configs = list(self.filter(name=text)[:2])
+        if len(configs) == 1:
+            return configs[0]
+        if configs:
+            raise ValidationError(_("Several bots are named %(name)s: give the id instead.") % {"name": text})
+        raise ValidationError(_("There is no bot %(name)s: give its id or its name.") % {"name": text})
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """Return the user's own configs, or all of them for a superuser."""
@@ -88,6 +128,7 @@ class BotConfig(models.Model):
         TOP = "top", _("top")
         RISING = "rising", _("rising")
         CONTROVERSIAL = "controversial", _("controversial")
+        SEARCH = "search", _("search, newest first")
 
     class TimeFilter(models.TextChoices):
         """The span of a top or controversial listing."""
@@ -104,7 +145,15 @@ class BotConfig(models.Model):
 
         NONE = "none", _("no comments")
         FIRST_PAGE = "first_page", _("first page")
+        BUDGETED = "budgeted", _("as many as the requests per post bring")
         COMPLETE = "complete", _("complete")
+
+    class Nsfw(models.TextChoices):
+        """Which posts are kept, by Reddit's mark "over 18"."""
+
+        ANY = "any", _("keep all posts")
+        EXCLUDE = "exclude", _("leave NSFW posts out")
+        ONLY = "only", _("keep NSFW posts only")
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -131,6 +180,12 @@ class BotConfig(models.Model):
         default=TimeFilter.DAY,
         help_text=_("Of top and controversial."),
     )
+    query = models.CharField(
+        _("search for"),
+        max_length=512,
+        blank=True,
+        help_text=_("In Reddit's search syntax; only of a search."),
+    )
     post_limit = models.PositiveIntegerField(
         _("posts per subreddit"),
         default=100,
@@ -151,10 +206,62 @@ class BotConfig(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(100)],
         help_text=_("Replies nested deeper than this are left out; 1 keeps top-level comments only."),
     )
+    comment_requests = models.PositiveSmallIntegerField(
+        _("requests per post"),
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text=_("What the comments of one post may cost where they are limited by requests."),
+    )
+    comment_min_score = models.IntegerField(
+        _("lowest comment score"),
+        null=True,
+        blank=True,
+        help_text=_("Comments below it are left out, unless Reddit still hides their score. Empty: all."),
+    )
+    comment_refresh_hours = models.PositiveSmallIntegerField(
+        _("refresh comments for"),
+        default=24,
+        validators=[MaxValueValidator(168)],
+        help_text=_("Hours after a post was made in which later runs fetch its new comments; 0: never."),
+    )
+    # The filters: see scraping/filters.py.
+    nsfw = models.CharField(_("NSFW"), max_length=8, choices=Nsfw, default=Nsfw.ANY)
+    min_score = models.IntegerField(
+        _("lowest score"),
+        null=True,
+        blank=True,
+        help_text=_("Of the moment when the post is listed: new posts have a score of 1."),
+    )
+    flairs_wanted = models.JSONField(
+        _("only these flairs"), default=list, blank=True, validators=[validate_texts]
+    )
+    flairs_unwanted = models.JSONField(
+        _("not these flairs"), default=list, blank=True, validators=[validate_texts]
+    )
+    domains_wanted = models.JSONField(
+        _("only these domains"), default=list, blank=True, validators=[validate_texts]
+    )
+    domains_unwanted = models.JSONField(
+        _("not these domains"), default=list, blank=True, validators=[validate_texts]
+    )
+    pattern_wanted = models.CharField(
+        _("only posts that match"),
+        max_length=500,
+        blank=True,
+        validators=[validate_pattern],
+        help_text=_("A regular expression (RE2), looked for in title and text, whatever the case."),
+    )
+    pattern_unwanted = models.CharField(
+        _("not posts that match"), max_length=500, blank=True, validators=[validate_pattern]
+    )
     is_active = models.BooleanField(_("active"), default=True)
     auto_scrape = models.BooleanField(
         _("scrape automatically"), default=True, help_text=_("Scraped by the job auto_scraping.")
     )
+    # What Reddit answered to whole sessions, how often in a row; the third time pauses the config.
+    refusal_kind = models.CharField(_("Reddit's refusal"), max_length=16, blank=True, editable=False)
+    refusals = models.PositiveSmallIntegerField(_("refusals in a row"), default=0, editable=False)
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
@@ -177,11 +284,27 @@ class BotConfig(models.Model):
             ),
             models.CheckConstraint(
                 name="botconfig_sort_known",
-                condition=Q(sort__in=["new", "hot", "top", "rising", "controversial"]),
+                condition=Q(sort__in=["new", "hot", "top", "rising", "controversial", "search"]),
+            ),
+            models.CheckConstraint(
+                name="botconfig_search_has_query", condition=~Q(sort="search") | ~Q(query="")
+            ),
+            models.CheckConstraint(
+                name="botconfig_nsfw_known", condition=Q(nsfw__in=["any", "exclude", "only"])
             ),
             models.CheckConstraint(
                 name="botconfig_comment_policy_known",
-                condition=Q(comment_policy__in=["none", "first_page", "complete"]),
+                condition=Q(comment_policy__in=["none", "first_page", "budgeted", "complete"]),
+            ),
+            models.CheckConstraint(
+                name="botconfig_comment_requests_1_to_1000", condition=Q(comment_requests__range=(1, 1000))
+            ),
+            models.CheckConstraint(
+                name="botconfig_refresh_hours_to_168", condition=Q(comment_refresh_hours__range=(0, 168))
+            ),
+            models.CheckConstraint(
+                name="botconfig_paused_is_inactive",
+                condition=Q(paused_at__isnull=True) | (Q(is_active=False) & ~Q(refusal_kind="")),
             ),
         ]
         indexes = [
@@ -193,6 +316,117 @@ class BotConfig(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store the config; one that is active is paused no more."""
+        if self.is_active and self.paused_at is not None:
+            self.paused_at, self.refusal_kind, self.refusals = None, "", 0
+        super().save(*args, **kwargs)
+
+    @property
+    def pause_reason(self) -> str:
+        """Why Reddit's answers paused it, in the reader's language; empty while it is not paused."""
+        return str(ScrapeSession.ErrorKind(self.refusal_kind).label) if self.paused_at else ""
+
+    def note_refusal(self, kind: str, *, pause_after: int) -> bool:
+        """Count a session to which Reddit answered only ``kind``; return whether that pauses the config."""
+        self.refusals = self.refusals + 1 if self.refusal_kind == kind else 1
+        self.refusal_kind = kind
+        pauses = self.refusals >= pause_after
+        if pauses:
+            self.is_active, self.paused_at = False, timezone.now()
+        self._record_refusals()
+        return pauses
+
+    def forget_refusals(self) -> None:
+        """Begin to count anew: Reddit answered."""
+        if self.refusals and self.paused_at is None:
+            self.refusal_kind, self.refusals = "", 0
+            self._record_refusals()
+
+    def _record_refusals(self) -> None:
+        # Not save(): updated_at tells edits by people, and their other fields are not ours to write.
+        values = {"refusal_kind": self.refusal_kind, "refusals": self.refusals}
+        if self.paused_at is not None:
+            values |= {"is_active": False, "paused_at": self.paused_at}
+        BotConfig.objects.filter(pk=self.pk).update(**values)
+
+
+class Watermark(models.Model):
+    """How far a config has listed one subreddit, newest first: all posts up to ``newest_at`` have been listed."""
+
+    config = models.ForeignKey(
+        BotConfig,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # watermark_one_per_subreddit
+        related_name="watermarks",
+        verbose_name=_("bot"),
+    )
+    # As the config's list has it, in lower case.
+    subreddit = models.CharField(_("subreddit"), max_length=50)
+    # As Reddit writes it, which is how its posts are stored.
+    name = models.CharField(_("subreddit"), max_length=50)
+    # "new" or "search:…": another listing has seen other posts.
+    listing = models.CharField(_("listing"), max_length=600)
+    newest_at = models.DateTimeField(_("newest post"))
+    listed_at = models.DateTimeField(_("listed"))
+    posts_per_hour = models.FloatField(_("posts an hour"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("watermark")
+        verbose_name_plural = _("watermarks")
+        ordering = ["subreddit"]
+        constraints = [
+            DatabaseOnDelete(name="watermark_config_fk", field="config"),
+            models.UniqueConstraint(fields=["config", "subreddit"], name="watermark_one_per_subreddit"),
+            models.CheckConstraint(
+                name="watermark_rate_not_negative",
+                condition=Q(posts_per_hour__isnull=True) | Q(posts_per_hour__gte=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"r/{self.name}"
+
+
+class RequestBudget(models.Model):
+    """What is left of one OAuth client id's requests in Reddit's current window (``scraping/budget.py``).
+
+    Times are the database's clock. Every change is one UPDATE guarded by ``version``, but for the two fields
+    of the morechildren turn, which guard themselves.
+    """
+
+    client_id = models.CharField(_("client id"), max_length=100)
+    # Requests a window holds, as Reddit's headers last said.
+    window_requests = models.PositiveIntegerField(_("requests per window"))
+    # Grows with every window, so that a portion of an earlier one is known as such.
+    window = models.PositiveBigIntegerField(_("window"), default=1)
+    ends_at = models.DateTimeField(_("window ends"))
+    # Whether a header has told when the window ends; until then it is guessed.
+    is_confirmed = models.BooleanField(_("confirmed by Reddit"), default=False)
+    used = models.PositiveIntegerField(_("used"), default=0)
+    used_by_compliance = models.PositiveIntegerField(_("used to verify stored content"), default=0)
+    # Given to workers and not yet accounted for.
+    leased = models.PositiveIntegerField(_("given to workers"), default=0)
+    # After a 429.
+    blocked_until = models.DateTimeField(_("blocked until"), null=True, blank=True)
+    turn_holder = models.CharField(_("sends morechildren"), max_length=64, blank=True)
+    turn_until = models.DateTimeField(_("sends morechildren until"), null=True, blank=True)
+    version = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("request budget")
+        verbose_name_plural = _("request budgets")
+        constraints = [
+            models.UniqueConstraint(fields=["client_id"], name="requestbudget_one_per_client"),
+            models.CheckConstraint(
+                name="requestbudget_window_not_empty", condition=Q(window_requests__gte=1)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.client_id
 
 
 class ScrapeSessionQuerySet(models.QuerySet["ScrapeSession"]):
@@ -285,11 +519,16 @@ class ScrapeSession(models.Model):
     comments_new = models.PositiveIntegerField(_("new comments"), default=0)
     items_skipped = models.PositiveIntegerField(_("items skipped"), default=0)
     requests_used = models.PositiveIntegerField(_("requests used"), default=0)
+    retries = models.PositiveIntegerField(_("requests repeated"), default=0)
     has_gap = models.BooleanField(
         _("gap"), default=False, help_text=_("Reddit's 1,000-item cap was reached before a known post.")
     )
-    # {subreddit: {"posts_found": int, "posts_new": int, "comments_found": int, ..., "error_kind": str, "error": str}}
+    # {subreddit: {"posts_found": int, "comments_new": int, ..., "skipped": {reason: int}, "warnings": [str],
+    #  "error_kind": str, "error": str}}
     totals = models.JSONField(_("totals by subreddit"), default=dict)
+    # Where an interrupted session goes on (``scraping/checkpoint.py``), and when, if it waits for its budget.
+    checkpoint = models.JSONField(_("checkpoint"), null=True, blank=True)
+    resume_at = models.DateTimeField(_("goes on"), null=True, blank=True)
     error_kind = models.CharField(
         _("cause"), max_length=16, choices=ErrorKind, default=ErrorKind.NONE, blank=True
     )
@@ -344,9 +583,11 @@ class ScrapeSession(models.Model):
             setattr(self, name, value)
         return True
 
-    def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "") -> bool:
+    def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "", **values: Any) -> bool:
         """RUNNING ─► a final status. False: somebody has closed it before."""
-        return self.record(status=status, finished_at=timezone.now(), error_kind=error_kind, error=error)
+        return self.record(
+            status=status, finished_at=timezone.now(), error_kind=error_kind, error=error, **values
+        )
 
 
 class ContentState(models.TextChoices):
@@ -362,9 +603,46 @@ class ContentState(models.TextChoices):
 class RedditPostQuerySet(models.QuerySet["RedditPost"]):
     """States of posts."""
 
-    def created_before(self, cutoff: datetime) -> Self:
-        """Return posts made on Reddit before the cutoff (exclusive)."""
-        return self.filter(created_at__lt=cutoff)
+    def created_before(
+        self,
+        cutoff: datetime,
+        *,
+        subreddits: Mapping[str, datetime] | None = None,
+        configs: Mapping[int, datetime] | None = None,
+    ) -> Self:
+        """Return posts made on Reddit before the cutoff (exclusive).
+
+        Args:
+            cutoff: for every post without one of its own.
+            subreddits: the cutoffs of subreddits, by name however it is capitalised.
+            configs: the cutoffs of posts first found by these bots, by id. A post with two cutoffs of its own has
+                the earlier one: keeping too long can be mended, deleting too early cannot.
+        """
+        names: defaultdict[datetime, list[str]] = defaultdict(list)
+        for name, moment in (subreddits or {}).items():
+            names[moment].append(name.lower())
+        ids: defaultdict[datetime, list[int]] = defaultdict(list)
+        for pk, moment in (configs or {}).items():
+            ids[moment].append(pk)
+        own = sorted({*names, *ids})
+        if not own:
+            return self.filter(created_at__lt=cutoff)
+        # The first branch that fits decides: the earliest cutoff stands first.
+        branches = [
+            When(
+                Q(subreddit_lower__in=names[moment]) | Q(config_id__in=ids[moment]),
+                then=Value(moment, DateTimeField()),
+            )
+            for moment in own
+        ]
+        return (
+            self.alias(subreddit_lower=Lower("subreddit"))
+            .filter(
+                # The first term follows from the second; it is what lets the database use the index on created_at.
+                created_at__lt=max(cutoff, *own),
+            )
+            .filter(created_at__lt=Case(*branches, default=Value(cutoff, DateTimeField())))
+        )
 
     def held(self, now: datetime | None = None) -> Self:
         """Return posts that retention must not delete now."""
@@ -425,6 +703,8 @@ class RedditPost(RedditContent):
     upvote_ratio = models.FloatField(_("upvote ratio"), null=True, blank=True)
     num_comments = models.IntegerField(_("comments on Reddit"), default=0)
     comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)
+    # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: none yet.
+    walk = models.JSONField(_("last comment walk"), null=True, blank=True)
     is_self = models.BooleanField(_("text post"), default=False)
     is_over_18 = models.BooleanField(_("NSFW"), default=False)
     is_spoiler = models.BooleanField(_("spoiler"), default=False)
@@ -439,6 +719,18 @@ class RedditPost(RedditContent):
         blank=True,
         related_name="posts",
         verbose_name=_("found by"),
+    )
+    # The bot whose session that was; it stays when the session is deleted. No constraint for the same reason,
+    # no index because only the purge reads it, together with created_at.
+    config = models.ForeignKey(
+        BotConfig,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="posts",
+        verbose_name=_("bot"),
     )
     held_at = models.DateTimeField(_("held since"), null=True, blank=True)
     held_until = models.DateTimeField(_("held until"), null=True, blank=True)
@@ -459,6 +751,10 @@ class RedditPost(RedditContent):
         verbose_name = _("post")
         verbose_name_plural = _("posts")
         ordering = ["-id"]
+        permissions = [
+            ("hold_redditpost", _("Can hold and release posts")),
+            ("export_redditpost", _("Can export posts")),
+        ]
         constraints = [
             # upserts: ON CONFLICT (fullname)
             models.UniqueConstraint(fields=["fullname"], name="redditpost_fullname_unique"),
@@ -487,6 +783,18 @@ class RedditPost(RedditContent):
     def __str__(self) -> str:
         return self.title[:80] or self.fullname
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a hold keeps it from retention now."""
+        return self.held_at is not None and (self.held_until is None or self.held_until > timezone.now())
+
+    @property
+    def comment_share(self) -> float | None:
+        """Per cent of Reddit's comments that are stored, at most 100; None where Reddit has none."""
+        if self.num_comments <= 0:
+            return None
+        return min(100.0, 100 * self.comments_fetched / self.num_comments)
+
 
 class RedditComment(RedditContent):
     """A comment, kept by its fullname (t1_…); it goes with its post."""
@@ -507,6 +815,7 @@ class RedditComment(RedditContent):
     class Meta:
         verbose_name = _("comment")
         verbose_name_plural = _("comments")
+        permissions = [("export_redditcomment", _("Can export comments"))]
         ordering = ["-id"]
         constraints = [
             DatabaseOnDelete(name="redditcomment_post_fk", field="post"),

@@ -1,30 +1,39 @@
-"""One scrape of one bot config: listing pages, then the comments of their posts, stored page by page.
+"""One scrape of one bot config: each subreddit's listing, then the comments of its posts, stored page by page.
 
-Nothing waits for Reddit inside a transaction, and each page's facts are saved with it, so a killed worker
-loses one page at most.
+Nothing waits for Reddit inside a transaction. Each page's facts are saved with the checkpoint behind it, so that a
+killed worker loses one page at most, and a scrape whose app has no requests left goes on later, in another session.
 """
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from scraping import health
+from scraping.answers import Page
+from scraping.checkpoint import Checkpoint
+from scraping.comment_walk import Reach, requests_per_post
 from scraping.content import storable_text
+from scraping.filters import FILTERED, keep_wanted
+from scraping.listing import LISTING_MAX, Frontier, ListingWalk, creation_times, posts_per_hour
 from scraping.models import (
     BotConfig,
     ContentState,
     RedditPost,
     ScrapeSession,
+    Watermark,
     validate_subreddits,
 )
 from scraping.progress import Progress
-from scraping.reddit import LISTING_MAX, PAGE_SIZE, RedditClient, RedditError, client_for
-from scraping.storage import Stored, store_comments, store_posts, stored_posts
+from scraping.reddit import INFO_SIZE, OutOfBudget, RedditClient, RedditError, client_for
+from scraping.storage import Stored, store_comments, store_posts
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +44,10 @@ ErrorKind = ScrapeSession.ErrorKind
 SKIP_LINES_MAX: Final = 20
 # Posts in a row whose comments failed, after which a subreddit is given up.
 FAILURES_MAX: Final = 3
+# Sessions in a row that got nothing but a 429, after which the scrape fails instead of waiting once more.
+REFUSED_MAX: Final = 3
+# Listings in the order of creation, which have a watermark.
+INCREMENTAL: Final = (BotConfig.Sort.NEW, BotConfig.Sort.SEARCH)
 
 
 class ScrapeRefused(Exception):
@@ -47,6 +60,15 @@ class AlreadyScraping(ScrapeRefused):
 
 class ConfigInactive(ScrapeRefused):
     """The config is switched off, or gone."""
+
+
+class ContinueLater(Exception):
+    """The app's requests are used up until ``until``; the next scrape goes on where ``session`` was interrupted."""
+
+    def __init__(self, session: ScrapeSession, until: datetime) -> None:
+        super().__init__(session.error)
+        self.session = session
+        self.until = until
 
 
 class _SessionClosed(Exception):
@@ -62,17 +84,31 @@ def scrape_config(
     soon as somebody else wants to scrape the config. A fault of ours closes the session as FAILED with the
     cause INTERNAL and is logged, so that one config never stops the rest.
 
+    An interrupted session's checkpoint of less than an hour ago is where this one begins.
+
     Raises:
         AlreadyScraping: another scrape of this config is under way.
         ConfigInactive: the config is switched off.
+        ContinueLater: its app may send no more requests now; the session is INTERRUPTED.
+        OperationalError, InterfaceError: the database failed; the session is INTERRUPTED.
         BaseException: what ``progress.checkpoint()`` raised; the session is INTERRUPTED.
     """
     config = _active(config)
     session = _open_session(config, run_id=run_id, kind=kind)
+    scrape = _Scrape(config, session, progress)
     try:
-        _Scrape(config, session, progress).run()
+        scrape.run()
     except _SessionClosed:
         logger.warning("Session %s was closed by somebody else while it ran", session.pk)
+    except OutOfBudget as shortage:
+        if scrape.wait_for(shortage):
+            raise ContinueLater(session, shortage.until) from shortage
+    except (OperationalError, InterfaceError):
+        # A restart, a lock not granted: nothing that the scrape did wrong.
+        connection.close()
+        with contextlib.suppress(Error):  # still away: then recovery closes the session
+            session.close(Status.INTERRUPTED, error=_("The database failed; what had been found is stored."))
+        raise
     except Exception as error:
         logger.exception("Scraping %r failed (session %s)", config.name, session.pk)
         text = _("The scraper itself failed (%(error)s): see the worker's log.")
@@ -82,6 +118,9 @@ def scrape_config(
         session.close(Status.INTERRUPTED, error=_("The scrape was stopped; what it had found is stored."))
         raise
     session.refresh_from_db()
+    if health.note_outcome(config, session):
+        text = _("Reddit has answered %(number)d times in a row: %(reason)s. The bot is paused.")
+        progress.log(text % {"number": config.refusals, "reason": config.pause_reason}, "error")
     return session
 
 
@@ -101,7 +140,9 @@ def _active(config: BotConfig) -> BotConfig:
         raise ConfigInactive(_("The bot “%(name)s” no longer exists.") % {"name": config.name})
     if not stored.is_active:
         text = _("The bot “%(name)s” is not active: activate it, then scrape again.")
-        raise ConfigInactive(text % {"name": stored.name})
+        if stored.paused_at is not None:
+            text = _("The bot “%(name)s” was paused (%(reason)s): put that right, activate it, scrape again.")
+        raise ConfigInactive(text % {"name": stored.name, "reason": stored.pause_reason})
     return stored
 
 
@@ -133,17 +174,30 @@ class _Scrape:
         self._has_gap = False
         self._posts_done = 0
         self._skip_lines = 0
+        self._has_answers = False
+        self.checkpoint = Checkpoint.of(config, session)
+        # At once: whoever comes after a session that was stopped before its first page must find it too.
+        session.record(checkpoint=self.checkpoint.as_json())
 
     def run(self) -> None:
-        """Scrape all subreddits and close the session."""
+        """Scrape all subreddits and close the session.
+
+        Raises:
+            OutOfBudget: no more requests now; the session is still open.
+        """
         try:
             validate_subreddits(self._subreddits)
-            with client_for(self._config) as client:
-                self._scrape_all(client)
+            with client_for(self._config.app) as client:
+                try:
+                    self._scrape_all(client)
+                finally:
+                    self._has_answers = client.has_answers
         except ValidationError as error:
             self._session.close(
                 Status.FAILED, error_kind=ErrorKind.BAD_REQUEST, error=" ".join(error.messages)
             )
+        except OutOfBudget:
+            raise
         except RedditError as error:
             # Before the first request: there is no client.
             self._session.close(Status.FAILED, error_kind=error.kind, error=str(error))
@@ -151,26 +205,75 @@ class _Scrape:
             self._close()
 
     def _scrape_all(self, client: RedditClient) -> None:
-        for subreddit in self._subreddits:
-            self._progress.checkpoint()
+        if self.checkpoint.is_resumed:
+            self.log(_("Going on where the session before was interrupted."))
+        # The one in hand first: taking up another would lose its place.
+        for subreddit in sorted(self._subreddits, key=lambda name: name != self.checkpoint.subreddit):
+            if subreddit in self.checkpoint.done:
+                continue
+            self.stop_here_if_asked()
+            self.checkpoint.begin(subreddit)
             scrape = _SubredditScrape(self._config, self._session, self, client, subreddit)
             self._totals[subreddit] = scrape.totals
             try:
                 scrape.run()
+            except OutOfBudget:
+                self.save(client)
+                raise
             except RedditError as error:
                 scrape.fail(error)
                 self.save(client)
                 if error.stops_everything:
                     self._give_up_the_rest(error)
                     break
+            if not scrape.totals["error_kind"]:
+                self.checkpoint.finish(subreddit)
         self.save(client)
 
     def _give_up_the_rest(self, error: RedditError) -> None:
         for subreddit in self._subreddits:
-            self._totals.setdefault(subreddit, _no_totals() | {"error_kind": error.kind, "error": str(error)})
+            if subreddit not in self.checkpoint.done:
+                given_up = _no_totals() | {"error_kind": error.kind, "error": str(error)}
+                self._totals.setdefault(subreddit, given_up)
+
+    def wait_for(self, shortage: OutOfBudget) -> bool:
+        """Close the session until its app may send requests again. False: it failed, there is no point in waiting."""
+        checkpoint = self.checkpoint
+        checkpoint.refused = checkpoint.refused + 1 if shortage.is_refusal and not self._has_answers else 0
+        if checkpoint.refused >= REFUSED_MAX:
+            self._fail_by(shortage, str(shortage))
+            return False
+        if checkpoint.is_handed_on_for_too_long:
+            text = _(
+                "The requests of the Reddit app do not suffice for this bot: let it scrape less, or seldomer."
+            )
+            self._fail_by(shortage, text)
+            return False
+        self._session.close(
+            Status.INTERRUPTED,
+            error_kind=ErrorKind.RATE_LIMITED,
+            error=f"{shortage} {_('The scrape goes on after that; what it had found is stored.')}",
+            resume_at=shortage.until,
+            checkpoint=checkpoint.as_json(),
+        )
+        return True
+
+    def _fail_by(self, shortage: OutOfBudget, text: str) -> None:
+        failed = {"error_kind": str(shortage.kind), "error": text}
+        for subreddit in self._subreddits:
+            if subreddit not in self.checkpoint.done:
+                self._totals[subreddit] = self._totals.get(subreddit, _no_totals()) | failed
+        status = Status.PARTIAL if self._session.posts_found else Status.FAILED
+        self._session.close(
+            status,
+            error_kind=shortage.kind,
+            error=text,
+            totals=self._totals,
+            checkpoint=self.checkpoint.remainder,
+        )
 
     def save(self, client: RedditClient) -> None:
-        """Save what is known so far.
+        """Save what is known so far, and where a session after this one would go on.
 
         Raises:
             _SessionClosed: somebody has closed the session.
@@ -180,7 +283,9 @@ class _Scrape:
             totals=self._totals,
             has_gap=self._has_gap,
             requests_used=client.requests_used,
+            retries=client.retries,
             items_skipped=sum(sum(total["skipped"].values()) for total in totals),
+            checkpoint=self.checkpoint.as_json(),
             **{name: sum(total[name] for total in totals) for name in _COUNTED},
         )
         if not saved:
@@ -200,14 +305,14 @@ class _Scrape:
         """Write a line to the run's log."""
         self._progress.log(text, level)
 
-    def checkpoint(self) -> None:
+    def stop_here_if_asked(self) -> None:
         """Let the caller stop the work here."""
         self._progress.checkpoint()
 
     def log_skipped(self, where: str, skipped: Counter[str]) -> None:
         """Name skipped items in the log, up to a number of lines."""
         for reason, count in skipped.items():
-            if self._skip_lines < SKIP_LINES_MAX:
+            if self._skip_lines < SKIP_LINES_MAX and not reason.startswith(FILTERED):
                 self._skip_lines += 1
                 text = _("%(where)s: %(count)d items skipped (%(reason)s).")
                 self.log(text % {"where": where, "count": count, "reason": reason}, "warning")
@@ -219,13 +324,14 @@ class _Scrape:
             text = _("%(count)d items skipped in all; the session counts them by reason.")
             self.log(text % {"count": skipped}, "warning")
         if not failed:
-            closed = self._session.close(Status.SUCCEEDED)
+            closed = self._session.close(Status.SUCCEEDED, checkpoint=self.checkpoint.remainder)
         else:
-            nothing = len(failed) == len(self._totals) and not self._session.posts_found
+            nothing = len(failed) == len(self._subreddits) and not self._session.posts_found
             closed = self._session.close(
                 Status.FAILED if nothing else Status.PARTIAL,
                 error_kind=next(iter(failed.values()))["error_kind"],
                 error="\n".join(f"r/{name}: {total['error']}" for name, total in failed.items()),
+                checkpoint=self.checkpoint.remainder,
             )
         if not closed:
             raise _SessionClosed
@@ -239,8 +345,10 @@ def _no_totals() -> dict[str, Any]:
     return {
         **dict.fromkeys(_COUNTED, 0),
         "posts_changed": 0,
+        "posts_refreshed": 0,  # young posts behind the listing's end, looked at again
         "comments_changed": 0,
         "skipped": {},  # items by reason
+        "warnings": [],
         "error_kind": "",
         "error": "",
     }
@@ -260,39 +368,36 @@ class _SubredditScrape:
         self._config = config
         self._session = session
         self._scrape = scrape
+        self._checkpoint = scrape.checkpoint
         self._client = client
         self._subreddit = subreddit
         self._failures = 0
+        self._name = ""  # as Reddit writes it
+        self._listed: set[str] = set()
+        self._reach = reach_of(config)
         self.totals = _no_totals()
 
     def run(self) -> None:
-        """Read the listing page by page, and the comments of each page's posts.
+        """Read the listing page by page, then the comments of its posts and of those that are young.
 
         Raises:
             RedditError: the subreddit cannot be read (further).
         """
-        config, name = self._config, f"r/{self._subreddit}"
-        self._scrape.report(_("%(subreddit)s: posts") % {"subreddit": name})
-        pages = listed = 0
-        listing = self._client.listing(
-            self._subreddit, sort=config.sort, time_filter=config.time_filter, limit=config.post_limit
-        )
-        for page in listing:
-            pages += 1
-            listed += len(page.posts)
-            stored = store_posts(page.posts, session=self._session, seen_at=timezone.now())
-            self._count("posts", stored, page.skipped)
-            self._scrape.save(self._client)
-            self._scrape.report(_("%(subreddit)s: posts") % {"subreddit": name}, posts=len(page.posts))
-            self._scrape.checkpoint()
-            if config.comment_policy != BotConfig.CommentPolicy.NONE:
-                self._scrape_comments(str(post.get("name")) for post in page.posts)
-        self._judge(pages=pages, listed=listed)
+        if not self._checkpoint.is_listed:
+            try:
+                self._list()
+            except OutOfBudget:
+                raise
+            except RedditError as error:
+                if error.stops_everything or not self._checkpoint.posts:
+                    raise
+                self.fail(error)  # the comments of the pages before can be had all the same
+        self._scrape_comments()
         text = _("%(subreddit)s: %(posts)d posts (%(new)d new), %(comments)d comments.")
         self._scrape.log(
             text
             % {
-                "subreddit": name,
+                "subreddit": f"r/{self._subreddit}",
                 "posts": self.totals["posts_found"],
                 "new": self.totals["posts_new"],
                 "comments": self.totals["comments_found"],
@@ -305,60 +410,243 @@ class _SubredditScrape:
         if not self.totals["error_kind"]:
             self.totals |= {"error_kind": str(error.kind), "error": str(error)}
 
-    def _judge(self, *, pages: int, listed: int) -> None:
+    # --- The listing ---------------------------------------------------------------------------
+
+    def _list(self) -> None:
+        config, checkpoint, stage = self._config, self._checkpoint, _("%(subreddit)s: posts")
+        stage %= {"subreddit": f"r/{self._subreddit}"}
+        self._scrape.report(stage)
+        watermark = self._watermark()
+        frontier = Frontier(watermark.newest_at if watermark else None)
+        times: list[datetime] = []
+        is_met = False
+        walk = self._client.listing(
+            self._subreddit,
+            sort=config.sort,
+            time_filter=config.time_filter,
+            limit=config.post_limit,
+            query=config.query,
+            resume=checkpoint.listing,
+        )
+        for asked_at, page in _with_moments(walk):
+            stored = self._store(page, asked_at)
+            times += creation_times(page.posts)
+            checkpoint.listing = walk.saved()
+            checkpoint.newest = _latest(checkpoint.newest, times)
+            self._scrape.save(self._client)
+            self._scrape.report(stage, posts=len(page.posts))
+            is_met = frontier.is_met(page.posts, has_new=stored.new > 0)
+            if is_met:
+                break
+            self._scrape.stop_here_if_asked()
+        if walk.is_broken:
+            text = _(
+                "The listing lost its place again and again while it was read. The next scrape begins anew."
+            )
+            self.fail(RedditError(ErrorKind.BAD_ANSWER, text))
+        else:
+            self._judge(walk, watermark, times, is_met=is_met)
+            self._advance(watermark, times)
+        self._refresh_young()
+        checkpoint.is_listed, checkpoint.listing = True, None
+        self._scrape.save(self._client)
+
+    def _store(self, page: Page, asked_at: datetime) -> Stored:
+        self._listed.update(_names(page.posts))
+        page = keep_wanted(page, self._config)
+        posts = page.posts
+        stored = store_posts(posts, session=self._session, seen_at=asked_at)
+        self._count("posts", stored, page.skipped)
+        names = _names(posts)
+        self._name = next((str(post["subreddit"]) for post in posts if post.get("subreddit")), self._name)
+        self._checkpoint.add_posts(self._with_new_comments(names))
+        return stored
+
+    def _watermark(self) -> Watermark | None:
+        rows = Watermark.objects.filter(config=self._config, subreddit=self._subreddit.lower())
+        watermark = rows.filter(listing=self._listing_key).first()
+        if watermark is not None:
+            self._name = watermark.name
+        return watermark
+
+    @property
+    def _is_incremental(self) -> bool:
+        return self._config.sort in INCREMENTAL
+
+    @property
+    def _listing_key(self) -> str:
+        is_search = self._config.sort == BotConfig.Sort.SEARCH
+        return f"search:{self._config.query}" if is_search else str(self._config.sort)
+
+    def _judge(
+        self, walk: ListingWalk, watermark: Watermark | None, times: list[datetime], *, is_met: bool
+    ) -> None:
         """Notice a listing that cannot be the whole truth."""
-        if self._config.sort != BotConfig.Sort.NEW:
-            return
         before = RedditPost.objects.filter(
             subreddit__iexact=self._subreddit, first_seen_at__lt=self._session.started_at
         )
-        if not listed and before.filter(state=ContentState.LIVE).exists():
+        is_new = self._config.sort == BotConfig.Sort.NEW
+        if is_new and not walk.posts and before.filter(state=ContentState.LIVE).exists():
             text = _(
                 "Reddit lists no posts, although it did before. Look at the subreddit, or try again later."
             )
             self.fail(RedditError(ErrorKind.BAD_ANSWER, text))
-        met_known = self.totals["posts_found"] > self.totals["posts_new"]
-        at_cap = pages >= LISTING_MAX // PAGE_SIZE
-        if at_cap and not met_known and (listed >= LISTING_MAX or before.exists()):
+            return
+        if not self._is_incremental:
+            return
+        met_known = is_met if watermark else self.totals["posts_found"] > self.totals["posts_new"]
+        reaches_back = walk.posts >= LISTING_MAX or watermark is not None or before.exists()
+        if walk.is_at_cap and not met_known and reaches_back:
             self._scrape.note_gap()
+        if watermark is None:
+            return
+        now = timezone.now()
+        # Listed, not stored: another bot may have stored them, or a filter may have kept none.
+        newest = self._checkpoint.newest
+        has_new = newest is not None and datetime.fromisoformat(newest) > watermark.newest_at
+        self._warn(health.silence_warning(watermark, has_new=has_new, now=now))
+        rate = health.smoothed(watermark.posts_per_hour, posts_per_hour(times))
+        growth = health.growth_warning(
+            name=self._name,
+            posts_per_hour=rate,
+            since_last=now - watermark.listed_at,
+            post_limit=self._config.post_limit,
+        )
+        ends_too_soon = walk.is_at_limit and bool(times) and min(times) > watermark.newest_at
+        if not growth and not is_met and ends_too_soon and self._config.post_limit < LISTING_MAX:
+            growth = _("There were more new posts than the limit: scrape more often, or raise it.")
+        self._warn(growth)
 
-    def _scrape_comments(self, fullnames: Iterable[str]) -> None:
-        for post in stored_posts(fullnames):
-            # Most posts of a busy listing are young: no comments, no request.
-            if post.num_comments <= 0:
-                continue
-            self._scrape.report(_("%(subreddit)s: comments") % {"subreddit": f"r/{self._subreddit}"})
-            try:
-                self._store_comments(post)
-            except RedditError as error:
-                self.fail(error)
-                self._failures += 1
-                if error.stops_everything or self._failures >= FAILURES_MAX:
+    def _warn(self, text: str) -> None:
+        if text:
+            self.totals["warnings"].append(text)
+            self._scrape.log(f"r/{self._subreddit}: {text}", "warning")
+
+    def _advance(self, watermark: Watermark | None, times: list[datetime]) -> None:
+        """Remember how far this listing went; it was read to its frontier, or as far as it may be."""
+        newest = self._checkpoint.newest
+        if not self._is_incremental or newest is None:
+            return
+        newest_at = datetime.fromisoformat(newest)
+        rate = posts_per_hour(times)
+        Watermark.objects.update_or_create(
+            config=self._config,
+            subreddit=self._subreddit.lower(),
+            defaults={
+                "name": self._name or self._subreddit,
+                "listing": self._listing_key,
+                "newest_at": max(newest_at, watermark.newest_at) if watermark else newest_at,
+                "listed_at": timezone.now(),
+                "posts_per_hour": health.smoothed(watermark.posts_per_hour if watermark else None, rate),
+            },
+        )
+
+    # --- Comments ------------------------------------------------------------------------------
+
+    def _with_new_comments(self, fullnames: Iterable[str]) -> list[str]:
+        """Return those of the posts whose comments this config wants and has not seen, in this order."""
+        if self._reach is None:
+            return []
+        order = list(fullnames)
+        # Most posts of a busy listing are young: no comments, no request.
+        rows = RedditPost.objects.filter(fullname__in=order, num_comments__gt=0)
+        reach = self._reach
+        lowest = self._config.comment_min_score
+        wanted = {
+            post.fullname
+            for post in rows.only("fullname", "num_comments", "walk")
+            if not is_walked(post, reach, lowest=lowest)
+        }
+        return [fullname for fullname in dict.fromkeys(order) if fullname in wanted]
+
+    def _refresh_young(self) -> None:
+        """Look again at the posts behind the listing's end that are young enough to get more comments."""
+        hours = self._config.comment_refresh_hours
+        if self._reach is None or not hours or not self._name:
+            return
+        young = RedditPost.objects.filter(
+            subreddit=self._name,
+            created_at__gte=timezone.now() - timedelta(hours=hours),
+            state=ContentState.LIVE,
+        )
+        if self._config.sort != BotConfig.Sort.NEW:
+            young = young.filter(config=self._config)  # the listing would never have shown it others
+        youngest = young.order_by("-created_at").values_list("fullname", flat=True)[: self._config.post_limit]
+        names = [fullname for fullname in youngest if fullname not in self._listed]
+        for start in range(0, len(names), INFO_SIZE):
+            asked_at = timezone.now()
+            page = self._client.info(names[start : start + INFO_SIZE])
+            stored = store_posts(page.posts, session=self._session, seen_at=asked_at)
+            self.totals["posts_refreshed"] += stored.found
+            self.totals["posts_changed"] += stored.changed
+            wanted = keep_wanted(page, self._config).posts
+            self._checkpoint.add_posts(self._with_new_comments(_names(wanted)))
+            self._scrape.stop_here_if_asked()
+
+    def _scrape_comments(self) -> None:
+        pending = self._checkpoint.posts
+        while pending and self._reach is not None:
+            batch = RedditPost.objects.filter(fullname__in=pending[:INFO_SIZE])
+            found = {post.fullname: post for post in batch.only("pk", "fullname", "num_comments")}
+            for fullname in pending[:INFO_SIZE]:
+                try:
+                    if fullname in found:
+                        self._scrape_post(found[fullname])
+                    else:
+                        self._checkpoint.fetched(fullname)  # it was deleted here
+                except RedditError as error:
+                    if not error.stops_everything:  # else the post is still to be fetched
+                        pending.pop(0)
                     raise
-            else:
-                self._failures = 0
+                pending.pop(0)
+                self._checkpoint.walk = None
+
+    def _scrape_post(self, post: RedditPost) -> None:
+        self._scrape.report(_("%(subreddit)s: comments") % {"subreddit": f"r/{self._subreddit}"})
+        try:
+            self._store_comments(post)
+        except RedditError as error:
+            if error.stops_everything:
+                raise
+            self.fail(error)
+            self._failures += 1
+            if error.kind not in health.LASTING | {ErrorKind.FORBIDDEN}:
+                self._checkpoint.leave(post.fullname)
+            if self._failures >= FAILURES_MAX:
+                raise
+        else:
+            self._checkpoint.fetched(post.fullname)
+            self._failures = 0
 
     def _store_comments(self, post: RedditPost) -> None:
-        config = self._config
-        pages = self._client.comments(
-            post.id36,
-            limit=config.comment_limit,
-            depth=config.comment_depth,
-            complete=config.comment_policy == BotConfig.CommentPolicy.COMPLETE,
-        )
-        for page in pages:
+        assert self._reach is not None
+        walk = self._client.comments(post.id36, self._reach, resume=self._checkpoint.walk)
+        lowest = self._config.comment_min_score
+        for asked_at, page in _with_moments(walk):
+            comments, skipped = page.comments, page.skipped
+            if lowest is not None:
+                comments, skipped = _above(lowest, page)
             try:
-                stored = store_comments(post, page.comments, seen_at=timezone.now())
+                stored = store_comments(post, comments, seen_at=asked_at)
             except IntegrityError:
                 self._scrape.log(
                     _("%(post)s was deleted here meanwhile.") % {"post": post.fullname}, "warning"
                 )
                 return
-            self._count("comments", stored, page.skipped)
+            self._count("comments", stored, skipped)
+            self._checkpoint.walk = walk.saved()
             self._scrape.save(self._client)
-            self._scrape.checkpoint()
+            self._scrape.stop_here_if_asked()
         # What is stored, not what this walk met: an earlier, deeper walk still counts.
-        RedditPost.objects.filter(pk=post.pk).update(comments_fetched=post.comments.count())
+        RedditPost.objects.filter(pk=post.pk).update(
+            comments_fetched=post.comments.count(),
+            walk={
+                "num_comments": post.num_comments,
+                "reach": self._reach.as_json(),
+                "left": walk.left,
+                "lowest": lowest,
+            },
+        )
 
     def _count(self, what: str, stored: Stored, unreadable: Counter[str]) -> None:
         totals = self.totals
@@ -368,3 +656,66 @@ class _SubredditScrape:
         skipped = unreadable + stored.skipped
         totals["skipped"] = dict(Counter(totals["skipped"]) + skipped)
         self._scrape.log_skipped(f"r/{self._subreddit}", skipped)
+
+
+def reach_of(config: BotConfig) -> Reach | None:
+    """Return how far a config's comment walks go; None: it wants no comments."""
+    requests = {
+        BotConfig.CommentPolicy.FIRST_PAGE: 0,
+        BotConfig.CommentPolicy.BUDGETED: config.comment_requests - 1,
+        BotConfig.CommentPolicy.COMPLETE: requests_per_post(config.comment_limit),
+    }.get(BotConfig.CommentPolicy(config.comment_policy))
+    if requests is None:
+        return None
+    return Reach(requests=requests, comments=config.comment_limit, depth=config.comment_depth)
+
+
+def is_walked(post: RedditPost, reach: Reach, *, lowest: int | None = None) -> bool:
+    """Return whether a walk has been as far as ``reach`` goes, since when the post got no more comments.
+
+    ``lowest``: the score below which comments are not wanted; a walk that left out more is no such walk.
+    """
+    walk = post.walk or {}
+    if walk.get("num_comments") != post.num_comments:
+        return False
+    left_out_below = walk.get("lowest")
+    if left_out_below is not None and (lowest is None or lowest < left_out_below):
+        return False
+    if reach.is_within(walk.get("reach")):
+        return True
+    # The earlier walk was allowed less, and yet it reached the end.
+    is_whole = walk.get("left") == 0
+    return is_whole and Reach(0, 0, reach.depth).is_within(walk.get("reach"))
+
+
+def _with_moments(pages: Iterable[Page]) -> Iterator[tuple[datetime, Page]]:
+    """Yield each page with a moment before it was asked for: what is learnt meanwhile is newer than the page."""
+    rest = iter(pages)
+    while True:
+        asked_at = timezone.now()
+        page = next(rest, None)
+        if page is None:
+            return
+        yield asked_at, page
+
+
+def _names(posts: Iterable[dict[str, Any]]) -> list[str]:
+    return [str(post.get("name")) for post in posts]
+
+
+def _above(lowest: int, page: Page) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Return a page's comments of at least this score, or whose score Reddit hides, and what was skipped."""
+    kept = [
+        comment
+        for comment in page.comments
+        if comment.get("score_hidden") is True
+        or not isinstance(score := comment.get("score"), int | float)
+        or score >= lowest
+    ]
+    dropped = len(page.comments) - len(kept)
+    return kept, page.skipped + Counter({"score too low": dropped} if dropped else {})
+
+
+def _latest(newest: str | None, times: list[datetime]) -> str | None:
+    moments = [*times, *([datetime.fromisoformat(newest)] if newest else [])]
+    return max(moments).isoformat() if moments else None

@@ -1,6 +1,7 @@
 """Reddit's API through PRAW; the only file that knows PRAW.
 
-PRAW signs in, retries (408 and 5xx, lost connections: three attempts) and paces. The answers are read as plain
+PRAW signs in and retries (408 and 5xx, lost connections: three attempts). What may be sent, and when, the budget of
+the client id decides (``budget.py``), never PRAW's own pacing, which knows one process only. The answers are read as plain
 JSON (``answers.py``) instead of PRAW's objects, because with those one malformed child kills a whole page, an
 absent attribute costs a hidden request, some comment trees end in an AssertionError, and an empty body passes
 for an empty listing.
@@ -13,10 +14,10 @@ import configparser
 import ipaddress
 import math
 import os
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.resources import files
 from typing import Any, Self, TypeVar
@@ -24,10 +25,12 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from django.conf import settings
+from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from requests.structures import CaseInsensitiveDict
 
+from scraping import budget
 from scraping.answers import (
     Page,
     RefusedAnswer,
@@ -35,11 +38,12 @@ from scraping.answers import (
     read_listing,
     read_more_children,
     read_tree,
-    unreadable_reason,
 )
-from scraping.comment_walk import CommentWalk
+from scraping.budget import Exhausted, Heard, Purse
+from scraping.comment_walk import BatchRefused, CommentWalk, Reach
 from scraping.content import storable_text
-from scraping.models import SANDBOX_CLIENT_ID, BotConfig, ScrapeSession
+from scraping.listing import ListingWalk
+from scraping.models import SANDBOX_CLIENT_ID, BotConfig, RedditApp, ScrapeSession
 
 # prawcore reads this once, when it is imported; PRAW's own `timeout` setting is ignored.
 os.environ["PRAWCORE_TIMEOUT"] = str(settings.REDDIT_TIMEOUT_SECONDS)
@@ -51,16 +55,12 @@ import prawcore
 ErrorKind = ScrapeSession.ErrorKind
 Answer = TypeVar("Answer")
 
-# Reddit's limits (https://www.reddit.com/dev/api): items of one listing page and of a whole listing, fullnames of
-# one /api/info request, comments of one tree request.
-PAGE_SIZE = 100
-LISTING_MAX = 1000
+# Reddit's limits (https://www.reddit.com/dev/api): fullnames of one /api/info request, comments of one tree request.
 INFO_SIZE = 100
 TREE_SIZE = 500
-# Reddit may fill pages poorly, yet a listing that never ends must end.
-PAGES_MAX = 3 * LISTING_MAX // PAGE_SIZE
-# When nothing remains, prawcore sleeps until Reddit's window resets (up to 600 s); a worker waits no longer than this.
-PATIENCE_SECONDS = 15
+# A request that meets a short 429 is sent again this often.
+REFUSALS_MAX = 2
+_SIGN_IN_PATH = "/api/v1/access_token"
 
 _RATE_HEADERS = ("x-ratelimit-remaining", "x-ratelimit-used", "x-ratelimit-reset")
 
@@ -85,6 +85,28 @@ class RedditError(Exception):
         self.kind = kind
         self.stops_everything = stops_everything
         self.retry_after = retry_after
+
+
+class OutOfBudget(RedditError):
+    """No request may be sent before ``until``: the budget of the app is used up, or Reddit answered 429.
+
+    ``is_refusal``: Reddit said so to this client.
+    """
+
+    def __init__(self, seconds: float, *, is_refusal: bool = False, retry_after: float | None = None) -> None:
+        text = (
+            _("Reddit's rate limit is reached (429): nothing may be asked for %(seconds)d s.")
+            if is_refusal
+            else _("The app's requests are used up for %(seconds)d s.")
+        )
+        super().__init__(
+            ErrorKind.RATE_LIMITED,
+            text % {"seconds": math.ceil(seconds)},
+            stops_everything=True,
+            retry_after=retry_after if is_refusal else seconds,
+        )
+        self.until: datetime = timezone.now() + timedelta(seconds=seconds)
+        self.is_refusal = is_refusal
 
 
 class RedditNotConfigured(RedditError):
@@ -127,41 +149,44 @@ def _seconds(value: str) -> float | None:
 
 
 class _Session(requests.Session):
-    """Counts the requests sent, keeps the last answer, and repairs headers that make prawcore raise ValueError."""
+    """Spends the purse, counts what is sent, and keeps from prawcore the headers that it must not act on."""
 
-    def __init__(self) -> None:
+    def __init__(self, purse: Purse) -> None:
         super().__init__()
+        self._purse = purse
         self.requests_sent = 0
+        self.sign_ins = 0
         self.last_response: requests.Response | None = None
-        self.exhausted_until = 0.0  # time.monotonic()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        self.requests_sent += 1
         self.last_response = None
+        if urlsplit(request.url or "").path == _SIGN_IN_PATH:
+            self.sign_ins += 1  # Reddit counts them elsewhere
+        else:
+            self._purse.take()
+        self.requests_sent += 1
         response = super().send(request, **kwargs)
         self.last_response = response
-        self._repair(response.headers)
+        self._hear(response.headers)
         return response
 
-    def _repair(self, headers: CaseInsensitiveDict[str]) -> None:
-        # prawcore wants integers, and all three headers or no `remaining`.
-        values = [_seconds(headers.get(name, "")) for name in _RATE_HEADERS]
-        remaining, _used, reset = values
-        if remaining is None or reset is None or None in values:
-            headers.pop("x-ratelimit-remaining", None)
-        else:
-            if remaining < 1:
-                self.exhausted_until = time.monotonic() + reset
-                values[2] = min(reset, PATIENCE_SECONDS)
-            headers.update(
-                {name: str(int(value or 0)) for name, value in zip(_RATE_HEADERS, values, strict=True)}
-            )
+    def _hear(self, headers: CaseInsensitiveDict[str]) -> None:
+        remaining, used, reset = (_seconds(headers.get(name, "")) for name in _RATE_HEADERS)
+        if remaining is not None and used is not None and reset is not None:
+            self._purse.hear(Heard(used=used, remaining=remaining, reset=reset))
+        # Without them prawcore does not pace: up to 600 s in one sleep, and ValueError at a float.
+        for name in _RATE_HEADERS:
+            headers.pop(name, None)
         if "retry-after" in headers:
             seconds = _seconds(headers["retry-after"])
+            if seconds is None and reset is not None:
+                seconds = reset
             if seconds is None:
                 del headers["retry-after"]
             else:
                 headers["retry-after"] = str(seconds)
+        elif reset is not None and remaining is not None and remaining < 1:
+            headers["retry-after"] = str(reset)
 
 
 def _ignore_praw_ini() -> None:
@@ -183,16 +208,18 @@ def environment_credentials() -> Credentials | None:
     return Credentials(settings.REDDIT_CLIENT_ID, settings.REDDIT_CLIENT_SECRET, settings.REDDIT_USER_AGENT)
 
 
-def client_for(config: BotConfig | None) -> "RedditClient":
-    """Return a new client for the config's Reddit app, or for the environment's where it names none.
+def client_for(app: RedditApp | None, *, for_compliance: bool = False) -> "RedditClient":
+    """Return a new client for a stored Reddit app; None: for the environment's.
+
+    ``for_compliance``: it may spend the share of the app's budget that is reserved for verifying content.
 
     Raises:
         RedditNotConfigured: there is no app, its user agent is unusable, or the sandbox's app would meet the
             real Reddit.
     """
-    if config is not None and config.app is not None:
-        app = config.app
-        return RedditClient(Credentials(app.client_id, app.client_secret, app.user_agent))
+    if app is not None:
+        own = Credentials(app.client_id, app.client_secret, app.user_agent)
+        return RedditClient(own, for_compliance=for_compliance)
     credentials = environment_credentials()
     if credentials is None:
         raise RedditNotConfigured(
@@ -201,7 +228,7 @@ def client_for(config: BotConfig | None) -> "RedditClient":
                 " in the bot."
             )
         )
-    return RedditClient(credentials)
+    return RedditClient(credentials, for_compliance=for_compliance)
 
 
 def _usable_user_agent(credentials: Credentials) -> str:
@@ -236,7 +263,14 @@ class _PostTree:
     def more_children(self, ids: list[str]) -> list[Any]:
         """POST up to 100 ids (as a GET they would not fit: 414)."""
         form = {"link_id": f"t3_{self._post_id36}", "children": ",".join(ids), "sort": self._params["sort"]}
-        return self._client.request("POST", "api/morechildren/", read_more_children, data=form)
+        try:
+            return self._client.request(
+                "POST", "api/morechildren/", read_more_children, in_turn=True, data=form
+            )
+        except RedditError as error:
+            if error.kind in (ErrorKind.BAD_REQUEST, ErrorKind.BAD_ANSWER):
+                raise BatchRefused(error) from error
+            raise
 
 
 class RedditClient:
@@ -246,7 +280,7 @@ class RedditClient:
         RedditNotConfigured: see ``client_for``.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, *, for_compliance: bool = False) -> None:
         if credentials.client_id == SANDBOX_CLIENT_ID and not (
             is_loopback(settings.REDDIT_URL) and is_loopback(settings.REDDIT_OAUTH_URL)
         ):
@@ -257,7 +291,9 @@ class RedditClient:
                 )
                 % {"client_id": credentials.client_id}
             )
-        self._session = _Session()
+        self._purse = Purse(credentials.client_id, for_compliance=for_compliance)
+        self._session = _Session(self._purse)
+        self._asked = self._answers = 0
         # HTTP_PROXY and a .netrc are for the world outside; a proxy cannot reach our loopback.
         self._session.trust_env = not is_loopback(settings.REDDIT_URL)
         self._reddit = praw.Reddit(
@@ -284,47 +320,51 @@ class RedditClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections and return what is left of the budget's portion."""
         self._session.close()
+        self._purse.give_back()
 
     @property
     def requests_used(self) -> int:
         """HTTP requests sent so far, with PRAW's retries and sign-ins."""
         return self._session.requests_sent
 
-    def listing(self, subreddit: str, *, sort: str, time_filter: str, limit: int) -> Iterator[Page]:
-        """Yield the pages of a subreddit's listing until ``limit`` posts, Reddit's 1,000 or its end.
+    @property
+    def retries(self) -> int:
+        """Requests sent again so far, by PRAW or after a 429."""
+        return max(0, self._session.requests_sent - self._session.sign_ins - self._asked)
 
-        No post is yielded twice, although a listing shifts while it is read. The stickied posts that Reddit
-        puts on top of hot come on top of the limit.
+    @property
+    def has_answers(self) -> bool:
+        """Whether Reddit has answered anything so far."""
+        return self._answers > 0
 
-        Raises:
-            RedditError: Reddit did not answer as hoped; pages yielded before are good.
+    def listing(
+        self,
+        subreddit: str,
+        *,
+        sort: str,
+        time_filter: str,
+        limit: int,
+        query: str = "",
+        resume: dict[str, Any] | None = None,
+    ) -> ListingWalk:
+        """Return the pages of a subreddit's listing, to be iterated until ``limit`` posts, Reddit's 1,000 or its end.
+
+        ``query``: of a search, which lists newest first. ``resume``: what an earlier walk's ``saved()`` returned.
         """
-        remaining = min(limit, LISTING_MAX)
-        seen: set[str] = set()
+        path = f"r/{quote(subreddit, safe='')}/{sort}"
         params: dict[str, str | int] = {}
         if sort in (BotConfig.Sort.TOP, BotConfig.Sort.CONTROVERSIAL):
             params["t"] = time_filter
-        for _number in range(PAGES_MAX):
-            params["limit"] = min(remaining, PAGE_SIZE)
-            page = self.page(f"r/{quote(subreddit, safe='')}/{sort}", params)
-            posts = []
-            for post in page.posts:
-                # What has no name is handed on, to be counted.
-                name = post["name"] if isinstance(post.get("name"), str) else None
-                extra = sort == BotConfig.Sort.HOT and "after" not in params and post.get("stickied") is True
-                if name in seen or (remaining <= 0 and not extra):
-                    continue
-                if name is not None:
-                    seen.add(name)
-                remaining -= not extra
-                posts.append(post)
-            skipped = page.skipped + Counter({unreadable_reason("t1"): len(page.comments)})
-            yield replace(page, posts=posts, comments=[], skipped=skipped)
-            if remaining <= 0 or page.after is None or page.after == params.get("after"):
-                return
-            params["after"] = page.after
+        elif sort == BotConfig.Sort.SEARCH:
+            params |= {"q": query, "restrict_sr": "1", "sort": "new", "t": "all", "type": "link"}
+        return ListingWalk(
+            lambda more: self.page(path, params | more),
+            limit=limit,
+            has_stickies=sort == BotConfig.Sort.HOT,
+            resume=resume,
+        )
 
     def page(self, path: str, params: dict[str, str | int]) -> Page:
         """Return one page of any listing.
@@ -344,61 +384,79 @@ class RedditClient:
             raise ValueError(f"/api/info takes {INFO_SIZE} fullnames, not {len(fullnames)}.")
         return self.page("api/info/", {"id": ",".join(fullnames)})
 
-    def comments(self, post_id36: str, *, limit: int, depth: int, complete: bool) -> Iterator[Page]:
-        """Yield a post's comments, parents before their replies, one page an answer.
+    def comments(self, post_id36: str, reach: Reach, *, resume: dict[str, Any] | None = None) -> CommentWalk:
+        """Return a walk over a post's comments, to be iterated page by page; see ``CommentWalk``."""
+        source = _PostTree(self, post_id36, limit=reach.comments, depth=reach.depth)
+        return CommentWalk(source, reach, resume=resume)
 
-        Each comment carries its ``depth`` (0: top-level) and no ``replies``. Comments at ``depth`` and deeper
-        are left out. One request asks for at most 500; with ``complete``, what it left unopened is asked for
-        too, up to ``limit`` comments and ``comment_walk.requests_per_post(limit)`` requests.
-
-        Raises:
-            RedditError: Reddit did not answer as hoped; pages yielded before are good.
-        """
-        source = _PostTree(self, post_id36, limit=limit, depth=depth)
-        return CommentWalk(source, limit=limit, depth=depth).pages(complete=complete)
-
-    def request(self, method: str, path: str, read: Callable[[Any], Answer], **arguments: Any) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Any], Answer],
+        *,
+        in_turn: bool = False,
+        **arguments: Any,
+    ) -> Answer:
         """Send one request (PRAW may repeat it) and return what ``read`` makes of the JSON.
 
+        ``in_turn``: nobody else of this client id sends such a request meanwhile.
+
         Raises:
-            RedditError: whatever went wrong.
+            OutOfBudget: nothing may be sent for longer than ``budget.PATIENCE_SECONDS``.
+            RedditError: whatever else went wrong.
         """
-        self._refuse_long_waits()
+        self._asked += 1
+        for attempt in range(REFUSALS_MAX + 1):
+            try:
+                return self._request_once(method, path, read, in_turn=in_turn, **arguments)
+            except OutOfBudget:
+                raise
+            except RedditError as error:
+                if error.kind != ErrorKind.RATE_LIMITED:
+                    raise
+                wait = self._purse.refused(error.retry_after)
+                if wait > budget.PATIENCE_SECONDS or attempt == REFUSALS_MAX:
+                    raise OutOfBudget(wait, is_refusal=True, retry_after=error.retry_after) from error
+        raise AssertionError("the last attempt raises")
+
+    def _request_once(
+        self, method: str, path: str, read: Callable[[Any], Answer], *, in_turn: bool, **arguments: Any
+    ) -> Answer:
         try:
-            body = self._reddit.request(method=method, path=path, **arguments)
+            self._purse.fill()  # not while others wait for the turn
+            with self._purse.turn() if in_turn else nullcontext():
+                body = self._reddit.request(method=method, path=path, **arguments)
+        except Exhausted as exhausted:
+            raise OutOfBudget(exhausted.seconds) from exhausted
+        except Error:
+            raise  # the budget's row could not be read: our database, not Reddit
         except Exception as error:
             # Besides its own classes PRAW lets ValueError, KeyError, AssertionError and more escape when an
             # answer is odd, so the answer itself decides, not the exception.
             raise self._explain(error, path) from error
         try:
-            return read(body)
+            answer = read(body)
         except UnreadableAnswer as error:
             raise _bad_answer(path) from error
         except RefusedAnswer as error:
             raise _refused(path, str(error)) from error
-
-    def _refuse_long_waits(self) -> None:
-        wait = self._session.exhausted_until - time.monotonic()
-        if wait > PATIENCE_SECONDS:
-            raise RedditError(
-                ErrorKind.RATE_LIMITED,
-                _(
-                    "Reddit's rate limit is used up for %(seconds)d s: scrape again after that, or less at once."
-                )
-                % {"seconds": math.ceil(wait)},
-                stops_everything=True,
-                retry_after=wait,
-            )
+        self._answers += 1
+        return answer
 
     def _explain(self, error: Exception, path: str) -> RedditError:
         """Return what an exception of PRAW and the last answer mean."""
         if isinstance(error, prawcore.exceptions.RequestException):
+            if isinstance(error.original_exception, Exhausted):
+                return OutOfBudget(error.original_exception.seconds)
+            if isinstance(error.original_exception, Error):
+                raise error.original_exception
             return _no_answer(error.original_exception)
         response = self._session.last_response
         if response is None:
             text = _("The request /%(path)s failed: %(error)r")
             return RedditError(ErrorKind.INTERNAL, text % {"path": path, "error": error})
-        if urlsplit(response.url).path.endswith("/api/v1/access_token"):
+        if urlsplit(response.url).path.endswith(_SIGN_IN_PATH):
             return _sign_in_failed(error, response)
         return _status_error(response, path)
 

@@ -1,57 +1,25 @@
-"""Stores what was scraped: bulk upserts by fullname, one transaction a page.
+"""Stores what was scraped: upserts by fullname, one transaction a page.
 
-Safety: a second sight never touches who found an item first and when, the hold on a post, nor a comment's post.
-Rows are written in the order of their fullnames, so that two scrapes of the same posts wait for each other
-instead of deadlocking.
+Safety: a second sight never touches who found an item first and when, the hold on a post, nor a comment's post; nor
+anything of an item that was verified after ``seen_at``. Rows are written in the order of their fullnames, so that
+two scrapes of the same posts wait for each other instead of deadlocking.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 
 from scraping.content import BadItem, comment_values, post_values
 from scraping.models import RedditComment, RedditPost, ScrapeSession
+from scraping.upserts import Content, note_sight, upsert
 
-# Rows of one INSERT; Django makes it smaller where SQLite allows fewer variables.
-BATCH_SIZE = 1000
-
-# Written again at every sight: all that Reddit says of an item.
-_SEEN_FIELDS = [
-    "author",
-    "author_fullname",
-    "body",
-    "score",
-    "edited_at",
-    "is_edited",
-    "distinguished",
-    "is_stickied",
-    "state",
-    "is_author_deleted",
-]
-POST_FIELDS = [
-    *_SEEN_FIELDS,
-    "subreddit",
-    "title",
-    "url",
-    "permalink",
-    "domain",
-    "flair",
-    "media",
-    "upvote_ratio",
-    "num_comments",
-    "is_self",
-    "is_over_18",
-    "is_spoiler",
-    "is_locked",
-    "removed_by_category",
-]
-COMMENT_FIELDS = [*_SEEN_FIELDS, "parent_fullname", "is_submitter", "is_score_hidden"]
-# When it was seen; these alone make no change.
-SIGHT_FIELDS = ["last_seen_at", "checked_at", "missing_count"]
+# A sight counts as a check only this long after the last one: rewriting every row of every page for its time alone
+# would cost as much as storing it anew. So ``checked_at`` may lag by this much, and never leads.
+SIGHT_PRECISION: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -72,11 +40,13 @@ def store_posts(
 ) -> Stored:
     """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``."""
     rows, skipped = _normalise(items, post_values)
-    return _upsert(
+    return store_rows(
         RedditPost,
         rows,
-        fields=POST_FIELDS,
-        on_insert={"session_id": session.pk if session else None},
+        on_insert={
+            "session_id": session.pk if session else None,
+            "config_id": session.config_id if session else None,
+        },
         seen_at=seen_at,
         skipped=skipped,
     )
@@ -95,10 +65,9 @@ def store_comments(post: RedditPost, items: Iterable[dict[str, Any]], *, seen_at
         return comment_values(data)
 
     rows, skipped = _normalise(items, values_of)
-    return _upsert(
+    return store_rows(
         RedditComment,
         rows,
-        fields=[*COMMENT_FIELDS, "depth"],
         on_insert={"post_id": post.pk},
         seen_at=seen_at,
         skipped=skipped,
@@ -121,49 +90,19 @@ def _normalise(
     return [rows[fullname] for fullname in sorted(rows)], skipped
 
 
-def _upsert(
-    model: type[RedditPost] | type[RedditComment],
+def store_rows(
+    model: Content,
     rows: list[dict[str, Any]],
     *,
-    fields: list[str],
     on_insert: dict[str, Any],
     seen_at: datetime,
     skipped: Counter[str],
 ) -> Stored:
+    """Upsert rows that ``content.py`` made, in this order; see the module for what is never touched."""
     if not rows:
         return Stored(skipped=skipped)
-    table: Any = model._default_manager
-    sight = {"first_seen_at": seen_at, "last_seen_at": seen_at, "checked_at": seen_at, "missing_count": 0}
     with transaction.atomic():
-        known = {
-            before["fullname"]: before
-            for before in table.filter(fullname__in=[row["fullname"] for row in rows]).values(
-                "fullname", *fields
-            )
-        }
-        table.bulk_create(
-            [model(**row, **on_insert, **sight) for row in rows],
-            batch_size=BATCH_SIZE,
-            update_conflicts=True,
-            unique_fields=["fullname"],
-            update_fields=[*fields, *SIGHT_FIELDS],
-        )
-    return Stored(
-        found=len(rows),
-        new=sum(row["fullname"] not in known for row in rows),
-        changed=sum(is_changed(known[row["fullname"]], row) for row in rows if row["fullname"] in known),
-        skipped=skipped,
-    )
-
-
-def is_changed(before: dict[str, Any], after: dict[str, Any]) -> bool:
-    """Return whether any column that both name differs."""
-    return any(before[name] != after[name] for name in before.keys() & after.keys())
-
-
-def stored_posts(fullnames: Iterable[str]) -> list[RedditPost]:
-    """Return the stored posts of these fullnames, in this order, with just what fetching comments needs."""
-    order = list(fullnames)
-    rows = RedditPost.objects.filter(fullname__in=order).only("pk", "fullname", "num_comments")
-    found = {post.fullname: post for post in rows}
-    return [found[fullname] for fullname in dict.fromkeys(order) if fullname in found]
+        new, changed = upsert(model, rows, on_insert=on_insert, seen_at=seen_at)
+        if new < len(rows):
+            note_sight(model, rows, seen_at=seen_at, due_before=seen_at - SIGHT_PRECISION)
+    return Stored(found=len(rows), new=new, changed=changed, skipped=skipped)

@@ -89,11 +89,19 @@ class Access:
 
 
 class RateLimit:
-    """Counts the requests of each client id in windows of ten minutes."""
+    """Counts the requests of each client id in windows (Reddit's have ten minutes)."""
 
-    def __init__(self, *, requests: int, enforced: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        requests: int,
+        enforced: bool,
+        clock: Callable[[], float],
+        window_seconds: float = WINDOW_SECONDS,
+    ) -> None:
         self.requests = requests
         self.enforced = enforced
+        self.window_seconds = window_seconds
         self.clock = clock
         self._lock = threading.Lock()
         self._used: dict[str, tuple[float, int]] = {}  # client id: end of the window, requests in it
@@ -101,7 +109,7 @@ class RateLimit:
     def count(self, client_id: str) -> tuple[bool, dict[str, str]]:
         """Count one request; return whether it may pass, and the headers that tell the client where it stands."""
         now = self.clock()
-        end = (now // WINDOW_SECONDS + 1) * WINDOW_SECONDS
+        end = (now // self.window_seconds + 1) * self.window_seconds
         with self._lock:
             window, used = self._used.get(client_id, (end, 0))
             used = used + 1 if window == end else 1
@@ -109,6 +117,10 @@ class RateLimit:
         headers = {
             "x-ratelimit-used": str(used),
             "x-ratelimit-remaining": f"{max(0, self.requests - used):.1f}",
-            "x-ratelimit-reset": str(max(1, round(end - now))),
+            "x-ratelimit-reset": self._reset(end - now),
         }
         return not self.enforced or used <= self.requests, headers
+
+    def _reset(self, seconds: float) -> str:
+        # Whole seconds, as Reddit; a window made short for a test cannot be told in them.
+        return str(max(1, round(seconds))) if self.window_seconds >= WINDOW_SECONDS else f"{seconds:.3f}"

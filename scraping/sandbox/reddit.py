@@ -16,6 +16,7 @@ from scraping.sandbox import shapes
 from scraping.sandbox.access import (
     REQUESTS_PER_WINDOW,
     TOKEN_SECONDS,
+    WINDOW_SECONDS,
     Access,
     CredentialsError,
     RateLimit,
@@ -47,9 +48,9 @@ class SandboxReddit:
         clock: the current time (seconds since 1970). A constant one makes "new" stand still.
         clients: secrets by client id. users: passwords by user name.
         expires_in: lifetime of a token (seconds).
-        rate_limit: requests a client id has in ten minutes. PRAW paces itself by the headers: in a window that
-            has just begun it waits ``600 / rate_limit`` seconds a request, so a test with many requests wants
-            a high number.
+        rate_limit: requests a client id has in ten minutes, told by the headers. A test with many requests wants
+            a high number; so does stock PRAW, which paces itself by them.
+        rate_window: seconds of the window instead of the ten minutes.
         enforce_rate_limit: answer 429 above it.
         latency: seconds each answer is held back.
         journal: a file that carries subreddit names and changes over a restart.
@@ -66,6 +67,7 @@ class SandboxReddit:
         users: Mapping[str, str] | None = None,
         expires_in: int = TOKEN_SECONDS,
         rate_limit: int = REQUESTS_PER_WINDOW,
+        rate_window: float = WINDOW_SECONDS,
         enforce_rate_limit: bool = False,
         latency: float = 0.0,
         journal: Path | None = None,
@@ -83,7 +85,9 @@ class SandboxReddit:
             expires_in=expires_in,
             clock=clock,
         )
-        self.rate = RateLimit(requests=rate_limit, enforced=enforce_rate_limit, clock=clock)
+        self.rate = RateLimit(
+            requests=rate_limit, enforced=enforce_rate_limit, clock=clock, window_seconds=rate_window
+        )
         self.requests: deque[Request] = deque(maxlen=LOG_MAX)
         self._stopping = threading.Event()
         self._server: Server | None = None
@@ -176,6 +180,7 @@ class SandboxReddit:
         one, post, item = r"(?P<name>[^/+]+)", r"(?P<post>[^/]+)", r"(?:/[^/]*(?:/(?P<comment>[^/]+))?)?"
         return [
             ("GET", re.compile(rf"/r/(?P<names>[^/]+)/(?P<sort>{'|'.join(SORTS)})/?"), self._listing),
+            ("GET", re.compile(rf"/r/{one}/search/?"), self._search),
             ("GET", re.compile(rf"/r/{one}/about/?"), self._about),
             ("GET", re.compile(rf"(?:/r/{one})?/comments/{post}{item}/?"), self._comments),
             ("GET POST", re.compile(r"/api/morechildren/?"), self._more_children),
@@ -207,6 +212,26 @@ class SandboxReddit:
         )
         posts = [shapes.submission(post, now=now) for post in page.posts]
         return json_answer(shapes.listing(posts, after=page.after, before=page.before, dist=len(posts)))
+
+    def _search(self, request: Request, token: Token, *, name: str) -> Answer:
+        """Find posts whose title or text holds all the words, newest first."""
+        if problem := _problem(name):
+            return problem
+        now = self.now
+        words = request.given("q").lower().split()
+        after, limit = request.given("after"), request.number("limit", PAGE_DEFAULT, low=1, high=PAGE_MAX)
+        found = []
+        for post in self.listings.posts([self.world.subreddit(name)], "new", span="all", now=now):
+            submission = shapes.submission(post, now=now)
+            text = f"{submission['data']['title']} {submission['data']['selftext']}".lower()
+            if all(word in text for word in words):
+                found.append(submission)
+        names = [submission["data"]["name"] for submission in found]
+        start = names.index(after) + 1 if after in names else len(names) if after else 0
+        shown = found[start : start + limit]
+        more = shown and start + limit < len(found)
+        next_ = shown[-1]["data"]["name"] if more else None
+        return json_answer(shapes.listing(shown, after=next_, before=None, dist=len(shown)))
 
     def _about(self, request: Request, token: Token, *, name: str) -> Answer:
         if problem := _problem(name):

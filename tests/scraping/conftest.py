@@ -6,6 +6,7 @@ import prawcore.sessions
 import pytest
 from pytest_django import Settings
 
+from scraping import budget
 from tests.scraping.reddit_replay import RedditReplay
 
 
@@ -13,6 +14,7 @@ from tests.scraping.reddit_replay import RedditReplay
 def reddit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedditReplay]:
     """A replayed Reddit, and the environment's app set to meet it; PRAW's pauses before retries are cut."""
     monkeypatch.setattr(prawcore.sessions.FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
+    monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.0)  # who must wait for the budget says so at once
     with RedditReplay() as replay:
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = replay.url
         settings.REDDIT_CLIENT_ID = "replayed"

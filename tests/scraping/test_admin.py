@@ -1,9 +1,12 @@
 """Bots, sessions and content in the admin."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from database import paginator
 from scraping.admin import stored_subreddits
@@ -17,6 +20,7 @@ BOT = {
     "name": "News",
     "subreddits": "r/python, django\n/r/u_someone\nhttps://www.reddit.com/r/Flask/ python",
     "sort": "new",
+    "nsfw": "any",
     "time_filter": "day",
     "post_limit": "100",
     "comment_policy": "first_page",
@@ -60,6 +64,25 @@ def test_a_new_bot_belongs_to_whoever_made_it(client, owner):
     bot = BotConfig.objects.get()
     assert bot.owner == owner
     assert bot.subreddits == ["python", "django", "u_someone", "Flask"]
+
+
+def test_a_name_twice_is_refused_at_its_field(client, owner):
+    mine = factories.bot_config(owner=owner, name="Other")
+    factories.bot_config(name=BOT["name"])  # somebody else's
+    add, change = (
+        reverse("admin:scraping_botconfig_add"),
+        reverse("admin:scraping_botconfig_change", args=[mine.pk]),
+    )
+
+    assert client.post(add, BOT).status_code == 302
+    for target in (add, change):
+        response = client.post(target, BOT)
+        assert list(response.context["adminform"].form.errors) == ["name"]
+    assert client.post(change, {**BOT, "name": "Third"}).status_code == 302
+    assert sorted(BotConfig.objects.filter(owner=owner).values_list("name", flat=True)) == [
+        BOT["name"],
+        "Third",
+    ]
 
 
 def test_a_superuser_chooses_the_owner(client, superuser):
@@ -157,6 +180,100 @@ def test_an_empty_secret_keeps_the_stored_one(client, superuser):
 
     app = RedditApp.objects.get()
     assert (app.name, app.client_secret) == ("renamed", "kept")
+
+
+def test_the_budget_of_an_app_is_on_its_page_and_asked_for_again(client, superuser):
+    app = factories.reddit_app(name="My app")
+    other = factories.request_budget(client_id="other", used=7)
+    soon = timezone.now() + timedelta(minutes=5)
+    factories.request_budget(
+        client_id=app.client_id, used=412, leased=16, used_by_compliance=30, ends_at=soon
+    )
+
+    page = client.get(reverse("admin:scraping_redditapp_change", args=[app.pk])).content.decode()
+    live = client.get(reverse("admin:scraping_redditapp_budget", args=[app.pk])).content.decode()
+    everybody = client.get(reverse("admin:scraping_redditapp_changelist")).content.decode()
+
+    assert 'max="1000" value="412"' in page
+    assert reverse("admin:scraping_redditapp_budget", args=[app.pk]) in page
+    for text in ("My app", 'value="412"', "16 in workers’ hands", "70 kept", "5 m"):
+        assert text in live
+    assert other.client_id not in everybody  # it is the environment's: its secret's other half stays untold
+    assert "REDDIT_CLIENT_ID" in everybody
+    assert "My app" in everybody
+
+
+def test_an_app_that_has_sent_nothing_says_so(client, superuser):
+    app = factories.reddit_app()
+
+    assert (
+        "No request was sent yet"
+        in client.get(reverse("admin:scraping_redditapp_change", args=[app.pk])).content.decode()
+    )
+
+
+def test_budgets_are_for_who_may_see_apps(client):
+    app = factories.reddit_app()
+    addresses = [
+        reverse("admin:scraping_redditapp_budgets"),
+        reverse("admin:scraping_redditapp_budget", args=[app.pk]),
+    ]
+    client.force_login(factories.user("scraping.view_botconfig"))
+    assert [client.get(address).status_code for address in addresses] == [403, 403]
+    client.force_login(factories.user("scraping.view_redditapp"))
+    assert [client.get(address).status_code for address in addresses] == [200, 200]
+    assert client.get(reverse("admin:scraping_redditapp_budget", args=[app.pk + 1])).status_code == 404
+
+
+# --- What a bot has listed, and why it is paused -------------------------------------------------------
+
+
+def test_a_bots_page_shows_how_far_each_subreddit_is_listed(client, owner):
+    bot = factories.bot_config(owner=owner, post_limit=1000)
+    factories.watermark(config=bot, subreddit="python", name="Python", posts_per_hour=310.2)
+    factories.watermark(config=bot, name="Elsewhere")  # it was taken out of the bot
+    factories.watermark(name="Elsewhere")
+
+    page = client.get(reverse("admin:scraping_botconfig_change", args=[bot.pk])).content.decode()
+
+    for text in ("r/Python", "310.2", "3 h"):
+        assert text in page
+    assert "Elsewhere" not in page
+    assert "Listed so far" not in client.get(reverse("admin:scraping_botconfig_add")).content.decode()
+
+
+def test_a_paused_bot_says_why_and_is_freed_by_saving_it_as_active(client, owner):
+    bot = factories.bot_config(
+        owner=owner, is_active=False, paused_at=timezone.now(), refusal_kind="private", refusals=3
+    )
+    address = reverse("admin:scraping_botconfig_change", args=[bot.pk])
+
+    assert "private subreddit" in client.get(reverse("admin:scraping_botconfig_changelist")).content.decode()
+    assert "Private subreddit, 3 times in a row" in client.get(address).content.decode()
+    client.post(address, BOT)
+    bot.refresh_from_db()
+    assert (bot.is_active, bot.paused_at, bot.refusals) == (True, None, 0)
+
+
+def test_a_search_needs_words_and_numbers_left_empty_take_their_defaults():
+    bot = {**BOT, "owner": factories.user().pk, "sort": "search"}
+    assert list(BotConfigForm(bot).errors) == ["query"]
+
+    form = BotConfigForm({**bot, "query": "django", "comment_requests": ""})
+    assert form.is_valid(), form.errors
+    assert (form.cleaned_data["comment_requests"], form.cleaned_data["comment_refresh_hours"]) == (5, 24)
+
+
+def test_a_session_shows_warnings_what_was_skipped_and_when_it_goes_on(client, superuser):
+    session = factories.session(
+        status="interrupted", requests_used=9, retries=2, resume_at=timezone.now(),
+        totals={"python": {"skipped": {"no name": 3}, "warnings": ["No new posts for 9 h"], "posts_changed": 4}},
+    )  # fmt: skip
+
+    page = client.get(reverse("admin:scraping_scrapesession_change", args=[session.pk])).content.decode()
+
+    for text in ("3 × no name", "No new posts for 9 h", "2 repeated", "Goes on after"):
+        assert text in page
 
 
 # --- Sessions and content ----------------------------------------------------------------------------

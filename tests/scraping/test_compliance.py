@@ -1,18 +1,32 @@
 """What is deleted on Reddit is deleted here."""
 
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
 from scraping import compliance
-from scraping.compliance import refresh_stored_content
-from scraping.models import ContentState, RedditApp, RedditComment, RedditContent, RedditPost
+from scraping.compliance import coverage, refresh_stored_content
+from scraping.content import TOMBSTONE_COMMENT, TOMBSTONE_POST, comment_values, post_values
+from scraping.models import ContentState, RedditApp, RedditComment, RedditContent, RedditPost, RequestBudget
 from scraping.progress import SilentProgress
-from scraping.reddit import RedditError, RedditNotConfigured
-from tests.scraping.factories import make_comment, make_config, make_post, raw_comment, raw_post
+from scraping.reddit import OutOfBudget, RedditError, RedditNotConfigured
+from scraping.storage import store_posts
+from tests.scraping.factories import (
+    make_comment,
+    make_config,
+    make_post,
+    make_session,
+    raw_comment,
+    raw_post,
+)
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing, thing
 
 pytestmark = pytest.mark.django_db
@@ -131,7 +145,7 @@ def test_missing_once_is_kept_and_twice_is_a_tombstone(reddit: RedditReplay) -> 
     assert refresh() == {"requests": 1, "checked": 3, "missing": 2, "updated": 1}
     assert all(content(post))
     assert (post.missing_count, post.state) == (1, ContentState.LIVE)
-    assert refresh() == {"requests": 1, "checked": 3, "tombstoned": 2, "unchanged": 1}
+    assert refresh() == {"requests": 2, "checked": 3, "tombstoned": 2, "unchanged": 1}
     for item in (post, comment):
         assert not any(content(item))
         assert (item.author, item.author_fullname, item.state) == ("", "", ContentState.MISSING)
@@ -254,13 +268,254 @@ def test_a_row_purged_meanwhile_does_not_come_back(
     doomed = RedditPost.objects.filter(pk=purged.pk)
     save = compliance._save
 
-    def purge_then_save(*args: Any) -> None:
+    def purge_then_save(*args: Any) -> list[str]:
         doomed.delete()
-        save(*args)
+        return save(*args)
 
     monkeypatch.setattr(compliance, "_save", purge_then_save)
     refresh()
     assert [post.title for post in RedditPost.objects.all()] == ["New"]
+
+
+def test_a_tombstone_keeps_ids_and_times_and_nothing_else_of_reddit(reddit: RedditReplay) -> None:
+    held_at, config = timezone.now(), make_config()
+    session = make_session(config)
+    fields = {
+        "score": 7, "edited_at": LONG_AGO, "is_edited": True, "distinguished": "moderator", "is_stickied": True,
+        "missing_count": 1,
+    }  # fmt: skip
+    post = make_full_post(
+        subreddit="u_somebody", upvote_ratio=0.9, num_comments=3, comments_fetched=1, is_self=True, is_over_18=True,
+        is_spoiler=True, is_locked=True, removed_by_category="x", session=session, held_at=held_at,
+        hold_reason="evidence", **fields,
+    )  # fmt: skip
+    comment = make_comment(post, is_submitter=True, is_score_hidden=True, depth=2, **fields)
+    survivor = make_comment(post, score=5)
+    known(reddit, survivor, score=5)
+    assert refresh()["tombstoned"] == 2
+    left = {}
+    for item in (post, comment):
+        item.refresh_from_db()
+        left[item.fullname] = {
+            field.attname: getattr(item, field.attname)
+            for field in item._meta.concrete_fields
+            if getattr(item, field.attname) not in ("", None, 0, False)
+        }
+    for item in (post, comment):
+        kept = left[item.fullname]
+        assert kept.pop("state") == ContentState.MISSING
+        assert kept.pop("missing_count") == 2
+        for name in (
+            "id",
+            "fullname",
+            "created_at",
+            "edited_at",
+            "first_seen_at",
+            "last_seen_at",
+            "checked_at",
+        ):
+            assert kept.pop(name)
+    # What is ours stays; a user's own subreddit is named no more.
+    assert left[post.fullname] == {
+        "subreddit": "u_[deleted]", "session_id": session.pk, "comments_fetched": 1, "held_at": held_at,
+        "hold_reason": "evidence",
+    }  # fmt: skip
+    assert left[comment.fullname] == {"post_id": post.pk, "parent_fullname": post.fullname, "depth": 2}
+    survivor.refresh_from_db()
+    assert (survivor.body, survivor.score) == ("A comment", 5)
+
+
+@pytest.mark.parametrize(
+    ("make_row", "tombstone", "kept"),
+    [
+        (raw_post, TOMBSTONE_POST, {"fullname", "subreddit", "created_at", "edited_at"}),
+        (
+            lambda: raw_comment(raw_post()),
+            TOMBSTONE_COMMENT,
+            {"fullname", "parent_fullname", "depth", "created_at", "edited_at"},
+        ),
+    ],
+)
+def test_a_tombstone_forgets_every_column_that_comes_from_reddit(
+    make_row: Callable[[], dict[str, Any]], tombstone: dict[str, Any], kept: set[str]
+) -> None:
+    raw = make_row()
+    values = post_values(raw) if raw["name"].startswith("t3_") else comment_values(raw)
+    assert values.keys() - tombstone.keys() == kept
+
+
+@pytest.mark.parametrize(
+    ("about", "outcome"),
+    [
+        (Answer(403, {}, b'{"reason": "private", "message": "Forbidden", "error": 403}'), "hidden"),
+        (Answer(403, {}, b'{"reason": "quarantined", "message": "Forbidden", "error": 403}'), "hidden"),
+        (Answer(500), "hidden"),  # proves nothing either
+        (Answer(404, {}, b'{"reason": "banned", "message": "Not Found", "error": 404}'), "tombstoned"),
+        (Answer.of({"kind": "t5", "data": {"display_name": "closing"}}), "tombstoned"),
+    ],
+)
+def test_what_a_closed_subreddit_hides_is_no_tombstone(
+    reddit: RedditReplay, about: Answer, outcome: str
+) -> None:
+    reddit.answers["/r/closing/about"] = [about]
+    posts = [make_full_post(subreddit="closing", missing_count=1) for _ in range(3)]
+    items = [*posts, *(make_comment(post, missing_count=1) for post in posts)]
+    survivor = make_post(subreddit="open")
+    known(reddit, survivor)
+    counts = refresh()
+    assert counts[outcome] == 6
+    asked = reddit.asked(path="/about")
+    assert len(asked) == (3 if about.status == 500 else 1)  # PRAW repeats after a 500
+    assert all(any(content(item)) == (outcome == "hidden") for item in items)
+    assert content(survivor)[0] == "A title"
+
+
+def test_a_subreddit_that_could_not_be_asked_for_hides_nothing(
+    reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [make_full_post(subreddit="closing", missing_count=1), make_full_post(subreddit="open")]
+    known(reddit, items[1])
+    reddit.answers["/r/closing/about"] = [Answer(429, {"retry-after": "600"}, b"")]
+    counts: Counter[str] = Counter()
+    with pytest.raises(OutOfBudget):
+        refresh_stored_content(SilentProgress(), counts=counts)
+    assert counts["requests"] == 2  # who is interrupted has asked all the same
+    for item in items:
+        item.refresh_from_db()
+    assert (items[0].state, items[0].missing_count, items[0].title) == (ContentState.LIVE, 1, "A title")
+    checked_before = items[0].checked_at
+    del reddit.answers["/r/closing/about"]
+    RequestBudget.objects.update(blocked_until=None)
+    assert refresh()["tombstoned"] == 1
+    items[0].refresh_from_db()
+    assert items[0].checked_at != checked_before
+
+
+def test_a_subreddit_that_opens_again_shows_what_is_really_gone(reddit: RedditReplay) -> None:
+    gone, survivor = make_post(subreddit="closing"), make_post(subreddit="closing")
+    closed = b'{"reason": "private", "message": "Forbidden", "error": 403}'
+    reddit.answers["/r/closing/about"] = [Answer(403, {}, closed)]
+    for expected in ("missing", "hidden", "hidden"):
+        assert refresh()[expected] == 2
+    reddit.answers["/r/closing/about"] = [Answer.of({"kind": "t5", "data": {}})]
+    known(reddit, survivor, subreddit="closing")
+    assert refresh()["tombstoned"] == 1
+    assert not any(content(gone))
+    assert content(survivor)[0] == "A title"
+
+
+def test_a_second_sweep_changes_nothing(reddit: RedditReplay) -> None:
+    posts = [make_full_post() for _ in range(4)]
+    known(reddit, posts[0])
+    known(reddit, posts[1], removed_by_category="moderator")
+    known(reddit, posts[2], author="[deleted]")
+    for _ in range(2):
+        refresh()
+
+    def rows() -> list[dict[str, Any]]:
+        moving = ("checked_at", "last_seen_at")
+        return [
+            {name: value for name, value in row.items() if name not in moving}
+            for row in RedditPost.objects.order_by("pk").values()
+        ]
+
+    before = rows()
+    assert refresh() == {"requests": 1, "checked": 4, "unchanged": 4}
+    assert rows() == before
+
+
+def test_an_account_that_is_back_counts_as_restored(reddit: RedditReplay) -> None:
+    post = make_post(author="", author_fullname="", is_author_deleted=True)
+    known(reddit, post)
+    assert refresh() == {"requests": 1, "checked": 1, "restored": 1}
+    post.refresh_from_db()
+    assert (post.author, post.is_author_deleted) == ("somebody", False)
+
+
+def test_a_scrape_while_the_answer_is_under_way_knows_better(
+    reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, other = make_full_post(), make_full_post()
+    known(reddit, post)
+    known(reddit, other)
+    save = compliance._save
+
+    def scrape_then_save(*args: Any) -> list[str]:
+        deleted = raw_post(id=post.id36, removed_by_category="deleted")
+        if args[0] is RedditPost:
+            store_posts([deleted], session=None, seen_at=timezone.now())
+        return save(*args)
+
+    monkeypatch.setattr(compliance, "_save", scrape_then_save)
+    refresh()
+    assert not any(content(post))
+    assert (post.state, content(other)[0]) == (ContentState.DELETED_BY_AUTHOR, "A title")
+
+
+def test_an_item_seen_by_a_clock_that_is_ahead_does_not_block_the_queue(reddit: RedditReplay) -> None:
+    ahead, other = make_full_post(last_seen_at=timezone.now() + timedelta(hours=1)), make_full_post()
+    for item in (ahead, other):
+        known(reddit, item, removed_by_category="deleted")
+    assert refresh() == {"requests": 1, "checked": 2, "deleted": 1, "unchanged": 1}
+    assert not any(content(other))
+    assert content(ahead)[0] == "A title"
+    assert ahead.checked_at is not None
+
+
+def test_a_page_that_was_long_under_way_brings_nothing_back(reddit: RedditReplay) -> None:
+    post, survivor = make_full_post(), make_full_post()
+    listed_at = timezone.now()
+    for item in (post, survivor):
+        known(reddit, item, removed_by_category="deleted" if item is post else None)
+    refresh()
+    pages = [raw_post(id=item.id36, score=99) for item in (post, survivor)]
+    stored = store_posts(pages, session=None, seen_at=listed_at)
+    assert (stored.found, stored.new, stored.changed) == (2, 0, 0)
+    assert not any(content(post))
+    assert post.state == ContentState.DELETED_BY_AUTHOR
+    # The next sight is a new one.
+    store_posts(pages, session=None, seen_at=timezone.now())
+    assert content(post)[0] == "A title"
+
+
+def test_a_request_costs_a_fixed_number_of_statements(reddit: RedditReplay) -> None:
+    def statements(items: int) -> int:
+        for number in range(items):
+            post = make_full_post(checked_at=timezone.now())
+            known(reddit, post, **({"removed_by_category": "deleted"} if number % 3 == 0 else {}))
+        with CaptureQueriesContext(connection) as captured:
+            assert refresh(max_requests=1)["checked"] == items
+        RedditPost.objects.all().delete()
+        # Without the budget's and their transactions: it is drawn on in portions.
+        verbs = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+        return sum(
+            query["sql"].lstrip().startswith(verbs) and "requestbudget" not in query["sql"]
+            for query in captured
+        )
+
+    assert statements(90) == statements(9)
+
+
+# --- How well it keeps up ------------------------------------------------------------------------
+
+
+def test_with_nothing_stored_there_is_no_coverage() -> None:
+    assert coverage().percent is None
+    assert not coverage().is_below_target
+
+
+def test_coverage_counts_posts_and_comments_verified_in_the_last_48_hours(settings: Settings) -> None:
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        post = make_post(checked_at=now - timedelta(hours=48))
+        make_comment(post, checked_at=now)
+        make_comment(post, checked_at=now - timedelta(hours=48, microseconds=1))
+        make_comment(post, checked_at=None)
+        settings.COMPLIANCE_TARGET_PERCENT = 50
+        assert coverage().percent == 50
+        assert not coverage().is_below_target
+        settings.COMPLIANCE_TARGET_PERCENT = 50.1
+        assert coverage().is_below_target
 
 
 def test_without_the_environments_app_an_active_configs_app_is_used(
@@ -276,10 +531,18 @@ def test_without_the_environments_app_an_active_configs_app_is_used(
         )
         for name in ("idle", "busy")
     ]
+    busy = make_config(app=apps[1])
     make_config(app=apps[0], is_active=False)
-    make_config(app=apps[1])
+    make_config(
+        app=RedditApp.objects.create(name="s", client_id="sandbox", user_agent="test:agent:1 (by /u/x)")
+    )
     assert refresh()["checked"] == 1
     assert reddit.requests[0].headers["Authorization"] == "Basic YnVzeTpz"  # busy:s
+    # Content is verified though no bot is active.
+    busy.delete()
+    reddit.requests.clear()
+    assert refresh()["checked"] == 1
+    assert reddit.requests[0].headers["Authorization"] == "Basic aWRsZTpz"  # idle:s
 
 
 def test_comments_are_verified_as_well_as_posts(reddit: RedditReplay) -> None:

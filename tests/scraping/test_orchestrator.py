@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from maintenance.models import JobRun
 from scraping import orchestrator
+from scraping.compliance import refresh_stored_content
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
 from scraping.orchestrator import (
     AlreadyScraping,
@@ -112,7 +113,7 @@ def test_a_second_scrape_finds_everything_known(reddit: RedditReplay) -> None:
     first = scrape(config)
     reddit.posts["python"] = [raw_post(), post | {"score": 50}]
     second = scrape(config)
-    assert (second.posts_found, second.posts_new, second.comments_found, second.comments_new) == (2, 1, 1, 0)
+    assert (second.posts_found, second.posts_new, second.comments_found, second.comments_new) == (2, 1, 0, 0)
     assert second.totals["python"]["posts_changed"] == 1
     known = RedditPost.objects.get(fullname=post["name"])
     assert (known.session, known.score) == (first, 50)
@@ -146,6 +147,7 @@ def test_the_policy_and_its_limits_reach_reddit(reddit: RedditReplay) -> None:
     complete = scrape(make_config(comment_policy="complete", comment_limit=300))
     assert complete.comments_found == 300
     assert RedditPost.objects.get().comments_fetched == RedditComment.objects.count() == 300
+    post["num_comments"] += 1
     again = scrape(make_config(comment_policy="first_page", comment_limit=10))
     assert again.comments_found == 10
     assert RedditPost.objects.get().comments_fetched == 300
@@ -310,7 +312,6 @@ def test_a_listing_that_breaks_off_keeps_its_pages(reddit: RedditReplay) -> None
     [
         (TOKEN_PATH, 401, "unauthorized"),
         ("/r/python/new", 401, "unauthorized"),
-        ("/r/python/new", 429, "rate_limited"),
     ],
 )
 def test_what_every_request_would_meet_stops_the_scrape_early(
@@ -391,6 +392,56 @@ def test_a_post_purged_while_its_comments_are_fetched_is_passed_over(
     session = scrape(make_config(comment_policy="first_page"))
     assert (session.status, session.comments_found) == (Status.SUCCEEDED, 1)
     assert [c.post.fullname for c in RedditComment.objects.all()] == [posts[1]["name"]]
+
+
+# What comes between an answer and its storing, of posts and of comments.
+@pytest.mark.parametrize("step", ["keep_wanted", "_above"])
+def test_what_was_deleted_while_its_page_was_under_way_does_not_come_back(
+    reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    deleted, kept = raw_post(title="Deleted", num_comments=1), raw_post(title="Kept", num_comments=1)
+    reddit.add_posts("python", [deleted, kept])
+    comment = raw_comment(deleted)
+    reddit.add_tree(deleted, [comment])
+    reddit.add_tree(kept, [raw_comment(kept)])
+    config = make_config(comment_policy="first_page", comment_min_score=-9)
+    scrape(config)
+    RedditPost.objects.update(walk=None)  # the comments are asked for again
+    take_step = getattr(orchestrator, step)
+
+    def sweep_first(*args: Any) -> Any:
+        monkeypatch.setattr(orchestrator, step, take_step)
+        reddit.known[deleted["name"]] = deleted | {"removed_by_category": "deleted"}
+        reddit.known[comment["name"]] = comment | {"body": "[deleted]", "author": "[deleted]"}
+        assert refresh_stored_content(SilentProgress())["deleted"] == 2
+        return take_step(*args)
+
+    monkeypatch.setattr(orchestrator, step, sweep_first)
+    scrape(config)
+    if step == "keep_wanted":
+        assert RedditPost.objects.get(fullname=deleted["name"]).title == ""
+    else:
+        assert RedditComment.objects.get(fullname=comment["name"]).body == ""
+    assert RedditPost.objects.get(fullname=kept["name"]).title == "Kept"
+    assert RedditComment.objects.get(post__fullname=kept["name"]).body == "A comment"
+
+
+@pytest.mark.parametrize("wanted", [{"pattern_wanted": "wanted"}, {"sort": "hot"}])
+def test_young_posts_that_a_bot_would_not_store_cost_it_nothing(
+    reddit: RedditReplay, wanted: dict[str, Any]
+) -> None:
+    now = timezone.now().timestamp()
+    posts = [
+        raw_post(created_utc=now - n, num_comments=1, title=f"wanted {n}" if n < 2 else "x") for n in range(9)
+    ]
+    for post in posts:
+        reddit.add_tree(post, [raw_comment(post)])
+    reddit.add_posts("python", posts)
+    scrape(make_config())
+    reddit.posts["python"] = posts[:1]
+    chosen = make_config(comment_policy="first_page", comment_refresh_hours=24, post_limit=100, **wanted)
+    scrape(chosen)
+    assert {c.post.title for c in RedditComment.objects.all()} <= {"wanted 0", "wanted 1"}
 
 
 # --- One at a time, and stopping ----------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scraping.comment_walk import Reach
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
@@ -15,7 +16,7 @@ from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing
 from tests.scraping.test_recorded_content import differences, expected_comment
 
-pytestmark = recorded.needed
+pytestmark = [pytest.mark.django_db, recorded.needed]
 
 Raw = dict[str, Any]
 
@@ -51,7 +52,7 @@ def test_each_recorded_answer_yields_all_its_comments(reddit: RedditReplay) -> N
             else:
                 reddit.answers[f"/comments/{id36}"] = [Answer.of(exchange["response"]["body"])]
             with client_for(None) as client:
-                walk = client.comments(id36, limit=100_000, depth=100, complete=flat)
+                walk = client.comments(id36, Reach(requests=1, comments=100_000, depth=100))
                 page = list(islice(walk, 1 + flat))[-1]
             expected = {data["name"] for data in comments_in(children_of(exchange))}
             assert {data["name"] for data in page.comments} == expected
@@ -60,7 +61,6 @@ def test_each_recorded_answer_yields_all_its_comments(reddit: RedditReplay) -> N
     assert answers == 323
 
 
-@pytest.mark.django_db
 def test_every_recorded_tree_is_stored_whole(reddit: RedditReplay) -> None:
     posts: list[Raw] = []
     expected: dict[str, Raw] = {}

@@ -1,0 +1,237 @@
+"""Many workers on one Reddit app use its budget up and never exceed it.
+
+``python -m bench.budget`` starts the sandbox with an enforced limit of 100 requests a minute over ten minutes, scaled
+down in time, and worker processes that scrape bots and verify stored content as the jobs do. It prints what was sent
+in each window. The peer, in the same run: as many processes, each paced by PRAW alone.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from bench import harness
+
+WORKERS, CONFIGS = 4, 20
+# 1,000 requests in 600 s, 20 times as fast.
+SCALE = 20
+WINDOW_REQUESTS, WINDOW_SECONDS = 1_000, 600 / SCALE
+WINDOWS = 3
+
+
+def _impatient() -> None:
+    """Scale our own times down as well."""
+    from scraping import budget
+
+    budget.PATIENCE_SECONDS = 10 / SCALE
+    budget.SAME_WINDOW_SECONDS = WINDOW_SECONDS / 4
+
+
+def work(number: int, until: float) -> dict[str, Any]:
+    """Scrape this worker's bots one after another, as often as there is time; sleep only when all must wait."""
+    from django.utils import timezone
+
+    from scraping import budget
+    from scraping.models import BotConfig, ScrapeSession
+    from scraping.orchestrator import AlreadyScraping, ContinueLater, scrape_config
+    from scraping.progress import SilentProgress
+
+    _impatient()
+    slept: list[float] = []
+    real_sleep = time.sleep
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        real_sleep(seconds)
+
+    budget.time.sleep = sleep  # type: ignore[attr-defined]
+    counts: Counter[str] = Counter()
+    due: dict[int, datetime] = {}
+    while time.time() < until:
+        for config in BotConfig.objects.order_by("pk")[number::WORKERS]:
+            if time.time() >= until or due.get(config.pk, timezone.now()) > timezone.now():
+                continue
+            try:
+                session = scrape_config(
+                    config, run_id=None, kind=ScrapeSession.Kind.AUTO, progress=SilentProgress()
+                )
+                counts[session.status] += 1
+                BotConfig.objects.filter(pk=config.pk).update(refusals=0)
+            except ContinueLater as later:
+                counts["continued later"] += 1
+                due[config.pk] = later.until
+            except AlreadyScraping:
+                counts["already scraping"] += 1
+        real_sleep(0.02)  # an idle worker waits for a message
+    return {"counts": counts, "longest_sleep": max(slept, default=0.0)}
+
+
+def verify(until: float) -> dict[str, Any]:
+    """Verify stored content whenever there is a request for it."""
+    from django.utils import timezone
+
+    from scraping.compliance import refresh_stored_content
+    from scraping.progress import SilentProgress
+    from scraping.reddit import OutOfBudget
+
+    _impatient()
+    requests = 0
+    while time.time() < until:
+        try:
+            requests += refresh_stored_content(SilentProgress(), max_requests=5)["requests"]
+            time.sleep(0.02)
+        except OutOfBudget as shortage:
+            left = min((shortage.until - timezone.now()).total_seconds(), until - time.time())
+            time.sleep(max(0.02, left))
+    return {"requests": requests}
+
+
+def praw_alone(number: int, until: float) -> dict[str, Any]:
+    """List and read comments with stock PRAW, which knows this process only."""
+    import praw
+    import prawcore
+
+    reddit = praw.Reddit(
+        "DEFAULT", client_id="sandbox", client_secret="sandbox", user_agent="bench:sandbox:1 (by /u/bench)",
+        reddit_url=os.environ["REDDIT_URL"], oauth_url=os.environ["REDDIT_OAUTH_URL"],
+        check_for_updates=False, check_for_async=False, window_size=int(WINDOW_SECONDS),
+    )  # fmt: skip
+    failed = 0
+    while time.time() < until:
+        try:
+            for post in reddit.subreddit(f"bench{number}").new(limit=100):
+                reddit.request(method="GET", path=f"comments/{post.id}/")
+                if time.time() >= until:
+                    break
+        except prawcore.exceptions.TooManyRequests:
+            failed += 1
+            time.sleep(0.2)
+        except ValueError:
+            failed += 1
+    return {"429": failed}
+
+
+def _run(reddit: Any, database_url: str, parts: list[list[str]]) -> list[dict[str, Any]]:
+    environment = {
+        **os.environ, "DATABASE_URL": database_url, "LOG_LEVEL": "ERROR",
+        "REDDIT_CLIENT_ID": "sandbox", "REDDIT_CLIENT_SECRET": "sandbox",
+        "REDDIT_USER_AGENT": "bench:sandbox:1 (by /u/bench)", "REDDIT_URL": reddit.url, "REDDIT_OAUTH_URL": reddit.url,
+    }  # fmt: skip
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.budget", *part],
+            cwd=harness.BASE_DIR, env=environment, stdout=subprocess.PIPE, text=True,
+        )
+        for part in parts
+    ]  # fmt: skip
+    answers = []
+    for child in children:
+        output, _ = child.communicate()
+        answers.append(json.loads(output.strip().splitlines()[-1]))
+    return answers
+
+
+def _windows(reddit: Any) -> tuple[list[int], list[int], int]:
+    """Return requests let through and of them verifications, by whole window, and the number of 429s."""
+    passed: Counter[int] = Counter()
+    info: Counter[int] = Counter()
+    refused = 0
+    for at, path, status in reddit.seen:
+        if status == 429:
+            refused += 1
+            continue
+        window = int(at // WINDOW_SECONDS)
+        passed[window] += 1
+        info[window] += path.startswith("/api/info")
+    whole = sorted(passed)[1:-1]
+    return [passed[w] for w in whole], [info[w] for w in whole], refused
+
+
+def main() -> None:
+    """Print the table for the configured database."""
+    from django.contrib.auth.models import User
+    from django.db import connection
+
+    from scraping.models import BotConfig
+    from scraping.sandbox import SandboxReddit
+
+    class Watched(SandboxReddit):
+        seen: list[tuple[float, str, int]]
+
+        def _serve(self, request: Any) -> Any:
+            answer = super()._serve(request)
+            if request.path != "/api/v1/access_token":
+                self.seen.append((time.time(), request.path, answer.status))
+            return answer
+
+    rows = []
+    for label in ("budget in the database", "PRAW alone"):
+        with (
+            harness.scratch_database() as url,
+            Watched(
+                rate_limit=WINDOW_REQUESTS,
+                rate_window=WINDOW_SECONDS,
+                enforce_rate_limit=True,
+                latency=0.3 / SCALE,
+                clock=lambda: 1_790_000_000.0,  # content that stands still costs the server little
+            ) as reddit,
+        ):
+            reddit.rate.clock = time.time
+            reddit.seen = []
+            owner = User.objects.create(username="bench")
+            for number in range(CONFIGS):
+                BotConfig.objects.create(
+                    owner=owner, name=f"bot {number}", subreddits=[f"bench{number % 10}"], post_limit=1000,
+                    comment_policy="first_page",
+                )  # fmt: skip
+            connection.close()
+            until = str((time.time() // WINDOW_SECONDS + WINDOWS + 2) * WINDOW_SECONDS)
+            if label == "PRAW alone":
+                parts = [["praw_alone", str(n), until] for n in range(WORKERS)]
+            else:
+                parts = [["work", str(n), until] for n in range(WORKERS)] + [["verify", until]]
+            answers = _run(reddit, url, parts)
+            passed, info, refused = _windows(reddit)
+        share = sum(passed) / (WINDOW_REQUESTS * len(passed))
+        longest = max(answer.get("longest_sleep", 0.0) for answer in answers) * SCALE
+        rows.append(
+            [
+                label,
+                " ".join(map(str, passed)),
+                f"{share:.0%}",
+                str(refused),
+                f"{sum(info) / max(1, sum(passed)):.0%}",
+                f"{longest:.1f}" if label != "PRAW alone" else "–",
+            ]
+        )
+    harness.print_table(
+        f"{WORKERS} workers, {CONFIGS} bots, one app, 100 requests a minute over 10 minutes ({SCALE} times as fast)"
+        f" on {connection.vendor}",
+        [
+            "",
+            "requests by window",
+            "of the budget",
+            "429s",
+            "for compliance",
+            "longest sleep, s at Reddit's pace",
+        ],
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LOG_LEVEL", "ERROR")
+    harness.set_up()
+    match sys.argv[1:]:
+        case ["work", number, until]:
+            print(json.dumps(work(int(number), float(until))))
+        case ["verify", until]:
+            print(json.dumps(verify(float(until))))
+        case ["praw_alone", number, until]:
+            print(json.dumps(praw_alone(int(number), float(until))))
+        case _:
+            main()

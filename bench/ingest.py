@@ -1,0 +1,380 @@
+"""Storing 20,000 posts and 200,000 comments, half of them known, half of those changed.
+
+``python -m bench.ingest`` prints the table for the configured database. Everybody starts with the same rows, made of
+Reddit's JSON and in the order of their fullnames; the last line shows what making them costs. Peers take turns, the
+median of the rounds counts. Posts come in pages of 100, comments in pages of 500, one transaction a page. Where a peer
+is too slow for all of it, it stores a sample, and the table says so.
+"""
+
+import io
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench import harness
+
+POSTS, COMMENTS = 20_000, 200_000
+POST_PAGE, COMMENT_PAGE = 100, 500
+COPY_BATCH = 10_000
+ROUNDS = 3
+SEEN_AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+Raw = dict[str, Any]
+Page = tuple[Any, Raw, list[Raw]]  # model, what all rows share, rows
+
+WORDS = [
+    "lorem",
+    "ipsum",
+    "dolor",
+    "sit",
+    "amet,",
+    "it's",
+    '"quoted"',
+    "back\\slash\n",
+    "elit",
+    "é",
+    "ü",
+    "中文",
+    "😀",
+    "adipiscing",
+    "consectetur",
+]
+
+
+def text(chance: random.Random, longest: int) -> str:
+    """Return a text of up to that many words."""
+    return " ".join(chance.choices(WORDS, k=chance.randint(1, longest)))
+
+
+def raw_item(kind: str, number: int) -> Raw:
+    """Return what posts and comments share."""
+    return {
+        "name": f"{kind}_{number:08d}",
+        "author": f"author{number % 5000}",
+        "author_fullname": f"t2_{number % 5000}",
+        "score": number % 100,
+        "created_utc": 1_700_000_000.0 + number,
+        "edited": False,
+        "distinguished": None,
+        "stickied": False,
+    }
+
+
+def raw_posts() -> list[Raw]:
+    """Return 20,000 posts in random order."""
+    chance = random.Random(1)
+    posts = [
+        raw_item("t3", number)
+        | {
+            "subreddit": f"bench{number % 20}",
+            "title": text(chance, 15),
+            "selftext": text(chance, 80),
+            "url": f"https://example.org/{number}",
+            "permalink": f"/r/bench/comments/{number}/a_title/",
+            "domain": "example.org",
+            "link_flair_text": "News",
+            "preview": {"images": [{"source": {"url": f"https://i.example.org/{number}", "width": 640}}]},
+            "upvote_ratio": 0.93,
+            "num_comments": 10,
+            "over_18": False,
+        }
+        for number in range(POSTS)
+    ]
+    chance.shuffle(posts)
+    return posts
+
+
+def raw_comments(fullname: str, first: int, chance: random.Random) -> list[Raw]:
+    """Return a page of comments of one post, in random order."""
+    page = [
+        raw_item("t1", number)
+        | {"link_id": fullname, "parent_id": fullname, "body": text(chance, 50), "depth": number % 8}
+        for number in range(first, first + COMMENT_PAGE)
+    ]
+    chance.shuffle(page)
+    return page
+
+
+def known_half(page: list[Raw]) -> list[Raw]:
+    """Return every second item as it was before: half of these with another score."""
+    return [raw | {"score": raw["score"] + number % 2} for number, raw in enumerate(page[::2])]
+
+
+class Bench:
+    """The pages, and the database as it was before them."""
+
+    def __init__(self) -> None:
+        from scraping.models import RedditPost
+        from scraping.storage import store_comments, store_posts
+
+        posts = raw_posts()
+        self.post_pages = [posts[start : start + POST_PAGE] for start in range(0, POSTS, POST_PAGE)]
+        before = SEEN_AT - timedelta(hours=1)
+        for page in self.post_pages:
+            store_posts(known_half(page), session=None, seen_at=before)
+        chance = random.Random(2)
+        parents = RedditPost.objects.order_by("pk")[: COMMENTS // COMMENT_PAGE]
+        self.comment_pages = [
+            (post, raw_comments(post.fullname, number * COMMENT_PAGE, chance))
+            for number, post in enumerate(parents)
+        ]
+        for post, page in self.comment_pages:
+            store_comments(post, known_half(page), seen_at=before)
+        self._keep()
+
+    def _keep(self) -> None:
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            for table in ("redditpost", "redditcomment"):
+                cursor.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM scraping_{table}")
+
+    def reset(self) -> None:
+        """Bring the known half back, and leave no dead rows."""
+        from django.db import connection
+
+        is_postgres = connection.vendor == "postgresql"
+        with connection.cursor() as cursor:
+            if is_postgres:
+                cursor.execute("TRUNCATE scraping_redditpost CASCADE")
+            for table in ("redditcomment", "redditpost"):
+                cursor.execute(f"DELETE FROM scraping_{table}")
+            for table in ("redditpost", "redditcomment"):
+                cursor.execute(f"INSERT INTO scraping_{table} SELECT * FROM kept_{table}")
+            for statement in (
+                ("VACUUM ANALYZE", "CHECKPOINT") if is_postgres else ("PRAGMA wal_checkpoint(TRUNCATE)",)
+            ):
+                cursor.execute(statement)
+
+    def raw_pages(self) -> Iterator[tuple[Any, list[Raw]]]:
+        """Yield all pages as Reddit sends them, comments with their post."""
+        for posts in self.post_pages:
+            yield None, posts
+        yield from self.comment_pages
+
+    def pages(self, size: int | None) -> list[Page]:
+        """Return all pages, or about ``size`` rows in the same mixture."""
+        share = 1.0 if size is None else size / (POSTS + COMMENTS)
+        posts = self.post_pages[: max(1, round(len(self.post_pages) * share))]
+        comments = self.comment_pages[: max(1, round(len(self.comment_pages) * share))]
+        return [rows_of(None, page) for page in posts] + [rows_of(post, page) for post, page in comments]
+
+
+def rows_of(post: Any, items: list[Raw]) -> Page:
+    """Return the model, the post's id and the rows of a page, by fullname."""
+    from scraping.content import comment_values, post_values
+    from scraping.models import RedditComment, RedditPost
+
+    values_of = comment_values if post else post_values
+    rows = sorted(map(values_of, items), key=lambda row: str(row["fullname"]))
+    return (RedditComment, {"post_id": post.pk}, rows) if post else (RedditPost, {}, rows)
+
+
+# --- Peers --------------------------------------------------------------------------------------
+
+SIGHT = {"first_seen_at": SEEN_AT, "last_seen_at": SEEN_AT, "checked_at": SEEN_AT, "missing_count": 0}
+
+
+def ours(pages: list[Page]) -> None:
+    """What a scrape does with the rows of its pages."""
+    from collections import Counter
+
+    from scraping.storage import store_rows
+
+    for model, parent, rows in pages:
+        store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter())
+
+
+def ours_from_json(bench: Bench) -> None:
+    """What a scrape does with the pages themselves."""
+    from scraping.storage import store_comments, store_posts
+
+    for post, items in bench.raw_pages():
+        if post is None:
+            store_posts(items, session=None, seen_at=SEEN_AT)
+        else:
+            store_comments(post, items, seen_at=SEEN_AT)
+
+
+def one_by_one(pages: list[Page]) -> None:
+    """``update_or_create`` of each item, one transaction a page."""
+    from django.db import transaction
+
+    for model, parent, rows in pages:
+        with transaction.atomic():
+            for row in rows:
+                seen = {name: value for name, value in SIGHT.items() if name != "first_seen_at"}
+                model.objects.update_or_create(
+                    fullname=row["fullname"], defaults=row | seen, create_defaults=row | SIGHT | parent
+                )
+
+
+def bulk_create(pages: list[Page]) -> None:
+    """``bulk_create(update_conflicts=True)``, one transaction a page."""
+    for model, parent, rows in pages:
+        fields = [name for name in (*rows[0], *SIGHT) if name not in ("fullname", "first_seen_at")]
+        model.objects.bulk_create(
+            [model(**row, **SIGHT, **parent) for row in rows],
+            update_conflicts=True,
+            unique_fields=["fullname"],
+            update_fields=fields,
+        )
+
+
+def plain_pages(pages: list[Page]) -> list[Page]:
+    """Return the pages with all columns but the key, as the driver takes them: raw SQL gets its values for nothing."""
+    import json
+
+    from django.db import connection
+
+    is_sqlite = connection.vendor == "sqlite"
+    plain = []
+    for model, parent, rows in pages:
+        fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+        shared = {field.attname: field.get_default() for field in fields} | SIGHT | parent
+        values = [shared | row for row in rows]
+        for row in values:
+            if row.get("media") is not None:
+                row["media"] = json.dumps(row["media"])
+            for name in [name for name, value in row.items() if is_sqlite and isinstance(value, datetime)]:
+                row[name] = connection.ops.adapt_datetimefield_value(row[name])
+        plain.append((model, parent, values))
+    return plain
+
+
+def upsert_all(model: Any, columns: list[str], source: str) -> str:
+    """Return an upsert that writes every row."""
+    said = [name for name in columns if name not in ("fullname", "post_id", "first_seen_at")]
+    said = [
+        name
+        for name in said
+        if not name.startswith(("hold", "held", "session", "config", "comments_fetched"))
+    ]
+    assigned = ", ".join(f"{name} = excluded.{name}" for name in said)
+    return (
+        f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) {source}"
+        f" ON CONFLICT (fullname) DO UPDATE SET {assigned}"
+    )
+
+
+ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+
+
+def copied(value: Any) -> str:
+    """Return a value as COPY reads it."""
+    if value is None:
+        return r"\N"
+    return value.translate(ESCAPES) if isinstance(value, str) else str(value)
+
+
+def copy_batches(batch: int) -> Callable[[list[Page]], None]:
+    """COPY into a temporary table, then INSERT … ON CONFLICT from it, ``batch`` rows a transaction."""
+
+    def flush(model: Any, rows: list[Raw]) -> None:
+        from django.db import connection, transaction
+
+        if not rows:
+            return
+        columns = list(rows[0])
+        lines = io.StringIO("".join("\t".join(map(copied, row.values())) + "\n" for row in rows))
+        names = ", ".join(columns)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                f"CREATE TEMP TABLE page ON COMMIT DROP AS SELECT {names} FROM {model._meta.db_table} WITH NO DATA"
+            )
+            cursor.copy_expert(f"COPY page ({names}) FROM STDIN", lines)
+            cursor.execute(upsert_all(model, columns, f"SELECT {names} FROM page"))
+
+    def store(pages: list[Page]) -> None:
+        waiting: dict[Any, list[Raw]] = {}
+        for model, _parent, rows in pages:
+            held = waiting.setdefault(model, [])
+            held += rows
+            if len(held) >= batch:
+                flush(model, held)
+                held.clear()
+        for model, rows in waiting.items():
+            flush(model, rows)
+
+    return store
+
+
+def executemany(pages: list[Page]) -> None:
+    """One ``executemany`` a page that writes every row: SQLite's limit without a look at what changed."""
+    from django.db import connection, transaction
+
+    for model, _parent, rows in pages:
+        columns = list(rows[0])
+        slots = ", ".join(["%s"] * len(columns))
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.executemany(
+                upsert_all(model, columns, f"VALUES ({slots})"), [list(row.values()) for row in rows]
+            )
+
+
+def main() -> None:
+    """Print the table for the configured database."""
+    from django.db import connection
+
+    is_postgres = connection.vendor == "postgresql"
+    # Name, function, rows (None: all of them).
+    peers: list[tuple[str, Callable[[list[Page]], None], int | None]] = [
+        ("store_posts, store_comments", ours, None),
+        ("update_or_create", one_by_one, 4_400),
+        ("bulk_create(update_conflicts=True)", bulk_create, 44_000),
+    ]
+    if is_postgres:
+        peers += [
+            ("COPY + upsert, the same pages", copy_batches(1), None),
+            (f"COPY + upsert, {COPY_BATCH:,} rows at once", copy_batches(COPY_BATCH), None),
+        ]
+    else:
+        peers.append(("executemany, every row written", executemany, None))
+    rates: dict[str, list[float]] = {name: [] for name, _, _ in peers}
+    sizes: dict[str, int] = {}
+    from_json: list[float] = []
+    with harness.scratch_database():
+        bench = Bench()
+        for _ in range(ROUNDS):
+            for name, store, size in peers:
+                bench.reset()
+                pages = bench.pages(size) if size or store is ours else plain_pages(bench.pages(size))
+                sizes[name] = sum(len(rows) for _, _, rows in pages)
+                started = time.perf_counter()
+                store(pages)
+                rates[name].append(sizes[name] / (time.perf_counter() - started))
+            bench.reset()
+            started = time.perf_counter()
+            ours_from_json(bench)
+            from_json.append((POSTS + COMMENTS) / (time.perf_counter() - started))
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    mine = rates[peers[0][0]]
+    table = [
+        [
+            name,
+            f"{sizes[name]:,}",
+            f"{median[name]:,.0f}",
+            # Of the rounds, not of the medians: what slows the machine for a while slows neighbours alike.
+            f"{statistics.median(a / b for a, b in zip(mine, rates[name], strict=True)):.2f}",
+        ]
+        for name, _, _ in peers
+    ]
+    table.append(
+        ["ours from Reddit's JSON", f"{POSTS + COMMENTS:,}", f"{statistics.median(from_json):,.0f}", ""]
+    )
+    harness.print_table(
+        f"Storing {POSTS:,} posts and {COMMENTS:,} comments, half known, on {connection.vendor}"
+        f" (median of {ROUNDS} rounds)",
+        ["", "rows", "rows/s", "ours against it"],
+        table,
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LOG_LEVEL", "ERROR")
+    harness.set_up()
+    main()

@@ -1,0 +1,114 @@
+"""Holds: posts that no retention deletes, because somebody said so, with a reason.
+
+A hold outlives edits of retentions and ends by itself at ``until``. It never stops what Reddit's terms ask for: a held
+post whose original was deleted is blanked like any other.
+"""
+
+from datetime import datetime
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from scraping.models import RedditPost, RedditPostQuerySet
+
+PERMISSION = "scraping.hold_redditpost"
+# Of one call: one transaction whose row locks a scrape or a purge may meet.
+POSTS_MAX = 10_000
+REASON_MAX = 500
+
+
+class TooManyPosts(ValueError):
+    """More posts than one call may hold or release."""
+
+    def __str__(self) -> str:
+        return _("At most %(number)s posts at once: narrow the selection by a filter or a search.") % {
+            "number": f"{POSTS_MAX:,}"
+        }
+
+
+def may_hold(user: User | AnonymousUser) -> bool:
+    """Whether the person may hold and release posts."""
+    return user.is_active and user.has_perm(PERMISSION)
+
+
+def hold_posts(
+    posts: RedditPostQuerySet, *, by: User | AnonymousUser, reason: str, until: datetime | None = None
+) -> int:
+    """Hold the posts until ``until``, or until somebody releases them; return how many.
+
+    A post that is held already gets this hold instead: the history of the post keeps the earlier one.
+
+    Raises:
+        PermissionDenied; TooManyPosts; ValueError when the reason is empty or ``until`` is past.
+    """
+    reason = _checked(by, reason)
+    now = timezone.now()
+    if until is not None and until <= now:
+        raise ValueError(_("The end of the hold is in the past."))
+    if until is None:
+        entry = _("Held: %(reason)s") % {"reason": reason}
+    else:
+        end = f"{timezone.localtime(until):%Y-%m-%d %H:%M %Z}"
+        entry = _("Held until %(end)s: %(reason)s") % {"end": end, "reason": reason}
+    return _write(
+        posts,
+        by=by,
+        entry=entry,
+        values={"held_at": now, "held_until": until, "held_by_id": by.pk, "hold_reason": reason},
+    )
+
+
+def release_posts(posts: RedditPostQuerySet, *, by: User | AnonymousUser, reason: str) -> int:
+    """End the holds of those posts that have one; return how many had.
+
+    Raises:
+        PermissionDenied; TooManyPosts; ValueError when the reason is empty.
+    """
+    reason = _checked(by, reason)
+    return _write(
+        posts.filter(held_at__isnull=False),
+        by=by,
+        entry=_("Released: %(reason)s") % {"reason": reason},
+        values={"held_at": None, "held_until": None, "held_by_id": None, "hold_reason": ""},
+    )
+
+
+def _checked(by: User | AnonymousUser, reason: str) -> str:
+    if not may_hold(by):
+        raise PermissionDenied(_("You may not hold or release posts."))
+    reason = reason.strip()[:REASON_MAX]
+    if not reason:
+        raise ValueError(_("Say why."))
+    return reason
+
+
+def _write(
+    posts: RedditPostQuerySet, *, by: User | AnonymousUser, entry: str, values: dict[str, object]
+) -> int:
+    assert by.pk is not None  # nobody has no permission
+    with transaction.atomic():
+        # In the order in which a purge locks them, so that the two wait for each other instead of deadlocking.
+        locked = posts.order_by("created_at", "pk").select_for_update().values_list("pk", "fullname")
+        rows = dict(locked[: POSTS_MAX + 1])
+        if len(rows) > POSTS_MAX:
+            raise TooManyPosts
+        RedditPost.objects.filter(pk__in=rows).update(**values)
+        post_type = ContentType.objects.get_for_model(RedditPost)
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=by.pk,
+                content_type=post_type,
+                object_id=str(pk),
+                # Not the title: it must be gone from everywhere once it is deleted on Reddit.
+                object_repr=fullname,
+                action_flag=CHANGE,
+                change_message=entry,
+            )
+            for pk, fullname in rows.items()
+        )
+    return len(rows)

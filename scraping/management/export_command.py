@@ -1,0 +1,113 @@
+"""What both export commands do: parse, export, say how much."""
+
+import contextlib
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import models
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from scraping import export
+from scraping.forms import plain_subreddit
+from scraping.models import BotConfig
+
+# The contract: 0 succeeded, 1 failed, 2 wrong usage.
+USAGE = 2
+
+
+class ExportCommand(BaseCommand):
+    """A command that exports one kind of content; a subclass names it."""
+
+    model: type[models.Model]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Offer the file, its format, and what to select."""
+        parser.add_argument(
+            "--output", metavar="FILE", default="-", help="where to; without it, standard output"
+        )
+        parser.add_argument(
+            "--format", choices=export.Format.values, help="without it, what FILE ends in, or else csv"
+        )
+        parser.add_argument(
+            "--subreddit", action="append", default=[], metavar="NAME", help="may be given again"
+        )
+        parser.add_argument(
+            "--since", metavar="TIME", help="created then or later: 2026-01-31 or 2026-01-31T12:00"
+        )
+        parser.add_argument("--until", metavar="TIME", help="created before that")
+        parser.add_argument("--config", metavar="BOT", help="found by this bot: its id or name")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write the export; exit with the contract's code."""
+        rows = export.select(
+            self.model,
+            subreddits=[plain_subreddit(name) for name in options["subreddit"]],
+            since=_moment("--since", options["since"]),
+            until=_moment("--until", options["until"]),
+            config=_config(options["config"]) if options["config"] else None,
+        )
+        try:
+            pieces = export.export(rows, format=_format(options), by=None)
+        except export.FormatUnavailable as error:
+            raise CommandError(str(error)) from None
+        try:
+            with self._output(options["output"]) as file:
+                size = sum(file.write(piece) for piece in pieces)
+                file.flush()
+        except BrokenPipeError:
+            # The reader (such as `head`) has gone; a second error at exit would only hide that.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        except OSError as error:
+            raise CommandError(f"{options['output']}: {error.strerror or error}") from error
+        self.stderr.write(f"{self.model._meta.verbose_name_plural}: {size:,} bytes")
+
+    @contextlib.contextmanager
+    def _output(self, name: str) -> Iterator[BinaryIO]:
+        """Give standard output, or a file that has its name only once it is whole."""
+        if name == "-":
+            yield cast(BinaryIO, self.stdout.buffer)
+            return
+        part = Path(f"{name}.part")
+        try:
+            with part.open("wb") as file:
+                yield file
+            part.replace(name)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _format(options: dict[str, Any]) -> str:
+    suffix = Path(options["output"]).suffix.removeprefix(".")
+    return str(options["format"] or (suffix if suffix in export.Format.values else export.Format.CSV))
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    """Return the time, in the console's zone unless it says another; a date is its beginning."""
+    if text is None:
+        return None
+    try:
+        day = parse_date(text)
+        moment = datetime.combine(day, time.min) if day else parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise CommandError(
+            f"{option}: {text!r} is no time such as 2026-01-31 or 2026-01-31T12:00.", returncode=USAGE
+        )
+    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+
+
+def _config(text: str) -> int:
+    try:
+        return BotConfig.objects.named(text).pk
+    except ValidationError as error:
+        raise CommandError(f"--config: {' '.join(error.messages)}", returncode=USAGE) from None

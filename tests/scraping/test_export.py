@@ -1,0 +1,378 @@
+"""What leaves as a file, and what never does."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pyarrow.parquet
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from scraping import export
+from scraping.models import ContentState, RedditComment, RedditPost
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+POSTS = reverse("admin:scraping_redditpost_changelist")
+
+
+def exported(rows, suffix="jsonl"):
+    return b"".join(export.export(rows, format=suffix, by=None))
+
+
+def lines(data):
+    return [json.loads(line) for line in data.decode().splitlines()]
+
+
+def titles(data):
+    return [line["title"] for line in lines(data)]
+
+
+def downloaded(response):
+    assert response.status_code == 200
+    return b"".join(response.streaming_content)
+
+
+# --- Content -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [state for state in ContentState if state != ContentState.LIVE])
+@pytest.mark.parametrize("suffix", export.Format)
+def test_what_is_gone_on_reddit_never_leaves(state, suffix):
+    factories.post(title="secretgone", author="secretauthor", state=state)
+    comment = factories.comment(body="secretgone", state=state, post=factories.post(title="kept post"))
+
+    assert b"secret" not in exported(RedditPost.objects.all(), suffix)
+    assert b"secret" not in exported(RedditComment.objects.all(), suffix)
+    assert exported(RedditComment.objects.filter(pk=comment.pk)) == b""
+    assert titles(exported(RedditPost.objects.all())) == ["kept post"]
+
+
+def test_what_is_blanked_while_an_export_runs_does_not_leave_any_more(monkeypatch):
+    monkeypatch.setattr(export, "CHUNK_ROWS", 2)
+    posts = [factories.post(title=f"p{number}") for number in range(5)]
+    pieces = export.export(RedditPost.objects.all(), format="jsonl", by=None)
+
+    first = next(pieces)
+    RedditPost.objects.filter(pk=posts[3].pk).update(state=ContentState.DELETED_BY_AUTHOR, title="")
+
+    assert titles(first + b"".join(pieces)) == ["p0", "p1", "p2", "p4"]
+
+
+def test_nothing_of_ours_goes_along():
+    post = factories.post(hold_reason="evidence", held_at=timezone.now(), missing_count=1)
+
+    (line,) = lines(exported(RedditPost.objects.all()))
+
+    assert line["fullname"] == post.fullname
+    assert not line.keys() & {
+        "id",
+        "session",
+        "session_id",
+        "hold_reason",
+        "held_at",
+        "held_by",
+        "checked_at",
+    }
+    assert "evidence" not in json.dumps(line)
+
+
+def test_a_comment_says_where_it_belongs():
+    comment = factories.comment(post=factories.post(subreddit="flask"))
+
+    (line,) = lines(exported(RedditComment.objects.all()))
+
+    assert (line["fullname"], line["post_fullname"]) == (comment.fullname, comment.post.fullname)
+    assert line["subreddit"] == "flask"
+
+
+def test_an_export_reads_chunk_by_chunk_and_begins_at_once(monkeypatch):
+    monkeypatch.setattr(export, "CHUNK_ROWS", 10)
+    RedditPost.objects.bulk_create(factories.unsaved_post() for _ in range(35))
+    pieces = export.export(RedditPost.objects.all(), format="jsonl", by=None)
+
+    with CaptureQueriesContext(connection) as queries:
+        first = next(pieces)
+    assert (len(lines(first)), len(queries)) == (10, 1)
+    with CaptureQueriesContext(connection) as queries:
+        rest = b"".join(pieces)
+    assert (len(lines(rest)), len(queries)) == (25, 4)
+
+
+# --- Formats -------------------------------------------------------------------------------------
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+ODD = {
+    "title": 'comma, "quote"\nline\r 中文 😀',
+    "body": "",
+    "media": {"a": ["é", None, 1.5]},
+    "score": -3,
+    "upvote_ratio": None,
+    "is_self": True,
+    "created_at": MOMENT,
+    "edited_at": None,
+}
+
+
+def test_json_lines_give_back_every_value():
+    factories.post(**ODD)
+
+    (line,) = lines(exported(RedditPost.objects.all()))
+
+    assert {name: line[name] for name in ODD} == ODD | {"created_at": "2026-01-02T03:04:05.000678Z"}
+
+
+def test_csv_gives_back_every_value_as_text():
+    factories.post(**ODD)
+
+    text = exported(RedditPost.objects.all(), "csv").decode()
+
+    head, row = csv.reader(io.StringIO(text, newline=""))
+    cells = dict(zip(head, row, strict=True))
+    assert cells["title"] == ODD["title"]
+    assert json.loads(cells["media"]) == ODD["media"]
+    assert (cells["score"], cells["upvote_ratio"], cells["is_self"], cells["edited_at"]) == (
+        "-3",
+        "",
+        "true",
+        "",
+    )
+    assert cells["created_at"] == "2026-01-02T03:04:05.000678Z"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_spreadsheet_takes_no_text_for_a_formula(start):
+    attack = f"{start}cmd|'/c calc'!A1"
+    factories.post(title=attack, author=attack, flair=attack)
+
+    head, row = csv.reader(io.StringIO(exported(RedditPost.objects.all(), "csv").decode(), newline=""))
+
+    cells = dict(zip(head, row, strict=True))
+    assert {cells[name] for name in ("title", "author", "flair")} == {f"'{attack}"}
+    assert titles(exported(RedditPost.objects.all())) == [attack]  # only CSV is opened by spreadsheets
+
+
+def test_parquet_gives_back_every_value_in_its_type(monkeypatch):
+    monkeypatch.setattr(export, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(export, "ROW_GROUP_ROWS", 4)
+    factories.post(**ODD)
+    RedditPost.objects.bulk_create(factories.unsaved_post() for _ in range(8))
+
+    file = pyarrow.parquet.ParquetFile(io.BytesIO(exported(RedditPost.objects.all(), "parquet")))
+
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [4, 4, 1]
+    first = file.read().to_pylist()[0]
+    assert json.loads(first["media"]) == ODD["media"]
+    assert {name: first[name] for name in ODD if name != "media"} == {
+        name: value for name, value in ODD.items() if name != "media"
+    }
+
+
+@pytest.mark.parametrize("suffix", export.Format)
+@pytest.mark.parametrize("model", [RedditPost, RedditComment])
+def test_an_empty_export_is_a_whole_file(suffix, model):
+    data = exported(model.objects.none(), suffix)
+
+    if suffix == export.Format.PARQUET:
+        assert pyarrow.parquet.read_table(io.BytesIO(data)).column_names == list(export.COLUMNS[model])
+    else:
+        assert data == (",".join(export.COLUMNS[model]) + "\r\n").encode() * (suffix == export.Format.CSV)
+
+
+@pytest.fixture
+def without_pyarrow(monkeypatch):
+    find = export.importlib.util.find_spec
+    monkeypatch.setattr(
+        export.importlib.util, "find_spec", lambda name, *a: None if name == "pyarrow" else find(name, *a)
+    )
+
+
+def test_without_pyarrow_the_error_names_the_remedy(without_pyarrow):
+    with pytest.raises(export.FormatUnavailable, match=r"requirements/parquet\.txt"):
+        export.export(RedditPost.objects.all(), format="parquet", by=None)
+
+
+def test_who_lacks_the_permission_gets_nothing():
+    factories.post()
+    for user in (factories.user("scraping.view_redditpost"), factories.user("scraping.export_redditcomment")):
+        with pytest.raises(PermissionDenied):
+            export.export(RedditPost.objects.all(), format="csv", by=user)
+    may = factories.user("scraping.export_redditpost")
+    assert b"".join(export.export(RedditPost.objects.all(), format="csv", by=may))
+
+
+# --- In the admin --------------------------------------------------------------------------------
+
+
+def export_url(suffix, query="", model="redditpost"):
+    return reverse(f"admin:scraping_{model}_export", args=[suffix]) + query
+
+
+@pytest.fixture
+def exporter(client):
+    user = factories.user(
+        "scraping.view_redditpost", "scraping.export_redditpost",
+        "scraping.view_redditcomment", "scraping.export_redditcomment",
+    )  # fmt: skip
+    client.force_login(user)
+    return user
+
+
+@pytest.mark.parametrize(
+    "permissions",
+    [[], ["scraping.view_redditpost"], ["scraping.export_redditpost"], ["scraping.export_redditcomment"]],
+)
+def test_the_admin_exports_only_to_who_may_see_and_export(client, permissions):
+    client.force_login(factories.user(*permissions))
+
+    assert client.get(export_url("csv")).status_code == 403
+
+
+def test_a_stranger_is_sent_to_the_login_page(client):
+    assert client.get(export_url("csv")).url.startswith(reverse("admin:login"))
+
+
+def test_the_list_offers_the_export_with_its_filters_to_who_may(client, exporter):
+    factories.post(subreddit="flask")
+    page = client.get(POSTS, {"subreddit": "flask"}).content.decode()
+
+    assert 'href="export/parquet/?subreddit=flask" download>Export as Parquet</a>' in page
+    client.force_login(factories.user("scraping.view_redditpost"))
+    assert "export/" not in client.get(POSTS).content.decode()
+
+
+def test_the_file_holds_what_the_list_shows(client, exporter):
+    factories.post(subreddit="flask", title="wanted", author="me")
+    factories.post(subreddit="flask", title="other author")
+    factories.post(subreddit="django", title="other subreddit", author="me")
+
+    response = client.get(export_url("jsonl", "?subreddit=flask&q=u/me&p=3"))
+
+    assert titles(downloaded(response)) == ["wanted"]
+    assert response["Content-Type"].startswith("application/x-ndjson")
+    assert response["Content-Disposition"].startswith('attachment; filename="redditpost-')
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_repr) == (exporter, "posts")
+    assert "subreddit=flask" in entry.change_message
+    assert "q=u%2F%E2%80%A6" in entry.change_message  # u/…: the log outlives the account
+
+
+def test_comments_are_exported_with_their_filters_too(client, exporter):
+    wanted = factories.comment(body="wanted")
+    factories.comment(body="other")
+
+    response = client.get(export_url("csv", f"?post__id__exact={wanted.post_id}", model="redditcomment"))
+
+    rows = list(csv.DictReader(io.StringIO(downloaded(response).decode())))
+    assert [row["body"] for row in rows] == ["wanted"]
+
+
+def test_an_unknown_format_is_not_found_and_a_bad_filter_leads_back(client, exporter, without_pyarrow):
+    assert client.get(export_url("exe")).status_code == 404
+    assert client.get(export_url("csv", "?nonsense__exact=1")).url.startswith(POSTS)
+    page = client.get(export_url("parquet"), follow=True).content.decode()
+    assert "requirements/parquet.txt" in page
+
+
+# --- Commands ------------------------------------------------------------------------------------
+
+
+def test_a_command_writes_a_file_of_the_format_its_name_says(tmp_path):
+    factories.post(title="mine")
+
+    call_command("export_posts", output=str(tmp_path / "posts.jsonl"))
+    call_command("export_comments", output=str(tmp_path / "comments.parquet"))
+
+    assert titles((tmp_path / "posts.jsonl").read_bytes()) == ["mine"]
+    assert pyarrow.parquet.read_table(tmp_path / "comments.parquet").num_rows == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["comments.parquet", "posts.jsonl"]
+
+
+def test_a_command_selects_by_subreddit_time_and_bot(tmp_path):
+    config = factories.bot_config(name="News")
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    for name, fields in {
+        "wanted": {},
+        "elsewhere": {"subreddit": "java"},
+        "too old": {"created_at": at - timedelta(microseconds=1)},
+        "too new": {"created_at": at + timedelta(days=1)},
+        "not by the bot": {"config": None},
+    }.items():
+        post = factories.post(
+            **{"title": name, "subreddit": "Python", "created_at": at, "config": config} | fields
+        )
+        factories.comment(post=post, body=name, created_at=post.created_at)
+    selection = {
+        "subreddit": ["r/python", "flask"],
+        "since": "2026-01-31T00:00Z",
+        "until": "2026-02-01T00:00Z",
+    }
+    for kind, column in (("posts", "title"), ("comments", "body")):
+        file = tmp_path / f"{kind}.jsonl"
+        call_command(f"export_{kind}", output=str(file), config="News", **selection)
+        assert [line[column] for line in lines(file.read_bytes())] == ["wanted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"since": "yesterday"}, "--since: 'yesterday' is no time"),
+        ({"until": "2026-13-01"}, "--until: '2026-13-01' is no time"),
+        ({"config": "nobody"}, "--config: There is no bot nobody"),
+    ],
+)
+def test_wrong_usage_names_the_option_and_exits_with_2(options, words):
+    with pytest.raises(CommandError, match=words) as caught:
+        call_command("export_posts", **options)
+    assert caught.value.returncode == 2
+
+
+def test_a_failing_export_leaves_no_file_that_looks_whole(tmp_path, monkeypatch, without_pyarrow):
+    file = tmp_path / "posts.csv"
+    file.write_text("the one before")
+
+    def broken(*args):
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CommandError, match="parquet") as caught:
+        call_command("export_posts", output=str(file), format="parquet")
+    assert caught.value.returncode == 1
+    monkeypatch.setattr(export, "_csv", broken)
+    with pytest.raises(CommandError, match="No space left"):
+        call_command("export_posts", output=str(file))
+    assert [path.name for path in tmp_path.iterdir()] == ["posts.csv"]
+    assert file.read_text() == "the one before"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_writes_to_standard_output():
+    factories.post(title="piped 中文")
+    name = connection.settings_dict["NAME"]
+    settings = connection.settings_dict
+    url = (
+        f"sqlite:///{name}"
+        if connection.vendor == "sqlite"
+        else f"postgres://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT'] or 5432}/{name}"
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py", "export_posts", "--format", "jsonl"],
+        cwd=django_settings.BASE_DIR,
+        env={**os.environ, "DATABASE_URL": url},
+        capture_output=True,
+        check=True,
+    )
+    assert titles(done.stdout) == ["piped 中文"]
+    assert b"posts: " in done.stderr

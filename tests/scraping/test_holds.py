@@ -1,0 +1,187 @@
+"""Holding and releasing posts, past all pages."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import psycopg2
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from scraping import holds
+from scraping.models import RedditPost
+from tests import factories
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def keeper():
+    return factories.user(holds.PERMISSION, username="ada")
+
+
+def hold(posts=None, *, by, reason="court order", until=None):
+    return holds.hold_posts(posts or RedditPost.objects.all(), by=by, reason=reason, until=until)
+
+
+def release(posts=None, *, by, reason="settled"):
+    return holds.release_posts(posts or RedditPost.objects.all(), by=by, reason=reason)
+
+
+def facts(post):
+    post.refresh_from_db()
+    return (post.held_by, post.hold_reason, post.held_until)
+
+
+def test_a_hold_says_who_why_and_until_when_and_touches_no_other_post(keeper):
+    chosen, other = factories.post(), factories.post()
+    until = timezone.now() + HOUR
+
+    held = hold(RedditPost.objects.filter(pk=chosen.pk), by=keeper, reason=" court order ", until=until)
+
+    assert held == 1
+    assert facts(chosen) == (keeper, "court order", until)
+    assert chosen.is_held
+    assert facts(other) == (None, "", None)
+    assert list(RedditPost.objects.held()) == [chosen]
+
+
+def test_a_hold_without_an_end_lasts_until_it_is_released(keeper):
+    post, kept = factories.post(), factories.post()
+    hold(by=keeper)
+
+    assert release(RedditPost.objects.filter(pk=post.pk), by=keeper) == 1
+
+    assert facts(post) == (None, "", None)
+    assert list(RedditPost.objects.held()) == [kept]
+
+
+def test_a_second_hold_replaces_the_first_and_the_history_keeps_both(keeper):
+    post = factories.post()
+    hold(by=keeper, reason="first")
+    hold(by=keeper, reason="second", until=timezone.now() + HOUR)
+
+    assert facts(post)[1] == "second"
+    entries = LogEntry.objects.order_by("pk").values_list("user", "object_id", "change_message")
+    assert [(user, pk) for user, pk, _ in entries] == [(keeper.pk, str(post.pk))] * 2
+    assert entries[0][2] == "Held: first"
+    assert entries[1][2].startswith("Held until ")
+
+
+def test_the_history_never_keeps_a_title(keeper):
+    post = factories.post(title="what must be gone once its author deletes it")
+
+    hold(by=keeper)
+    release(by=keeper)
+
+    assert [entry.object_repr for entry in LogEntry.objects.all()] == [post.fullname] * 2
+
+
+def test_only_what_is_held_is_released_and_logged(keeper):
+    held, free = factories.post(), factories.post()
+    hold(RedditPost.objects.filter(pk=held.pk), by=keeper)
+
+    assert release(by=keeper) == 1
+    assert not LogEntry.objects.filter(object_id=free.pk).exists()
+
+
+@pytest.mark.parametrize("do", [hold, release])
+def test_who_has_no_permission_is_refused(do):
+    post = factories.post(held_at=timezone.now(), hold_reason="x")
+    nobody = factories.user("scraping.view_redditpost")
+    gone = factories.user(holds.PERMISSION, is_active=False)
+
+    for person in (nobody, gone):
+        with pytest.raises(PermissionDenied):
+            do(by=person)
+    assert facts(post)[1] == "x"
+
+
+@pytest.mark.parametrize("do", [hold, release])
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_a_reason_is_asked_for(do, reason, keeper):
+    post = factories.post(held_at=timezone.now(), hold_reason="x")
+
+    with pytest.raises(ValueError, match="Say why"):
+        do(by=keeper, reason=reason)
+    assert facts(post)[1] == "x"
+
+
+def test_a_hold_cannot_end_in_the_past(keeper):
+    post = factories.post()
+
+    with pytest.raises(ValueError, match="in the past"):
+        hold(by=keeper, until=timezone.now())
+    assert not post.is_held
+
+
+def test_more_posts_than_one_transaction_should_lock_are_refused_whole(keeper, monkeypatch):
+    monkeypatch.setattr(holds, "POSTS_MAX", 2)
+    for _ in range(3):
+        factories.post()
+
+    with pytest.raises(holds.TooManyPosts, match="At most 2 posts"):
+        hold(by=keeper)
+    assert not RedditPost.objects.held().exists()
+
+
+def test_thousands_take_no_more_statements_than_one(keeper):
+    def statements():
+        with CaptureQueriesContext(connection) as captured:
+            hold(by=keeper)
+        return [query["sql"].split()[0] for query in captured if "INSERT" not in query["sql"]]
+
+    factories.post()
+    hold(by=keeper)
+    one = statements()
+    RedditPost.objects.bulk_create(factories.unsaved_post() for _ in range(3_000))
+
+    assert statements() == one
+    assert (
+        RedditPost.objects.held().count() == LogEntry.objects.values("object_id").distinct().count() == 3_001
+    )
+
+
+def test_a_hold_that_has_ended_no_longer_holds():
+    post = factories.post(
+        held_at=timezone.now() - HOUR, held_until=timezone.now() - timedelta(seconds=1), hold_reason="x"
+    )
+
+    assert not post.is_held
+    assert list(RedditPost.objects.not_held()) == [post]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
+@pytest.mark.django_db(transaction=True)
+def test_what_a_purge_deletes_at_the_same_moment_is_not_said_to_be_held(keeper):
+    gone, kept = factories.post(), factories.post()
+    purge = psycopg2.connect(factories.database_url())
+    purge.cursor().execute("DELETE FROM scraping_redditpost WHERE id = %s", [gone.pk])
+
+    def hold_in_a_thread():
+        try:
+            return hold(by=keeper)
+        finally:
+            connection.close()
+
+    def is_waiting():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return cursor.fetchone()[0]
+
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(hold_in_a_thread)
+        wait_until(is_waiting, timeout=10)
+        purge.commit()
+        purge.close()
+        assert held.result(10) == 1
+
+    assert list(RedditPost.objects.held()) == [kept]
+    assert [entry.object_repr for entry in LogEntry.objects.all()] == [kept.fullname]

@@ -1,0 +1,37 @@
+"""What migrations make of rows that are there already."""
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from scraping.models import RedditPost
+from tests import factories
+
+
+@pytest.mark.django_db
+def test_posts_get_the_bot_of_the_session_that_found_them(monkeypatch):
+    migration = import_module("scraping.migrations.0003_fill_post_config")
+    monkeypatch.setattr(migration, "POSTS", 2)
+    session = factories.session()
+    orphaned = factories.session()
+    orphaned.config.delete()
+    found = [factories.post(session=session) for _ in range(3)]
+    nobodys = [factories.post(), factories.post(session=orphaned), factories.post(session_id=999_999)]
+    known = factories.post(session=session, config=factories.bot_config())
+
+    migration.fill(apps, SimpleNamespace(connection=connection))
+
+    assert set(RedditPost.objects.filter(config=session.config)) == set(found)
+    assert set(RedditPost.objects.filter(config=None)) == set(nobodys)
+    assert RedditPost.objects.filter(config=known.config).get() == known
+
+
+@pytest.mark.django_db
+def test_an_empty_table_is_no_matter():
+    migration = import_module("scraping.migrations.0003_fill_post_config")
+    migration.fill(apps, SimpleNamespace(connection=connection))
+
+    assert not RedditPost.objects.exists()
