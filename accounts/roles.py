@@ -17,7 +17,7 @@ BOT_OWNERS = "Bot owners"
 
 # By name, as those of the jobs are declared further up than this app may look.
 PERMISSIONS = {
-    # See everything, retime and pause schedules, run, cancel and approve jobs; edit nobody's bots.
+    # See everything, retime and pause schedules, run, cancel and approve jobs, hold posts; edit nobody's bots.
     OPERATORS: (
         "auth.view_group",
         "auth.view_user",
@@ -25,10 +25,14 @@ PERMISSIONS = {
         "django_celery_beat.view_periodictask",
         "maintenance.approve_run",
         "maintenance.cancel_jobrun",
+        "maintenance.change_maintenancemode",
         "maintenance.change_retentionpolicy",
         "maintenance.run_job",
         "maintenance.view_jobrun",
         "maintenance.view_retentionpolicy",
+        "scraping.export_redditcomment",
+        "scraping.export_redditpost",
+        "scraping.hold_redditpost",
         "scraping.view_botconfig",
         "scraping.view_redditapp",
         "scraping.view_redditcomment",

@@ -11,7 +11,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from console import dashboard
-from maintenance import job_page
+from maintenance import job_page, mode_page
+from maintenance.models import MaintenanceMode
 from scraping.models import SANDBOX_CLIENT_ID
 
 # The menu: groups of (app label, model name, title). What is registered but not named here follows behind.
@@ -56,10 +57,11 @@ class ConsoleAdminSite(admin.AdminSite):
     empty_value_display = "–"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Add what every page shows: whether its content is synthetic."""
+        """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""
         return {
             **super().each_context(request),
             "is_sandbox": settings.REDDIT_CLIENT_ID in ("", SANDBOX_CLIENT_ID),
+            "maintenance_mode": MaintenanceMode.objects.on().first(),
         }
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -88,9 +90,12 @@ class ConsoleAdminSite(admin.AdminSite):
         return menu
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the page that asks before a job is run."""
-        run = path("jobs/<slug:slug>/run/", self.admin_view(job_page.job_run), name="maintenance_job_run")
-        return [run, *super().get_urls()]
+        """Add the page that asks before a job is run, and the page of the global switch."""
+        return [
+            path("jobs/<slug:slug>/run/", self.admin_view(job_page.job_run), name="maintenance_job_run"),
+            path("maintenance-mode/", self.admin_view(mode_page.mode_page), name="maintenance_mode"),
+            *super().get_urls(),
+        ]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard; who may not see runs gets the menu alone."""

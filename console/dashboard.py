@@ -12,9 +12,11 @@ from django_celery_beat.models import PeriodicTask
 
 from database.estimates import table_sizes
 from maintenance import schedules, strip
+from maintenance.health import scheduler_health
 from maintenance.models import JobRun
 from maintenance.outlook import Outlook, outlook
 from maintenance.registry import Job, jobs
+from scraping.compliance import coverage
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 
 PERIOD = timedelta(hours=24)
@@ -68,14 +70,14 @@ class Tiles:
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return the dashboard's context for somebody who may see runs."""
     rows = job_rows(request)
+    sizes = table_sizes(STORED)
     return {
         "tiles": tiles(rows),
         "job_rows": rows,
+        "scheduler": scheduler_health(),
         "failures": JobRun.objects.filter(status=JobRun.Status.FAILED).order_by("-pk")[:FAILURES_SHOWN],
-        "storage": [
-            {"name": model._meta.verbose_name_plural, "size": size}
-            for model, size in table_sizes(STORED).items()
-        ],
+        "storage": [{"name": model._meta.verbose_name_plural, "size": size} for model, size in sizes.items()],
+        "coverage": coverage(sizes),
         "may_change_schedules": request.user.has_perm(schedules.PERMISSION),
         "jobs_by_slug": {row.job.slug: row.job for row in rows},
     }

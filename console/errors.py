@@ -6,8 +6,9 @@ from django.shortcuts import render
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say that the account lacks the permission."""
-    return render(request, "403.html", admin.site.each_context(request), status=403)
+    """Say that the account lacks the permission, and which where the refusal knows."""
+    context = {**admin.site.each_context(request), "refusal": str(exception)}
+    return render(request, "403.html", context, status=403)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

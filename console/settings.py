@@ -197,6 +197,9 @@ STORAGES = {
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# Who is told when something waits for a decision.
+ADMINS = [(address, address) for address in env.list("ALERT_EMAILS", default=[])]
+SERVER_EMAIL = env.str("SERVER_EMAIL", default="console@localhost")
 
 # --- Celery ---------------------------------------------------------------------------------
 
@@ -237,6 +240,9 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 # Seconds between SIGQUIT and the end of the running tasks. SIGTERM is the way to stop a worker (ADR 6).
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Celery would close the database's connection around every task, and a new one costs as much as a small run.
+# CONN_MAX_AGE and the health check rule instead: each task asks them first (``maintenance.tasks``).
+CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_BEAT_SCHEDULER = "maintenance.beat:LeasedDatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds; bounds how late an edit is seen
 DJANGO_CELERY_BEAT_TZ_AWARE = True
@@ -248,8 +254,33 @@ BEAT_LEASE_SECONDS = env.float("BEAT_LEASE_SECONDS", default=5.0)
 if not 1 <= BEAT_LEASE_SECONDS <= 300:
     raise ImproperlyConfigured("BEAT_LEASE_SECONDS must be between 1 and 300.")
 
-# A purge that would delete more rows than this waits for a person's approval.
+# How often a running run tells that it lives; after six silent ones its worker is taken for lost.
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5.0)
+if not 0.1 <= HEARTBEAT_SECONDS <= 60:
+    raise ImproperlyConfigured("HEARTBEAT_SECONDS must be between 0.1 and 60.")
+
+# The safety cap: a purge that would delete more rows than this waits for a person's approval,
 PURGE_CAP_ROWS = env.int("PURGE_CAP_ROWS", default=10_000_000)
+# so does one that would take more than this share of its table, or three times as much as usual,
+PURGE_CAP_SHARE = env.float("PURGE_CAP_SHARE", default=0.5)
+if not 0 <= PURGE_CAP_SHARE <= 1:
+    raise ImproperlyConfigured("PURGE_CAP_SHARE must be between 0 and 1.")
+# if it is at least so many rows: of a small table, half is soon reached.
+PURGE_CAP_MIN_ROWS = env.int("PURGE_CAP_MIN_ROWS", default=10_000)
+# The share of its time that a purge works; 0: all of it on PostgreSQL, half of it on SQLite, which has one writer.
+PURGE_THROTTLE = env.float("PURGE_THROTTLE", default=0.0)
+if PURGE_THROTTLE != 0 and not 0.01 <= PURGE_THROTTLE <= 1:
+    raise ImproperlyConfigured("PURGE_THROTTLE must be 0, or between 0.01 and 1.")
+
+# Fewer days than these, of a retention or of one run, need the permission to approve runs; fewer than one nobody gets.
+RETENTION_FLOOR_DAYS = env.int("RETENTION_FLOOR_DAYS", default=7)
+if not 1 <= RETENTION_FLOOR_DAYS <= 36_500:
+    raise ImproperlyConfigured("RETENTION_FLOOR_DAYS must be between 1 and 36500.")
+
+# How many of 100 stored items should have been verified with Reddit in the last 48 hours; fewer is a warning.
+COMPLIANCE_TARGET_PERCENT = env.float("COMPLIANCE_TARGET_PERCENT", default=95.0)
+if not 0 <= COMPLIANCE_TARGET_PERCENT <= 100:
+    raise ImproperlyConfigured("COMPLIANCE_TARGET_PERCENT must be between 0 and 100.")
 
 # --- Reddit ---------------------------------------------------------------------------------
 

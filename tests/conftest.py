@@ -6,10 +6,12 @@ import subprocess
 import pytest
 import redis
 from django.conf import settings as django_settings
-from django.utils import translation
+from django.utils import timezone, translation
 from hypothesis import settings as hypothesis_settings
 
 from console import broker as private_broker
+from database import clock
+from maintenance.lease import Lease
 from tests.waiting import wait_until
 
 # Playwright runs an event loop in the thread of the tests.
@@ -67,6 +69,14 @@ def plain(settings):
     }
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def one_clock(request, monkeypatch):
+    """The clock in a test's hand is the database's too, unless the test is about the database's."""
+    if "test_clock" not in request.module.__name__:
+        monkeypatch.setattr(clock, "database_now", timezone.now)
+        monkeypatch.setattr(Lease, "now", lambda lease: clock.database_now())
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,16 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from accounts.models import PasswordResetToken, RefreshToken, hash_secret
-from maintenance.models import JobRun, RetentionPolicy, RunLogLine
-from scraping.models import BotConfig, RedditApp, RedditComment, RedditPost, ScrapeSession
+from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLogLine
+from scraping.models import (
+    BotConfig,
+    RedditApp,
+    RedditComment,
+    RedditPost,
+    RequestBudget,
+    ScrapeSession,
+    Watermark,
+)
 
 _numbers = itertools.count(1)
 
@@ -110,6 +118,23 @@ def bot_config(**fields):
     return BotConfig.objects.create(**values)
 
 
+def watermark(**fields):
+    now, name = timezone.now(), f"subreddit{next(_numbers)}"
+    values = {"subreddit": name, "name": name, "listing": "new", "newest_at": now, "listed_at": now, **fields}
+    values["config"] = values.get("config") or bot_config()
+    return Watermark.objects.create(**values)
+
+
+def request_budget(**fields):
+    values = {
+        "client_id": f"id{next(_numbers)}",
+        "window_requests": 1000,
+        "ends_at": timezone.now(),
+        **fields,
+    }
+    return RequestBudget.objects.create(**values)
+
+
 def session(**fields):
     values = {"status": "succeeded", **fields}
     values["config"] = values.get("config") or bot_config()
@@ -188,3 +213,15 @@ def schedule(*, crontab="0 0 * * *", timezone_name="UTC", **fields):
 
 def retention_policy(*, job, days):
     return RetentionPolicy.objects.update_or_create(job=job, defaults={"days": days})[0]
+
+
+def retention_override(**fields):
+    """One of a subreddit, unless the fields name a bot."""
+    values = {"days": 30, **fields}
+    if "config" not in values:
+        values.setdefault("subreddit", f"sub{next(_numbers)}")
+    if "policy" not in values:
+        values["policy"] = RetentionPolicy.objects.get_or_create(
+            job="purge_old_content", defaults={"days": 90}
+        )[0]
+    return RetentionOverride.objects.create(**values)

@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import reverse
 
-from maintenance import schedules
+from maintenance import retention, schedules
+from maintenance.models import RetentionPolicy
+from scraping import holds
+from scraping.models import RedditPost
 from tests import factories
 
 
@@ -21,7 +24,13 @@ def every_page(superuser):
     session = factories.session(
         config=config, run=run, has_gap=True, error="no", totals={"python": {"posts_found": 1}}
     )
-    comment = factories.comment()
+    held = factories.post()
+    comment = factories.comment(post=held)
+    holds.hold_posts(RedditPost.objects.filter(pk=held.pk), by=superuser, reason="court order")
+    policy = factories.retention_policy(job="purge_old_content", days=9)
+    factories.retention_override(policy=policy, subreddit="python", days=30)
+    kept = retention.Retention(10, retention.retention_of(policy).overrides)
+    retention.change(policy, kept, by=superuser)
     addresses = [
         reverse("admin:index"),
         reverse("admin:app_list", args=["scraping"]),
@@ -30,9 +39,12 @@ def every_page(superuser):
         reverse("admin:maintenance_job_run", args=["cleanup_tokens"]),
         reverse("admin:maintenance_job_run", args=["scrape_now"]) + f"?config={config.pk}",
         reverse("admin:maintenance_schedule_pause", args=[task.pk]),
+        reverse("admin:maintenance_mode"),
         reverse("admin:django_celery_beat_periodictask_history", args=[task.pk]),
         reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),
         reverse("admin:scraping_botconfig_history", args=[config.pk]),
+        reverse("admin:scraping_redditpost_history", args=[comment.post.pk]),
+        reverse("admin:maintenance_retentionpolicy_history", args=[policy.pk]),
     ]
     addresses += [
         reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
@@ -55,7 +67,8 @@ def every_page(superuser):
             ("maintenance_jobrun", run),
             ("maintenance_jobrun", failed),
             ("maintenance_jobrun", blocked),
-            ("maintenance_retentionpolicy", factories.retention_policy(job="purge_old_content", days=9)),
+            ("maintenance_retentionpolicy", policy),
+            ("maintenance_retentionpolicy", RetentionPolicy.objects.get(job="cleanup_sessions")),
             ("scraping_botconfig", config),
             ("scraping_redditapp", factories.reddit_app()),
             ("scraping_scrapesession", session),

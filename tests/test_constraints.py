@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
 from database.constraints import DatabaseOnDelete
-from maintenance.models import BeatLease, JobRun
+from maintenance.models import BeatLease, JobRun, MaintenanceMode
 from tests import factories
 
 MODELS = [
@@ -53,6 +53,11 @@ def one_owner_names_two_bots_alike():
     return same_as_another(lambda: factories.bot_config(owner=owner), "name")
 
 
+def one_subreddit_has_two_watermarks():
+    config = factories.bot_config()
+    return same_as_another(lambda: factories.watermark(config=config), "subreddit")
+
+
 def one_bot_is_scraped_twice_at_once():
     config = factories.bot_config()
     factories.session(config=config, status="running")
@@ -77,6 +82,20 @@ def broken_run(status, **broken):
     return factories.job_run(status=status), broken
 
 
+def one_subreddit_has_two_retentions():
+    factories.retention_override(subreddit="Python")
+    return factories.retention_override(subreddit="django"), {"subreddit": "pYTHON"}
+
+
+def one_bot_has_two_retentions():
+    taken = factories.retention_override(config=factories.bot_config())
+    return factories.retention_override(config=factories.bot_config()), {"config": taken.config}
+
+
+def override(**broken):
+    return factories.retention_override(), broken
+
+
 def control(**fields):
     row = factories.schedule().control
     for name, value in fields.items():
@@ -87,6 +106,10 @@ def control(**fields):
 
 def lease():
     return BeatLease.objects.get_or_create(pk=BeatLease.ROW, defaults={"expires_at": NOW})[0]
+
+
+def maintenance_mode():
+    return MaintenanceMode.objects.create(started_at=NOW, reason="x")
 
 
 PAUSED = {"paused_at": NOW, "pause_reason": "x"}
@@ -117,7 +140,25 @@ BROKEN = [
     ("botconfig_comment_depth_1_to_100", lambda: (factories.bot_config(), {"comment_depth": 0})),
     ("botconfig_comment_depth_1_to_100", lambda: (factories.bot_config(), {"comment_depth": 101})),
     ("botconfig_sort_known", lambda: (factories.bot_config(), {"sort": "best"})),
+    ("botconfig_nsfw_known", lambda: (factories.bot_config(), {"nsfw": "maybe"})),
     ("botconfig_comment_policy_known", lambda: (factories.bot_config(), {"comment_policy": "some"})),
+    ("botconfig_search_has_query", lambda: (factories.bot_config(), {"sort": "search"})),
+    ("botconfig_comment_requests_1_to_1000", lambda: (factories.bot_config(), {"comment_requests": 0})),
+    ("botconfig_comment_requests_1_to_1000", lambda: (factories.bot_config(), {"comment_requests": 1001})),
+    ("botconfig_refresh_hours_to_168", lambda: (factories.bot_config(), {"comment_refresh_hours": 169})),
+    (
+        "botconfig_paused_is_inactive",
+        lambda: (factories.bot_config(), {"paused_at": NOW, "refusal_kind": "private"}),
+    ),
+    (
+        "botconfig_paused_is_inactive",
+        lambda: (factories.bot_config(), {"paused_at": NOW, "is_active": False}),
+    ),
+    ("watermark_config_fk", lambda: (factories.watermark(), {"config_id": NOBODY})),
+    ("watermark_one_per_subreddit", one_subreddit_has_two_watermarks),
+    ("watermark_rate_not_negative", lambda: (factories.watermark(), {"posts_per_hour": -0.1})),
+    ("requestbudget_one_per_client", lambda: same_as_another(factories.request_budget, "client_id")),
+    ("requestbudget_window_not_empty", lambda: (factories.request_budget(), {"window_requests": 0})),
     ("scrapesession_run_fk", lambda: (factories.session(), {"run_id": NOBODY})),
     ("scrapesession_one_running_per_config", one_bot_is_scraped_twice_at_once),
     ("scrapesession_status_known", lambda: (factories.session(), {"status": "lost"})),
@@ -164,11 +205,21 @@ BROKEN = [
     ("schedulecontrol_pause_has_reason", lambda: (control(**PAUSED), {"pause_reason": ""})),
     ("schedulecontrol_pause_has_reason", lambda: (control(), {"pause_reason": "x"})),
     ("schedulecontrol_pause_has_reason", lambda: (control(), {"paused_until": NOW})),
+    ("maintenancemode_single_row", lambda: (maintenance_mode(), {"id": 2})),
+    ("maintenancemode_has_reason", lambda: (maintenance_mode(), {"reason": ""})),
+    ("maintenancemode_ends_after_start", lambda: (maintenance_mode(), {"ended_at": NOW - timedelta(days=1)})),
+    ("maintenancemode_ends_after_start", lambda: (maintenance_mode(), {"started_at": None, "ended_at": NOW})),
     ("retentionpolicy_days_1_to_36500", lambda: (factories.retention_policy(job="x", days=1), {"days": 0})),
     (
         "retentionpolicy_days_1_to_36500",
         lambda: (factories.retention_policy(job="x", days=1), {"days": 36_501}),
     ),
+    ("retentionoverride_one_target", lambda: override(subreddit="")),
+    ("retentionoverride_one_target", lambda: override(config=factories.bot_config())),
+    ("retentionoverride_days_1_to_36500", lambda: override(days=0)),
+    ("retentionoverride_days_1_to_36500", lambda: override(days=36_501)),
+    ("retentionoverride_subreddit_once", one_subreddit_has_two_retentions),
+    ("retentionoverride_config_once", one_bot_has_two_retentions),
     ("beatlease_single_row", lambda: (lease(), {"id": 2})),
 ]
 
@@ -250,6 +301,14 @@ def queued_while_it_runs():
         factories.job_run(status=status, concurrency_key="purge_old_content")
 
 
+def overrides_of_bots_and_of_subreddits_of_two_policies():
+    for job in ("purge_old_content", "cleanup_sessions"):
+        policy = factories.retention_policy(job=job, days=90)
+        factories.retention_override(policy=policy, subreddit="python")
+        for _ in range(2):
+            factories.retention_override(policy=policy, config=factories.bot_config())
+
+
 def held_without_an_end():
     factories.post(held_at=NOW, hold_reason="x")
 
@@ -264,6 +323,7 @@ def held_without_an_end():
         runs_of_deleted_schedules,
         running_beside_itself_without_a_key,
         queued_while_it_runs,
+        overrides_of_bots_and_of_subreddits_of_two_policies,
         held_without_an_end,
     ],
 )

@@ -76,6 +76,12 @@ def moment(value: datetime | None) -> str:
 
 
 @register.filter
+def iso_moment(value: str | None) -> str:
+    """Write a moment that is kept as ISO 8601 text, as ``moment`` does."""
+    return moment(datetime.fromisoformat(value) if value else None)
+
+
+@register.filter
 def short_moment(value: datetime | None) -> str:
     """Write a moment in its own zone, to the minute: 11-24 04:00."""
     return "–" if value is None else f"{value:%m-%d %H:%M}"

@@ -37,7 +37,11 @@ def test_operators_change_schedules_and_retentions_and_nothing_else():
     verbs = ("add_", "change_", "delete_")
     changes = {name for name in permissions_of(OPERATORS) if name.partition(".")[2].startswith(verbs)}
 
-    assert changes == {"django_celery_beat.change_periodictask", "maintenance.change_retentionpolicy"}
+    assert changes == {
+        "django_celery_beat.change_periodictask",
+        "maintenance.change_maintenancemode",
+        "maintenance.change_retentionpolicy",
+    }
 
 
 def test_operators_run_cancel_and_approve_jobs():

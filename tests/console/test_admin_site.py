@@ -121,7 +121,7 @@ def test_the_dashboard_asks_as_many_queries_for_many_runs_as_for_one(client, sup
             factories.job_run(job=job.slug, status="failed", error="no")
         factories.schedule(task=job.task_name)
     assert queries() == few
-    assert few <= 16
+    assert few <= 18
 
 
 # --- Every page --------------------------------------------------------------------------------
@@ -180,3 +180,19 @@ def test_moments_are_told_from_now():
     assert display.until(now + timedelta(minutes=14, seconds=5)).replace("\xa0", " ") == "in 14 minutes"
     assert display.until(now - timedelta(seconds=1)) == "now"
     assert display.ago(None) == display.until(None) == display.duration(None) == "–"
+
+
+@pytest.mark.parametrize(("target", "warned"), [(50, False), (51, True)])
+def test_the_dashboard_says_how_much_was_verified_lately(client, superuser, settings, target, warned):
+    settings.COMPLIANCE_TARGET_PERCENT = target
+    verified = factories.post(checked_at=timezone.now())
+    factories.comment(post=verified, checked_at=timezone.now() - timedelta(hours=49))
+
+    page = client.get(reverse("admin:index")).content.decode()
+
+    assert "last 48 h: 50.0 % of posts and comments (target:" in page
+    assert ('<p class="warning">Verified' in page) is warned
+
+
+def test_with_nothing_stored_the_dashboard_says_nothing_of_verifying(client, superuser):
+    assert "Verified with Reddit" not in client.get(reverse("admin:index")).content.decode()

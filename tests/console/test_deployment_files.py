@@ -201,7 +201,7 @@ def test_tests_run_on_the_very_versions_that_are_deployed():
     assert {name: dev.get(name) for name in base} == base
 
 
-@pytest.mark.parametrize("name", ["base", "dev"])
+@pytest.mark.parametrize("name", ["base", "parquet", "dev"])
 def test_every_pin_has_a_hash_and_no_lock_names_an_index(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
@@ -209,7 +209,7 @@ def test_every_pin_has_a_hash_and_no_lock_names_an_index(name):
     assert re.findall(r"https?://|--\S*index|--find-links|file:", "\n".join(blocks)) == []
 
 
-@pytest.mark.parametrize("name", ["base", "dev"])
+@pytest.mark.parametrize("name", ["base", "parquet", "dev"])
 def test_each_requirement_says_why_it_is_there(name):
     lines = (ROOT / f"requirements/{name}.in").read_text().splitlines()
     wanted = [line for line in lines if line and not line.startswith(("#", "-r"))]
@@ -223,7 +223,7 @@ def test_make_lists_its_targets_without_setting_anything_up(tmp_path):
         ["make", "--no-print-directory"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert re.findall(r"^make (\w+)", done.stdout, re.MULTILINE) == [
-        "help", "run", "test", "lint", "bench", "requirements", "messages", "clean",
+        "help", "run", "test", "chaos", "lint", "bench", "requirements", "messages", "clean",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == [tmp_path / "Makefile"]
 

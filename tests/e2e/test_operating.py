@@ -50,7 +50,7 @@ def test_retiming_a_schedule_with_the_preview(signed_in):
     page.get_by_role("link", name=re.compile("^Purge old content")).first.click()
     page.get_by_role("button", name="Reset to default").click()
     expect(page.get_by_role("button", name="Reset to default")).to_have_count(0)
-    assert schedules.drift(schedules.for_job("purge_old_content")) is None
+    assert schedules.deviation(schedules.for_job("purge_old_content")) is None
 
 
 def test_pausing_asks_why_and_resuming_does_not(signed_in):
