@@ -31,7 +31,7 @@ from django_celery_beat.models import (
 )
 
 import maintenance.retention_admin  # noqa: F401  (registers the retentions)
-from database.readonly_admin import ReadOnlyAdmin
+from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from maintenance import firetimes, runs, schedules, strip
 from maintenance.change_log import read_changes
 from maintenance.forms import (
@@ -84,7 +84,7 @@ class ScheduleList(ChangeList):
 
 
 @admin.register(PeriodicTask)
-class ScheduleAdmin(admin.ModelAdmin):
+class ScheduleAdmin(PersonalAdmin):
     """When jobs run. Every change goes through ``schedules``, which checks, logs and tells beat."""
 
     form = ScheduleForm
@@ -127,11 +127,8 @@ class ScheduleAdmin(admin.ModelAdmin):
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Leave the fields that are not the model's own to the form class; tell it who asks."""
-        kwargs["fields"] = list(ScheduleForm.Meta.fields)
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        form.person = request.user
-        return form
+        """Leave the fields that are not the model's own to the form class."""
+        return super().get_form(request, obj, change, **{**kwargs, "fields": list(ScheduleForm.Meta.fields)})
 
     def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
         """Delete it under the lock that a tick takes: the tick writes the rows that go with it."""

@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from database.admin_classes import PersonalAdmin
 from maintenance import retention
 from maintenance.change_log import read_changes
 from maintenance.forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
@@ -58,7 +59,7 @@ class OverrideInline(InlineModelAdmin):
 
 
 @admin.register(RetentionPolicy)
-class RetentionPolicyAdmin(admin.ModelAdmin):
+class RetentionPolicyAdmin(PersonalAdmin):
     """For how long the purging jobs keep things. The jobs decide which there are; people decide the days."""
 
     form = RetentionForm
@@ -92,14 +93,6 @@ class RetentionPolicyAdmin(admin.ModelAdmin):
             return self.inlines if obj and get_job(obj.job).has_overrides else []
         except UnknownJob:
             return []
-
-    def get_form(
-        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        """Tell the form who asks."""
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        form.person = request.user
-        return form
 
     def save_model(self, request: HttpRequest, obj: RetentionPolicy, form: ModelForm, change: bool) -> None:
         """Save nothing yet: an edit is the days and the overrides together."""

@@ -30,7 +30,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from database.readonly_admin import ReadOnlyAdmin
+from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from scraping import export, filters, trial
 from scraping.budget import state_of
 from scraping.forms import BotConfigForm, RedditAppForm
@@ -89,7 +89,7 @@ SEE_POSTS = "scraping.view_redditpost"
 
 
 @admin.register(BotConfig)
-class BotConfigAdmin(admin.ModelAdmin):
+class BotConfigAdmin(PersonalAdmin):
     """Owners see and change their own bots, superusers all of them."""
 
     form = BotConfigForm
@@ -158,14 +158,6 @@ class BotConfigAdmin(admin.ModelAdmin):
         if not change and not request.user.is_superuser:
             obj.owner = cast(User, request.user)
         super().save_model(request, obj, form, change)
-
-    def get_form(
-        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        """Tell the form whose a new bot will be."""
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        form.person = request.user
-        return form
 
     def get_urls(self) -> list[Any]:
         """Add the trials of a config, saved or not."""

@@ -1,4 +1,4 @@
-"""Admin classes of records that nobody edits and that grow without bound."""
+"""Admin classes that several apps share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from database.paginator import BoundedPaginator
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Shows records, never adds, changes or deletes one; its list reads a bounded number of rows."""
+    """For records that grow without bound: never adds, changes or deletes one; its list reads a bounded number of rows."""
 
     list_per_page = 50
     list_max_show_all = 0
@@ -37,3 +37,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """Whether the request shows the list, which needs no long columns."""
         match: Any = request.resolver_match
         return bool(match and match.url_name and match.url_name.endswith("_changelist"))
+
+
+class PersonalAdmin(admin.ModelAdmin):
+    """Tells its form who asks, as `form.person`: what is allowed, or whose it will be, depends on that."""
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form class with its person; Django makes a new one for each request."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.person = request.user
+        return form
