@@ -1,23 +1,24 @@
 """Commits that need not wait for the disk."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.expressions import RawSQL
 
 
-@contextmanager
-def asynchronous_commit(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Open a transaction whose commit returns before PostgreSQL has written it to disk.
+def without_waiting_sql(using: str = DEFAULT_DB_ALIAS) -> str:
+    """Return a condition, always true, that lets the commit of its UPDATE return before it is on disk.
 
-    For what is found again when a crash of the *server* loses the last moments: a claim, a heartbeat, a note that
-    a message was sent. Other sessions see it at once, and order is kept: a later durable commit makes it durable
-    too. Inside another transaction it is a savepoint and that transaction's commit decides. SQLite in WAL mode with
-    ``synchronous=NORMAL`` never waits.
+    For what is found again when a crash of the *server* loses the last moments: a claim, a heartbeat, a note that a
+    message was sent. Other sessions see it at once, and order is kept: a later durable commit makes it durable too.
+    As a condition, because the UPDATE is then its own transaction: one round trip to PostgreSQL, not four. Inside
+    another transaction it sets nothing, for that one's commit decides. SQLite in WAL mode with ``synchronous=NORMAL``
+    never waits.
     """
-    is_outermost = not connections[using].in_atomic_block
-    with transaction.atomic(using=using):
-        if is_outermost and connections[using].vendor == "postgresql":
-            with connections[using].cursor() as cursor:
-                cursor.execute("SET LOCAL synchronous_commit = off")
-        yield
+    connection = connections[using]
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        return "TRUE"
+    return "set_config('synchronous_commit', 'off', true) = 'off'"
+
+
+def without_waiting(using: str = DEFAULT_DB_ALIAS) -> RawSQL:
+    """Return that condition for ``QuerySet.filter``."""
+    return RawSQL(without_waiting_sql(using), (), models.BooleanField())  # noqa: S611  (a constant)

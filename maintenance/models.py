@@ -6,15 +6,29 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import IntegrityError, models
-from django.db.models import Exists, F, Q
+from django.db import IntegrityError, connection, models
+from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from database.commits import asynchronous_commit
+from database.commits import without_waiting, without_waiting_sql
 from database.constraints import DatabaseOnDelete
+
+# The claim of a run, in one statement: it stands between every request and its work.
+CLAIM = """
+UPDATE maintenance_jobrun
+SET status = 'running', worker = %%(worker)s, started_at = %%(now)s, heartbeat_at = %(clock)s
+WHERE id = %%(id)s AND job = %%(job)s AND status = 'queued'
+  AND (not_before IS NULL OR not_before <= %%(now)s)
+  AND (scheduled_for IS NULL OR NOT EXISTS (
+    SELECT 1 FROM maintenance_maintenancemode WHERE started_at IS NOT NULL AND ended_at IS NULL))
+  AND %(without_waiting)s
+RETURNING *
+"""
+# As django.db.models.functions.Now says it.
+CLOCK = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"}
 
 
 class JobRunQuerySet(models.QuerySet["JobRun"]):
@@ -290,31 +304,25 @@ class JobRun(models.Model):
         Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
         scheduled and nothing scheduled may start.
         """
-        if not self.is_due:
-            return False
-        now = timezone.now()
-        values = {
-            "status": self.Status.RUNNING,
-            "worker": worker,
-            "started_at": now,
-            "heartbeat_at": Now(),
-        }
-        rows = JobRun.objects.queued().filter(
-            Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on()), pk=self.pk
-        )
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
         try:
-            with asynchronous_commit():
-                claimed = rows.update(**values)
-        except IntegrityError:
+            claimed: list[JobRun] = list(
+                JobRun.objects.raw(
+                    CLAIM % {"clock": CLOCK[connection.vendor], "without_waiting": without_waiting_sql()},
+                    {"id": self.pk, "job": self.job, "worker": worker, "now": now},
+                )
+            )
+        except IntegrityError:  # jobrun_one_running_per_key
             return False
-        if claimed:
-            self._take_over(values)
+        for run in claimed:
+            for field in self._meta.concrete_fields:
+                setattr(self, field.attname, getattr(run, field.attname))
         return bool(claimed)
 
     def beat(self) -> None:
         """Tell recovery that the worker lives. The database's clock: the hosts' may disagree."""
-        with asynchronous_commit():
-            JobRun.objects.running().filter(pk=self.pk, worker=self.worker).update(heartbeat_at=Now())
+        mine = JobRun.objects.running().filter(without_waiting(), pk=self.pk, worker=self.worker)
+        mine.update(heartbeat_at=Now())
 
     def finish(
         self,
@@ -407,8 +415,8 @@ class JobRun(models.Model):
         """Note that their messages went out, so that recovery waits before it sends others."""
         if not runs:
             return
-        with asynchronous_commit():
-            cls.objects.queued().filter(pk__in=[run.pk for run in runs]).update(sent_at=Now())
+        waiting = cls.objects.queued().filter(without_waiting(), pk__in=[run.pk for run in runs])
+        waiting.update(sent_at=Now())
         for run in runs:
             run.sent_at = timezone.now()
 

@@ -10,6 +10,7 @@ import os
 import socket
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -250,7 +251,7 @@ def publish_next(concurrency_key: str) -> None:
     """Send the message of the run that has waited longest behind this key."""
     # open(), which a queued run is, names the index.
     queued = JobRun.objects.open().queued().due().filter(concurrency_key=concurrency_key)
-    waiting = queued.order_by("id").first()
+    waiting = queued.order_by("id").only("job", "not_before").first()
     if waiting:
         publish(waiting)
 
@@ -278,9 +279,9 @@ def perform(
     stopping: Callable[[], bool] = never,
     listener: Listener | None = None,
 ) -> bool:
-    """Claim the run and do its work. False: it was not to be had (claimed, cancelled, or its job is running).
+    """Claim the run and do its work. False: it was not to be had (claimed, cancelled, deleted, or its job is running).
 
-    Whatever happens, the row says so: an exception of the job is recorded and then raised again.
+    Of ``run`` only the key and the job need be known: the claim reads the rest. Whatever happens, the row says so: an exception of the job is recorded and then raised again.
     """
     job = get_job(run.job)
     if not run.claim(worker=worker or worker_name()):
@@ -385,7 +386,8 @@ def _finish(
     next_attempt: bool = False,
     not_before: datetime | None = None,
 ) -> None:
-    with transaction.atomic():
+    # One statement is a transaction already.
+    with transaction.atomic() if next_attempt else nullcontext():
         ended = run.finish(
             status,
             reason=reason,

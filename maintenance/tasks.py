@@ -35,13 +35,11 @@ def _register(job: Job) -> None:
         until = time.monotonic() + HAND_BACK_SECONDS
         if not self.request.is_eager:
             close_old_connections()
-        run = JobRun.objects.filter(pk=run_id).first()
-        if run is not None:  # None: its row was deleted while the message waited
-            runs.perform(
-                run,
-                worker=f"{self.request.hostname}:{billiard.current_process().pid}",
-                stopping=lambda: bool(_stopping.value) or time.monotonic() > until,
-            )
+        runs.perform(
+            JobRun(pk=run_id, job=job.slug),  # the claim reads the rest of it
+            worker=f"{self.request.hostname}:{billiard.current_process().pid}",
+            stopping=lambda: bool(_stopping.value) or time.monotonic() > until,
+        )
 
 
 for _job in jobs():

@@ -109,6 +109,29 @@ def test_a_job_does_not_run_beside_itself_but_beside_others():
     assert second.status == Status.QUEUED
 
 
+def test_a_claim_is_one_statement_and_reads_what_it_claimed(django_assert_num_queries):
+    run = request("purge_old_content", params={"days": 5})
+    claimed = JobRun(pk=run.pk, job="purge_old_content")
+    with django_assert_num_queries(1):
+        assert claimed.claim(worker="w")
+
+    stored = JobRun.objects.get(pk=run.pk)
+    assert (stored.status, stored.worker, stored.params) == (Status.RUNNING, "w", {"days": 5})
+    for field in JobRun._meta.concrete_fields:
+        assert getattr(claimed, field.attname) == getattr(stored, field.attname), field.name
+
+
+def test_a_claim_takes_nothing_of_another_job_and_nothing_that_is_gone():
+    run, gone = request("cleanup_tokens"), request("cleanup_sessions")
+    pk = gone.pk
+    gone.delete()
+
+    assert not JobRun(pk=run.pk, job="cleanup_sessions").claim(worker="w")
+    assert not JobRun(pk=pk, job="cleanup_sessions").claim(worker="w")
+    run.refresh_from_db()
+    assert run.status == Status.QUEUED
+
+
 def test_scrapes_of_two_bots_may_run_side_by_side_but_not_of_one():
     one, two = factories.bot_config(), factories.bot_config()
     runs_of_one = [request("scrape_now", params={"config": one.pk}) for _ in range(2)]
