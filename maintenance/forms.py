@@ -267,6 +267,10 @@ class OverrideFormSet(forms.BaseInlineFormSet):
     def add_fields(self, form: Any, index: int | None) -> None:
         """Offer the bots in each row; a field of a table is labelled by its column, which a screen reader is told."""
         super().add_fields(form, index)
+        # A row is known by what it is about; its key may be gone, for somebody else's edit stores all rows anew.
+        form.fields["id"] = forms.IntegerField(
+            required=False, widget=forms.HiddenInput, initial=form.instance.pk
+        )
         form.fields["config"].choices = self._bots
         for field in form.fields.values():
             field.widget.attrs["aria-label"] = field.label

@@ -157,7 +157,10 @@ class RetentionPolicyAdmin(PersonalAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         after, errors = self._edited(request, policy)
-        context = _effect_context(policy, after) if after else {"errors": errors}
+        if after is None:
+            return render(request, "maintenance/_retention_effect.html", {"errors": errors})
+        is_stale = _is_stale(request, retention.retention_of(policy))
+        context = _effect_context(policy, after, is_stale=is_stale)
         return render(request, "maintenance/_retention_effect.html", context)
 
     def changeform_view(
@@ -169,31 +172,28 @@ class RetentionPolicyAdmin(PersonalAdmin):
     ) -> HttpResponse:
         """Ask once more where the edit deletes more and the person has not seen how much."""
         policy = self.get_object(request, object_id or "")
-        if request.method == "POST" and policy and self.has_change_permission(request, policy):
+        if policy is None:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        before = retention.retention_of(policy)
+        if request.method == "POST" and self.has_change_permission(request, policy):
             after, _errors = self._edited(request, policy)
-            before = retention.retention_of(policy)
-            seen = request.POST.get("seen", "")
-            if after and seen != _seen(before, after):
-                context = _effect_context(policy, after)
-                is_stale = bool(seen) and seen.partition("|")[0] != before.key()
-                if is_stale:
-                    text = gettext(
-                        "Somebody else changed this retention meanwhile. Your edit replaces theirs."
-                    )
-                    messages.warning(request, text)
+            is_stale = _is_stale(request, before)
+            if after and (is_stale or request.POST.get("seen") != _seen(before, after)):
+                context = _effect_context(policy, after, is_stale=is_stale)
                 if is_stale or context["effect"].more.total:
                     return self._ask(request, policy, context)
-        subtitle = {"subtitle": job_title(policy.job) if policy else None}
-        return super().changeform_view(request, object_id, form_url, {**subtitle, **(extra_context or {})})
+        context = {"subtitle": job_title(policy.job), "opened": request.POST.get("opened") or before.key()}
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _ask(self, request: HttpRequest, policy: RetentionPolicy, context: dict[str, Any]) -> HttpResponse:
         kept = [
             (name, value)
             for name, values in request.POST.lists()
             for value in values
-            if name not in ("csrfmiddlewaretoken", "seen")
+            if name not in ("csrfmiddlewaretoken", "opened", "seen")
         ]
-        page = {**self.admin_site.each_context(request), "title": gettext("Delete more?")}
+        title = gettext("Delete more?") if context["effect"].more.total else gettext("Replace the retention?")
+        page = {**self.admin_site.each_context(request), "title": title}
         return render(
             request,
             "maintenance/retention_confirmation.html",
@@ -225,13 +225,21 @@ class RetentionPolicyAdmin(PersonalAdmin):
         return response
 
 
-def _effect_context(policy: RetentionPolicy, after: retention.Retention) -> dict[str, Any]:
+def _effect_context(policy: RetentionPolicy, after: retention.Retention, *, is_stale: bool) -> dict[str, Any]:
+    before = retention.retention_of(policy)
     return {
         "effect": retention.effect(policy, after),
-        "seen": _seen(retention.retention_of(policy), after),
+        "seen": _seen(before, after),
+        "opened": before.key(),
+        "is_stale": is_stale,
     }
 
 
 def _seen(before: retention.Retention, after: retention.Retention) -> str:
     """Return a text that names an edit: from what, to what."""
     return f"{before.key()}|{after.key()}"
+
+
+def _is_stale(request: HttpRequest, before: retention.Retention) -> bool:
+    """Whether the posted form was opened before somebody else's edit, which it would undo."""
+    return request.POST.get("opened", before.key()) != before.key()

@@ -72,6 +72,11 @@ def edit(days, *overrides, stored=(), delete=()):
     return form
 
 
+def confirmed(page):
+    """What the second page posts."""
+    return {**dict(page.context["kept"]), "opened": page.context["opened"], "seen": page.context["seen"]}
+
+
 def stored(policy):
     policy.refresh_from_db()
     return policy.days, [(row.subreddit, row.config_id, row.days) for row in policy.overrides.all()]
@@ -281,9 +286,8 @@ def test_an_edit_that_deletes_more_is_asked_twice(client, superuser, policy, add
     assert "The next run would delete 1 more row." in page.content.decode()
     assert stored(policy) == (90, [])
 
-    again = {**dict(page.context["kept"]), "seen": page.context["seen"]}
-    assert again == {name: str(value) for name, value in form.items()} | {"seen": page.context["seen"]}
-    assert client.post(address, again).status_code == 302
+    assert dict(page.context["kept"]) == {name: str(value) for name, value in form.items()}
+    assert client.post(address, confirmed(page)).status_code == 302
     assert stored(policy) == (60, [("rust", None, 365)])
 
 
@@ -298,17 +302,57 @@ def test_days_below_the_floor_do_not_move_to_another_subreddit(client, operator,
     assert stored(policy) == (90, [("spam", None, 1)])
 
 
-def test_what_somebody_else_changed_meanwhile_is_asked_for(client, superuser, policy, address, preview):
-    seen = client.post(preview, edit(60)).context["seen"]
+@pytest.mark.parametrize("previewed_again", [False, True])
+def test_what_somebody_else_changed_meanwhile_is_asked_for(
+    client, superuser, policy, address, preview, previewed_again
+):
+    form = {**edit(60), "opened": client.get(address).context["opened"]}
+    seen = client.post(preview, form).context["seen"]
     factories.retention_override(policy=policy, subreddit="keep", days=3650)
+    if previewed_again:
+        fragment = client.post(preview, form)
+        assert "Somebody else changed this retention meanwhile." in fragment.content.decode()
+        seen = fragment.context["seen"]
 
-    page = client.post(address, {**edit(60), "seen": seen})
+    page = client.post(address, {**form, "seen": seen})
 
     assert "Somebody else changed this retention meanwhile." in page.content.decode()
     assert stored(policy) == (90, [("keep", None, 3650)])
-    again = {**dict(page.context["kept"]), "seen": page.context["seen"]}
+    again = confirmed(page)
     assert client.post(address, again).status_code == 302
     assert stored(policy) == (60, [])
+
+
+@pytest.mark.parametrize("theirs", ["days", "deleted"])
+def test_a_form_whose_overrides_were_stored_anew_or_deleted_meanwhile_is_asked_for(
+    client, superuser, policy, address, preview, theirs
+):
+    row = factories.retention_override(policy=policy, subreddit="keep", days=3650)
+    form = {**edit(60, stored=[row]), "opened": client.get(address).context["opened"]}
+    if theirs == "days":
+        after = retention.Retention(80, (RetentionOverride(subreddit="keep", days=3650),))
+    else:
+        after = retention.Retention(90)
+    retention.change(policy, after, by=superuser)
+
+    fragment = client.post(preview, form)
+    page = client.post(address, {**form, "seen": fragment.context["seen"]})
+
+    assert "Somebody else changed this retention meanwhile." in page.content.decode()
+    again = confirmed(page)
+    assert client.post(address, again).status_code == 302
+    assert stored(policy) == (60, [("keep", None, 3650)])
+
+
+def test_a_stale_form_does_not_bring_back_days_below_the_floor(client, operator, policy, address):
+    row = factories.retention_override(policy=policy, subreddit="spam", days=1)
+    retention.change(policy, retention.Retention(90), by=factories.superuser())
+
+    page = client.post(address, edit(90, stored=[row]))
+
+    assert page.status_code == 200
+    assert "fewer take the permission to approve runs" in page.content.decode()
+    assert stored(policy) == (90, [])
 
 
 def test_having_seen_another_edit_does_not_count(client, superuser, policy, address, preview):
