@@ -82,7 +82,7 @@ def test_the_leader_is_killed_again_and_again(schedules_every_few_seconds):
             wait_until(leader, timeout=20)
             for _ in range(SECONDS // EVERY):
                 time.sleep(EVERY)  # the schedules' own time: nothing to wait for
-                pid = leader()
+                pid = wait_until(leader, timeout=20)
                 (victim,) = (service for service in beats if service.process.pid == pid)
                 victim.kill()
                 takeovers.append(wait_for_another(pid))
@@ -112,7 +112,7 @@ def test_the_leader_freezes_again_and_again_and_wakes_as_a_zombie(schedules_ever
             wait_until(leader, timeout=20)
             for _ in range(SECONDS // EVERY):
                 time.sleep(EVERY - FROZEN)  # the schedules' own time: nothing to wait for
-                pid = leader()
+                pid = wait_until(leader, timeout=20)
                 frozen_at = time.monotonic()
                 os.kill(pid, signal.SIGSTOP)
                 takeovers.append(wait_for_another(pid))

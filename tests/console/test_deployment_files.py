@@ -312,6 +312,9 @@ def test_the_commands_of_compose_do_a_run_and_stop_in_time(tmp_path, free_port):
             return False
 
         wait_until(web_answers, timeout=DEADLINE_SECONDS)
+        # Before that, SIGTERM would meet an interpreter that has not heard of it.
+        ticks = "holds the lease"
+        wait_until(lambda: ticks in (tmp_path / "beat.log").read_text(), timeout=DEADLINE_SECONDS)
         run = request_run(job="cleanup_tokens", trigger=JobRun.Trigger.COMMAND, by=None)
         wait_until(lambda: JobRun.objects.get(pk=run.pk).is_final, timeout=DEADLINE_SECONDS)
         run.refresh_from_db()

@@ -1,15 +1,13 @@
 """The supervisor with real processes; each is a few lines of Python."""
 
-import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -60,22 +58,17 @@ def is_alive(pid: int) -> bool:
     return process_start(pid) is not None
 
 
-@contextlib.contextmanager
-def signalled_after(seconds: float, *numbers: signal.Signals, apart: float = 0.0) -> Iterator[None]:
-    """Send this process signals from another thread while the block runs."""
+def signalled(supervisor: Supervisor, *numbers: signal.Signals) -> Supervisor:
+    """Send this process a signal at each of the supervisor's next looks at its services."""
+    watch, left = supervisor._watch, list(numbers)
 
-    def send() -> None:
-        time.sleep(seconds)
-        for number in numbers:
-            os.kill(os.getpid(), number)
-            time.sleep(apart)
+    def watch_after_a_signal(seconds: float, *, stopping: bool = False) -> None:
+        if left:
+            signal.raise_signal(left.pop(0))
+        watch(seconds, stopping=stopping)
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    supervisor._watch = watch_after_a_signal
+    return supervisor
 
 
 @pytest.fixture
@@ -131,14 +124,13 @@ def test_a_service_that_ignores_sigterm_is_killed_with_what_it_started(make, tmp
     with make() as supervisor:
         code = f"""
             import subprocess, sys
-            child = subprocess.Popen([sys.executable, "-u", "-c", {DEAF!r}])
+            child = subprocess.Popen([sys.executable, "-u", "-c", {DEAF!r}], stdout=subprocess.PIPE)
+            child.stdout.readline()
             print(child.pid)
             {textwrap.indent(DEAF, " " * 12).strip()}
         """
         supervisor.start(Service("one", python(code), grace_seconds=0.3))
-        supervisor.wait_until(
-            lambda: output.getvalue().count(b"ready") == 2, seconds=DEADLINE_SECONDS, otherwise="not ready"
-        )
+        said(supervisor, "one", "ready")
         grandchild = int(output.getvalue().split(b"| ")[1].split()[0])
         assert is_alive(grandchild)
 
@@ -249,38 +241,36 @@ def test_a_stop_signal_ends_the_run(make, output, number):
     with make() as supervisor:
         supervisor.start(Service("one", python(OBEDIENT)))
         said(supervisor, "one", "ready")
-        with signalled_after(0.1, number):
-            supervisor.run()
+        signalled(supervisor, number).run()
 
     assert b"bye" in output.getvalue()
 
 
 def test_a_stop_signal_breaks_into_work_between_the_services(make):
-    with pytest.raises(StopRequested), make(), signalled_after(0.1, signal.SIGINT):
-        time.sleep(DEADLINE_SECONDS)
+    with pytest.raises(StopRequested), make():
+        signal.raise_signal(signal.SIGINT)
 
 
-def test_signals_that_come_together_are_one_request(make, output):
+def test_signals_that_come_together_are_one_request(make, output, monkeypatch):
+    monkeypatch.setattr(module, "SAME_REQUEST_SECONDS", DEADLINE_SECONDS)
     slow = OBEDIENT.replace('print("bye")', 'time.sleep(0.5), print("bye")')
     with make() as supervisor:
         supervisor.start(Service("one", python(slow)))
         said(supervisor, "one", "ready")
-        with signalled_after(0.1, signal.SIGHUP, signal.SIGTERM, apart=0.1):
-            supervisor.run()
+        signalled(supervisor, signal.SIGHUP, signal.SIGTERM).run()
 
     assert b"bye" in output.getvalue()
 
 
 def test_a_second_request_hastens(make, output, monkeypatch):
-    monkeypatch.setattr(module, "SAME_REQUEST_SECONDS", 0.1)
-    started = time.monotonic()
-    with signalled_after(1.0, signal.SIGINT, signal.SIGINT, apart=0.5), make() as supervisor:
-        supervisor.start(Service("one", python(DEAF), grace_seconds=60))
-        supervisor.start(Service("two", python(DEAF), grace_seconds=60))
-        said(supervisor, "one", "ready")
-        said(supervisor, "two", "ready")
-        with contextlib.suppress(StopRequested):
-            supervisor.run()
+    monkeypatch.setattr(module, "SAME_REQUEST_SECONDS", 0.0)
+    with make() as supervisor:
+        for name in ("one", "two"):
+            supervisor.start(Service(name, python(DEAF), grace_seconds=60))
+        for name in ("one", "two"):
+            said(supervisor, name, "ready")
+        started = time.monotonic()
+        signalled(supervisor, signal.SIGINT, signal.SIGINT).run()
 
     assert time.monotonic() - started < DEADLINE_SECONDS
     assert b"Killing two: as asked" in output.getvalue()

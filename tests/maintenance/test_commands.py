@@ -214,10 +214,12 @@ def test_signals_end_a_purge_between_batches(number, status, attempts):
     )
     survivor = factories.post(created_at=now)
     process = start("purge_old_content", PURGE_CAP_SHARE="1", PURGE_THROTTLE="0.1")
-    wait_until(lambda: JobRun.objects.filter(progress_done__gt=0).exists(), timeout=30)
-
-    process.send_signal(number)
-    process.communicate(timeout=30)
+    try:
+        wait_until(lambda: JobRun.objects.filter(progress_done__gt=0).exists(), timeout=30)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
 
     run = JobRun.objects.earliest("id")
     gone = 30_000 - (RedditPost.objects.count() - 1)

@@ -493,7 +493,7 @@ def test_a_broken_connection_is_tried_three_times_and_then_told(
     reddit: RedditReplay, client: RedditClient, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     defaults = prawcore.sessions.Session.request.__kwdefaults__ or {}
-    monkeypatch.setitem(defaults, "timeout", 0.3)
+    monkeypatch.setitem(defaults, "timeout", 0.3 if fault == "hang" else 5)
     broken = Answer(body=json.dumps(listing([])).encode(), fault=fault)
     reddit.answers["/r/python/new"] = [broken, broken, Answer.of(listing([thing(raw_post())]))]
     assert len(client.page("r/python/new", {}).posts) == 1
