@@ -27,6 +27,7 @@ from django.db import (
 from django.db.models import F
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
+from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from maintenance import maintenance_mode, recovery, runs, schedules, slots
 from maintenance.lease import Lease, LeaseLost
@@ -64,7 +65,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lease = Lease(settings.BEAT_LEASE_SECONDS)
-        self._sweep_at = self._audit_at = self._publish_at = float("-inf")
+        self._sweep_at = self._audit_at = self._publish_at = self._judge_at = float("-inf")
         self._audited_until = 0
         super().__init__(*args, **kwargs)
 
@@ -100,6 +101,8 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         except Error:
             logger.exception("The tick failed in the database and was undone; trying again.")
             connection.close()
+            # If it was away, it was away for the workers' heartbeats too: they need a moment to be heard again.
+            self._judge_at = time.monotonic() + 2 * settings.HEARTBEAT_SECONDS
             return 1.0
         except Exception:  # what nobody thought of must not end the scheduler
             logger.exception("The tick failed and was undone; trying again.")
@@ -159,10 +162,19 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             self._publish_at = time.monotonic() + recovery.UNSENT_SECONDS
 
     def _send_foreign(self, task: PeriodicTask) -> None:
+        if time.monotonic() < self._publish_at:
+            logger.error(
+                "%s was not sent: the broker does not answer; it has no run to send again.", task.name
+            )
+            return
         try:
-            self.apply_async(self.Entry(task, app=self.app), producer=self.producer, advance=False)
-        except Exception:
+            # Not celery beat's own producer: it waits for a broker that is away, and the lease runs out meanwhile.
+            with self.app.producer_or_acquire() as producer:
+                self.apply_async(self.Entry(task, app=self.app), producer=producer, advance=False)
+        except Exception as error:
             logger.exception("%s could not be sent; it has no run that could be sent again.", task.name)
+            if isinstance(error.__cause__ or error.__context__ or error, (BrokerUnavailable, OSError)):
+                self._publish_at = time.monotonic() + recovery.UNSENT_SECONDS
 
     # --- Putting right -----------------------------------------------------------------------
 
@@ -173,7 +185,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             return
         self._sweep_at = time.monotonic()
         self._audit()
-        recovery.sweep()
+        recovery.sweep(judge_workers=time.monotonic() >= self._judge_at)
 
     def _audit(self) -> None:
         """Look over the next schedules for edits that left no sign."""
@@ -186,14 +198,17 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             self._audited_until = pks[-1]
         else:
             self._audited_until, self._audit_at = 0, time.monotonic()
-        for task in _load(pks):
-            try:
-                with transaction.atomic():
-                    schedules.audit(task, now=self._lease.now())
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:
-                _set_aside(task.pk)
+        with transaction.atomic():
+            # A leader that slept would take what its heir has settled for a clock that was set back.
+            self._lease.guard()
+            for task in _load(pks):
+                try:
+                    with transaction.atomic():
+                        schedules.audit(task, now=self._lease.now())
+                except (OperationalError, InterfaceError):
+                    raise
+                except Exception:
+                    _set_aside(task.pk)
 
     # --- Waiting -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from database import clock
-from maintenance.lease import GONE_LEASES
+from maintenance.lease import GONE_LEASES, LEASE_MAX
 from maintenance.models import BeatLease, BeatProcess, ScheduleControl
 from maintenance.slots import MISFIRE_SECONDS
 
@@ -46,7 +46,7 @@ def scheduler_health() -> SchedulerHealth:
     """Return the schedulers' health, in three small queries."""
     now = clock.database_now()
     lease = BeatLease.objects.filter(pk=BeatLease.ROW).first()
-    alive = lease is not None and bool(lease.holder) and lease.expires_at > now
+    alive = lease is not None and bool(lease.holder) and now < lease.expires_at <= now + LEASE_MAX
     gone = timedelta(seconds=GONE_LEASES * settings.BEAT_LEASE_SECONDS)
     leader = lease.holder if lease and alive else ""
     seen = BeatProcess.objects.filter(seen_at__gt=Now() - gone).exclude(pk=leader)

@@ -20,6 +20,8 @@ from maintenance.models import BeatLease, BeatProcess
 
 # A scheduler that was not seen for so many leases is gone.
 GONE_LEASES = 3
+# What BEAT_LEASE_SECONDS may be at most.
+LEASE_MAX = timedelta(seconds=300)
 
 
 class LeaseLost(Exception):
@@ -76,7 +78,8 @@ class Lease:
         return True
 
     def _take(self) -> bool:
-        free = Q(expires_at__lt=Now()) | Q(holder="")
+        # Further ahead than any lease lasts: the clock was set back since its holder died.
+        free = Q(expires_at__lt=Now()) | Q(expires_at__gt=Now() + LEASE_MAX) | Q(holder="")
         rows = BeatLease.objects.filter(pk=BeatLease.ROW)
         # A look first: a standby must not write, nor wait for the leader's row.
         if rows.exists():
@@ -148,7 +151,7 @@ class Lease:
             create_defaults={"seen_at": Now(), "started_at": Now()},
         )
         gone = Now() - timedelta(seconds=GONE_LEASES * self.seconds)
-        BeatProcess.objects.filter(seen_at__lt=gone).delete()
+        BeatProcess.objects.filter(Q(seen_at__lt=gone) | Q(seen_at__gt=Now() + LEASE_MAX)).delete()
 
     def _read_clock(self) -> None:
         self._clock = (clock.database_now(), time.monotonic())

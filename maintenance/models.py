@@ -1,13 +1,14 @@
 """The ledger and what operators own: runs, log lines, schedule controls, retentions, the scheduler's lease."""
 
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import IntegrityError, connection, models
-from django.db.models import F, Q
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -45,6 +46,11 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
     def due(self) -> Self:
         """Return runs that need not wait for their time any more."""
         return self.filter(Q(not_before__isnull=True) | Q(not_before__lte=timezone.now()))
+
+    def may_start(self) -> Self:
+        """Return queued runs that a worker may claim now, unless another of their key runs."""
+        not_held_up = Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on())
+        return self.queued().due().filter(not_held_up)
 
     def open(self) -> Self:
         """Return runs without an end: queued, running, or blocked until somebody approves or rejects."""
@@ -305,13 +311,11 @@ class JobRun(models.Model):
         scheduled and nothing scheduled may start.
         """
         now = connection.ops.adapt_datetimefield_value(timezone.now())
+        statement = CLAIM % {"clock": CLOCK[connection.vendor], "without_waiting": without_waiting_sql()}
+        values = {"id": self.pk, "job": self.job, "worker": worker, "now": now}
         try:
-            claimed: list[JobRun] = list(
-                JobRun.objects.raw(
-                    CLAIM % {"clock": CLOCK[connection.vendor], "without_waiting": without_waiting_sql()},
-                    {"id": self.pk, "job": self.job, "worker": worker, "now": now},
-                )
-            )
+            with transaction.atomic() if connection.in_atomic_block else nullcontext():
+                claimed = list(JobRun.objects.raw(statement, values))
         except IntegrityError:  # jobrun_one_running_per_key
             return False
         for run in claimed:
@@ -738,9 +742,9 @@ class MaintenanceMode(models.Model):
         return self.started_at is not None and self.ended_at is None
 
     def covers(self, slot: datetime) -> bool:
-        """Whether the slot passed in the latest period; one at its very end starts again."""
+        """Whether the slot, which has passed, did so in the latest period; one at its very end starts again."""
         return (
             self.started_at is not None
-            and self.ended_at is not None
-            and self.started_at < slot < self.ended_at
+            and self.started_at < slot
+            and (self.ended_at is None or slot < self.ended_at)
         )

@@ -4,7 +4,7 @@ The broker and the workers may forget; the rows do not. Every requested run reac
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,15 @@ from celery import current_app
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from database import clock
 from maintenance import maintenance_mode, runs, schedules
-from maintenance.models import JobRun, MaintenanceMode
+from maintenance.models import JobRun
 from maintenance.registry import is_known
+from maintenance.slots import AHEAD
 from scraping.orchestrator import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
@@ -28,17 +30,23 @@ SILENT_HEARTBEATS = 6
 # A message on its way needs this long at most before a look at the queue tells that it is lost.
 UNSENT_SECONDS = 5.0
 UNCLAIMED_SECONDS = 10.0
+# After so long it is sent again although others wait in the queue.
+DOUBTFUL_SECONDS = 600.0
 # Messages of one sweep: the lease must outlive it.
 REPUBLISHED_MAX = 500
 # While a deploy rolls out, a newer process may request a job that this one does not know.
 UNKNOWN_JOB_GRACE = timedelta(days=1)
 
 
-def sweep() -> None:
-    """Put right what can be; cheap when all is well (a few small queries on what is open)."""
+def sweep(*, judge_workers: bool = True) -> None:
+    """Put right what can be; cheap when all is well (a few small queries on what is open).
+
+    ``judge_workers``: False while their silence says nothing, because the database was away.
+    """
     now = clock.database_now()
     for step in (
-        interrupt_lost_runs,
+        partial(pull_back_the_future, now),
+        *([interrupt_lost_runs] if judge_workers else []),
         republish,
         partial(schedules.resume_ended_pauses, now),
         partial(maintenance_mode.end_when_due, now),
@@ -49,6 +57,16 @@ def sweep() -> None:
             raise  # the database is away: so it is for the other steps
         except Exception:
             logger.exception("A step of the recovery failed; the others go on.")
+
+
+def pull_back_the_future(now: datetime) -> None:
+    """Let heartbeats and messages of a clock that was ahead, and was set back since, count from now.
+
+    Else a worker that died then would be believed to live, and its job to run, for as long as the clock was ahead.
+    """
+    ahead = now + AHEAD
+    JobRun.objects.running().filter(heartbeat_at__gt=ahead).update(heartbeat_at=Now())
+    JobRun.objects.queued().filter(sent_at__gt=ahead).update(sent_at=Now())
 
 
 def interrupt_lost_runs() -> int:
@@ -99,21 +117,18 @@ def republish() -> int:
     """Send the messages of queued runs that were never sent, or got lost; return how many were sent."""
     now = clock.database_now()
     same_key_runs = JobRun.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
-    could_start = (
-        JobRun.objects.queued()
-        .due()
-        .filter(Q(concurrency_key="") | ~Exists(same_key_runs))
-        .filter(Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on()))
-        .order_by("pk")
-    )
+    could_start = JobRun.objects.may_start().filter(Q(concurrency_key="") | ~Exists(same_key_runs))
+    could_start = could_start.order_by("pk")
     # Requested a while ago; or later than now, by a host whose clock is ahead.
     a_while = timedelta(seconds=UNSENT_SECONDS)
     requested = Q(queued_at__lt=now - a_while) | Q(queued_at__gt=now + a_while)
     waiting = list(could_start.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
     unclaimed = could_start.filter(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
     # Where messages wait, the workers are busy: what was sent is still in the queue and needs no second message.
-    if unclaimed.exists() and not _messages_waiting():
-        waiting += unclaimed[:REPUBLISHED_MAX]
+    if unclaimed.exists() and _messages_waiting():
+        # Or it is lost all the same. A doubled message harms nothing.
+        unclaimed = unclaimed.filter(sent_at__lt=now - timedelta(seconds=DOUBTFUL_SECONDS))
+    waiting += unclaimed[:REPUBLISHED_MAX]
     for run in waiting:
         # A newer deploy may know it. This process must not decide that too soon.
         if not is_known(run.job) and now - run.queued_at > UNKNOWN_JOB_GRACE:

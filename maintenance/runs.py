@@ -157,7 +157,8 @@ def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
     )
     try:
         run.params = job.clean(json.loads(schedule.kwargs or "{}"))
-    except (ValueError, AttributeError, ValidationError) as error:  # no JSON, no object, not the job's
+    # No JSON, nested too deep, no object, not the job's.
+    except (ValueError, RecursionError, AttributeError, ValidationError) as error:
         run.status, run.finished_at = JobRun.Status.FAILED, now
         run.error = _("The schedule's arguments cannot be used: %(error)s") % {"error": error}
     else:
@@ -197,6 +198,8 @@ class Overlaps:
 
 def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> JobRun:
     """Write down the attempt that resumes an interrupted run from its cursor; there is at most one."""
+    # Whoever deleted them during the run has left null in its row.
+    run.refresh_from_db(fields=["schedule", "requested_by"])
     attempt, created = JobRun.objects.get_or_create(
         retry_of=run,
         defaults={
@@ -250,7 +253,7 @@ def publish_all(runs: Sequence[JobRun]) -> int:
 def publish_next(concurrency_key: str) -> None:
     """Send the message of the run that has waited longest behind this key."""
     # open(), which a queued run is, names the index.
-    queued = JobRun.objects.open().queued().due().filter(concurrency_key=concurrency_key)
+    queued = JobRun.objects.open().may_start().filter(concurrency_key=concurrency_key)
     waiting = queued.order_by("id").only("job", "not_before").first()
     if waiting:
         publish(waiting)
@@ -330,12 +333,19 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
 
 def _interrupt_by_database(run: JobRun, context: JobContext, error: str) -> None:
     trace = traceback.format_exc()
-    if attempts_lost(run) >= LOST_ATTEMPTS_MAX:
+    if is_cancel_requested(run):
+        _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR, error=error, trace=trace)
+    elif attempts_lost(run) >= LOST_ATTEMPTS_MAX:
         reason = JobRun.Reason.TOO_MANY_ATTEMPTS
         _finish(run, context, JobRun.Status.FAILED, reason, error=error, trace=trace)
     else:
         reason = JobRun.Reason.DATABASE
         _finish(run, context, JobRun.Status.INTERRUPTED, reason, error=error, trace=trace, next_attempt=True)
+
+
+def is_cancel_requested(run: JobRun) -> bool:
+    """Whether an operator cancelled the run: it must not go on as another attempt."""
+    return JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists()
 
 
 def attempts_lost(run: JobRun) -> int:
@@ -350,8 +360,7 @@ def attempts_lost(run: JobRun) -> int:
 def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
     match stop:
         case HandBack():
-            # What an operator cancelled a moment before must not go on elsewhere.
-            if JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists():
+            if is_cancel_requested(run):
                 _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
                 return
             reason = JobRun.Reason.WAITS if stop.until else JobRun.Reason.WORKER_STOPPED

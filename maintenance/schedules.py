@@ -22,7 +22,7 @@ from database import clock
 from maintenance import firetimes, slots
 from maintenance.change_log import log_change
 from maintenance.firetimes import Crontab, InvalidCrontab
-from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+from maintenance.models import JobRun, MaintenanceMode, RetentionPolicy, ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, Person, job_of_task, jobs
 from maintenance.timing import Timing
 
@@ -208,7 +208,8 @@ def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleCo
             if before is not None:
                 _close_books(task, control, before, now)
             if not _stays_owed(task, control, before, timing):
-                control.effective_from = now
+                # An earlier moment than that of a later edit would bring back slots that passed before that edit.
+                control.effective_from = now if at is None else max(now, control.effective_from)
             control.timing = str(timing)
             plan_next(control, timing)
             control.save(update_fields=["timing", "effective_from", "last_slot_at", "next_slot_at"])
@@ -236,13 +237,14 @@ def _count_from(control: ScheduleControl, now: datetime) -> None:
 
 
 def _close_books(task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime) -> None:
+    standstill = MaintenanceMode.objects.filter(pk=MaintenanceMode.ROW).first()
     try:
-        row = slots.close_books(task, control, job_of(task), before=before, now=now)
+        rows = slots.close_books(task, control, job_of(task), before=before, now=now, standstill=standstill)
     except Exception:  # a schedule that cannot be computed had no slots, and must stay repairable
         logger.exception("%s: its slots until now cannot be told.", task.name)
         return
-    if row is not None:
-        JobRun.objects.bulk_create(slots.without_those_that_have_a_row([row]))
+    if rows:
+        JobRun.objects.bulk_create(slots.without_those_that_have_a_row(rows))
 
 
 def _stays_owed(task: PeriodicTask, control: ScheduleControl, before: Timing | None, after: Timing) -> bool:

@@ -45,7 +45,7 @@ class Slots:
 
 
 def owed(timing: Timing, control: ScheduleControl, *, now: datetime) -> list[datetime]:
-    """Return the slots up to ``now`` that nothing was done about, ascending; about the latest 10,000 at most.
+    """Return the slots up to ``now`` that nothing was done about, ascending; the latest 10,000 at most.
 
     Raises:
         InvalidCrontab: for a field that Celery refuses.
@@ -54,8 +54,8 @@ def owed(timing: Timing, control: ScheduleControl, *, now: datetime) -> list[dat
     while True:
         after = max(control.settled_until, now - span)
         due = list(timing.fire_times(after=after, until=now, anchor=control.effective_from))
-        if due or after == control.settled_until:
-            return due
+        if len(due) >= LOOK_BACK_SLOTS or after == control.settled_until:
+            return due[-LOOK_BACK_SLOTS:]
         span *= 2  # a crontab of few days has its slots further back than the span says
 
 
@@ -74,16 +74,19 @@ def part(
     due: list[datetime], *, now: datetime, control: ScheduleControl, standstill: MaintenanceMode | None = None
 ) -> Slots:
     """Part the due slots by the misfire policy; ``standstill`` is the latest time when nothing scheduled started."""
-    late = [slot for slot in due if (now - slot).total_seconds() > MISFIRE_SECONDS]
-    in_time = due[len(late) :]
-    paused: list[datetime] = []
-    if standstill is not None and not control.catch_up_after_pause:
-        paused = [slot for slot in due if standstill.covers(slot)]
-        late = [slot for slot in late if not standstill.covers(slot)]
-        in_time = [slot for slot in in_time if not standstill.covers(slot)]
+    stood_still = {slot for slot in due if standstill is not None and standstill.covers(slot)}
+    to_run = due if control.catch_up_after_pause else [slot for slot in due if slot not in stood_still]
+    late = [slot for slot in to_run if (now - slot).total_seconds() > MISFIRE_SECONDS]
+    in_time = to_run[len(late) :]
     number = _made_up_at_most(control, has_one_in_time=bool(in_time))
-    split = max(0, len(late) - number)
-    return Slots(paused=paused, missed=late[:split], made_up=late[split:], in_time=in_time)
+    made_up = late[max(0, len(late) - number) :]
+    run = {*made_up, *in_time}
+    return Slots(
+        paused=[slot for slot in due if slot in stood_still and slot not in run],
+        missed=[slot for slot in late if slot not in stood_still and slot not in run],
+        made_up=made_up,
+        in_time=in_time,
+    )
 
 
 def _made_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> int:
@@ -97,32 +100,46 @@ def _made_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> int:
 
 
 def close_books(
-    task: PeriodicTask, control: ScheduleControl, job: Job | None, *, before: Timing, now: datetime
-) -> JobRun | None:
-    """Account for the time before an edit: return the (unsaved) row for the slots that it leaves without a run.
+    task: PeriodicTask,
+    control: ScheduleControl,
+    job: Job | None,
+    *,
+    before: Timing,
+    now: datetime,
+    standstill: MaintenanceMode | None = None,
+) -> list[JobRun]:
+    """Account for the time before an edit: return the (unsaved) rows for the slots that it leaves without a run.
 
     Moves ``control.last_slot_at`` behind them. After a pause, the schedule's own policy may leave the latest of
-    them owed.
+    them owed. ``standstill`` is the latest time when nothing scheduled started.
     """
     due = owed(before, control, now=now)
     was_paused, is_resumed = not before.enabled, bool(task.enabled)
     if is_done(task, control, before):
-        return None
+        return []
     if was_paused and is_resumed and control.catch_up_after_pause:
         due = due[: max(0, len(due) - _made_up_at_most(control, has_one_in_time=False))]
     if not due:
-        return None
+        return []
     control.last_slot_at = due[-1]
     if job is None:
-        return None
+        return []
     if was_paused:
-        return paused_row(task, job, due, timing=before, why=control.pause_reason or _("no reason given"))
+        return [paused_row(task, job, due, timing=before, why=control.pause_reason or _("no reason given"))]
+    rows = []
+    if standstill is not None and (paused := [slot for slot in due if standstill.covers(slot)]):
+        rows = [paused_row(task, job, paused, timing=before, why=standstill.reason)]
+        due = [slot for slot in due if not standstill.covers(slot)]
+    return [*rows, _edited_row(task, job, due, timing=before)] if due else rows
+
+
+def _edited_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing) -> JobRun:
     text = ngettext(
         "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
         "%(number)s slots had not been ticked when the schedule was changed: %(span)s.",
         len(due),
     )
-    return _row(task, job, due, text, timing=before, status=JobRun.Status.MISSED, reason=JobRun.Reason.EDITED)
+    return _row(task, job, due, text, timing=timing, status=JobRun.Status.MISSED, reason=JobRun.Reason.EDITED)
 
 
 def is_done(task: PeriodicTask, control: ScheduleControl, before: Timing) -> bool:
@@ -186,7 +203,7 @@ def _row(
         finished_at=timezone.now(),
         counts={count: number},
         message=text % {"number": number, "why": why, "span": _span(due, timing)}
-        + (" " + _("Older ones are not counted.") if number >= LOOK_BACK_SLOTS - 1 else ""),
+        + (" " + _("Older ones are not counted.") if number >= LOOK_BACK_SLOTS else ""),
     )
 
 

@@ -20,6 +20,8 @@ from maintenance import firetimes
 from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once
 
 ALMOST_A_SECOND = timedelta(microseconds=999_999)
+# Two that are closer are one event of the sun, computed twice.
+SAME_EVENT = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -152,17 +154,27 @@ def _solar_times(
         found = probe + schedule.remaining_estimate(probe) + ALMOST_A_SECOND
         return found.astimezone(UTC).replace(microsecond=0)
 
-    day = _beginning_of_day(after.astimezone(UTC))
+    # From the day before, so that an event at midnight is seen from the same side wherever one begins.
+    day = _beginning_of_day(after.astimezone(UTC)) - timedelta(days=1)
+    last = day - SAME_EVENT
     while True:
-        slot = first_after(day)
-        if _beginning_of_day(slot) > day:  # none on this day: ask from the beginning of its own
-            day = _beginning_of_day(slot)
-            slot = first_after(day)
-        if until is not None and slot > until:
-            return
-        if slot > after:
-            yield slot
-        day += timedelta(days=1)
+        noon, end = day + timedelta(hours=12), day + timedelta(days=1)
+        slots = [first_after(day)]
+        if slots[0] > end:  # none on this day: ask from the beginning of its own
+            day = _beginning_of_day(slots[0])
+            continue
+        if slots[0] < noon:
+            # One that comes earlier from day to day is twice on the day on which it passes midnight.
+            slots += [slot for slot in [first_after(noon)] if slot <= end]
+        for slot in slots:
+            if slot < last + SAME_EVENT:
+                continue
+            last = slot
+            if until is not None and slot > until:
+                return
+            if slot > after:
+                yield slot
+        day = end
 
 
 def _beginning_of_day(moment: datetime) -> datetime:

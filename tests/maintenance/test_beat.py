@@ -15,8 +15,9 @@ from database import clock
 from maintenance import beat, runs, schedules, slots
 from maintenance.beat import LeasedDatabaseScheduler
 from maintenance.firetimes import Crontab
+from maintenance.health import scheduler_health
 from maintenance.lease import Lease, LeaseLost
-from maintenance.models import BeatLease, JobRun, ScheduleControl
+from maintenance.models import BeatLease, BeatProcess, JobRun, ScheduleControl
 from maintenance.timing import Timing
 from tests import factories
 
@@ -112,7 +113,7 @@ def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
         scheduler.tick()
         clock.shift(61)
         asked = []
-        monkeypatch.setattr(beat.recovery, "sweep", lambda: None)  # its own question may come due too
+        monkeypatch.setattr(beat.recovery, "sweep", lambda **_: None)  # its own question may come due too
         monkeypatch.setattr(runs, "publish_all", lambda waiting: asked.append(waiting) or 0)
         scheduler.tick()
 
@@ -434,6 +435,26 @@ def test_somebody_elses_task_does_not_stop_beat_while_the_broker_is_away(schedul
         assert scheduler.tick() > 0
 
 
+def test_somebody_elses_task_does_not_make_the_tick_wait_for_a_broker_that_is_away(
+    monkeypatch, no_broker, caplog
+):
+    nowhere = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(app.conf, "broker_write_url", nowhere)
+    monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: pytest.fail("the tick waits"))
+    with time_machine.travel(NOON, tick=False) as clock:
+        foreign = [factories.schedule(crontab="* * * * *", task=f"elsewhere.work{n}") for n in range(2)]
+        task = schedule()
+        scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
+        scheduler.tick()
+        clock.shift(61)
+        scheduler.tick()
+        scheduler.close()
+
+        assert len(made(task)) == 1
+        for one in foreign:
+            assert f"{one.name} " in caplog.text
+
+
 def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
     with caplog.at_level("INFO", logger="maintenance.beat"):
         PeriodicTask.objects.all().update(enabled=True)
@@ -515,6 +536,50 @@ def test_the_clock_that_counts_is_the_databases(scheduler, monkeypatch):
     assert made(task)
 
 
+def test_a_leader_that_slept_does_not_undo_what_its_heir_has_settled(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        interval = IntervalSchedule.objects.create(every=600, period="seconds")
+        task = PeriodicTask.objects.create(name="often", task="maintenance.cleanup_tokens", interval=interval)
+        clock.shift(90)
+        scheduler.tick()
+        fell_asleep_at = scheduler._lease.now()
+        clock.shift(3600)
+        expire()
+        heir = LeasedDatabaseScheduler(app=app, lazy=True)
+        heir.tick()
+        finish_all()
+        settled = ScheduleControl.objects.get(pk=task.pk)
+        # Its stopwatch stood still, so it believes that its lease needs no renewal yet.
+        scheduler._lease.now = lambda: fell_asleep_at
+        scheduler._lease._renewed_at = scheduler._lease._seen_at = time.monotonic()
+        look_everywhere(scheduler)
+        scheduler.tick()
+        heir.close()
+
+        control = ScheduleControl.objects.get(pk=task.pk)
+        assert (control.last_slot_at, control.effective_from) == (
+            settled.last_slot_at,
+            settled.effective_from,
+        )
+        assert settled.last_slot_at is not None
+
+
+def test_workers_are_not_judged_just_after_the_database_was_away(scheduler, monkeypatch):
+    judged = []
+    monkeypatch.setattr(beat.recovery, "sweep", lambda *, judge_workers: judged.append(judge_workers))
+    scheduler.tick()
+    with monkeypatch.context() as away:
+        away.setattr(scheduler, "_run_due", lambda: (_ for _ in ()).throw(OperationalError("away")))
+        scheduler.tick()
+    look_everywhere(scheduler)
+    scheduler.tick()
+    scheduler._judge_at = time.monotonic()
+    look_everywhere(scheduler)
+    scheduler.tick()
+
+    assert judged == [True, False, True]
+
+
 def test_the_hosts_clock_plays_no_part(monkeypatch):
     monkeypatch.undo()  # the real one
     lease = Lease(5)
@@ -529,7 +594,7 @@ def test_a_schedule_that_cannot_even_be_read_stops_neither_the_tick_nor_recovery
     scheduler, monkeypatch, break_it
 ):
     swept = []
-    monkeypatch.setattr(beat.recovery, "sweep", lambda: swept.append(1))
+    monkeypatch.setattr(beat.recovery, "sweep", lambda **_: swept.append(1))
     with time_machine.travel(NOON, tick=False) as clock:
         good, bad = schedule(), schedule(job="cleanup_sessions")
         if break_it == "interval":
@@ -681,3 +746,15 @@ def test_the_lease_is_a_single_row():
     Lease(5).acquire()
 
     assert BeatLease.objects.count() == 1
+
+
+def test_a_lease_that_a_clock_ahead_has_left_is_taken_over():
+    ahead = timezone.now() + timedelta(days=1)
+    BeatLease.objects.create(pk=1, holder="dead:1:x", fence=3, expires_at=ahead, ticked_at=ahead)
+    BeatProcess.objects.create(pk="dead:1:x", seen_at=ahead)
+    assert not scheduler_health().is_alive
+
+    lease = Lease(5)
+    assert lease.acquire()
+    assert BeatLease.objects.get().fence == 4
+    assert not BeatProcess.objects.filter(pk="dead:1:x").exists()

@@ -201,3 +201,39 @@ def test_a_run_is_sent_when_its_time_has_come_and_not_before(broker):
     early.refresh_from_db()
     due.refresh_from_db()
     assert (early.sent_at, due.sent_at is not None) == (None, True)
+
+
+def test_what_a_clock_ahead_has_written_counts_from_now_on(broker):
+    now = timezone.now()
+    ahead = now + timedelta(hours=8)
+    dead = factories.job_run(status="running", started_at=now, heartbeat_at=ahead)
+    alive = factories.job_run(status="running", job="cleanup_sessions", heartbeat_at=now)
+    message = factories.job_run(
+        status="queued", job="cleanup_login_sessions", queued_at=now - LONG_AGO, sent_at=ahead
+    )
+    beat_at = alive.heartbeat_at
+
+    recovery.pull_back_the_future(now)
+
+    for run in (dead, alive, message):
+        run.refresh_from_db()
+    assert abs(dead.heartbeat_at - now) < timedelta(minutes=1)
+    assert abs(message.sent_at - now) < timedelta(minutes=1)
+    assert alive.heartbeat_at == beat_at
+
+
+def test_a_message_lost_long_ago_is_sent_again_although_others_wait(broker):
+    ago = timezone.now() - timedelta(minutes=11)
+    lost = factories.job_run(status="queued", queued_at=ago, sent_at=ago)
+    waits = factories.job_run(
+        status="queued", job="cleanup_sessions", queued_at=ago, sent_at=timezone.now() - timedelta(minutes=1)
+    )
+    runs.request_run(job="cleanup_login_sessions", trigger="admin")
+
+    assert recovery.republish() == 1
+
+    before = waits.sent_at
+    lost.refresh_from_db()
+    waits.refresh_from_db()
+    assert lost.sent_at > ago
+    assert waits.sent_at == before

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
-from maintenance import purge, registry, runs
+from maintenance import maintenance_mode, purge, registry, runs
 from maintenance.models import JobRun, RunLogLine
 from scraping.models import RedditPost
 from tests import factories
@@ -140,6 +140,64 @@ def test_scrapes_of_two_bots_may_run_side_by_side_but_not_of_one():
     assert runs_of_one[0].claim(worker="a")
     assert not runs_of_one[1].claim(worker="b")
     assert run_of_two.claim(worker="c")
+
+
+def test_a_cancelled_run_that_meets_a_database_error_does_not_go_on(declare):
+    def cancelled_then_locked_out(ctx):
+        """Stop."""
+        runs.cancel_run(JobRun.objects.get(pk=ctx.run_id), by=factories.superuser())
+        raise OperationalError("lock timeout")
+
+    run = request(declare(cancelled_then_locked_out))
+    with pytest.raises(OperationalError):
+        runs.perform(run)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == (Status.CANCELLED, "operator")
+    assert JobRun.objects.count() == 1
+
+
+@pytest.mark.parametrize("subject", ["schedule", "person"])
+def test_a_run_is_handed_back_although_its_schedule_or_person_was_deleted(declare, subject):
+    schedule, person = factories.schedule(task="maintenance.hand_back"), factories.superuser()
+
+    def hand_back(ctx):
+        """Stop."""
+        (schedule if subject == "schedule" else person).delete()
+        raise contexts.HandBack
+
+    declare(hand_back)
+    run = factories.job_run(
+        job="hand_back", status="queued", schedule=schedule, schedule_name="nightly", requested_by=person
+    )
+    runs.perform(run)
+
+    attempt = JobRun.objects.get(retry_of=run)
+    assert (attempt.status, attempt.schedule_name) == (Status.QUEUED, "nightly")
+    assert (attempt.schedule is None) == (subject == "schedule")
+    assert (attempt.requested_by is None) == (subject == "person")
+
+
+def test_a_claim_refused_within_a_transaction_leaves_that_usable():
+    first, second = request("cleanup_tokens"), request("cleanup_tokens")
+    assert first.claim(worker="a")
+    with transaction.atomic():
+        assert not second.claim(worker="b")
+        assert JobRun.objects.count() == 2
+
+
+def test_in_maintenance_mode_the_end_of_a_run_lets_a_manual_one_pass_a_scheduled_one(broker):
+    maintenance_mode.start(by=None, reason="x")
+    now = timezone.now()
+    factories.job_run(
+        status="queued", trigger="schedule", scheduled_for=now, concurrency_key="cleanup_tokens"
+    )
+    manual = factories.job_run(status="queued", trigger="admin", concurrency_key="cleanup_tokens")
+
+    runs.publish_next("cleanup_tokens")
+
+    manual.refresh_from_db()
+    assert manual.sent_at is not None
 
 
 def test_a_good_run_leaves_its_facts(declare):

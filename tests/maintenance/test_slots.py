@@ -9,7 +9,7 @@ from django_celery_beat.models import ClockedSchedule, IntervalSchedule, Periodi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance import schedules, slots
+from maintenance import maintenance_mode, schedules, slots
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.timing import Timing
@@ -259,11 +259,76 @@ def test_every_due_slot_has_one_fate(minutes, policy, limit, standstill, catches
     parted = slots.part(due, now=now, control=control, standstill=mode)
 
     assert sorted(parted.paused + parted.missed + parted.run) == due
-    held_back = [slot for slot in due if mode and not catches_up and mode.covers(slot)]
-    assert parted.paused == held_back
+    stood_still = [slot for slot in due if mode and mode.covers(slot)]
+    assert parted.paused == [slot for slot in stood_still if slot not in parted.run]
+    held_back = [] if catches_up else stood_still
+    assert not set(held_back) & set(parted.run)
     on_time = [slot for slot in due if (now - slot).total_seconds() <= slots.MISFIRE_SECONDS]
     assert parted.in_time == [slot for slot in on_time if slot not in held_back]
     assert parted.missed + parted.made_up == sorted(parted.missed + parted.made_up)
+    assert parted.paused == sorted(parted.paused)
     assert len(parted.made_up) <= {"skip": 0, "run_once": 1, "run_all": limit}[policy]
     if parted.missed and not parted.in_time and policy != "skip":
         assert parted.made_up
+
+
+@pytest.mark.parametrize("crontab", ["* * * * 1-5", "* * 1 * *", "*/5 8-17 * * 1-5"])
+def test_slots_on_few_days_are_all_counted(crontab):
+    task = factories.schedule(crontab=crontab)
+    control, timing = task.control, Timing.of(task)
+    control.effective_from = NOON - timedelta(days=12)
+
+    due = slots.owed(timing, control, now=NOON)
+
+    every = list(timing.fire_times(after=control.effective_from, until=NOON, anchor=NOON))
+    assert due == every[-slots.LOOK_BACK_SLOTS :]
+
+
+def test_slots_that_are_not_counted_are_mentioned():
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="* * * * 1-5")
+        clock.shift(timedelta(days=21))
+        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+
+    run = JobRun.objects.get(schedule=task)
+    assert run.counts == {"slots_missed": slots.LOOK_BACK_SLOTS}
+    assert "Older ones are not counted." in run.message
+
+
+def test_an_edit_during_maintenance_mode_tells_its_slots_from_missed_ones():
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="* * * * *")
+        clock.shift(timedelta(minutes=2))
+        maintenance_mode.start(by=None, reason="deploy")
+        clock.shift(timedelta(minutes=5))
+        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+
+    assert rows(task) == [
+        ("missed", "edited", NOON + timedelta(minutes=2), {"slots_missed": 2}),
+        ("skipped", "paused", NOON + timedelta(minutes=7), {"slots_skipped": 5}),
+    ]
+    assert "deploy" in JobRun.objects.get(schedule=task, reason="paused").message
+
+
+def test_what_catching_up_leaves_of_maintenance_mode_was_not_missed():
+    mode = MaintenanceMode(started_at=NOON, ended_at=NOON + timedelta(minutes=10))
+    control = ScheduleControl(catch_up_after_pause=True, misfire_policy="run_once")
+    due = [NOON + timedelta(minutes=n) for n in range(-2, 10)]
+
+    parted = slots.part(due, now=NOON + timedelta(minutes=15), control=control, standstill=mode)
+
+    assert parted.missed == due[:3]
+    assert parted.paused == due[3:-1]
+    assert parted.run == due[-1:]
+
+
+def test_the_end_of_a_pause_brings_back_no_slot_from_before_an_edit():
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="0 3 * * *")
+        schedules.pause(task, by=None, reason="x", until=NOON + timedelta(minutes=10))
+        clock.shift(timedelta(hours=1))  # no scheduler ticks meanwhile
+        schedules.retime(task, by=None, crontab=Crontab.parse("30 12 * * *"), timezone_name="UTC")
+        schedules.resume_ended_pauses(timezone.now())
+
+        control = ScheduleControl.objects.get(pk=task.pk)
+        assert control.next_slot_at == NOON + timedelta(days=1, minutes=30)

@@ -85,6 +85,27 @@ def test_the_sun_rises_once_a_day_however_often_it_is_asked():
         assert times(sunrise, 1, after=earlier) == [later]
 
 
+@pytest.mark.parametrize(
+    ("event", "latitude", "longitude"),
+    [
+        ("sunset", 41.9, -87.6),  # Chicago: passes 00:00 UTC in September
+        ("sunset", 39.7, -105.0),  # Denver: in October
+        ("solar_noon", -36.8, 174.8),  # Auckland: close to it all year
+    ],
+)
+def test_an_event_that_passes_midnight_is_lost_on_no_day(event, latitude, longitude):
+    year = timedelta(days=365)
+    timing = Timing(solar=(event, latitude, longitude))
+    events = list(timing.fire_times(after=NOON, until=NOON + year, anchor=NOON))
+
+    assert len(events) == 365
+    assert all(
+        timedelta(hours=23) < later - earlier < timedelta(hours=25) for earlier, later in pairwise(events)
+    )
+    for earlier, later in list(pairwise(events))[::5]:
+        assert times(timing, 1, after=earlier) == [later]
+
+
 def test_the_polar_night_is_waited_for():
     (first,) = times(Timing(solar=("sunrise", 78.2, 15.6)), 1, after=datetime(2026, 12, 1, tzinfo=UTC))
 
