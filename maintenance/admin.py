@@ -12,6 +12,7 @@ from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
@@ -132,6 +133,8 @@ class ScheduleAdmin(PersonalAdmin):
 
     def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
         """Delete it under the lock that a tick takes: the tick writes the rows that go with it."""
+        # Its open runs first, as a worker that hands one back locks the run and then the schedule.
+        list(JobRun.objects.open().filter(schedule=obj).order_by("pk").select_for_update().values_list("pk"))
         list(PeriodicTask.objects.select_for_update().filter(pk=obj.pk))
         super().delete_model(request, obj)
 
@@ -217,7 +220,19 @@ class ScheduleAdmin(PersonalAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Add the preview, the presets and the buttons."""
+        """Add the preview, the presets and the buttons; hold the row while an edit of it is checked and saved."""
+        with transaction.atomic():
+            if request.method == "POST" and object_id and self.get_object(request, object_id):
+                list(PeriodicTask.objects.select_for_update().filter(pk=object_id).values_list("pk"))
+            return self._changeform_page(request, object_id, form_url, extra_context)
+
+    def _changeform_page(
+        self,
+        request: HttpRequest,
+        object_id: str | None,
+        form_url: str,
+        extra_context: dict[str, Any] | None,
+    ) -> HttpResponse:
         context: dict[str, Any] = {
             "title": gettext("Schedule") if object_id else gettext("Add schedule"),
             "presets": PRESETS,
@@ -283,7 +298,11 @@ class ScheduleAdmin(PersonalAdmin):
         """
         task = self._changeable(request, pk)
         is_answer = request.method == "POST" and "reason" in request.POST
-        form = PauseForm(request.POST if is_answer else None)
+        control = schedules.control_of(task)
+        stored = {} if task.enabled else {"reason": control.pause_reason, "until": control.paused_until}
+        form = PauseForm(
+            request.POST if is_answer else None, initial=stored, stored={"active": task.enabled, **stored}
+        )
         if is_answer and form.is_valid():
             schedules.pause(
                 task, by=request.user, reason=form.cleaned_data["reason"], until=form.cleaned_data["until"]
@@ -295,7 +314,12 @@ class ScheduleAdmin(PersonalAdmin):
             "maintenance/pause.html",
             {
                 **self.admin_site.each_context(request),
-                "title": gettext("Pause “%(name)s”?") % {"name": schedules.title(task)},
+                "title": (
+                    gettext("Pause “%(name)s”?")
+                    if task.enabled
+                    else gettext("Change the pause of “%(name)s”?")
+                )
+                % {"name": schedules.title(task)},
                 "schedule": task,
                 "form": form,
                 "next": request.POST.get("next", ""),
@@ -307,8 +331,10 @@ class ScheduleAdmin(PersonalAdmin):
         task = self._changeable(request, pk)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
+        was_paused = not task.enabled
         schedules.resume(task, by=request.user)
-        messages.success(request, gettext("%(name)s is active again.") % {"name": schedules.title(task)})
+        done = gettext("%(name)s is active again.") if was_paused else gettext("%(name)s is active already.")
+        messages.success(request, done % {"name": schedules.title(task)})
         return self._back(request)
 
     def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:

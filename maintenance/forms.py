@@ -2,17 +2,18 @@
 
 import json
 import zoneinfo
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
+from database.forms import EndField
 from maintenance import schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import RetentionOverride, RetentionPolicy, ScheduleControl
@@ -72,7 +73,60 @@ class CrontabForm(forms.Form):
         return cleaned
 
 
-class ScheduleForm(CrontabForm, forms.ModelForm):
+class OpenedField(forms.CharField):
+    """What was stored when the form was opened; nothing that a person edits."""
+
+    widget = forms.HiddenInput
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return False."""
+        return False
+
+
+class OpenedForm(forms.Form):
+    """Remembers on what it was opened, so that nobody undoes unasked what somebody else has stored since."""
+
+    opened = OpenedField(required=False)
+
+    def __init__(self, *args: Any, stored: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        """``stored``: the values now, by the name of their field."""
+        super().__init__(*args, **kwargs)
+        self.set_stored(stored or {})
+
+    def set_stored(self, stored: Mapping[str, Any]) -> None:
+        """See __init__; for what is known only later."""
+        self._stored = {name: "" if value is None else str(value) for name, value in stored.items()}
+        self.initial["opened"] = json.dumps(self._stored)
+
+    def clean(self) -> dict[str, Any]:
+        """Say once what somebody else has changed meanwhile; who then saves again means it."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            opened = json.loads(cleaned.get("opened") or "null")
+        except ValueError:
+            opened = {}
+        if opened is None or opened == self._stored:
+            return cleaned
+        theirs = [
+            str(self.fields[name].label)
+            for name, value in self._stored.items()
+            if name in self.fields and not (isinstance(opened, dict) and opened.get(name) == value)
+        ]
+        data: Any = self.data
+        self.data = {**data.dict(), self.add_prefix("opened"): json.dumps(self._stored)}
+        text = (
+            _("Somebody else has changed this since you opened it: %(fields)s.")
+            if theirs
+            else _("Somebody else has changed this since you opened it.")
+        )
+        again = _("Save again to replace that by what stands here.")
+        self.add_error(
+            None, ValidationError([ValidationError(text, "stale", {"fields": ", ".join(theirs)}), again])
+        )
+        return cleaned
+
+
+class ScheduleForm(CrontabForm, OpenedForm, forms.ModelForm):
     """A schedule: what runs, when, and what happens to slots that were missed or overlap."""
 
     # Who edits; without anybody, nobody who may go below the floor of the retentions.
@@ -123,6 +177,7 @@ class ScheduleForm(CrontabForm, forms.ModelForm):
         else:
             self.initial.update({name: getattr(crontab, name) for name in CRONTAB_FIELDS})
             self.initial["timezone"] = str(schedules.zone_of(schedule))
+        self.set_stored({name: self.initial.get(name) for name in self.fields if name in self.initial})
 
     @property
     def is_retimed(self) -> bool:
@@ -141,47 +196,36 @@ class ScheduleForm(CrontabForm, forms.ModelForm):
         text = self.cleaned_data["kwargs"].strip() or "{}"
         try:
             params = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValidationError(_("This is not JSON: %(error)s") % {"error": error}) from None
         if not isinstance(params, dict):
             raise ValidationError(_("This is not a JSON object."))
         return str(text)
 
     def clean(self) -> dict[str, Any]:
-        """Let the job check its parameters."""
+        """Let the job check its parameters, and whether this person may have it run with them."""
         cleaned = super().clean()
         job = job_of_task(cleaned.get("task", ""))
         if job is not None and "kwargs" in cleaned:
             try:
                 params = job.clean(json.loads(cleaned["kwargs"]))
                 # What stood there before is not this person's doing: they may still move the time.
-                if "days" in params and {"task", "kwargs"} & set(self.changed_data):
-                    refuse_below_floor(params["days"], by=self.person)
+                if {"task", "kwargs"} & set(self.changed_data):
+                    job.require(self.person, params)
             except ValidationError as error:
                 self.add_error("kwargs", error.messages)
+            except PermissionDenied as error:
+                self.add_error("task" if "task" in self.changed_data else "kwargs", str(error))
         return cleaned
 
 
-class PauseForm(forms.Form):
-    """Why a schedule is paused, and perhaps until when."""
+class PauseForm(OpenedForm):
+    """Why a schedule, or all of them, is paused, and perhaps until when."""
 
     reason = forms.CharField(
         label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
-    until = forms.DateTimeField(
-        label=_("Until"),
-        required=False,
-        # The browser's own picker: the admin's pair of fields leaves the second without a label.
-        widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
-        help_text=_("Empty: until somebody resumes it."),
-    )
-
-    def clean_until(self) -> Any:
-        """Refuse an end that has passed."""
-        until = self.cleaned_data["until"]
-        if until is not None and until <= timezone.now():
-            raise ValidationError(_("The end of the pause is in the past."))
-        return until
+    until = EndField(help_text=_("Empty: until somebody resumes it."))
 
 
 class ReasonForm(forms.Form):

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from database import clock
@@ -36,13 +35,12 @@ def start(*, by: Person | None, reason: str, until: datetime | None = None) -> M
     """Switch it on, until ``until`` or until somebody ends it; while it is on, change the reason and the end.
 
     Raises:
-        PermissionDenied; ValueError when the reason is empty or ``until`` is past.
+        PermissionDenied; ValueError when the reason is empty, or ``until`` is past or absurd.
     """
     _permit(by)
     if not reason.strip():
         raise ValueError(_("Say why nothing shall start."))
-    if until is not None and until <= timezone.now():
-        raise ValueError(_("The end is in the past."))
+    clock.refuse_end(until)
     with transaction.atomic():
         mode = _locked()
         before = _state(mode)

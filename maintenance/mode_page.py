@@ -21,8 +21,12 @@ def mode_page(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Maintenance mode is off: schedules start again."))
         return here
     mode = maintenance_mode.current()
-    initial = {"reason": mode.reason, "until": mode.until} if mode.is_on else None
-    form = PauseForm(request.POST if request.method == "POST" else None, initial=initial)
+    stored = {"reason": mode.reason, "until": mode.until} if mode.is_on else {}
+    form = PauseForm(
+        request.POST if request.method == "POST" else None,
+        initial=stored,
+        stored={"is_on": mode.is_on, **stored},
+    )
     if request.method == "POST" and form.is_valid():
         maintenance_mode.start(
             by=request.user, reason=form.cleaned_data["reason"], until=form.cleaned_data["until"]

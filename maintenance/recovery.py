@@ -4,6 +4,7 @@ The broker and the workers may forget; the rows do not. Every requested run reac
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -44,13 +45,14 @@ def sweep(*, judge_workers: bool = True) -> None:
     ``judge_workers``: False while their silence says nothing, because the database was away.
     """
     now = clock.database_now()
-    for step in (
+    steps: list[Callable[[], object]] = [
         partial(pull_back_the_future, now),
         *([interrupt_lost_runs] if judge_workers else []),
         republish,
         partial(schedules.resume_ended_pauses, now),
         partial(maintenance_mode.end_when_due, now),
-    ):
+    ]
+    for step in steps:
         try:
             step()
         except (OperationalError, InterfaceError):

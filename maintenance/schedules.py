@@ -341,23 +341,24 @@ def _accept_default(task: PeriodicTask, default: str) -> None:
 
 
 def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None = None) -> None:
-    """Stop the schedule from firing, until ``until`` or until it is resumed.
+    """Stop the schedule from firing, until ``until`` or until it is resumed; of a paused one, change that.
 
     Raises:
-        PermissionDenied; ValueError when the reason is empty or ``until`` is past.
+        PermissionDenied; ValueError when the reason is empty, or ``until`` is past or absurd.
     """
     _permit(by)
     if not reason.strip():
         raise ValueError(_("Say why the schedule is paused."))
-    if until is not None and until <= timezone.now():
-        raise ValueError(_("The end of the pause is in the past."))
+    clock.refuse_end(until)
     with transaction.atomic():
         _lock(task)
         before = _state(task)
-        task.enabled = False
+        was_enabled, task.enabled = task.enabled, False
         _save(task, "enabled")
         control = control_of(task)
-        control.paused_at, control.paused_until = timezone.now(), until
+        if was_enabled or control.paused_at is None:
+            control.paused_at = timezone.now()
+        control.paused_until = until
         control.paused_by_id = by.pk if by else None
         control.pause_reason = reason.strip()[:500]
         control.save(update_fields=["paused_at", "paused_until", "paused_by", "pause_reason"])
@@ -365,7 +366,7 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
 
 
 def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
-    """Let the schedule fire again from its next slot on.
+    """Let the schedule fire again from its next slot on; does nothing to one that is not paused.
 
     The slots that passed meanwhile become one SKIPPED row, unless the schedule makes up for pauses.
 
@@ -383,6 +384,8 @@ def _resume(task: PeriodicTask, *, logged_as: Person | None, reason: str, at: da
         control = control_of(task)
         if at is not None and control.paused_until != at:
             return  # somebody has changed the pause meanwhile
+        if task.enabled and control.paused_at is None:
+            return
         before = _state(task)
         task.enabled = True
         # A slot at the very end of a pause is not part of it.
@@ -445,10 +448,12 @@ def _permit(by: Person | None) -> None:
 
 
 def _state(task: PeriodicTask) -> dict[str, str | bool]:
-    return {
-        "schedule": f"{crontab_of(task) or task.scheduler} {zone_of(task)}",
-        "enabled": task.enabled,
-    }
+    state = {"schedule": f"{crontab_of(task) or task.scheduler} {zone_of(task)}", "enabled": task.enabled}
+    if not task.enabled:
+        control = control_of(task)
+        until = control.paused_until
+        state |= {"pause": control.pause_reason, "until": until.isoformat() if until else ""}
+    return state
 
 
 def _log(task: PeriodicTask, by: Person | None, before: dict[str, str | bool], reason: str) -> None:

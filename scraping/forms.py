@@ -6,9 +6,9 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from database.forms import EndField
 from scraping.holds import REASON_MAX
 from scraping.models import SUBREDDIT_NAME, BotConfig, RedditApp
 
@@ -185,17 +185,4 @@ class ReleaseForm(forms.Form):
 class HoldForm(ReleaseForm):
     """Why posts are held, and perhaps until when."""
 
-    until = forms.DateTimeField(
-        label=_("Until"),
-        required=False,
-        # The browser's own picker: the admin's pair of fields leaves the second without a label.
-        widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
-        help_text=_("Empty: until somebody releases them."),
-    )
-
-    def clean_until(self) -> Any:
-        """Refuse an end that has passed."""
-        until = self.cleaned_data["until"]
-        if until is not None and until <= timezone.now():
-            raise ValidationError(_("The end of the hold is in the past."))
-        return until
+    until = EndField(help_text=_("Empty: until somebody releases them."))

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from database import clock
 from scraping.models import RedditPost, RedditPostQuerySet
 
 PERMISSION = "scraping.hold_redditpost"
@@ -44,12 +45,11 @@ def hold_posts(
     A post that is held already gets this hold instead: the history of the post keeps the earlier one.
 
     Raises:
-        PermissionDenied; TooManyPosts; ValueError when the reason is empty or ``until`` is past.
+        PermissionDenied; TooManyPosts; ValueError when the reason is empty, or ``until`` is past or absurd.
     """
     reason = _checked(by, reason)
     now = timezone.now()
-    if until is not None and until <= now:
-        raise ValueError(_("The end of the hold is in the past."))
+    clock.refuse_end(until)
     if until is None:
         entry = _("Held: %(reason)s") % {"reason": reason}
     else:

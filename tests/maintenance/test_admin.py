@@ -1,22 +1,26 @@
 """Schedules, runs and retentions in the admin."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from maintenance import runs, schedules
-from maintenance.admin import rows_of
+from maintenance import maintenance_mode, runs, schedules
+from maintenance.admin import ScheduleAdmin, rows_of
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from scraping.models import RedditPost
 from tests import factories
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -263,19 +267,141 @@ def test_parameters_are_checked_by_the_job(client, operator, purge, kwargs):
 def test_a_schedule_may_not_go_below_the_floor_of_the_retentions(client, operator, purge):
     few = {**FORM, "kwargs": '{"days": 2}'}
 
-    client.force_login(factories.user(SEE, EDIT))
+    client.force_login(factories.user(SEE, EDIT, RUN))
     response = client.post(reverse(CHANGE, args=[purge.pk]), few)
     assert list(response.context["adminform"].form.errors) == ["kwargs"]
     assert PeriodicTask.objects.get(pk=purge.pk).kwargs == "{}"
 
-    client.force_login(factories.user(SEE, EDIT, APPROVE))
+    client.force_login(factories.user(SEE, EDIT, RUN, APPROVE))
     assert client.post(reverse(CHANGE, args=[purge.pk]), few).status_code == 302
 
     # Who may not go so low may still move the time of a schedule that does, but not give its days to another job.
-    client.force_login(factories.user(SEE, EDIT))
+    client.force_login(factories.user(SEE, EDIT, RUN))
     assert client.post(reverse(CHANGE, args=[purge.pk]), {**few, "hour": "9"}).status_code == 302
     response = client.post(reverse(CHANGE, args=[purge.pk]), {**few, "task": "maintenance.cleanup_sessions"})
-    assert list(response.context["adminform"].form.errors) == ["kwargs"]
+    assert list(response.context["adminform"].form.errors) == ["task"]
+
+
+def test_a_schedule_starts_nothing_that_its_editor_may_not_run(client, purge):
+    bot = factories.bot_config()
+    client.force_login(
+        factories.user("django_celery_beat.view_periodictask", "django_celery_beat.change_periodictask")
+    )
+    form = {**FORM, "task": "maintenance.scrape_now", "kwargs": json.dumps({"config": bot.pk})}
+
+    page = client.post(reverse(CHANGE, args=[purge.pk]), form)
+
+    assert page.context["adminform"].form.errors == {"task": ["You may not run Scrape now."]}
+    assert PeriodicTask.objects.get(pk=purge.pk).task == "maintenance.purge_old_content"
+
+
+@pytest.mark.parametrize("kwargs", ['{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"config": "\\u0000"}'])
+def test_absurd_parameters_are_an_error_at_their_field(client, superuser, purge, kwargs):
+    page = client.post(
+        reverse(CHANGE, args=[purge.pk]), {**FORM, "task": "maintenance.scrape_now", "kwargs": kwargs}
+    )
+
+    assert list(page.context["adminform"].form.errors) == ["kwargs"]
+
+
+def opened(client, address):
+    """The form's hidden field as the page brings it."""
+    page = client.get(address)
+    form = page.context["adminform"].form if "adminform" in page.context else page.context["form"]
+    value = form["opened"].value()
+    assert f'name="opened" value="{escape(value)}"' in page.content.decode()
+    return {"opened": value}
+
+
+def test_an_edit_does_not_undo_unasked_what_somebody_else_saved_meanwhile(client, operator, purge):
+    address = reverse(CHANGE, args=[purge.pk])
+    form = {**FORM, "name": purge.name, **opened(client, address)}
+    schedules.retime(purge, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="Asia/Shanghai")
+    ScheduleControl.objects.filter(pk=purge.pk).update(overlap_policy="queue_one")
+
+    page = client.post(address, form)
+
+    assert page.status_code == 200
+    (stale, again) = page.context["adminform"].form.non_field_errors()
+    assert stale == (
+        "Somebody else has changed this since you opened it: Minute, Hour, Day of week, Overlap."
+    )
+    assert again == "Save again to replace that by what stands here."
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "0 9 * * *"
+
+    form["opened"] = page.context["adminform"].form["opened"].value()
+    assert client.post(address, form).status_code == 302
+    assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "5 4 * * mon-fri"
+
+
+def test_a_tick_and_a_pause_meanwhile_are_in_nobodys_way(client, operator, purge):
+    address = reverse(CHANGE, args=[purge.pk])
+    form = {**FORM, **opened(client, address)}
+    PeriodicTask.objects.filter(pk=purge.pk).update(total_run_count=7, last_run_at=timezone.now())
+    schedules.pause(purge, by=None, reason="x")
+
+    assert client.post(address, form).status_code == 302
+    assert not PeriodicTask.objects.get(pk=purge.pk).enabled
+
+
+def test_a_pause_does_not_replace_unasked_what_somebody_else_wrote_meanwhile(client, operator, purge):
+    address = reverse("admin:maintenance_schedule_pause", args=[purge.pk])
+    form = {"reason": "noise", "until": "", **opened(client, address)}
+    until = timezone.now() + timedelta(hours=3)
+    schedules.pause(purge, by=None, reason="migration", until=until)
+
+    page = client.post(address, form)
+
+    assert "Somebody else has changed this" in page.content.decode()
+    assert "Change the pause of" in page.content.decode()
+    control = ScheduleControl.objects.get(pk=purge.pk)
+    assert (control.pause_reason, control.paused_until) == ("migration", until)
+
+    form |= {"opened": page.context["form"]["opened"].value()}
+    assert client.post(address, form).status_code == 302
+    replaced = ScheduleControl.objects.get(pk=purge.pk)
+    assert (replaced.pause_reason, replaced.paused_until) == ("noise", None)
+    assert replaced.paused_at == control.paused_at
+    change = json.loads(LogEntry.objects.latest("pk").change_message)
+    assert (change["before"]["pause"], change["before"]["until"]) == ("migration", until.isoformat())
+    history = client.get(reverse("admin:django_celery_beat_periodictask_history", args=[purge.pk]))
+    assert "paused: migration · until" in history.content.decode()
+
+
+def test_resuming_what_is_not_paused_changes_nothing_and_says_so(client, operator, purge):
+    answer = client.post(reverse("admin:maintenance_schedule_resume", args=[purge.pk]), follow=True)
+
+    assert "Purge old content is active already." in answer.content.decode()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_change_of_maintenance_mode_does_not_switch_it_on_again_unasked(client, superuser):
+    address = reverse("admin:maintenance_mode")
+    maintenance_mode.start(by=None, reason="deploy")
+    form = {"reason": "the deploy takes longer", "until": "", **opened(client, address)}
+    maintenance_mode.end(by=None)
+
+    page = client.post(address, form)
+
+    assert "Somebody else has changed this since you opened it." in page.content.decode()
+    assert not maintenance_mode.is_on()
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Shanghai"])
+@pytest.mark.parametrize("kind", ["pause", "mode"])
+def test_an_absurd_end_is_an_error_at_its_field(client, superuser, purge, settings, kind, zone):
+    settings.TIME_ZONE = zone
+    if kind == "pause":
+        address = reverse("admin:maintenance_schedule_pause", args=[purge.pk])
+    else:
+        address = reverse("admin:maintenance_mode")
+    answer = client.post(address, {"reason": "x", "until": "9999-12-31T23:59"})
+
+    assert answer.context["form"].errors == {
+        "until": ["The end is more than ten years ahead: leave it empty instead."]
+    }
+    assert PeriodicTask.objects.get(pk=purge.pk).enabled
+    assert not maintenance_mode.is_on()
 
 
 def test_a_schedule_is_added_for_a_job_and_for_nothing_else(client, superuser):
@@ -333,6 +459,35 @@ def test_deleting_a_schedule_keeps_its_runs(client, superuser, purge):
     assert PeriodicTask.objects.filter(pk=survivor.pk).exists()
     run.refresh_from_db()
     assert (run.schedule, run.schedule_name) == (None, purge.name)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
+def test_deleting_a_schedule_waits_for_a_run_that_is_being_handed_back(rf):
+    task = factories.schedule()
+    run = factories.job_run(status="running", schedule=task, schedule_name=task.name)
+
+    def delete():
+        with transaction.atomic():
+            ScheduleAdmin(PeriodicTask, admin.site).delete_model(rf.post("/"), task)
+        connection.close()
+
+    def is_waiting():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone()[0]
+
+    thread = threading.Thread(target=delete)
+    with transaction.atomic():
+        assert run.finish("interrupted", reason="worker_stopped")
+        thread.start()
+        wait_until(is_waiting, timeout=20)
+        attempt = runs.request_next_attempt(run)  # would be a deadlock if the schedule were locked first
+    thread.join(20)
+
+    attempt.refresh_from_db()
+    assert (attempt.schedule, attempt.status) == (None, "queued")
+    assert not PeriodicTask.objects.filter(pk=task.pk).exists()
 
 
 def test_the_page_that_pauses_asks_for_a_reason(client, operator, purge):

@@ -455,6 +455,17 @@ def test_somebody_elses_task_does_not_make_the_tick_wait_for_a_broker_that_is_aw
             assert f"{one.name} " in caplog.text
 
 
+def test_parameters_that_nobody_can_read_fail_in_the_history(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        PeriodicTask.objects.filter(pk=task.pk).update(kwargs="[" * 100_000)
+        clock.shift(61)
+        scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["failed"]
+        assert ScheduleControl.objects.get(pk=task.pk).next_slot_at is not None
+
+
 def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
     with caplog.at_level("INFO", logger="maintenance.beat"):
         PeriodicTask.objects.all().update(enabled=True)

@@ -53,7 +53,7 @@ def test_the_list_asks_before_it_holds_what_was_selected(client, keeper):
     ("answer", "error"),
     [
         ({"reason": ""}, "This field is required."),
-        ({"reason": "x", "until": "2020-01-01T00:00"}, "The end of the hold is in the past."),
+        ({"reason": "x", "until": "2020-01-01T00:00"}, "The end is in the past."),
         ({"reason": "x", "until": "soon"}, "Enter a valid date/time."),
     ],
 )
