@@ -251,8 +251,9 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # How long a silent leading scheduler keeps its lease before a standby takes over.
 BEAT_LEASE_SECONDS = env.float("BEAT_LEASE_SECONDS", default=5.0)
-if not 1 <= BEAT_LEASE_SECONDS <= 300:
-    raise ImproperlyConfigured("BEAT_LEASE_SECONDS must be between 1 and 300.")
+BEAT_LEASE_SECONDS_MAX = 300
+if not 1 <= BEAT_LEASE_SECONDS <= BEAT_LEASE_SECONDS_MAX:
+    raise ImproperlyConfigured(f"BEAT_LEASE_SECONDS must be between 1 and {BEAT_LEASE_SECONDS_MAX}.")
 
 # How often a running run tells that it lives; after six silent ones its worker is taken for lost.
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5.0)

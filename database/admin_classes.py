@@ -1,13 +1,26 @@
 """Admin classes that several apps share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest
 
 from database.paginator import BoundedPaginator
+
+
+@contextmanager
+def holding_for_edit(request: HttpRequest, row: Model | None) -> Iterator[None]:
+    """Lock the row of a posted form from before it is read until the edit is saved; a look at it locks nothing."""
+    if request.method != "POST" or row is None:
+        yield
+        return
+    with transaction.atomic():
+        list(type(row)._default_manager.select_for_update().filter(pk=row.pk).values_list("pk"))
+        yield
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from database.clock import refuse_end
+from database.ends import refuse_end
 
 
 class EndField(forms.DateTimeField):

@@ -12,7 +12,6 @@ from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
-from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
@@ -32,7 +31,7 @@ from django_celery_beat.models import (
 )
 
 import maintenance.retention_admin  # noqa: F401  (registers the retentions)
-from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
+from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
 from maintenance import firetimes, runs, schedules, strip
 from maintenance.change_log import read_changes
 from maintenance.forms import (
@@ -221,9 +220,8 @@ class ScheduleAdmin(PersonalAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Add the preview, the presets and the buttons; hold the row while an edit of it is checked and saved."""
-        with transaction.atomic():
-            if request.method == "POST" and object_id and self.get_object(request, object_id):
-                list(PeriodicTask.objects.select_for_update().filter(pk=object_id).values_list("pk"))
+        task = self.get_object(request, object_id) if object_id else None
+        with holding_for_edit(request, task):
             return self._changeform_page(request, object_id, form_url, extra_context)
 
     def _changeform_page(
@@ -296,12 +294,19 @@ class ScheduleAdmin(PersonalAdmin):
 
         The switches of the lists post here without a reason, which only opens the page.
         """
-        task = self._changeable(request, pk)
+        with holding_for_edit(request, self._changeable(request, pk)):
+            return self._pause_page(request, self._changeable(request, pk))
+
+    def _pause_page(self, request: HttpRequest, task: PeriodicTask) -> HttpResponse:
         is_answer = request.method == "POST" and "reason" in request.POST
         control = schedules.control_of(task)
-        stored = {} if task.enabled else {"reason": control.pause_reason, "until": control.paused_until}
+        paused = not task.enabled
+        stored = {
+            "reason": control.pause_reason if paused else "",
+            "until": control.paused_until if paused else None,
+        }
         form = PauseForm(
-            request.POST if is_answer else None, initial=stored, stored={"active": task.enabled, **stored}
+            request.POST if is_answer else None, initial=stored, stored={"is_paused": paused, **stored}
         )
         if is_answer and form.is_valid():
             schedules.pause(
@@ -379,7 +384,7 @@ def run_now_url(task: PeriodicTask, job: Job | None, user: Any) -> str | None:
     try:
         params = json.loads(task.kwargs or "{}")
         allowed = job.may_run(user, job.clean(params))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return run_url(job, params) if allowed else None
 

@@ -100,9 +100,10 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             return self._standby_seconds()
         except Error:
             logger.exception("The tick failed in the database and was undone; trying again.")
+            if not connection.is_usable():
+                # It was away for the workers' heartbeats too: they need a moment to be heard again.
+                self._judge_at = time.monotonic() + 2 * settings.HEARTBEAT_SECONDS
             connection.close()
-            # If it was away, it was away for the workers' heartbeats too: they need a moment to be heard again.
-            self._judge_at = time.monotonic() + 2 * settings.HEARTBEAT_SECONDS
             return 1.0
         except Exception:  # what nobody thought of must not end the scheduler
             logger.exception("The tick failed and was undone; trying again.")
@@ -173,7 +174,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                 self.apply_async(self.Entry(task, app=self.app), producer=producer, advance=False)
         except Exception as error:
             logger.exception("%s could not be sent; it has no run that could be sent again.", task.name)
-            if isinstance(error.__cause__ or error.__context__ or error, (BrokerUnavailable, OSError)):
+            if _is_of_the_broker(error):
                 self._publish_at = time.monotonic() + recovery.UNSENT_SECONDS
 
     # --- Putting right -----------------------------------------------------------------------
@@ -201,7 +202,8 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         with transaction.atomic():
             # A leader that slept would take what its heir has settled for a clock that was set back.
             self._lease.guard()
-            for task in _load(pks):
+            # Locked as in a tick: an edit of a shared crontab row has its users' rows before their controls too.
+            for task in _locked(pks):
                 try:
                     with transaction.atomic():
                         schedules.audit(task, now=self._lease.now())
@@ -251,6 +253,15 @@ def _load(pks: list[int]) -> list[PeriodicTask]:
             except Exception:
                 _set_aside(pk)
         return readable
+
+
+def _is_of_the_broker(error: BaseException | None) -> bool:
+    """Whether the broker did not answer, however often that was wrapped."""
+    while error is not None:
+        if isinstance(error, (BrokerUnavailable, OSError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _set_aside(pk: int) -> None:
@@ -321,10 +332,17 @@ class _Batch:
             return
         if parted.paused:
             self._rows.append(
-                slots.paused_row(task, job, parted.paused, timing=timing, why=self._standstill.reason)
+                slots.paused_row(
+                    task,
+                    job,
+                    parted.paused,
+                    timing=timing,
+                    why=self._standstill.reason,
+                    cut_at=parted.cut_at,
+                )
             )
         if parted.missed:
-            self._rows.append(slots.missed_row(task, job, parted.missed, timing=timing))
+            self._rows.append(slots.missed_row(task, job, parted.missed, timing=timing, cut_at=parted.cut_at))
         made_up = set(parted.made_up)
         self._wanted += [
             (runs.slot_run(schedule=task, job=job, slot=slot), task.control, slot in made_up)

@@ -82,6 +82,10 @@ class OpenedField(forms.CharField):
         """Return False."""
         return False
 
+    def clean(self, value: Any) -> str:
+        """Accept anything: an error at a hidden field would be seen by nobody."""
+        return str(value or "")
+
 
 class OpenedForm(forms.Form):
     """Remembers on what it was opened, so that nobody undoes unasked what somebody else has stored since."""
@@ -95,17 +99,22 @@ class OpenedForm(forms.Form):
 
     def set_stored(self, stored: Mapping[str, Any]) -> None:
         """See __init__; for what is known only later."""
-        self._stored = {name: "" if value is None else str(value) for name, value in stored.items()}
+        self._stored = {
+            name: "" if value is None else str(value) for name, value in stored.items() if name != "opened"
+        }
         self.initial["opened"] = json.dumps(self._stored)
 
     def clean(self) -> dict[str, Any]:
-        """Say once what somebody else has changed meanwhile; who then saves again means it."""
+        """Say once what somebody else has changed meanwhile; who then saves again means it.
+
+        Two who decide the same are in nobody's way.
+        """
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         try:
             opened = json.loads(cleaned.get("opened") or "null")
-        except ValueError:
+        except (ValueError, RecursionError):
             opened = {}
-        if opened is None or opened == self._stored:
+        if opened is None or opened == self._stored or not self._stored.keys() & set(self.changed_data):
             return cleaned
         theirs = [
             str(self.fields[name].label)
@@ -113,7 +122,9 @@ class OpenedForm(forms.Form):
             if name in self.fields and not (isinstance(opened, dict) and opened.get(name) == value)
         ]
         data: Any = self.data
-        self.data = {**data.dict(), self.add_prefix("opened"): json.dumps(self._stored)}
+        data = data.copy()
+        data[self.add_prefix("opened")] = json.dumps(self._stored)
+        self.data = data
         text = (
             _("Somebody else has changed this since you opened it: %(fields)s.")
             if theirs
@@ -322,15 +333,16 @@ class OverrideFormSet(forms.BaseInlineFormSet):
     def clean(self) -> None:
         """Refuse two rows about the same, and days that this person may not go down to."""
         seen = set()
+        stored = retention_of(self.instance).days_by_target()
         for form in self.forms:
             row = form.cleaned_data if form.is_valid() else {}
             if not row or row.get("DELETE"):
                 continue
-            target = (row["subreddit"].lower(), row["config"])
+            target = (row["subreddit"].lower(), row["config"].pk if row["config"] else None)
             if target in seen:
                 form.add_error("config" if row["config"] else "subreddit", _("This one is named twice."))
             seen.add(target)
-            if form.has_changed():  # the days of one subreddit are new to another
+            if stored.get(target) != row["days"]:  # the days of one subreddit are new to another
                 try:
                     refuse_below_floor(row["days"], by=self.person)
                 except ValidationError as error:

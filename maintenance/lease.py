@@ -10,6 +10,7 @@ import time
 import uuid
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -20,8 +21,8 @@ from maintenance.models import BeatLease, BeatProcess
 
 # A scheduler that was not seen for so many leases is gone.
 GONE_LEASES = 3
-# What BEAT_LEASE_SECONDS may be at most.
-LEASE_MAX = timedelta(seconds=300)
+# No lease ends later than that: a minute is for hosts whose databases' clocks are put right by a little.
+LEASE_MAX = timedelta(seconds=settings.BEAT_LEASE_SECONDS_MAX + 60)
 
 
 class LeaseLost(Exception):

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from database import clock
+from database.ends import refuse_end
 from maintenance.change_log import log_change
 from maintenance.models import MaintenanceMode, ScheduleControl
 from maintenance.registry import Person
@@ -40,7 +41,7 @@ def start(*, by: Person | None, reason: str, until: datetime | None = None) -> M
     _permit(by)
     if not reason.strip():
         raise ValueError(_("Say why nothing shall start."))
-    clock.refuse_end(until)
+    refuse_end(until)
     with transaction.atomic():
         mode = _locked()
         before = _state(mode)

@@ -7,6 +7,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from database.admin_classes import holding_for_edit
 from maintenance import maintenance_mode
 from maintenance.forms import PauseForm
 
@@ -15,13 +16,18 @@ def mode_page(request: HttpRequest) -> HttpResponse:
     """Show the switch (GET); start, change or end maintenance mode (POST). The caller wraps it in ``admin_view``."""
     if not request.user.has_perm(maintenance_mode.PERMISSION):
         raise PermissionDenied
+    with holding_for_edit(request, maintenance_mode.current()):
+        return _mode_page(request)
+
+
+def _mode_page(request: HttpRequest) -> HttpResponse:
     here = HttpResponseRedirect(reverse("admin:maintenance_mode"))
     if request.method == "POST" and "end" in request.POST:
         maintenance_mode.end(by=request.user)
         messages.success(request, _("Maintenance mode is off: schedules start again."))
         return here
     mode = maintenance_mode.current()
-    stored = {"reason": mode.reason, "until": mode.until} if mode.is_on else {}
+    stored = {"reason": mode.reason if mode.is_on else "", "until": mode.until if mode.is_on else None}
     form = PauseForm(
         request.POST if request.method == "POST" else None,
         initial=stored,

@@ -319,6 +319,7 @@ class JobRun(models.Model):
         except IntegrityError:  # jobrun_one_running_per_key
             return False
         for run in claimed:
+            self._state.adding = False
             for field in self._meta.concrete_fields:
                 setattr(self, field.attname, getattr(run, field.attname))
         return bool(claimed)

@@ -67,8 +67,12 @@ def pull_back_the_future(now: datetime) -> None:
     Else a worker that died then would be believed to live, and its job to run, for as long as the clock was ahead.
     """
     ahead = now + AHEAD
-    JobRun.objects.running().filter(heartbeat_at__gt=ahead).update(heartbeat_at=Now())
-    JobRun.objects.queued().filter(sent_at__gt=ahead).update(sent_at=Now())
+    for rows, name in (
+        (JobRun.objects.running().filter(heartbeat_at__gt=ahead), "heartbeat_at"),
+        (JobRun.objects.queued().filter(sent_at__gt=ahead), "sent_at"),
+    ):
+        if rows.exists():  # as a rule not, and on SQLite even an UPDATE of nothing takes the only lock
+            rows.update(**{name: Now()})
 
 
 def interrupt_lost_runs() -> int:

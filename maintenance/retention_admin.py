@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from database.admin_classes import PersonalAdmin
+from database.admin_classes import PersonalAdmin, holding_for_edit
 from maintenance import retention
 from maintenance.change_log import read_changes
 from maintenance.forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
@@ -159,7 +159,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
         after, errors = self._edited(request, policy)
         if after is None:
             return render(request, "maintenance/_retention_effect.html", {"errors": errors})
-        is_stale = _is_stale(request, retention.retention_of(policy))
+        is_stale = _is_stale(request, retention.retention_of(policy), after)
         context = _effect_context(policy, after, is_stale=is_stale)
         return render(request, "maintenance/_retention_effect.html", context)
 
@@ -171,13 +171,23 @@ class RetentionPolicyAdmin(PersonalAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Ask once more where the edit deletes more and the person has not seen how much."""
+        with holding_for_edit(request, self.get_object(request, object_id or "")):
+            return self._changeform_page(request, object_id, form_url, extra_context)
+
+    def _changeform_page(
+        self,
+        request: HttpRequest,
+        object_id: str | None,
+        form_url: str,
+        extra_context: dict[str, Any] | None,
+    ) -> HttpResponse:
         policy = self.get_object(request, object_id or "")
         if policy is None:
             return super().changeform_view(request, object_id, form_url, extra_context)
         before = retention.retention_of(policy)
         if request.method == "POST" and self.has_change_permission(request, policy):
             after, _errors = self._edited(request, policy)
-            is_stale = _is_stale(request, before)
+            is_stale = after is not None and _is_stale(request, before, after)
             if after and (is_stale or request.POST.get("seen") != _seen(before, after)):
                 context = _effect_context(policy, after, is_stale=is_stale)
                 if is_stale or context["effect"].more.total:
@@ -240,6 +250,9 @@ def _seen(before: retention.Retention, after: retention.Retention) -> str:
     return f"{before.key()}|{after.key()}"
 
 
-def _is_stale(request: HttpRequest, before: retention.Retention) -> bool:
-    """Whether the posted form was opened before somebody else's edit, which it would undo."""
-    return request.POST.get("opened", before.key()) != before.key()
+def _is_stale(request: HttpRequest, before: retention.Retention, after: retention.Retention) -> bool:
+    """Whether the posted form was opened before somebody else's edit, which it would undo.
+
+    Two who decide the same are in nobody's way.
+    """
+    return before.key() not in (after.key(), request.POST.get("opened", before.key()))

@@ -282,9 +282,10 @@ def perform(
     stopping: Callable[[], bool] = never,
     listener: Listener | None = None,
 ) -> bool:
-    """Claim the run and do its work. False: it was not to be had (claimed, cancelled, deleted, or its job is running).
+    """Claim the run and do its work. False: it was not to be had (claimed, cancelled, gone, or its job is running).
 
-    Of ``run`` only the key and the job need be known: the claim reads the rest. Whatever happens, the row says so: an exception of the job is recorded and then raised again.
+    Of ``run`` only the key and the job need be known: the claim reads the rest.
+    Whatever happens, the row says so: an exception of the job is recorded and then raised again.
     """
     job = get_job(run.job)
     if not run.claim(worker=worker or worker_name()):

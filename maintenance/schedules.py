@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from database import clock
+from database.ends import refuse_end
 from maintenance import firetimes, slots
 from maintenance.change_log import log_change
 from maintenance.firetimes import Crontab, InvalidCrontab
@@ -349,7 +350,7 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
     _permit(by)
     if not reason.strip():
         raise ValueError(_("Say why the schedule is paused."))
-    clock.refuse_end(until)
+    refuse_end(until)
     with transaction.atomic():
         _lock(task)
         before = _state(task)

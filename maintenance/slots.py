@@ -33,6 +33,8 @@ class Slots:
     missed: list[datetime] = field(default_factory=list)
     made_up: list[datetime] = field(default_factory=list)
     in_time: list[datetime] = field(default_factory=list)
+    # The oldest that was looked at, where older ones may be owed too.
+    cut_at: datetime | None = None
 
     @property
     def run(self) -> list[datetime]:
@@ -86,7 +88,13 @@ def part(
         missed=[slot for slot in late if slot not in stood_still and slot not in run],
         made_up=made_up,
         in_time=in_time,
+        cut_at=cut_at(due),
     )
+
+
+def cut_at(due: list[datetime]) -> datetime | None:
+    """Return the first of the slots that one look found; None where it found all that are owed."""
+    return due[0] if len(due) >= LOOK_BACK_SLOTS else None
 
 
 def _made_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> int:
@@ -114,6 +122,7 @@ def close_books(
     them owed. ``standstill`` is the latest time when nothing scheduled started.
     """
     due = owed(before, control, now=now)
+    cut = cut_at(due)
     was_paused, is_resumed = not before.enabled, bool(task.enabled)
     if is_done(task, control, before):
         return []
@@ -125,21 +134,33 @@ def close_books(
     if job is None:
         return []
     if was_paused:
-        return [paused_row(task, job, due, timing=before, why=control.pause_reason or _("no reason given"))]
+        why = control.pause_reason or _("no reason given")
+        return [paused_row(task, job, due, timing=before, why=why, cut_at=cut)]
     rows = []
     if standstill is not None and (paused := [slot for slot in due if standstill.covers(slot)]):
-        rows = [paused_row(task, job, paused, timing=before, why=standstill.reason)]
+        rows = [paused_row(task, job, paused, timing=before, why=standstill.reason, cut_at=cut)]
         due = [slot for slot in due if not standstill.covers(slot)]
-    return [*rows, _edited_row(task, job, due, timing=before)] if due else rows
+    return [*rows, _edited_row(task, job, due, timing=before, cut_at=cut)] if due else rows
 
 
-def _edited_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing) -> JobRun:
+def _edited_row(
+    task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing, cut_at: datetime | None
+) -> JobRun:
     text = ngettext(
         "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
         "%(number)s slots had not been ticked when the schedule was changed: %(span)s.",
         len(due),
     )
-    return _row(task, job, due, text, timing=timing, status=JobRun.Status.MISSED, reason=JobRun.Reason.EDITED)
+    return _row(
+        task,
+        job,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.MISSED,
+        reason=JobRun.Reason.EDITED,
+    )
 
 
 def is_done(task: PeriodicTask, control: ScheduleControl, before: Timing) -> bool:
@@ -147,7 +168,9 @@ def is_done(task: PeriodicTask, control: ScheduleControl, before: Timing) -> boo
     return bool(task.one_off) and not before.enabled and control.paused_at is None
 
 
-def missed_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing) -> JobRun:
+def missed_row(
+    task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing, cut_at: datetime | None = None
+) -> JobRun:
     """Return the (unsaved) row for slots that passed while no scheduler was alive: one for all of them."""
     text = ngettext(
         "%(number)s slot passed while no scheduler was alive: %(span)s.",
@@ -155,11 +178,26 @@ def missed_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Tim
         len(due),
     )
     return _row(
-        task, job, due, text, timing=timing, status=JobRun.Status.MISSED, reason=JobRun.Reason.NO_SCHEDULER
+        task,
+        job,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.MISSED,
+        reason=JobRun.Reason.NO_SCHEDULER,
     )
 
 
-def paused_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing, why: str) -> JobRun:
+def paused_row(
+    task: PeriodicTask,
+    job: Job,
+    due: list[datetime],
+    *,
+    timing: Timing,
+    why: str,
+    cut_at: datetime | None = None,
+) -> JobRun:
     """Return the (unsaved) row for slots that passed during a pause: one for all of them."""
     text = ngettext(
         "%(number)s slot passed during a pause (%(why)s): %(span)s.",
@@ -172,6 +210,7 @@ def paused_row(task: PeriodicTask, job: Job, due: list[datetime], *, timing: Tim
         due,
         text,
         timing=timing,
+        cut_at=cut_at,
         status=JobRun.Status.SKIPPED,
         reason=JobRun.Reason.PAUSED,
         why=why,
@@ -185,6 +224,7 @@ def _row(
     text: str,
     *,
     timing: Timing,
+    cut_at: datetime | None,
     status: str,
     reason: str,
     why: str = "",
@@ -203,7 +243,7 @@ def _row(
         finished_at=timezone.now(),
         counts={count: number},
         message=text % {"number": number, "why": why, "span": _span(due, timing)}
-        + (" " + _("Older ones are not counted.") if number >= LOOK_BACK_SLOTS else ""),
+        + (" " + _("Older ones are not counted.") if due[0] == cut_at else ""),
     )
 
 

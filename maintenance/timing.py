@@ -20,6 +20,9 @@ from maintenance import firetimes
 from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once
 
 ALMOST_A_SECOND = timedelta(microseconds=999_999)
+# Celery gives up after so long, and answers with the moment at which it did. Near the poles that may be too soon.
+LONGEST_SEARCH = timedelta(days=364)
+SEARCHES_MAX = 3
 # Two that are closer are one event of the sun, computed twice.
 SAME_EVENT = timedelta(hours=1)
 
@@ -157,10 +160,14 @@ def _solar_times(
     # From the day before, so that an event at midnight is seen from the same side wherever one begins.
     day = _beginning_of_day(after.astimezone(UTC)) - timedelta(days=1)
     last = day - SAME_EVENT
+    searches = 0
     while True:
         noon, end = day + timedelta(hours=12), day + timedelta(days=1)
         slots = [first_after(day)]
         if slots[0] > end:  # none on this day: ask from the beginning of its own
+            searches += slots[0] - day > LONGEST_SEARCH
+            if searches == SEARCHES_MAX or (until is not None and slots[0] > until):
+                return
             day = _beginning_of_day(slots[0])
             continue
         if slots[0] < noon:

@@ -185,4 +185,4 @@ class ReleaseForm(forms.Form):
 class HoldForm(ReleaseForm):
     """Why posts are held, and perhaps until when."""
 
-    until = EndField(help_text=_("Empty: until somebody releases them."))
+    until = EndField(label=_("Held until"), help_text=_("Empty: until somebody releases them."))

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from database import clock
+from database.ends import refuse_end
 from scraping.models import RedditPost, RedditPostQuerySet
 
 PERMISSION = "scraping.hold_redditpost"
@@ -49,7 +49,7 @@ def hold_posts(
     """
     reason = _checked(by, reason)
     now = timezone.now()
-    clock.refuse_end(until)
+    refuse_end(until)
     if until is None:
         entry = _("Held: %(reason)s") % {"reason": reason}
     else:

@@ -103,9 +103,8 @@ class BotConfigQuerySet(models.QuerySet["BotConfig"]):
         text = text.strip()
         if text.isdecimal() and (config := self.filter(pk=int(text)).first()):
             return config
-        configs = (
-            [] if "\0" in text else list(self.filter(name=text)[:2])
-        )  # PostgreSQL refuses even to compare it
+        # PostgreSQL refuses even to compare a NUL.
+        configs = [] if "\0" in text else list(self.filter(name=text)[:2])
         if len(configs) == 1:
             return configs[0]
         if configs:

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from django.db import Error, OperationalError, connection, transaction
 from django.utils import timezone
-from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from console.celery import app
 from database import clock
@@ -20,6 +20,7 @@ from maintenance.lease import Lease, LeaseLost
 from maintenance.models import BeatLease, BeatProcess, JobRun, ScheduleControl
 from maintenance.timing import Timing
 from tests import factories
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
@@ -575,12 +576,55 @@ def test_a_leader_that_slept_does_not_undo_what_its_heir_has_settled(scheduler):
         assert settled.last_slot_at is not None
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
+def test_an_audit_and_an_edit_of_a_shared_crontab_row_wait_for_each_other(scheduler, monkeypatch):
+    first = factories.schedule(crontab="* * * * *", task="elsewhere.work")
+    second = factories.schedule(task="maintenance.cleanup_tokens")
+    both = [first.pk, second.pk]
+    PeriodicTask.objects.filter(pk=second.pk).update(crontab=first.crontab)
+    ago = timezone.now() - timedelta(minutes=10)
+    ScheduleControl.objects.filter(pk__in=both).update(effective_from=ago, last_slot_at=None)
+    CrontabSchedule.objects.filter(pk=first.crontab_id).update(minute="5")
+    scheduler._lease.acquire()
+    audited, audit = [], schedules.audit
+
+    def edit():
+        row = CrontabSchedule.objects.get(pk=first.crontab_id)
+        row.minute = "7"
+        row.save()
+        connection.close()
+
+    editor = threading.Thread(target=edit)
+
+    def is_waiting():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone()[0]
+
+    def audit_and_let_in(task, *, now):
+        audit(task, now=now)
+        audited.append(task.pk)
+        if task.pk == first.pk:
+            editor.start()
+            wait_until(is_waiting, timeout=20)
+
+    monkeypatch.setattr(schedules, "audit", audit_and_let_in)
+    scheduler._audit()
+    editor.join(20)
+
+    assert set(both) <= set(audited)
+    assert CrontabSchedule.objects.get(pk=first.crontab_id).minute == "7"
+
+
 def test_workers_are_not_judged_just_after_the_database_was_away(scheduler, monkeypatch):
     judged = []
     monkeypatch.setattr(beat.recovery, "sweep", lambda *, judge_workers: judged.append(judge_workers))
     scheduler.tick()
     with monkeypatch.context() as away:
         away.setattr(scheduler, "_run_due", lambda: (_ for _ in ()).throw(OperationalError("away")))
+        scheduler.tick()  # a lock that was not granted is no outage
+        assert scheduler._judge_at == float("-inf")
+        away.setattr(connection, "is_usable", lambda: False)
         scheduler.tick()
     look_everywhere(scheduler)
     scheduler.tick()

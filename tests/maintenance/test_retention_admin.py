@@ -344,6 +344,24 @@ def test_a_form_whose_overrides_were_stored_anew_or_deleted_meanwhile_is_asked_f
     assert stored(policy) == (60, [("keep", None, 3650)])
 
 
+def test_two_who_decide_the_same_are_in_nobodys_way(client, superuser, policy, address):
+    form = {**edit(60), "opened": client.get(address).context["opened"]}
+    retention.change(policy, retention.Retention(60), by=superuser)
+
+    assert client.post(address, form).status_code == 302
+
+
+def test_days_below_the_floor_that_still_stand_hinder_no_edit_of_others(client, operator, policy, address):
+    row = factories.retention_override(policy=policy, subreddit="spam", days=1)
+    form = edit(120, stored=[row])
+    after = retention.Retention(90, (RetentionOverride(subreddit="spam", days=1),))
+    retention.change(policy, retention.Retention(91, after.overrides), by=factories.superuser())
+    retention.change(policy, after, by=factories.superuser())  # stored anew: the row has another key
+
+    assert client.post(address, form).status_code == 302
+    assert stored(policy) == (120, [("spam", None, 1)])
+
+
 def test_a_stale_form_does_not_bring_back_days_below_the_floor(client, operator, policy, address):
     row = factories.retention_override(policy=policy, subreddit="spam", days=1)
     retention.change(policy, retention.Retention(90), by=factories.superuser())

@@ -178,6 +178,25 @@ def test_a_run_is_handed_back_although_its_schedule_or_person_was_deleted(declar
     assert (attempt.requested_by is None) == (subject == "person")
 
 
+@pytest.mark.parametrize("status", ["queued", "running", "blocked"])
+@pytest.mark.parametrize("mode", [False, True])
+@pytest.mark.parametrize("wait", [None, -5, 5])
+@pytest.mark.parametrize("is_scheduled", [False, True])
+def test_what_may_start_is_what_a_claim_takes(status, mode, wait, is_scheduled):
+    now = timezone.now()
+    if mode:
+        maintenance_mode.start(by=None, reason="x")
+    run = factories.job_run(
+        status=status,
+        trigger="schedule" if is_scheduled else "admin",
+        scheduled_for=now if is_scheduled else None,
+        not_before=None if wait is None else now + timedelta(seconds=wait),
+    )
+    may = JobRun.objects.may_start().filter(pk=run.pk).exists()
+
+    assert JobRun(pk=run.pk, job=run.job).claim(worker="w") == may
+
+
 def test_a_claim_refused_within_a_transaction_leaves_that_usable():
     first, second = request("cleanup_tokens"), request("cleanup_tokens")
     assert first.claim(worker="a")

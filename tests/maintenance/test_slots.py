@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from maintenance import maintenance_mode, schedules, slots
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.registry import job_of_task
 from maintenance.timing import Timing
 from tests import factories
 
@@ -332,3 +333,19 @@ def test_the_end_of_a_pause_brings_back_no_slot_from_before_an_edit():
 
         control = ScheduleControl.objects.get(pk=task.pk)
         assert control.next_slot_at == NOON + timedelta(days=1, minutes=30)
+
+
+def test_the_row_of_an_outage_mentions_what_it_does_not_count():
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="* * * * *")
+        control, timing = task.control, Timing.of(task)
+        clock.shift(timedelta(days=30, seconds=30))
+        due = slots.owed(timing, control, now=timezone.now())
+        parted = slots.part(due, now=timezone.now(), control=control)
+        row = slots.missed_row(
+            task, job_of_task(task.task), parted.missed, timing=timing, cut_at=parted.cut_at
+        )
+
+    assert len(parted.run) == 1
+    assert row.counts == {"slots_missed": slots.LOOK_BACK_SLOTS - 1}
+    assert "Older ones are not counted." in row.message

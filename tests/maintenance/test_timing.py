@@ -112,6 +112,14 @@ def test_the_polar_night_is_waited_for():
     assert datetime(2027, 2, 1, tzinfo=UTC) < first < datetime(2027, 3, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("latitude", [-90.0, 90.0, 89.99])
+def test_where_the_sun_never_rises_the_search_ends(latitude):
+    sunrise = Timing(solar=("sunrise", latitude, 0.0))
+
+    assert len(times(sunrise, 3)) < 3
+    assert list(sunrise.fire_times(after=NOON, until=NOON + timedelta(days=30), anchor=NOON)) == []
+
+
 def test_start_and_end_limit_every_kind():
     hour = timedelta(hours=1)
     timing = Timing(every=hour, start=NOON + 3 * hour, expires=NOON + 5 * hour)

@@ -1,0 +1,19 @@
+"""When something that people start ends by itself: a pause, a hold."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+# Nobody means an end that is further ahead, and PostgreSQL stores one in the year 10,000 that no driver reads back.
+FURTHEST_END = timedelta(days=3_653)
+
+
+def refuse_end(until: datetime | None) -> None:
+    """Raise ValueError, which says why, for an end that has passed or is more than ten years ahead."""
+    if until is None:
+        return
+    if until <= timezone.now():
+        raise ValueError(_("The end is in the past."))
+    if until > timezone.now() + FURTHEST_END:
+        raise ValueError(_("The end is more than ten years ahead: leave it empty instead."))
