@@ -154,6 +154,18 @@ class ScheduleAdmin(PersonalAdmin):
             setattr(control, name, form.cleaned_data[name])
         control.save(update_fields=CONTROL_FIELDS)
 
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> list[Any]:
+        """Leave the time to ``schedules``, which has written it with before, after and reason."""
+        told = {*CRONTAB_FIELDS, "timezone", "reason"}
+        form.changed_data = [name for name in form.changed_data if name not in told]
+        return super().construct_change_message(request, form, formsets, add)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write nothing where nothing else was changed."""
+        return super().log_change(request, obj, message) if message else None
+
     # --- List
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

@@ -615,6 +615,20 @@ def test_history_tells_before_after_and_reason(client, operator, purge):
     assert page.count("<code>30 2 * * 0 Asia/Shanghai</code>") == 2
 
 
+def test_an_edit_stands_in_the_history_once(client, operator, purge):
+    address = reverse(CHANGE, args=[purge.pk])
+    form = {**FORM, "name": purge.name, "description": purge.description, "reason": "quieter then"}
+    policies = {"misfire_policy": "run_once", "misfire_limit": "10", "overlap_policy": "skip"}
+
+    client.post(address, {**form, **policies})
+    (retimed,) = LogEntry.objects.all()
+    assert json.loads(retimed.change_message)["reason"] == "quieter then"
+
+    client.post(address, {**form, **policies, "description": "new words", "reason": ""})
+    assert LogEntry.objects.latest("pk").get_change_message() == "Changed Description."
+    assert LogEntry.objects.count() == 2
+
+
 def test_the_preview_shows_the_next_runs_in_both_clocks(client, operator):
     response = client.get(reverse(PREVIEW), {**CRONTAB, "timezone": "Asia/Shanghai", "day_of_week": "*"})
 
