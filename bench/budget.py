@@ -48,7 +48,7 @@ def work(number: int, until: float) -> dict[str, Any]:
         slept.append(seconds)
         real_sleep(seconds)
 
-    budget.time.sleep = sleep  # type: ignore[attr-defined]
+    budget.time.sleep = sleep  # type: ignore[attr-defined]  # to count it, in this process only
     counts: Counter[str] = Counter()
     due: dict[int, datetime] = {}
     while time.time() < until:

@@ -14,6 +14,7 @@ from bench import harness
 
 harness.set_up()
 
+# Below set_up(), because they need Django.
 from django.conf import settings  # noqa: E402
 
 import maintenance.jobs  # noqa: E402, F401  (the list comes first, so that its order stays)

@@ -199,7 +199,7 @@ def spread(scheduler: str, number: int, period: float) -> dict[str, float]:
         consumer = threading.Thread(target=arrivals.consume, args=(socket,))
         consumer.start()
         with beat(scheduler, url, socket) as process:
-            time.sleep(warm_up)
+            time.sleep(warm_up)  # the measure is taken over a time, so it waits for it
             used = cpu_seconds(process)
             time.sleep(WATCHED)
             cpu = (cpu_seconds(process) - used) / WATCHED
@@ -268,9 +268,9 @@ def edits(scheduler: str, number: int) -> list[float]:
         consumer = threading.Thread(target=arrivals.consume, args=(socket,))
         consumer.start()
         with beat(scheduler, url, socket):
-            time.sleep(6 + number / 1_000)
+            time.sleep(6 + number / 1_000)  # until the schedules are read
             for n in range(EDITS):
-                time.sleep(0.37)
+                time.sleep(0.37)  # at another moment of the scheduler's own second each time
                 task = PeriodicTask.objects.get(name=f"s{n}")
                 task.interval, task.last_run_at = every_second, timezone.now()
                 seen, started = len(arrivals.at), time.time()
@@ -280,7 +280,7 @@ def edits(scheduler: str, number: int) -> list[float]:
                 waits.append(max(0.0, arrivals.at[seen][1] - started - 1) if came else float("inf"))
                 task.enabled = False
                 task.save()
-                time.sleep(3)
+                time.sleep(3)  # until the edit before is behind it
         arrivals.stop.set()
         consumer.join()
         close_connection()
