@@ -14,7 +14,7 @@ CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENC
 # More arguments for pytest: make test ARGS="-k purge"
 ARGS ?=
 
-.PHONY: help run test chaos lint bench requirements messages clean
+.PHONY: help run test soak chaos lint bench requirements messages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ run: .venv/.base ## run the whole console on this machine (PORT=8000 HOST=127.0.
 
 test: .venv/.dev ## run all tests: embedded, and beside it on PostgreSQL and Redis where they answer (ARGS=…)
 	@exec $(CLEAN_ENV) $(PYTHON) -m tests.side_by_side $(ARGS)
+
+soak: .venv/.dev ## draw the whole of every space that the suite samples, for hours, on both databases (ARGS=…)
+	@exec $(CLEAN_ENV) SOAK=1 $(PYTHON) -m tests.side_by_side -m soak --timeout 0 $(ARGS)
 
 chaos: .venv/.dev ## kill and freeze real processes for half an hour, on PostgreSQL and Redis
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
