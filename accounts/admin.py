@@ -8,6 +8,8 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 
+from accounts.rights import may_change_group, may_take_over, permissions_to_give
+
 admin.site.unregister([User, Group])
 
 
@@ -22,26 +24,49 @@ class PersonAdmin(UserAdmin):
     readonly_fields = ("last_login", "date_joined")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave rights to superusers."""
+        """Leave rights, and who may use the console at all, to superusers."""
         if request.user.is_superuser:
             return super().get_readonly_fields(request, obj)
-        return (*super().get_readonly_fields(request, obj), "is_superuser", "groups", "user_permissions")
+        rights = ("is_staff", "is_superuser", "groups", "user_permissions")
+        return (*super().get_readonly_fields(request, obj), *rights)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Leave superusers, and with them their passwords, to superusers."""
-        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
+        """Leave accounts with rights that the person lacks, and with them their passwords, to superusers."""
+        if isinstance(obj, User) and not may_take_over(request.user, obj):
             return False
         return super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Leave superusers to superusers."""
-        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
+        """Leave accounts with rights that the person lacks to superusers."""
+        if isinstance(obj, User) and not may_take_over(request.user, obj):
             return False
         return super().has_delete_permission(request, obj)
 
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin):
-    """Django's own, with a plain list of permissions."""
+    """Django's own, with a plain list of permissions, of which nobody gives one that they lack."""
 
     filter_horizontal = ()
+
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
+        """Offer the person's own permissions."""
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "permissions" and field is not None and request is not None:
+            own = permissions_to_give(request.user)
+            field.queryset = own.select_related("content_type")
+        return field
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Leave groups with rights that the person lacks to superusers."""
+        if obj is not None and not may_change_group(request.user, obj):
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Leave groups with rights that the person lacks to superusers."""
+        if obj is not None and not may_change_group(request.user, obj):
+            return False
+        return super().has_delete_permission(request, obj)

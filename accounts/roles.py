@@ -12,33 +12,40 @@ from django.apps import apps as installed_apps
 from django.db import DEFAULT_DB_ALIAS, router, transaction
 from django.db.models import Q
 
+VIEWERS = "Viewers"
 OPERATORS = "Operators"
+APPROVERS = "Approvers"
 BOT_OWNERS = "Bot owners"
 
 # By name, as those of the jobs are declared further up than this app may look.
+_SEE_EVERYTHING = (
+    "auth.view_group",
+    "auth.view_user",
+    "django_celery_beat.view_periodictask",
+    "maintenance.view_jobrun",
+    "maintenance.view_retentionpolicy",
+    "scraping.view_botconfig",
+    "scraping.view_redditapp",
+    "scraping.view_redditcomment",
+    "scraping.view_redditpost",
+    "scraping.view_scrapesession",
+)
 PERMISSIONS = {
-    # See everything, retime and pause schedules, run, cancel and approve jobs, hold posts; edit nobody's bots.
+    VIEWERS: _SEE_EVERYTHING,
+    # Retime and pause schedules, run and cancel jobs, hold and export posts; edit nobody's bots.
     OPERATORS: (
-        "auth.view_group",
-        "auth.view_user",
+        *_SEE_EVERYTHING,
         "django_celery_beat.change_periodictask",
-        "django_celery_beat.view_periodictask",
-        "maintenance.approve_run",
         "maintenance.cancel_jobrun",
         "maintenance.change_maintenancemode",
         "maintenance.change_retentionpolicy",
         "maintenance.run_job",
-        "maintenance.view_jobrun",
-        "maintenance.view_retentionpolicy",
         "scraping.export_redditcomment",
         "scraping.export_redditpost",
         "scraping.hold_redditpost",
-        "scraping.view_botconfig",
-        "scraping.view_redditapp",
-        "scraping.view_redditcomment",
-        "scraping.view_redditpost",
-        "scraping.view_scrapesession",
     ),
+    # Decide about what a cap stopped. Apart from the operators, so that two people can be asked for.
+    APPROVERS: (*_SEE_EVERYTHING, "maintenance.approve_run"),
     # Their own bots and what these found; querysets leave out what is not theirs, and who owns a bot may scrape it.
     BOT_OWNERS: (
         "scraping.add_botconfig",

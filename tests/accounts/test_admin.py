@@ -21,7 +21,7 @@ def change(user):
 
 
 def test_a_clerk_cannot_make_anybody_a_superuser(client, clerk):
-    other = factories.user()
+    other = factories.user(is_staff=False)
 
     response = client.post(
         change(other),

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
-from accounts.roles import BOT_OWNERS, OPERATORS, PERMISSIONS, create_groups
+from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, PERMISSIONS, VIEWERS, create_groups
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -17,8 +17,8 @@ def permissions_of(name):
     return member.get_all_permissions()
 
 
-def test_a_migrated_database_has_both_groups():
-    assert set(Group.objects.values_list("name", flat=True)) == {OPERATORS, BOT_OWNERS}
+def test_a_migrated_database_has_all_groups():
+    assert set(Group.objects.values_list("name", flat=True)) == {VIEWERS, OPERATORS, APPROVERS, BOT_OWNERS}
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
@@ -26,8 +26,9 @@ def test_a_group_has_what_its_role_says(name):
     assert permissions_of(name) == set(PERMISSIONS[name])
 
 
-def test_operators_see_every_page_of_the_console():
-    may = permissions_of(OPERATORS)
+@pytest.mark.parametrize("name", [VIEWERS, OPERATORS, APPROVERS])
+def test_all_but_bot_owners_see_every_page_of_the_console(name):
+    may = permissions_of(name)
 
     for model in admin.site._registry:
         assert f"{model._meta.app_label}.view_{model._meta.model_name}" in may
@@ -44,15 +45,16 @@ def test_operators_change_schedules_and_retentions_and_nothing_else():
     }
 
 
-def test_operators_run_cancel_and_approve_jobs():
-    may = permissions_of(OPERATORS)
-
+def test_operators_run_and_cancel_jobs_and_others_approve_them():
     own = {
-        name
+        f"maintenance.{name}"
         for model in apps.get_app_config("maintenance").get_models()
         for name, _ in model._meta.permissions
     }
-    assert {f"maintenance.{name}" for name in own} <= may
+
+    assert own - permissions_of(OPERATORS) == {"maintenance.approve_run"}
+    assert own & permissions_of(APPROVERS) == {"maintenance.approve_run"}
+    assert own & permissions_of(VIEWERS) == set()
 
 
 def test_bot_owners_run_no_jobs_and_see_no_other_app():
@@ -74,10 +76,10 @@ def test_a_group_waits_for_its_last_permission():
     Group.objects.all().delete()
     Permission.objects.get(codename="approve_run").delete()
 
-    assert create_groups() == [BOT_OWNERS]
+    assert create_groups() == [VIEWERS, OPERATORS, BOT_OWNERS]
 
     call_command("migrate", verbosity=0)
-    assert permissions_of(OPERATORS) == set(PERMISSIONS[OPERATORS])
+    assert permissions_of(APPROVERS) == set(PERMISSIONS[APPROVERS])
 
 
 def test_the_groups_come_after_all_permissions():
