@@ -11,8 +11,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from database import clock
 
 
 def hash_secret(secret: str) -> str:
@@ -27,7 +28,7 @@ class Token(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
     )
     secret_hash = models.CharField(_("SHA-256 of the secret"), max_length=64, editable=False)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
     expires_at = models.DateTimeField(_("expires"))
 
     class Meta:
@@ -37,7 +38,7 @@ class Token(models.Model):
     def issue(cls, *, user: models.Model, lifetime: timedelta) -> tuple[Self, str]:
         """Store a new token; return it with its secret, which cannot be read again."""
         secret = secrets.token_urlsafe(32)
-        now = timezone.now()
+        now = clock.now()
         token = cls._default_manager.create(
             user=user, secret_hash=hash_secret(secret), created_at=now, expires_at=now + lifetime
         )

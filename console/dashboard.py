@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import Count, Model
 from django.http import HttpRequest
-from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from database import clock
 from database.estimates import table_sizes
 from maintenance import schedules, strip
 from maintenance.health import scheduler_health
@@ -85,7 +85,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def tiles(rows: list[JobRow]) -> Tiles:
     """Count the last 24 hours; the next run is the earliest of the schedules in force."""
-    since = timezone.now() - PERIOD
+    since = clock.now() - PERIOD
     by_status = Counter(
         dict(
             JobRun.objects.filter(queued_at__gte=since)

@@ -1,16 +1,71 @@
-"""The database's clock: the one that all hosts agree on."""
+"""The database's clock: the one that all hosts agree on.
 
-from datetime import datetime
+Whatever decides by time or writes a time that others compare asks here. A host's own clock may be wrong, and may be
+set: ``django.utils.timezone.now`` is refused by the linter everywhere else.
+"""
 
-from django.db import connection
+import time
+from datetime import datetime, timedelta
+
+from django.db import Error, connection
+from django.utils import timezone
+
+# For so long a reading is carried on by a stopwatch before the database is asked again.
+CARRIED_SECONDS = 5.0
+# A new reading this little behind the old one is the time that asking took, not a clock that was set back.
+JITTER = timedelta(milliseconds=50)
+# A host whose clock is further off than this is not to be trusted with what cannot be undone.
+SKEW_MAX = timedelta(seconds=60)
+# Linux has one that goes on while the machine sleeps.
+_STOPWATCH = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+# What the database's clock showed when this process's stopwatch did.
+_reading: tuple[datetime, float] | None = None
+
+
+class ClockSkew(Exception):
+    """The clocks of this host and of the database disagree by more than a minute."""
+
+    def __init__(self, *, host: datetime, database: datetime) -> None:
+        super().__init__(f"The host's clock shows {host.isoformat()}, the database's {database.isoformat()}.")
+        self.host, self.database = host, database
 
 
 def database_now() -> datetime:
     """Return the database's clock, also within a transaction (where PostgreSQL's ``now()`` stands still)."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             now: datetime = cursor.fetchone()[0]
             return now
-        cursor.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
-        return datetime.fromisoformat(cursor.fetchone()[0])
+    return timezone.now()  # SQLite has no clock but its host's
+
+
+def now() -> datetime:
+    """Return the database's clock, asked every few seconds and carried on by a stopwatch in between.
+
+    Raises:
+        django.db.Error: the database was never reached.
+    """
+    global _reading
+    stopwatch = time.clock_gettime(_STOPWATCH)
+    carried = _reading and _reading[0] + timedelta(seconds=stopwatch - _reading[1])
+    if _reading and carried and stopwatch - _reading[1] < CARRIED_SECONDS:
+        return carried
+    try:
+        read = database_now()
+    except Error:  # it is away, or this transaction has failed
+        if carried is None:
+            raise
+        return carried
+    if carried and timedelta() < carried - read < JITTER:
+        read = carried  # else a run of a millisecond would end before it began
+    _reading = read, time.clock_gettime(_STOPWATCH)
+    return read
+
+
+def refuse_skew() -> None:
+    """Raise ClockSkew where the clocks of this host and of the database disagree by more than a minute."""
+    host, database = timezone.now(), database_now()
+    if abs(host - database) > SKEW_MAX:
+        raise ClockSkew(host=host, database=database)

@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
+
+from database import clock
 
 # Nobody means an end that is further ahead, and PostgreSQL stores one in the year 10,000 that no driver reads back.
 FURTHEST_END = timedelta(days=3_653)
@@ -13,7 +14,7 @@ def refuse_end(until: datetime | None) -> None:
     """Raise ValueError, which says why, for an end that has passed or is more than ten years ahead."""
     if until is None:
         return
-    if until <= timezone.now():
+    if until <= clock.now():
         raise ValueError(_("The end is in the past."))
-    if until > timezone.now() + FURTHEST_END:
+    if until > clock.now() + FURTHEST_END:
         raise ValueError(_("The end is more than ten years ahead: leave it empty instead."))

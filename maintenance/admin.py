@@ -17,7 +17,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language, gettext, gettext_noop
@@ -31,6 +30,7 @@ from django_celery_beat.models import (
 )
 
 import maintenance.retention_admin  # noqa: F401  (registers the retentions)
+from database import clock
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
 from maintenance import firetimes, runs, schedules, strip
 from maintenance.change_log import read_changes
@@ -291,7 +291,7 @@ class ScheduleAdmin(PersonalAdmin):
         context: dict[str, Any] = {"form": form}
         if form.is_valid():
             crontab, zone = form.cleaned_data["crontab"], ZoneInfo(form.cleaned_data["timezone"])
-            now = timezone.now()
+            now = clock.now()
             slots = islice(firetimes.fire_times(crontab, after=now, timezone=zone), PREVIEWED_SLOTS)
             context |= {
                 "sentence": firetimes.describe(crontab, get_language() or "en"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import threading
 import time
 from collections import Counter
@@ -15,10 +16,10 @@ from django.apps import apps
 from django.conf import settings
 from django.db import Error, OperationalError, connection, models
 from django.template.defaultfilters import filesizeformat
-from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from database import clock
 from database.footprint import Footprint, analyze, footprint, is_underestimated
 from database.parallel import without_parallel_workers
 from maintenance import purge
@@ -108,8 +109,10 @@ class JobContext:
         self.message = ""
         self.is_partial = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
-        # All attempts of a run share the moment of the first: what became old since is the next run's work.
-        self.now = datetime.fromisoformat(self._cursor.get("now") or timezone.now().isoformat())
+        # The database's clock. All attempts of a run share the moment of the first: what became old since is the
+        # next run's work. Unless that clock was ahead then.
+        now = clock.now()
+        self.now = min(now, datetime.fromisoformat(self._cursor.get("now") or now.isoformat()))
         # What the row says, as far as a purge knows: counts, cursor and progress.
         self._committed = Counter(self.counts), dict(self._cursor), run.progress_done if run else 0
         self._stopping = stopping
@@ -239,7 +242,11 @@ class JobContext:
             queryset: what to delete, by conditions on its own table.
             by: its indexed time field; the plan counts by its months.
             held: rows old enough that stay because of a hold, for the plan.
+
+        Raises:
+            JobFailed: this host's clock is wrong.
         """
+        self._refuse_skew()
         if self.dry_run or self.run is None:
             for table in self._make_plan(queryset, by=by, held=held):
                 self.count(table.model, table.rows)
@@ -272,6 +279,25 @@ class JobContext:
         if left:
             self._tell_what_is_left(tables[0], left)
 
+    def _refuse_skew(self) -> None:
+        """Delete nothing on a host whose clock is wrong: what else it believes may be wrong too."""
+        try:
+            clock.refuse_skew()
+        except clock.ClockSkew as skew:
+            text = _(
+                "The clock of host %(name)s is wrong: it shows %(host)s, the database's %(database)s."
+                " Nothing was deleted. Set the host's clock, such as by NTP, and run again."
+            ) % {
+                "name": socket.gethostname(),
+                "host": f"{skew.host:%Y-%m-%d %H:%M:%S} UTC",
+                "database": f"{skew.database:%Y-%m-%d %H:%M:%S} UTC",
+            }
+            if self.dry_run or self.run is None:
+                # The plan is right all the same: it is made by the database's clock.
+                self.log(text, "warning")
+            else:
+                raise JobFailed(text) from None
+
     def _plan_of(self, queryset: models.QuerySet[Any]) -> list[TablePlan] | None:
         """Return the plan by which an earlier attempt has deleted rows of this table already."""
         label = queryset.model._meta.label
@@ -293,7 +319,7 @@ class JobContext:
         self.plan = [table for table in self.plan if table.model not in labels] + tables
         if self.run is None:
             return
-        plan = {"at": timezone.now().isoformat(), "tables": [table.as_json() for table in self.plan]}
+        plan = {"at": clock.now().isoformat(), "tables": [table.as_json() for table in self.plan]}
         if not self.run.record(plan=plan):
             self._lost.set()
             raise LostClaim

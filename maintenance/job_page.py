@@ -14,9 +14,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from database import clock
 from maintenance import runs, schedules
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan, expectation
@@ -83,7 +83,7 @@ def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> tuple[list[T
     """Return the plan of the named dry run, else that of this moment, and what who sees it may expect."""
     if plan_id is None:
         plan = runs.preview(job.slug, params)
-        return plan, expectation(plan, at=timezone.now())
+        return plan, expectation(plan, at=clock.now())
     expected = runs.expected_of_run(plan_id, job=job.slug, params=params)
     return runs.plan_of(JobRun.objects.get(pk=plan_id)), expected
 

@@ -39,8 +39,7 @@ class Lease:
         self._fence: int | None = None
         self._renewed_at = self._seen_at = float("-inf")
         # What the database's clock showed when this process's stopwatch did.
-        self._clock = (timezone.now(), time.monotonic())
-        self._started_at = timezone.now()
+        self._clock = (timezone.now(), time.monotonic())  # noqa: TID251  (until the first acquire)
 
     @property
     def is_held(self) -> bool:

@@ -10,10 +10,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, Q
 from django.db.models.functions import Lower, Now
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from database import clock
 from database.commits import without_waiting, without_waiting_sql
 from database.constraints import DatabaseOnDelete
 
@@ -45,7 +45,7 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
 
     def due(self) -> Self:
         """Return runs that need not wait for their time any more."""
-        return self.filter(Q(not_before__isnull=True) | Q(not_before__lte=timezone.now()))
+        return self.filter(Q(not_before__isnull=True) | Q(not_before__lte=clock.now()))
 
     def may_start(self) -> Self:
         """Return queued runs that a worker may claim now, unless another of their key runs."""
@@ -153,7 +153,7 @@ class JobRun(models.Model):
     params = models.JSONField(_("parameters"), default=dict, blank=True)
     # Two running runs never share a key; empty: this job may run beside itself.
     concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
-    queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=timezone.now)
+    queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=clock.now)
     # No worker may begin earlier; null: as soon as there is one.
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     # When the message last went to the broker; null: still to be sent.
@@ -281,14 +281,14 @@ class JobRun(models.Model):
     @property
     def is_due(self) -> bool:
         """Whether it need not wait for its time any more."""
-        return self.not_before is None or self.not_before <= timezone.now()
+        return self.not_before is None or self.not_before <= clock.now()
 
     @property
     def duration(self) -> timedelta | None:
         """Time from start to end, or to now while running; None before the start."""
         if self.started_at is None:
             return None
-        return (self.finished_at or timezone.now()) - self.started_at
+        return (self.finished_at or clock.now()) - self.started_at
 
     def _guarded(self, *, expect: str, owner: str | None = None, **values: Any) -> bool:
         """UPDATE this row if it still has the status ``expect`` (and the owner); copy the values on success."""
@@ -302,7 +302,7 @@ class JobRun(models.Model):
 
     def _take_over(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            setattr(self, name, timezone.now() if isinstance(value, Now) else value)
+            setattr(self, name, clock.now() if isinstance(value, Now) else value)
 
     def claim(self, *, worker: str) -> bool:
         """QUEUED ─► RUNNING. False: not now, or not by this worker.
@@ -310,7 +310,7 @@ class JobRun(models.Model):
         Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
         scheduled and nothing scheduled may start.
         """
-        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        now = connection.ops.adapt_datetimefield_value(clock.now())
         statement = CLAIM % {"clock": CLOCK[connection.vendor], "without_waiting": without_waiting_sql()}
         values = {"id": self.pk, "job": self.job, "worker": worker, "now": now}
         try:
@@ -338,7 +338,7 @@ class JobRun(models.Model):
     ) -> bool:
         """RUNNING ─► a final status, by the worker that owns it. False: it no longer does."""
         assert status in self.FINAL
-        values |= {"status": status, "reason": reason, "finished_at": timezone.now()}
+        values |= {"status": status, "reason": reason, "finished_at": clock.now()}
         return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
 
     def record(self, **values: Any) -> bool:
@@ -349,7 +349,7 @@ class JobRun(models.Model):
         """RUNNING ─► a final status by recovery, if its heartbeat is still older than ``silent_for`` seconds."""
         assert status in self.FINAL
         rows = JobRun.objects.silent_for(silent_for).filter(pk=self.pk, worker=self.worker)
-        return bool(rows.update(status=status, reason=reason, finished_at=timezone.now(), error=error))
+        return bool(rows.update(status=status, reason=reason, finished_at=clock.now(), error=error))
 
     def skip_queued(self, *, message: str) -> bool:
         """QUEUED ─► SKIPPED, for a command that finds its job running. False: it has started meanwhile."""
@@ -357,7 +357,7 @@ class JobRun(models.Model):
             expect=self.Status.QUEUED,
             status=self.Status.SKIPPED,
             reason=self.Reason.OVERLAP,
-            finished_at=timezone.now(),
+            finished_at=clock.now(),
             message=message,
         )
 
@@ -387,7 +387,7 @@ class JobRun(models.Model):
             expect=self.Status.BLOCKED,
             status=self.Status.CANCELLED,
             reason=self.Reason.OPERATOR,
-            finished_at=timezone.now(),
+            finished_at=clock.now(),
             message=message,
         )
 
@@ -397,7 +397,7 @@ class JobRun(models.Model):
             expect=self.Status.QUEUED,
             status=self.Status.CANCELLED,
             reason=self.Reason.OPERATOR,
-            finished_at=timezone.now(),
+            finished_at=clock.now(),
             message=message,
         )
 
@@ -407,13 +407,13 @@ class JobRun(models.Model):
             expect=self.Status.QUEUED,
             status=self.Status.FAILED,
             reason=reason,
-            finished_at=timezone.now(),
+            finished_at=clock.now(),
             error=error,
         )
 
     def ask_to_cancel(self) -> bool:
         """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running."""
-        return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=timezone.now())
+        return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=clock.now())
 
     @classmethod
     def mark_sent(cls, runs: Collection[Self]) -> None:
@@ -423,7 +423,7 @@ class JobRun(models.Model):
         waiting = cls.objects.queued().filter(without_waiting(), pk__in=[run.pk for run in runs])
         waiting.update(sent_at=Now())
         for run in runs:
-            run.sent_at = timezone.now()
+            run.sent_at = clock.now()
 
 
 class RunLogLine(models.Model):
@@ -444,7 +444,7 @@ class RunLogLine(models.Model):
         related_name="log_lines",
         verbose_name=_("run"),
     )
-    at = models.DateTimeField(_("time"), default=timezone.now)
+    at = models.DateTimeField(_("time"), default=clock.now)
     level = models.CharField(_("level"), max_length=8, choices=Level, default=Level.INFO)
     text = models.TextField(_("text"))
 
@@ -515,7 +515,7 @@ class ScheduleControl(models.Model):
     # The latest slot that has been dealt with: run, skipped or missed.
     last_slot_at = models.DateTimeField(_("last slot"), null=True, blank=True)
     # Slots up to here are not owed: the moment of the last retime, resume or creation.
-    effective_from = models.DateTimeField(_("in force since"), default=timezone.now)
+    effective_from = models.DateTimeField(_("in force since"), default=clock.now)
     # What decides the fire times (timing.Timing), to notice an edit however it was made.
     timing = models.TextField(_("timing"), blank=True)
     # The first slot that is not dealt with: computed from the above, kept so that a tick need not look at all
@@ -675,7 +675,7 @@ class BeatProcess(models.Model):
     """A scheduler that is alive, leading or standing by; ``seen_at`` is the database's clock."""
 
     holder = models.CharField(_("holder"), max_length=200, primary_key=True)
-    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    started_at = models.DateTimeField(_("started"), default=clock.now)
     seen_at = models.DateTimeField(_("last seen"))
 
     class Meta:

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from database import clock
 from database.constraints import cascaded_children
 from maintenance.change_log import log_change
 from maintenance.context import JobContext
@@ -102,7 +102,7 @@ def effect(policy: RetentionPolicy, after: Retention) -> Effect:
     The job itself says what it would delete, as in a run. Only rows whose age lies between the shortest and the
     longest retention are looked at, because all others have the same fate either way: a range of the index.
     """
-    before, now = retention_of(policy), timezone.now()
+    before, now = retention_of(policy), clock.now()
     days = before.all_days | after.all_days
     since, until = now - timedelta(days=max(days)), now - timedelta(days=min(days))
     more: list[tuple[str, int]] = []

@@ -21,12 +21,12 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.mail import mail_admins
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import Signal, receiver
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
+from database import clock
 from maintenance.context import (
     BlockRun,
     CancelRun,
@@ -136,7 +136,7 @@ def is_fresh_plan(run: JobRun) -> bool:
 
 
 def _is_fresh(at: str) -> bool:
-    return timezone.now() - datetime.fromisoformat(at) <= PLAN_FRESH
+    return clock.now() - datetime.fromisoformat(at) <= PLAN_FRESH
 
 
 def plan_of(run: JobRun) -> list[TablePlan]:
@@ -146,7 +146,7 @@ def plan_of(run: JobRun) -> list[TablePlan]:
 
 def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
     """Return the (unsaved) run of one slot: QUEUED, or FAILED where the schedule's arguments cannot be used."""
-    now = timezone.now()
+    now = clock.now()
     run = JobRun(
         job=job.slug,
         trigger=JobRun.Trigger.SCHEDULE,
@@ -500,7 +500,7 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
 def _approval(by: Person | None, reason: str, *, rows: dict[str, int] | None) -> dict[str, Any]:
     return {
         "by": by.get_username() if by else "",
-        "at": timezone.now().isoformat(),
+        "at": clock.now().isoformat(),
         "reason": reason,
         "rows": rows,
     }

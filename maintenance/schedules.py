@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
@@ -127,7 +126,7 @@ def upcoming(task: PeriodicTask, number: int, *, now: datetime | None = None) ->
     """Return the next fire times as beat will see them; empty while the schedule is paused or over."""
     if not task.enabled:
         return []
-    return list(islice(fire_times(task, after=now or timezone.now()), number))
+    return list(islice(fire_times(task, after=now or clock.now()), number))
 
 
 def next_fire(task: PeriodicTask, *, now: datetime | None = None) -> datetime | None:
@@ -358,7 +357,7 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
         _save(task, "enabled")
         control = control_of(task)
         if was_enabled or control.paused_at is None:
-            control.paused_at = timezone.now()
+            control.paused_at = clock.now()
         control.paused_until = until
         control.paused_by_id = by.pk if by else None
         control.pause_reason = reason.strip()[:500]

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django_celery_beat.models import PeriodicTask
 
+from database import clock
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.registry import Job
 from maintenance.timing import Timing
@@ -240,7 +240,7 @@ def _row(
         schedule=task,
         schedule_name=task.name,
         scheduled_for=due[-1],
-        finished_at=timezone.now(),
+        finished_at=clock.now(),
         counts={count: number},
         message=text % {"number": number, "why": why, "span": _span(due, timing)}
         + (" " + _("Older ones are not counted.") if due[0] == cut_at else ""),

@@ -4,8 +4,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
-from django.utils import timezone
-
+from database import clock
 from scraping.models import BotConfig, ScrapeSession
 
 # An older checkpoint would bring yesterday's listing; the watermarks know what is new since.
@@ -48,7 +47,7 @@ class Checkpoint:
             return fresh
         saved = cls(**last.checkpoint)
         ended = last.resume_at or last.finished_at
-        is_recent = ended is not None and ended > timezone.now() - RESUME_WITHIN
+        is_recent = ended is not None and ended > clock.now() - RESUME_WITHIN
         if last.status == ScrapeSession.Status.INTERRUPTED and is_recent and saved.config == fresh.config:
             return saved
         saved.leave_the_rest()
@@ -63,7 +62,7 @@ class Checkpoint:
     @property
     def is_handed_on_for_too_long(self) -> bool:
         """Whether this scrape was handed on again and again."""
-        return datetime.fromisoformat(self.since) < timezone.now() - HANDED_ON_MAX
+        return datetime.fromisoformat(self.since) < clock.now() - HANDED_ON_MAX
 
     def begin(self, subreddit: str) -> None:
         """Take a subreddit in hand, unless it is already."""

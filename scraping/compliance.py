@@ -20,9 +20,9 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Exists, F, Model, OuterRef, Q, QuerySet, Value, When
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from database import clock
 from database.estimates import TableSize, share_since, table_sizes
 from scraping.content import (
     PROFILE_OF_NOBODY,
@@ -123,7 +123,7 @@ def refresh_stored_content(
         RedditError: Reddit did not answer as hoped; what was verified before is saved.
         BaseException: what ``progress.checkpoint()`` raised, likewise.
     """
-    started_at = timezone.now()
+    started_at = clock.now()
     counts = Counter() if counts is None else counts
     items = _least_recently_checked(started_at)
     if not items:
@@ -185,7 +185,7 @@ def _queue_place(item: _Item) -> tuple[bool, float]:
 def _verify(client: RedditClient, subreddits: "_Subreddits", items: list[_Item]) -> Counter[str]:
     """Ask for the items, save what Reddit says, and return what happened to them."""
     # Before the question: what a scrape stores while the answer is under way is newer than the answer.
-    asked_at = timezone.now()
+    asked_at = clock.now()
     page = client.info([item.fullname for item in items])
     answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
     # An answer with children that cannot be told apart proves nobody's absence.
@@ -356,7 +356,7 @@ def coverage(sizes: Mapping[type[Model], TableSize] | None = None) -> Coverage:
 
     Who knows the tables' ``sizes`` gives them, among others if need be; else they are asked for.
     """
-    since = timezone.now() - VERIFIED_WITHIN
+    since = clock.now() - VERIFIED_WITHIN
     known = table_sizes(_KINDS) if sizes is None else sizes
     rows = sum(known[model].rows for model in _KINDS)
     if not rows:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from database import clock
 from database.ends import refuse_end
 from scraping.models import RedditPost, RedditPostQuerySet
 
@@ -48,7 +49,7 @@ def hold_posts(
         PermissionDenied; TooManyPosts; ValueError when the reason is empty, or ``until`` is past or absurd.
     """
     reason = _checked(by, reason)
-    now = timezone.now()
+    now = clock.now()
     refuse_end(until)
     if until is None:
         entry = _("Held: %(reason)s") % {"reason": reason}

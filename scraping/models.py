@@ -13,9 +13,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Case, DateTimeField, Q, Value, When
 from django.db.models.functions import Lower
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from database import clock
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
 from scraping.patterns import compiled
@@ -263,7 +263,7 @@ class BotConfig(models.Model):
     refusal_kind = models.CharField(_("Reddit's refusal"), max_length=16, blank=True, editable=False)
     refusals = models.PositiveSmallIntegerField(_("refusals in a row"), default=0, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
     objects = BotConfigQuerySet.as_manager()
@@ -335,7 +335,7 @@ class BotConfig(models.Model):
         self.refusal_kind = kind
         pauses = self.refusals >= pause_after
         if pauses:
-            self.is_active, self.paused_at = False, timezone.now()
+            self.is_active, self.paused_at = False, clock.now()
         self._record_refusals()
         return pauses
 
@@ -512,7 +512,7 @@ class ScrapeSession(models.Model):
     )
     kind = models.CharField(_("type"), max_length=8, choices=Kind, default=Kind.MANUAL)
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.RUNNING)
-    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    started_at = models.DateTimeField(_("started"), default=clock.now)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     posts_found = models.PositiveIntegerField(_("posts found"), default=0)
     posts_new = models.PositiveIntegerField(_("new posts"), default=0)
@@ -573,7 +573,7 @@ class ScrapeSession(models.Model):
     @property
     def duration(self) -> timedelta:
         """Time from start to end, or to now while running."""
-        return (self.finished_at or timezone.now()) - self.started_at
+        return (self.finished_at or clock.now()) - self.started_at
 
     def record(self, **values: Any) -> bool:
         """Save facts of a running session. False: somebody has closed it meanwhile."""
@@ -587,7 +587,7 @@ class ScrapeSession(models.Model):
     def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "", **values: Any) -> bool:
         """RUNNING ─► a final status. False: somebody has closed it before."""
         return self.record(
-            status=status, finished_at=timezone.now(), error_kind=error_kind, error=error, **values
+            status=status, finished_at=clock.now(), error_kind=error_kind, error=error, **values
         )
 
 
@@ -648,12 +648,12 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
     def held(self, now: datetime | None = None) -> Self:
         """Return posts that retention must not delete now."""
         return self.filter(
-            Q(held_until__isnull=True) | Q(held_until__gt=now or timezone.now()), held_at__isnull=False
+            Q(held_until__isnull=True) | Q(held_until__gt=now or clock.now()), held_at__isnull=False
         )
 
     def not_held(self, now: datetime | None = None) -> Self:
         """Return posts without a hold, or whose hold has ended."""
-        return self.filter(Q(held_at__isnull=True) | Q(held_until__lte=now or timezone.now()))
+        return self.filter(Q(held_at__isnull=True) | Q(held_until__lte=now or clock.now()))
 
 
 class RedditContent(models.Model):
@@ -674,8 +674,8 @@ class RedditContent(models.Model):
     is_stickied = models.BooleanField(_("stickied"), default=False)
     state = models.CharField(_("state"), max_length=12, choices=ContentState, default=ContentState.LIVE)
     is_author_deleted = models.BooleanField(_("account deleted"), default=False)
-    first_seen_at = models.DateTimeField(_("first seen"), default=timezone.now)
-    last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+    first_seen_at = models.DateTimeField(_("first seen"), default=clock.now)
+    last_seen_at = models.DateTimeField(_("last seen"), default=clock.now)
     # When /api/info last confirmed this item; a fresh scrape counts too. Null sorts as "never".
     checked_at = models.DateTimeField(_("verified"), null=True, blank=True)
     # How often in a row /api/info left the item out.
@@ -787,7 +787,7 @@ class RedditPost(RedditContent):
     @property
     def is_held(self) -> bool:
         """Whether a hold keeps it from retention now."""
-        return self.held_at is not None and (self.held_until is None or self.held_until > timezone.now())
+        return self.held_at is not None and (self.held_until is None or self.held_until > clock.now())
 
     @property
     def comment_share(self) -> float | None:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from database import clock
 from scraping import health
 from scraping.answers import Page
 from scraping.checkpoint import Checkpoint
@@ -128,7 +128,7 @@ def close_abandoned_sessions() -> int:
     """Close sessions whose run is no longer running as INTERRUPTED; return how many."""
     return ScrapeSession.objects.abandoned().update(
         status=Status.INTERRUPTED,
-        finished_at=timezone.now(),
+        finished_at=clock.now(),
         error=_("The worker was lost; what it had found is stored."),
     )
 
@@ -500,7 +500,7 @@ class _SubredditScrape:
             self._scrape.note_gap()
         if watermark is None:
             return
-        now = timezone.now()
+        now = clock.now()
         # Listed, not stored: another bot may have stored them, or a filter may have kept none.
         newest = self._checkpoint.newest
         has_new = newest is not None and datetime.fromisoformat(newest) > watermark.newest_at
@@ -536,7 +536,7 @@ class _SubredditScrape:
                 "name": self._name or self._subreddit,
                 "listing": self._listing_key,
                 "newest_at": max(newest_at, watermark.newest_at) if watermark else newest_at,
-                "listed_at": timezone.now(),
+                "listed_at": clock.now(),
                 "posts_per_hour": health.smoothed(watermark.posts_per_hour if watermark else None, rate),
             },
         )
@@ -566,7 +566,7 @@ class _SubredditScrape:
             return
         young = RedditPost.objects.filter(
             subreddit=self._name,
-            created_at__gte=timezone.now() - timedelta(hours=hours),
+            created_at__gte=clock.now() - timedelta(hours=hours),
             state=ContentState.LIVE,
         )
         if self._config.sort != BotConfig.Sort.NEW:
@@ -574,7 +574,7 @@ class _SubredditScrape:
         youngest = young.order_by("-created_at").values_list("fullname", flat=True)[: self._config.post_limit]
         names = [fullname for fullname in youngest if fullname not in self._listed]
         for start in range(0, len(names), INFO_SIZE):
-            asked_at = timezone.now()
+            asked_at = clock.now()
             page = self._client.info(names[start : start + INFO_SIZE])
             stored = store_posts(page.posts, session=self._session, seen_at=asked_at)
             self.totals["posts_refreshed"] += stored.found
@@ -692,7 +692,7 @@ def _with_moments(pages: Iterable[Page]) -> Iterator[tuple[datetime, Page]]:
     """Yield each page with a moment before it was asked for: what is learnt meanwhile is newer than the page."""
     rest = iter(pages)
     while True:
-        asked_at = timezone.now()
+        asked_at = clock.now()
         page = next(rest, None)
         if page is None:
             return

@@ -26,10 +26,10 @@ from urllib.parse import quote, urlsplit
 import requests
 from django.conf import settings
 from django.db import Error
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from requests.structures import CaseInsensitiveDict
 
+from database import clock
 from scraping import budget
 from scraping.answers import (
     Page,
@@ -105,7 +105,7 @@ class OutOfBudget(RedditError):
             stops_everything=True,
             retry_after=retry_after if is_refusal else seconds,
         )
-        self.until: datetime = timezone.now() + timedelta(seconds=seconds)
+        self.until: datetime = clock.now() + timedelta(seconds=seconds)
         self.is_refusal = is_refusal
 
 
@@ -142,7 +142,7 @@ def _seconds(value: str) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(value) - timezone.now()).total_seconds()
+            seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
         except (ValueError, TypeError):  # no date; a date without a zone
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None

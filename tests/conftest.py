@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from datetime import timedelta
 
 import pytest
 import redis
@@ -76,6 +77,9 @@ def one_clock(request, monkeypatch):
     """The clock in a test's hand is the database's too, unless the test is about the database's."""
     if "test_clock" not in request.module.__name__:
         monkeypatch.setattr(clock, "database_now", timezone.now)
+        # A clock in hand stands still, and jumps: nothing is carried on.
+        monkeypatch.setattr(clock, "CARRIED_SECONDS", 0.0)
+        monkeypatch.setattr(clock, "JITTER", timedelta())
         monkeypatch.setattr(Lease, "now", lambda lease: clock.database_now())
 
 

@@ -9,6 +9,7 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
+from database import clock
 from maintenance import schedules
 
 register = template.Library()
@@ -40,7 +41,7 @@ def ago(value: datetime | None) -> str:
     """Write how long ago a moment was, in its largest unit."""
     if value is None:
         return "–"
-    now = timezone.now()
+    now = clock.now()
     if value > now:
         return until(value)
     if now - value < SOON:
@@ -53,7 +54,7 @@ def until(value: datetime | None) -> str:
     """Write in how much time a moment comes, in its largest unit."""
     if value is None:
         return "–"
-    now = timezone.now()
+    now = clock.now()
     if value <= now:
         return _("now")
     if value - now < SOON:
