@@ -7,25 +7,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from django.apps import apps
 from django.conf import settings
-from django.db import Error, OperationalError, connection, models
-from django.template.defaultfilters import filesizeformat
-from django.utils.text import capfirst
+from django.db import Error, connection, models
 from django.utils.translation import gettext as _
 
 from database import clock
-from database.footprint import Footprint, analyze, footprint, is_underestimated
-from database.parallel import without_parallel_workers
-from maintenance import purge
-from maintenance.cap import APPROVAL_TOLERANCE, refusals
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
-from maintenance.plan import TablePlan, differences, plan_deletion
+from maintenance.plan import TablePlan
+from maintenance.purging.deletion import Deletion, NeedsApproval
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +27,6 @@ CANCEL_POLL_SECONDS = 1.0
 # Progress is written at most this often, however often a job reports.
 PROGRESS_SECONDS = 0.5
 LOG_LINES_MAX = 2_000
-# From so many deleted rows on, the planner's statistics of a table are renewed.
-ANALYZE_ROWS_MIN = 10_000
-# So many purges in a row that left rows over mean that rows become due faster than they go.
-LOSING_RUNS = 3
 
 Listener = Callable[[int, int | None, str], None]
 
@@ -114,7 +103,7 @@ class JobContext:
         now = clock.now()
         self.now = min(now, datetime.fromisoformat(self._cursor.get("now") or now.isoformat()))
         # What the row says, as far as a purge knows: counts, cursor and progress.
-        self._committed = Counter(self.counts), dict(self._cursor), run.progress_done if run else 0
+        self.note_commit()
         self._stopping = stopping
         self._listener = listener
         self._cancelled = threading.Event()
@@ -148,13 +137,17 @@ class JobContext:
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
         """Show progress: ``done`` of ``total`` units (rows, configs), in words ``stage``."""
-        if self._listener:
-            self._listener(done, total, stage)
+        self.show(done, total, stage)
         if self.run is None:
             return
         self.run.progress_done, self.run.progress_total, self.run.stage = done, total, stage[:200]
         if time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
             self._save()
+
+    def show(self, done: int, total: int | None, stage: str) -> None:
+        """Tell the listener, such as a progress bar; nothing is saved."""
+        if self._listener:
+            self._listener(done, total, stage)
 
     def within(self, done: int, total: int, name: str) -> "Part":
         """Return a Progress for one part of the work: its own progress shows as the stage of the whole."""
@@ -247,37 +240,15 @@ class JobContext:
             JobFailed: this host's clock is wrong.
         """
         self._refuse_skew()
+        deletion = Deletion(self, queryset, by=by, held=held)
         if self.dry_run or self.run is None:
-            for table in self._make_plan(queryset, by=by, held=held):
-                self.count(table.model, table.rows)
-                self.log(
-                    _("%(rows)s of %(total)s %(table)s would be deleted")
-                    % {"rows": table.rows, "total": table.total, "table": table.verbose_name}
-                )
+            deletion.describe()
             return
-        tables = self._plan_of(queryset)
-        # An attempt that resumes goes on with the plan of the first; unless the retention was edited meanwhile.
-        gone = self._gone_in_earlier_attempts(tables) if tables else Counter[str]()
-        if tables and self._is_more_than_planned(queryset, tables[0], gone):
-            self.log(_("More would be deleted than was planned at first: it is planned again."), "warning")
-            tables, gone = None, Counter()
-        if tables is None:
-            tables = self._make_plan(queryset, by=by, held=held)
-            for difference in differences(self.run.expected, tables):
-                self.log(str(difference))
-            self._refuse_above_cap(tables, queryset.db)
-        for table in tables:
-            self.count(table.model, 0)  # "0 comments" is an answer too
-        # Else each window would be looked for in the index, among all the rows that go.
-        if is_underestimated(queryset, tables[0].rows):
-            self._analyze(tables[:1], queryset.db)
-        before = self._footprints(tables, queryset.db)
-        goal = max(0, sum(table.rows for table in tables) - gone.total())
-        left = self._delete(queryset, by=by, tables=tables, goal=goal)
-        self._keep_plan([replace(tables[0], left=left), *tables[1:]])
-        self._report_footprints(tables, before, queryset.db)
-        if left:
-            self._tell_what_is_left(tables[0], left)
+        try:
+            deletion.perform()
+        except NeedsApproval as refusal:
+            self.message = str(refusal)
+            raise BlockRun from None
 
     def _refuse_skew(self) -> None:
         """Delete nothing on a host whose clock is wrong: what else it believes may be wrong too."""
@@ -298,22 +269,7 @@ class JobContext:
             else:
                 raise JobFailed(text) from None
 
-    def _plan_of(self, queryset: models.QuerySet[Any]) -> list[TablePlan] | None:
-        """Return the plan by which an earlier attempt has deleted rows of this table already."""
-        label = queryset.model._meta.label
-        if label not in self._cursor:
-            return None
-        return [table for table in self.plan if label in (table.model, table.cascaded_from)] or None
-
-    def _make_plan(
-        self, queryset: models.QuerySet[Any], *, by: str, held: models.QuerySet[Any] | None
-    ) -> list[TablePlan]:
-        cutoff = self.cutoff if self.retention_days is not None else None
-        tables = plan_deletion(queryset, key=by, cutoff=cutoff, held=held)
-        self._keep_plan(tables)
-        return tables
-
-    def _keep_plan(self, tables: list[TablePlan]) -> None:
+    def keep_plan(self, tables: list[TablePlan]) -> None:
         """Put these tables into the run's plan, in place of what it says of them."""
         labels = {table.model for table in tables}
         self.plan = [table for table in self.plan if table.model not in labels] + tables
@@ -324,7 +280,12 @@ class JobContext:
             self._lost.set()
             raise LostClaim
 
-    def _forget_what_was_rolled_back(self) -> None:
+    def note_commit(self) -> None:
+        """Remember that the row says what counts, cursor and progress say now."""
+        done = self.run.progress_done if self.run else 0
+        self._committed = Counter(self.counts), dict(self._cursor), done
+
+    def forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row: it changed together with the rows that were deleted."""
         assert self.run is not None
         connection.close()  # it may be in the middle of anything
@@ -334,127 +295,6 @@ class JobContext:
             row = JobRun.objects.values("counts", "cursor", "progress_done").get(pk=self.run.pk)
             self.counts, self._cursor = Counter(row["counts"]), dict(row["cursor"] or {})
             self.run.progress_done = row["progress_done"]
-
-    def _refuse_above_cap(self, tables: list[TablePlan], using: str) -> None:
-        assert self.run is not None
-        reasons = refusals(self.run.job, tables, approval=self.run.approval, using=using)
-        if reasons:
-            last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
-            self.message = " ".join([*reasons, last % {"table": tables[0].verbose_name}])
-            raise BlockRun
-
-    def _delete(self, queryset: models.QuerySet[Any], *, by: str, tables: list[TablePlan], goal: int) -> int:
-        """Delete about ``goal`` rows, and return how many rows of the first table are left all the same."""
-        run = self.run
-        assert run is not None
-        label, name = queryset.model._meta.label, str(queryset.model._meta.verbose_name_plural)
-        counted, before = Counter(self.counts), run.progress_done
-        goal += run.progress_total or 0
-        total = tables[0].total
-        left = tables[0].rows
-
-        def save(gone: Counter[str], cursor: purge.Cursor) -> None:
-            self.counts = Counter(counted)
-            self.counts.update(gone)
-            run.progress_done, run.progress_total, run.stage = before + gone.total(), goal, name
-            self.save_cursor(**{label: cursor})
-
-        def between(gone: Counter[str]) -> None:
-            self._committed = Counter(self.counts), dict(self._cursor), run.progress_done
-            if self._listener:
-                self._listener(before + gone.total(), goal, name)
-            self.checkpoint()
-
-        # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
-        for cursor in (self._cursor.get(label), None):
-            try:
-                gone = purge.delete_in_batches(
-                    queryset,
-                    key=by,
-                    cursor=cursor,
-                    save=save,
-                    between=between,
-                    share=left / total if total else 0.0,
-                    total=total,
-                )
-            except BaseException:
-                self._forget_what_was_rolled_back()
-                raise
-            counted.update(gone)
-            before += gone.total()
-            self.log(
-                _("deleted %(rows)s %(table)s; %(all)s rows with what belongs to them")
-                % {"rows": gone[label], "table": name, "all": gone.total()}
-            )
-            with without_parallel_workers(queryset.db):
-                left = queryset.count()
-            if not left:
-                break
-        return left
-
-    def _gone_in_earlier_attempts(self, tables: list[TablePlan]) -> Counter[str]:
-        gone, earlier = Counter[str](), self.run and self.run.retry_of
-        while earlier is not None:
-            gone.update({table.model: earlier.counts.get(table.model, 0) for table in tables})
-            earlier = earlier.retry_of
-        return gone
-
-    @staticmethod
-    def _is_more_than_planned(queryset: models.QuerySet[Any], table: TablePlan, gone: Counter[str]) -> bool:
-        with without_parallel_workers(queryset.db):
-            rows = queryset.count()
-        return rows > table.rows * APPROVAL_TOLERANCE - gone[table.model]
-
-    def _tell_what_is_left(self, table: TablePlan, left: int) -> None:
-        assert self.run is not None
-        message = _("%(rows)s %(table)s that should be gone are still there.") % {
-            "rows": left,
-            "table": table.verbose_name,
-        }
-        earlier = JobRun.objects.filter(
-            job=self.run.job, dry_run=False, pk__lt=self.run.pk, plan__isnull=False
-        )
-        ended = earlier.filter(status__in=[JobRun.Status.SUCCEEDED, JobRun.Status.PARTIAL]).order_by("-pk")
-        had_left = [
-            any(one["model"] == table.model and one["left"] for one in (plan or {}).get("tables", []))
-            for plan in ended.values_list("plan", flat=True)[: LOSING_RUNS - 1]
-        ]
-        if len(had_left) == LOSING_RUNS - 1 and all(had_left):
-            message += " " + _("So did the runs before: rows become due faster than the purge deletes them.")
-        self.partial(message)
-        self.log(message, "warning")
-
-    def _analyze(self, tables: list[TablePlan], using: str) -> None:
-        try:
-            analyze([apps.get_model(table.model) for table in tables], using)
-        except OperationalError as error:
-            self.log(_("ANALYZE was not possible: %(error)s") % {"error": error}, "warning")
-
-    @staticmethod
-    def _footprints(tables: list[TablePlan], using: str) -> list[Footprint | None]:
-        return [footprint(apps.get_model(table.model), using) for table in tables]
-
-    def _report_footprints(self, tables: list[TablePlan], before: list[Footprint | None], using: str) -> None:
-        """After a large purge, renew the planner's statistics and say what the tables take now."""
-        large = [table for table in tables if self.counts[table.model] >= ANALYZE_ROWS_MIN]
-        self._analyze(large, using)
-        for table, old in zip(tables, before, strict=True):
-            new = footprint(apps.get_model(table.model), using)
-            if old is None or new is None or table not in large:
-                continue
-            self.log(
-                _("%(table)s: table %(table_before)s → %(table_after)s, indexes %(index_before)s → %(index_after)s,"
-                  " dead rows %(dead_before)s → %(dead_after)s; VACUUM frees their space for new rows")
-                % {
-                    "table": capfirst(table.verbose_name),
-                    "table_before": filesizeformat(old.table_bytes),
-                    "table_after": filesizeformat(new.table_bytes),
-                    "index_before": filesizeformat(old.index_bytes),
-                    "index_after": filesizeformat(new.index_bytes),
-                    "dead_before": old.dead_rows,
-                    "dead_after": new.dead_rows,
-                }
-            )  # fmt: skip
 
 
 class Part:

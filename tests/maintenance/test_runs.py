@@ -12,6 +12,7 @@ from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
 from maintenance import maintenance_mode, purge, registry, runs
 from maintenance.models import JobRun, RunLogLine
+from maintenance.purging import deletion
 from scraping.models import RedditPost
 from tests import factories
 from tests.waiting import wait_until
@@ -712,7 +713,7 @@ def test_rows_that_come_behind_the_walk_are_taken_by_a_second_one(monkeypatch):
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no such statistics")
 def test_a_large_purge_renews_the_statistics_and_tells_what_the_tables_take(monkeypatch):
-    monkeypatch.setattr(contexts, "ANALYZE_ROWS_MIN", 3)
+    monkeypatch.setattr(deletion, "ANALYZE_ROWS_MIN", 3)
     for _ in range(3):
         old_post()
     factories.post()
