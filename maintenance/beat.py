@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery.beat import SchedulingError
 from django.conf import settings
 from django.db import (
     Error,
@@ -27,10 +28,10 @@ from django.db import (
 from django.db.models import F
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
-from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from maintenance import maintenance_mode, recovery, runs, schedules, slots
 from maintenance.lease import Lease, LeaseLost
+from maintenance.ledger import publishing
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.registry import Job, job_of_task, jobs
 from maintenance.slots import Slots
@@ -65,7 +66,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lease = Lease(settings.BEAT_LEASE_SECONDS)
-        self._sweep_at = self._audit_at = self._publish_at = self._judge_at = float("-inf")
+        self._sweep_at = self._audit_at = self._judge_at = float("-inf")
         self._audited_until = 0
         super().__init__(*args, **kwargs)
 
@@ -153,29 +154,27 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                 if batch.is_long_enough:
                     break
             batch.write()
-        self._publish(batch.queued)
+        runs.publish_all(batch.queued)
         for task in batch.foreign:
             self._send_foreign(task)
 
-    def _publish(self, queued: list[JobRun]) -> None:
-        """Send the messages; once the broker did not answer, leave them to recovery for a while."""
-        if time.monotonic() >= self._publish_at and runs.publish_all(queued) < len(queued):
-            self._publish_at = time.monotonic() + recovery.UNSENT_SECONDS
-
     def _send_foreign(self, task: PeriodicTask) -> None:
-        if time.monotonic() < self._publish_at:
-            logger.error(
-                "%s was not sent: the broker does not answer; it has no run to send again.", task.name
-            )
-            return
+        """Send somebody else's task. It has no run in the ledger, so nobody sends it again."""
+
+        def send(line: publishing.Line, _errand: object) -> None:
+            try:
+                self.apply_async(entry, producer=line.producer, advance=False)
+            except SchedulingError as error:
+                raise error.__cause__ or error.__context__ or error from None  # the broker's, as a rule
+
         try:
-            # Not celery beat's own producer: it waits for a broker that is away, and the lease runs out meanwhile.
-            with self.app.producer_or_acquire() as producer:
-                self.apply_async(self.Entry(task, app=self.app), producer=producer, advance=False)
-        except Exception as error:
+            entry = self.Entry(task, app=self.app)
+            entry.options["retry"] = False
+            publishing.ask(send)
+        except publishing.BrokerAway as error:
+            logger.error("%s was not sent, and has no run that could be sent again. %s", task.name, error)
+        except Exception:
             logger.exception("%s could not be sent; it has no run that could be sent again.", task.name)
-            if _is_of_the_broker(error):
-                self._publish_at = time.monotonic() + recovery.UNSENT_SECONDS
 
     # --- Putting right -----------------------------------------------------------------------
 
@@ -253,15 +252,6 @@ def _load(pks: list[int]) -> list[PeriodicTask]:
             except Exception:
                 _set_aside(pk)
         return readable
-
-
-def _is_of_the_broker(error: BaseException | None) -> bool:
-    """Whether the broker did not answer, however often that was wrapped."""
-    while error is not None:
-        if isinstance(error, (BrokerUnavailable, OSError)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _set_aside(pk: int) -> None:

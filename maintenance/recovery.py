@@ -7,18 +7,16 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
-from celery import current_app
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
-from kombu.exceptions import OperationalError as BrokerUnavailable
 
 from database import clock
 from maintenance import maintenance_mode, runs, schedules
+from maintenance.ledger import publishing
 from maintenance.models import JobRun
 from maintenance.registry import is_known
 from maintenance.slots import AHEAD
@@ -131,7 +129,8 @@ def republish() -> int:
     waiting = list(could_start.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
     unclaimed = could_start.filter(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
     # Where messages wait, the workers are busy: what was sent is still in the queue and needs no second message.
-    if unclaimed.exists() and _messages_waiting():
+    # Where the broker does not answer, its queue cannot tell; nor would it take a message.
+    if unclaimed.exists() and publishing.messages_waiting():
         # Or it is lost all the same. A doubled message harms nothing.
         unclaimed = unclaimed.filter(sent_at__lt=now - timedelta(seconds=DOUBTFUL_SECONDS))
     waiting += unclaimed[:REPUBLISHED_MAX]
@@ -141,14 +140,3 @@ def republish() -> int:
             error = _("There is no job %(job)s.") % {"job": run.job}
             run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
     return runs.publish_all(waiting)
-
-
-def _messages_waiting() -> int:
-    queue = current_app.conf.task_default_queue
-    try:
-        with current_app.connection_for_read() as connection:
-            # Celery's Redis transport answers with the length of the list; it creates nothing.
-            channel: Any = connection.default_channel
-            return int(channel.queue_declare(queue=queue, durable=True, auto_delete=False).message_count)
-    except (OSError, BrokerUnavailable):
-        return 0

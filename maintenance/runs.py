@@ -14,7 +14,6 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import current_app
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -23,7 +22,6 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import Signal, receiver
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
-from kombu.exceptions import OperationalError as BrokerUnavailable
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
 from database import clock
@@ -39,6 +37,7 @@ from maintenance.context import (
     StopRun,
     never,
 )
+from maintenance.ledger import publishing
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.plan import TablePlan, expectation
 from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
@@ -235,19 +234,14 @@ def publish(run: JobRun) -> bool:
 
 
 def publish_all(runs: Sequence[JobRun]) -> int:
-    """Send the messages of these runs, up to the first that the broker does not take; return how many went."""
-    sent: list[JobRun] = []
-    try:
-        with current_app.producer_or_acquire() as producer:
-            for run in runs:
-                if is_known(run.job) and run.is_due:
-                    current_app.send_task(get_job(run.job).task_name, args=[run.pk], producer=producer)
-                    sent.append(run)
-    except (BrokerUnavailable, OSError) as error:
-        waiting = len(runs) - len(sent)
-        logger.warning("%s runs wait in the database, the broker does not answer: %s", waiting, error)
-    JobRun.mark_sent(sent)
-    return len(sent)
+    """Send the messages of these runs, as far as the broker takes them at once; return how many went.
+
+    Never waits long for the broker (``ledger.publishing``): what was not sent is sent by recovery.
+    """
+    ready = [run for run in runs if is_known(run.job) and run.is_due]
+    number = publishing.send([publishing.Message(get_job(run.job).task_name, [run.pk]) for run in ready])
+    JobRun.mark_sent(ready[:number])
+    return number
 
 
 def publish_next(concurrency_key: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -32,6 +33,13 @@ class OwnBroker:
         )
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(lambda: broker.broker_answers(self.socket), timeout=20)
+
+    def hang(self):
+        """Stop answering with the port open, as a host that swaps or a frozen container does."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
 
     def kill_and_empty(self):
         self._process.kill()

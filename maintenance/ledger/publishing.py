@@ -1,0 +1,271 @@
+"""The way to the broker: a thread of its own, so that nobody waits for a broker that does not answer.
+
+A broker may hang instead of being away: its port is open and nothing comes back. Whoever has something for it (a
+tick, a request, a command, readiness) leaves it with this thread and waits for half a second at most. What was not
+sent by then stays in the database as unsent, and recovery sends it later; a message that goes out twice harms nothing.
+
+While the broker does not answer nobody waits at all: the thread alone asks it again, every two seconds.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+# How long a caller waits for the broker without any progress. Well below the lease, whose holder is such a caller.
+PATIENCE_SECONDS = min(0.5, settings.BEAT_LEASE_SECONDS / 4)
+# How long a caller waits for all of its messages, while they go out one by one.
+PATIENCE_IN_ALL_SECONDS = 2 * PATIENCE_SECONDS
+# How long the thread waits for the broker in one read or write.
+SOCKET_SECONDS = 2.0
+# While the broker does not answer: between two attempts of the thread.
+PROBE_SECONDS = 2.0
+# Work that waits for the thread; more is refused.
+QUEUE_MAX = 100
+# Refused at once by a broker that restarted meanwhile: worth a second attempt on a new connection.
+STALE_SECONDS = 0.2
+
+
+class BrokerAway(Exception):
+    """The broker does not answer in time; what was asked of it may or may not have happened."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A task to be sent."""
+
+    task: str
+    args: Sequence[Any]
+
+
+class Line:
+    """The thread's connection, while it lasts."""
+
+    def __init__(self, url: str | None) -> None:
+        options = {
+            "socket_timeout": SOCKET_SECONDS,
+            "socket_connect_timeout": SOCKET_SECONDS,
+            "max_retries": 0,  # kombu would try for ever
+        }
+        self._connection: Connection = current_app.connection_for_write(url, transport_options=options)
+        try:
+            self._connection.ensure_connection(max_retries=0)
+            self.channel: Any = self._connection.default_channel
+            self.producer = current_app.amqp.Producer(self._connection, auto_declare=False)
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, message: Message) -> None:
+        """Send one message."""
+        current_app.send_task(message.task, args=message.args, producer=self.producer, retry=False)
+
+    def ping(self) -> None:
+        """Ask whether the broker answers."""
+        self.messages_waiting()
+
+    def messages_waiting(self) -> int:
+        """Return how many messages wait in the queue of the jobs."""
+        # Celery's Redis transport answers with the length of the list; it creates nothing.
+        name = current_app.conf.task_default_queue
+        return int(self.channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count)
+
+    def close(self) -> None:
+        """Close the connection; what fails in it is over anyway."""
+        try:
+            self._connection.release()
+        except Exception:
+            logger.debug("A broken connection to the broker could not be closed.", exc_info=True)
+
+
+@dataclass
+class Errand:
+    """One piece of work for the thread, and what became of it."""
+
+    work: Callable[[Line, "Errand"], Any]
+    result: Any = None
+    error: BaseException | None = None
+    # Counted up by work of several steps: its caller waits on while it grows.
+    steps: int = 0
+    is_given_up: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Publisher:
+    """One thread with one connection, started by the first errand; ``url`` is the broker's, None: the settings'."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url
+        self._queue: queue.Queue[Errand] = queue.Queue(QUEUE_MAX)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._line: Line | None = None
+        # Cleared by the first caller that waited in vain, set by the thread when the broker answers again.
+        self._answers = threading.Event()
+        self._answers.set()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the broker answered when it was last asked."""
+        return self._answers.is_set()
+
+    def ask(self, work: Callable[[Line, Errand], Any]) -> Any:
+        """Return what ``work`` returns, done by the thread.
+
+        Raises:
+            BrokerAway: not within ``PATIENCE_SECONDS``, or the broker did not answer when it was last asked.
+            Exception: what else ``work`` raises.
+        """
+        if not self.is_answering:
+            raise BrokerAway("The broker does not answer.")
+        self._start()
+        errand = Errand(work)
+        try:
+            self._queue.put_nowait(errand)
+        except queue.Full:
+            raise BrokerAway("Too much waits for the broker.") from None
+        self._wait_for(errand)
+        if errand.error is not None:
+            raise errand.error
+        return errand.result
+
+    def _wait_for(self, errand: Errand) -> None:
+        until = time.monotonic() + PATIENCE_IN_ALL_SECONDS
+        steps = errand.steps
+        while not errand.done.wait(PATIENCE_SECONDS):
+            has_moved, steps = errand.steps > steps, errand.steps
+            if has_moved and time.monotonic() < until:
+                continue
+            errand.is_given_up = True
+            if not has_moved:
+                self._answers.clear()
+                with contextlib.suppress(queue.Full):
+                    self._queue.put_nowait(
+                        Errand(errand.work, is_given_up=True)
+                    )  # wakes the thread to ask again
+            raise BrokerAway("The broker does not answer in time.")
+
+    # --- In the thread -----------------------------------------------------------------------
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                # Daemon: a process that ends does not wait for the broker either.
+                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                errand = self._queue.get(timeout=None if self.is_answering else PROBE_SECONDS)
+            except queue.Empty:
+                self._probe()
+                continue
+            if not errand.is_given_up:
+                self._do(errand)
+            if errand.is_given_up and not self.is_answering:
+                self._probe()
+
+    def _do(self, errand: Errand) -> None:
+        began = time.monotonic()
+        is_new = self._line is None
+        try:
+            try:
+                errand.result = errand.work(self._open(), errand)
+            except self._errors():
+                self._hang_up()
+                if is_new or errand.steps or time.monotonic() - began > STALE_SECONDS:
+                    raise
+                errand.result = errand.work(self._open(), errand)
+        except self._errors() as error:
+            self._hang_up()
+            self._answers.clear()
+            errand.error = BrokerAway(f"The broker does not answer: {error}")
+        except BaseException as error:  # the caller's to handle; the thread must live
+            errand.error = error
+        errand.done.set()
+
+    def _probe(self) -> None:
+        try:
+            self._open().ping()
+        except Exception as error:
+            logger.debug("The broker still does not answer: %s", error)
+            self._hang_up()
+        else:
+            logger.info("The broker answers again.")
+            self._answers.set()
+
+    def _open(self) -> Line:
+        if self._line is None:
+            self._line = Line(self._url)
+        return self._line
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    @staticmethod
+    def _errors() -> tuple[type[BaseException], ...]:
+        kombu = current_app.connection_for_write()
+        return (OSError, OperationalError, *kombu.connection_errors, *kombu.channel_errors)
+
+
+_publisher = Publisher()
+
+
+def _forget_after_a_fork() -> None:
+    """Let a child have a thread and a connection of its own: it inherits neither its parent's threads nor its locks."""
+    global _publisher
+    _publisher = Publisher()
+
+
+os.register_at_fork(after_in_child=_forget_after_a_fork)
+
+
+def ask(work: Callable[[Line, Errand], Any]) -> Any:
+    """Let the thread of this process do something with the broker; see ``Publisher.ask``."""
+    return _publisher.ask(work)
+
+
+def send(messages: Sequence[Message]) -> int:
+    """Send the messages in order; return how many certainly went out, which may be fewer."""
+    count = 0
+
+    def work(line: Line, errand: Errand) -> None:
+        nonlocal count
+        for message in messages:
+            if errand.is_given_up:
+                return
+            line.send(message)
+            count += 1
+            errand.steps = count
+
+    try:
+        if messages:
+            ask(work)
+    except BrokerAway as error:
+        logger.warning(
+            "%s messages were not sent; their runs wait in the database. %s", len(messages) - count, error
+        )
+    return count
+
+
+def messages_waiting() -> int | None:
+    """Return how many messages wait in the queue of the jobs; None: the broker does not answer."""
+    try:
+        return int(ask(lambda line, _errand: line.messages_waiting()))
+    except BrokerAway:
+        return None
