@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "console",
     "maintenance",
     "scraping",
+    "audit",
     "accounts",
 ]
 
@@ -97,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "audit.middleware.AddressMiddleware",
 ]
 
 TEMPLATES = [

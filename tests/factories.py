@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from accounts.models import PasswordResetToken, RefreshToken, hash_secret
+from audit.models import Event
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLogLine
 from scraping.models import (
     BotConfig,
@@ -95,6 +96,16 @@ def password_reset_token(**fields):
 
 def expired_password_reset_token(**fields):
     return _token(PasswordResetToken, **{"expires_at": timezone.now() - timedelta(seconds=1), **fields})
+
+
+# --- Audit -----------------------------------------------------------------------------------
+
+
+def event(**fields):
+    number = next(_numbers)
+    return Event.objects.create(
+        **{"actor_kind": "system", "verb": "x.done", "subject_type": "x.Y", "subject_id": number, **fields}
+    )
 
 
 # --- Scraping --------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""The append-only log of what people and the system decided."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class Event(models.Model):
+    """Something that was decided or changed, by whom, and what it was about.
+
+    Rows are only ever added (``triggers``). They outlive their subject and their actor: names stand beside keys. Texts
+    are codes and parameters, put into words in the reader's language.
+    """
+
+    class ActorKind(models.TextChoices):
+        """Who did it."""
+
+        PERSON = "person", _("person")
+        SYSTEM = "system", _("system")
+        SHELL = "shell", _("shell")
+        TOKEN = "token", _("API token")
+
+    # The database's clock.
+    at = models.DateTimeField(_("time"), db_default=Now())
+    actor_kind = models.CharField(_("kind of actor"), max_length=6, choices=ActorKind)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,  # event_actor
+        related_name="+",
+        verbose_name=_("actor"),
+    )
+    actor_name = models.CharField(_("actor's name"), max_length=150, blank=True, db_default="")
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    # A code such as "run.approved"; whoever shows it knows the words.
+    verb = models.CharField(_("verb"), max_length=60)
+    # A model's label; the key as text, because keys differ in kind.
+    subject_type = models.CharField(_("kind of subject"), max_length=100)
+    subject_id = models.CharField(_("subject's id"), max_length=64)
+    subject_name = models.CharField(_("subject"), max_length=200, blank=True, db_default="")
+    before = models.JSONField(_("before"), null=True, blank=True)
+    after = models.JSONField(_("after"), null=True, blank=True)
+    reason = models.TextField(_("reason"), blank=True, db_default="")
+    parameters = models.JSONField(_("parameters"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        constraints = [
+            models.CheckConstraint(
+                name="event_actor_kind_known",
+                condition=Q(actor_kind__in=["person", "system", "shell", "token"]),
+            ),
+            models.CheckConstraint(name="event_has_verb", condition=~Q(verb="")),
+            models.CheckConstraint(
+                name="event_has_subject", condition=~Q(subject_type="") & ~Q(subject_id="")
+            ),
+        ]
+        indexes = [
+            # what happened to one subject, newest first
+            models.Index(fields=["subject_type", "subject_id", "-id"], name="event_subject"),
+            # what one person did; the deletion of a user, which nulls the key
+            models.Index(fields=["actor", "-id"], name="event_actor"),
+            # a span of time; the clean-up of old events
+            models.Index(fields=["at"], name="event_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.subject_name}"
