@@ -104,18 +104,26 @@ def known_half(page: list[Raw]) -> list[Raw]:
     return [raw | {"score": raw["score"] + number % 2} for number, raw in enumerate(page[::2])]
 
 
+# Parents first.
+TABLES = ("redditpost", "postsighting", "redditcomment")
+
+
 class Bench:
     """The pages, and the database as it was before them."""
 
     def __init__(self) -> None:
-        from scraping.models import RedditPost
+        from django.contrib.auth.models import User
+
+        from scraping.models import BotConfig, RedditPost, ScrapeSession
         from scraping.storage import store_comments, store_posts
 
+        bot = BotConfig.objects.create(owner=User.objects.create(), name="bench", subreddits=["bench"])
+        self.session = ScrapeSession.objects.create(config=bot, config_name=bot.name)
         posts = raw_posts()
         self.post_pages = [posts[start : start + POST_PAGE] for start in range(0, POSTS, POST_PAGE)]
         before = SEEN_AT - timedelta(hours=1)
         for page in self.post_pages:
-            store_posts(known_half(page), session=None, seen_at=before)
+            store_posts(known_half(page), session=self.session, seen_at=before)
         chance = random.Random(2)
         parents = RedditPost.objects.order_by("pk")[: COMMENTS // COMMENT_PAGE]
         self.comment_pages = [
@@ -130,7 +138,7 @@ class Bench:
         from django.db import connection
 
         with connection.cursor() as cursor:
-            for table in ("redditpost", "redditcomment"):
+            for table in TABLES:
                 cursor.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM scraping_{table}")
 
     def reset(self) -> None:
@@ -141,9 +149,9 @@ class Bench:
         with connection.cursor() as cursor:
             if is_postgres:
                 cursor.execute("TRUNCATE scraping_redditpost CASCADE")
-            for table in ("redditcomment", "redditpost"):
+            for table in reversed(TABLES):
                 cursor.execute(f"DELETE FROM scraping_{table}")
-            for table in ("redditpost", "redditcomment"):
+            for table in TABLES:
                 cursor.execute(f"INSERT INTO scraping_{table} SELECT * FROM kept_{table}")
             for statement in (
                 ("VACUUM ANALYZE", "CHECKPOINT") if is_postgres else ("PRAGMA wal_checkpoint(TRUNCATE)",)
@@ -183,6 +191,24 @@ def ours(pages: list[Page]) -> None:
     """What a scrape does with the rows of its pages."""
     from collections import Counter
 
+    from django.db import transaction
+
+    from scraping.models import BotConfig, RedditPost
+    from scraping.storage import store_rows
+    from scraping.upserts import note_sightings
+
+    bot = BotConfig.objects.get()
+    for model, parent, rows in pages:
+        with transaction.atomic():
+            store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter())
+            if model is RedditPost:
+                note_sightings([row["fullname"] for row in rows], config_id=bot.pk)
+
+
+def without_sightings(pages: list[Page]) -> None:
+    """The same without writing down which bot found which post."""
+    from collections import Counter
+
     from scraping.storage import store_rows
 
     for model, parent, rows in pages:
@@ -195,7 +221,7 @@ def ours_from_json(bench: Bench) -> None:
 
     for post, items in bench.raw_pages():
         if post is None:
-            store_posts(items, session=None, seen_at=SEEN_AT)
+            store_posts(items, session=bench.session, seen_at=SEEN_AT)
         else:
             store_comments(post, items, seen_at=SEEN_AT)
 
@@ -324,6 +350,7 @@ def main() -> None:
     # Name, function, rows (None: all of them).
     peers: list[tuple[str, Callable[[list[Page]], None], int | None]] = [
         ("store_posts, store_comments", ours, None),
+        ("the same without sightings", without_sightings, None),
         ("update_or_create", one_by_one, 4_400),
         ("bulk_create(update_conflicts=True)", bulk_create, 44_000),
     ]
@@ -342,7 +369,11 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, store, size in peers:
                 bench.reset()
-                pages = bench.pages(size) if size or store is ours else plain_pages(bench.pages(size))
+                pages = (
+                    bench.pages(size)
+                    if size or store in (ours, without_sightings)
+                    else plain_pages(bench.pages(size))
+                )
                 sizes[name] = sum(len(rows) for _, _, rows in pages)
                 started = time.perf_counter()
                 store(pages)

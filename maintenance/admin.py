@@ -419,6 +419,13 @@ class JobFilter(admin.SimpleListFilter):
         return queryset.filter(job=self.value()) if self.value() else queryset
 
 
+def _sessions(run: JobRun, user: Any) -> QuerySet[ScrapeSession]:
+    """Return the first scrape sessions of the run that the user may see."""
+    if not user.has_perm("scraping.view_scrapesession"):
+        return ScrapeSession.objects.none()
+    return ScrapeSession.objects.visible_to(user).filter(run=run).order_by("pk")[:SESSIONS_SHOWN]
+
+
 @admin.register(JobRun)
 class JobRunAdmin(ReadOnlyAdmin):
     """The ledger. Owners of bots see the runs of their own bots, without any permission."""
@@ -433,34 +440,34 @@ class JobRunAdmin(ReadOnlyAdmin):
     # --- Permissions
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow the permission's holders everything, and bot owners what get_queryset leaves."""
+        """Allow the permission's holders everything, and others what a job shows them."""
         if super().has_view_permission(request, obj):
             return True
-        owned = self._owned_configs(request)
+        visible = JobRun.objects.visible_to(request.user)
         if isinstance(obj, JobRun):
-            return obj.job == "scrape_now" and obj.params.get("config") in owned
-        return bool(owned)
+            return visible.filter(pk=obj.pk).exists()
+        return self._sees_some(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the menu entry to whoever has a run to see."""
         return super().has_module_permission(request) or self.has_view_permission(request)
 
-    def _owned_configs(self, request: HttpRequest) -> set[int]:
-        # Asked several times a request; kept with it.
-        kept: dict[str, set[int]] = vars(request)
-        if "owned_config_ids" not in kept:
-            owned = BotConfig.objects.filter(owner_id=request.user.pk).values_list("pk", flat=True)
-            kept["owned_config_ids"] = set(owned) if request.user.is_active else set()
-        return kept["owned_config_ids"]
+    def _sees_some(self, request: HttpRequest) -> bool:
+        # Asked several times a request; kept with it. Who owns a bot sees the list before its first run too.
+        kept: dict[str, bool] = vars(request)
+        if "sees_some_runs" not in kept:
+            kept["sees_some_runs"] = bool(
+                request.user.is_active and BotConfig.objects.managed_by(request.user).exists()
+            )
+        return kept["sees_some_runs"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
         """Leave long texts out of the list, and other people's runs out for bot owners."""
-        found: QuerySet[JobRun] = super().get_queryset(request)
+        found: Any = super().get_queryset(request)
         if self.is_list(request):
             found = found.defer("traceback", "cursor", "plan", "expected", "approval")
-        if super().has_view_permission(request):
-            return found
-        return found.filter(job="scrape_now", params__config__in=list(self._owned_configs(request)))
+        visible: QuerySet[JobRun] = found.visible_to(request.user)
+        return visible
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[JobRun], search_term: str
@@ -536,7 +543,7 @@ class JobRunAdmin(ReadOnlyAdmin):
                 "title": f"{job_title(run.job)} #{run.pk}",
                 "subtitle": None,
                 "is_log_cut": len(lines) == LOG_LINES_SHOWN,
-                "sessions": ScrapeSession.objects.filter(run=run).order_by("pk")[:SESSIONS_SHOWN],
+                "sessions": _sessions(run, request.user),
                 "strip": strip.context(latest, job_title(run.job)),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})

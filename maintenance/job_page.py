@@ -51,7 +51,8 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     except InvalidParams as error:
         # Without good parameters the job cannot say who may run it: the model permission decides who is told.
         if not may_run_jobs(request.user, {}):
-            raise PermissionDenied from None
+            # The same answer as for a bot of somebody else: its number tells nothing.
+            raise PermissionDenied(job.refusal) from None
         return _page(request, job, {"errors": error.messages}, status=400)
     job.require(request.user, params)
     try:

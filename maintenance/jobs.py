@@ -153,10 +153,15 @@ def clean_config(value: Any) -> int:
 
 def owns_config(user: Person, params: Mapping[str, Any]) -> bool:
     """Whether the user may scrape with this bot: its owner and superusers may."""
-    return bool(user.is_active and BotConfig.objects.visible_to(user).filter(pk=params["config"]).exists())
+    return bool(user.is_active and BotConfig.objects.managed_by(user).filter(pk=params["config"]).exists())
 
 
-@job(params={"config": clean_config}, concurrent_by="config", authorize=owns_config)
+def of_own_configs(user: Person) -> Q:
+    """Name the runs that scraped with a bot of the user's own."""
+    return Q(params__config__in=list(BotConfig.objects.managed_by(user).values_list("pk", flat=True)))
+
+
+@job(params={"config": clean_config}, concurrent_by="config", authorize=owns_config, shown_to=of_own_configs)
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""
     config = BotConfig.objects.select_related("app").get(pk=ctx.params["config"])

@@ -1,11 +1,14 @@
 """The ledger and what operators own: runs, log lines, schedule controls, retentions, the scheduler's lease."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, Self
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, Q
@@ -16,6 +19,8 @@ from django.utils.translation import pgettext_lazy
 from database import clock
 from database.commits import without_waiting, without_waiting_sql
 from database.constraints import DatabaseOnDelete
+
+Person = User | AnonymousUser
 
 # The claim of a run, in one statement: it stands between every request and its work.
 CLAIM = """
@@ -32,8 +37,26 @@ RETURNING *
 CLOCK = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"}
 
 
+# For jobs that say so: which of their runs somebody sees without the permission. Filled by ``registry``.
+_shown_to: list[Callable[[Person], Q]] = []
+
+
+def show_runs(condition: Callable[[Person], Q]) -> None:
+    """Let people without the permission to see runs see those that fulfil their condition."""
+    _shown_to.append(condition)
+
+
 class JobRunQuerySet(models.QuerySet["JobRun"]):
     """States of runs."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Return the runs that the user may see: all with the permission, else those that a job shows them."""
+        if not user.is_active:
+            return self.none()
+        if user.has_perm("maintenance.view_jobrun"):
+            return self
+        conditions = [condition(user) for condition in _shown_to]
+        return self.filter(reduce(or_, conditions)) if conditions else self.none()
 
     def running(self) -> Self:
         """Return runs a worker has claimed and not ended."""

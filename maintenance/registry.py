@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from maintenance.context import JobContext
+from maintenance.models import Person as Person
+from maintenance.models import show_runs
 
 TASK_PREFIX = "maintenance."
 DAYS_MAX = 36_500
 
-Person = User | AnonymousUser
 Cleaner = Callable[[Any], Any]
 Authorizer = Callable[[Person, Mapping[str, Any]], bool]
 
@@ -75,6 +76,8 @@ class Job:
     authorize: Authorizer = may_run_jobs
     # The parameter by which runs may stand side by side: one running run for each of its values.
     concurrent_by: str | None = None
+    # Which of its runs somebody sees who may not see all runs; None: none of them.
+    shown_to: Callable[[Person], Q] | None = None
 
     @property
     def task_name(self) -> str:
@@ -141,7 +144,12 @@ class Job:
                 gettext("Runs that keep fewer than %(floor)s days take the permission to approve runs.")
                 % {"floor": settings.RETENTION_FLOOR_DAYS}
             )
-        raise PermissionDenied(gettext("You may not run %(job)s.") % {"job": self.title})
+        raise PermissionDenied(self.refusal)
+
+    @property
+    def refusal(self) -> str:
+        """What somebody is told who may not run the job."""
+        return gettext("You may not run %(job)s.") % {"job": self.title}
 
 
 _registry: dict[str, Job] = {}
@@ -155,6 +163,7 @@ def job(
     params: Mapping[str, Cleaner] | None = None,
     authorize: Authorizer = may_run_jobs,
     concurrent_by: str | None = None,
+    shown_to: Callable[[Person], Q] | None = None,
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
     """Declare the decorated function as a job; its name is the slug, its docstring the summary."""
 
@@ -172,7 +181,10 @@ def job(
             params={**days, **(params or {})},
             authorize=authorize,
             concurrent_by=concurrent_by,
+            shown_to=shown_to,
         )
+        if shown_to is not None:
+            show_runs(lambda user: Q(job=slug) & shown_to(user))
         return function
 
     return declare

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, Model, OuterRef, QuerySet, Subquery
 from django.forms import ModelForm
 from django.http import (
     Http404,
@@ -39,25 +39,29 @@ from scraping.hold_actions import HoldActions, HoldFilter
 from scraping.models import (
     BotConfig,
     ContentState,
+    PostSighting,
     RedditApp,
     RedditComment,
     RedditPost,
     RequestBudget,
     ScrapeSession,
+    Watermark,
 )
+from scraping.visibility import Person, sees_everybodys
 
 SUBREDDITS_SHOWN_MAX = 100
 
 
-def gauges(app: RedditApp | None) -> dict[str, Any]:
-    """Return what ``_budgets.html`` shows: the budget of one app, or of every client id that has one."""
+def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
+    """Return what ``_budgets.html`` shows: the budget of one app, or of every client id that the user may see."""
     if app is not None:
         names = {app.client_id: app.name}
         address = reverse("admin:scraping_redditapp_budget", args=[app.pk])
     else:
         clients = RequestBudget.objects.order_by("client_id").values_list("client_id", flat=True)
-        names = dict.fromkeys(clients, "REDDIT_CLIENT_ID")
-        names |= dict(RedditApp.objects.filter(client_id__in=names).values_list("client_id", "name"))
+        apps = dict(RedditApp.objects.visible_to(user).values_list("client_id", "name"))
+        hidden = set(RedditApp.objects.exclude(client_id__in=apps).values_list("client_id", flat=True))
+        names = {client: apps.get(client, "REDDIT_CLIENT_ID") for client in clients if client not in hidden}
         address = reverse("admin:scraping_redditapp_budgets")
     states = [(name, state_of(client_id)) for client_id, name in names.items()]
     return {"budgets": states, "budgets_address": address}
@@ -90,7 +94,7 @@ SEE_POSTS = "scraping.view_redditpost"
 
 @admin.register(BotConfig)
 class BotConfigAdmin(PersonalAdmin):
-    """Owners see and change their own bots, superusers all of them."""
+    """Owners change their own bots, superusers all of them; who else sees them is said in ``visible_to``."""
 
     form = BotConfigForm
     change_form_template = "scraping/botconfig_form.html"
@@ -136,9 +140,22 @@ class BotConfigAdmin(PersonalAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Leave the owner out where it is always the person who asks, and the past of a bot that has none."""
         general, *others = self.fieldsets
-        if not request.user.is_superuser:
+        if not sees_everybodys(request.user):
             general = (None, {"fields": ("name", "app", "subreddits")})
         return (general, *(others if obj is not None else others[:-1]))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Leave it to superusers whose a bot is."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, "owner")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let people change their own bots."""
+        return super().has_change_permission(request, obj) and _manages(request.user, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let people delete their own bots."""
+        return super().has_delete_permission(request, obj) and _manages(request.user, obj)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Offer the person who asks as the owner."""
@@ -148,7 +165,9 @@ class BotConfigAdmin(PersonalAdmin):
         """Return the bots this person may see, each with its latest session."""
         latest = ScrapeSession.objects.filter(config=OuterRef("pk")).order_by("-pk")
         configs: Any = super().get_queryset(request)
+        managed = BotConfig.objects.managed_by(request.user).filter(pk=OuterRef("pk"))
         return configs.visible_to(request.user).annotate(
+            is_managed=Exists(managed),
             last_session_id=Subquery(latest.values("pk")[:1]),
             last_session_status=Subquery(latest.values("status")[:1]),
         )
@@ -197,7 +216,7 @@ class BotConfigAdmin(PersonalAdmin):
             }
         else:
             context |= {
-                "tried": filters.try_on_stored(form.instance),
+                "tried": filters.try_on_stored(form.instance, by=request.user),
                 "has_filters": filters.has_filters(form.instance),
             }
         context["title"] = _("Test this config") if view == "test" else _("Try the filters")
@@ -231,29 +250,52 @@ class BotConfigAdmin(PersonalAdmin):
         return link(ScrapeSession, "change", badge(status, status.label), config.last_session_id)
 
     @admin.display(description=_("scrape"))
-    def scrape_now(self, config: BotConfig) -> str | None:
+    def scrape_now(self, config: Any) -> str | None:
         """Offer to scrape at once; the page behind asks before it starts anything. Or say why it is paused."""
         if config.paused_at is not None:
-            return config.pause_reason
-        if not config.is_active:
+            return str(config.pause_reason)
+        if not config.is_active or not config.is_managed:
             return None
         return render_to_string("scraping/_scrape_now.html", {"config": config})
 
 
+def _manages(user: Person, bot: Model | None) -> bool:
+    return bot is None or BotConfig.objects.managed_by(user).filter(pk=bot.pk).exists()
+
+
 @admin.register(RedditApp)
 class RedditAppAdmin(admin.ModelAdmin):
-    """OAuth clients; a stored secret is never read here, so it cannot be shown."""
+    """OAuth clients, shared or somebody's own; a stored secret is never read here, so it cannot be shown."""
 
     form = RedditAppForm
     change_form_template = "scraping/redditapp_form.html"
     change_list_template = "scraping/redditapp_list.html"
-    list_display = ("name", "client_id", "user_agent")
+    list_display = ("name", "client_id", "user_agent", "owned_by")
+    list_select_related = ("owner",)
     search_fields = ("name", "client_id")
-    fields = ("name", "client_id", "new_secret", "user_agent")
+    fields = ("name", "client_id", "new_secret", "user_agent", "owner")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditApp]:
-        """Leave the secret in the database."""
-        return super().get_queryset(request).defer("client_secret")
+        """Return the apps that this person may see, and leave the secret in the database."""
+        apps: Any = super().get_queryset(request).defer("client_secret")
+        visible: QuerySet[RedditApp] = apps.visible_to(request.user)
+        return visible
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Leave it to superusers whose an app is."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, "owner")
+
+    def save_model(self, request: HttpRequest, obj: RedditApp, form: ModelForm, change: bool) -> None:
+        """Let a new app belong to whoever made it, unless a superuser chose."""
+        if not change and not request.user.is_superuser:
+            obj.owner = cast(User, request.user)
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("owner"), ordering="owner__username")
+    def owned_by(self, app: RedditApp) -> str:
+        """Name the owner, or say that there is none."""
+        return app.owner.get_username() if app.owner else str(_("shared"))
 
     def get_urls(self) -> list[Any]:
         """Add the gauge of the budget, which its page asks for every few seconds."""
@@ -266,16 +308,16 @@ class RedditAppAdmin(admin.ModelAdmin):
 
     def budgets(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
         """Show what is left of an app's requests, or of everybody's."""
-        app = get_object_or_404(RedditApp.objects.defer("client_secret"), pk=pk) if pk else None
+        app = get_object_or_404(self.get_queryset(request), pk=pk) if pk else None
         if not self.has_view_permission(request, app):
             raise PermissionDenied
-        return render(request, "scraping/_budgets.html", gauges(app))
+        return render(request, "scraping/_budgets.html", gauges(app, request.user))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show all budgets above the list."""
-        return super().changelist_view(request, {**gauges(None), **(extra_context or {})})
+        return super().changelist_view(request, {**gauges(None, request.user), **(extra_context or {})})
 
     def change_view(
         self,
@@ -285,14 +327,9 @@ class RedditAppAdmin(admin.ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the app's budget above its form."""
-        app = (
-            RedditApp.objects.defer("client_secret").filter(pk=object_id).first()
-            if object_id.isdecimal()
-            else None
-        )
-        return super().change_view(
-            request, object_id, form_url, {**(gauges(app) if app else {}), **(extra_context or {})}
-        )
+        app = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdecimal() else None
+        gauge = gauges(app, request.user) if app else {}
+        return super().change_view(request, object_id, form_url, {**gauge, **(extra_context or {})})
 
 
 # --- Sessions ----------------------------------------------------------------------------------
@@ -355,6 +392,17 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
 # --- Content -----------------------------------------------------------------------------------
 
 
+def subreddits_of(user: Person) -> list[str]:
+    """Return the first 100 subreddits of which the user may see posts."""
+    if sees_everybodys(user):
+        return stored_subreddits()
+    own = BotConfig.objects.managed_by(user)
+    listed = set(Watermark.objects.filter(config__in=own).values_list("name", flat=True))
+    listed.update(name for names in own.values_list("subreddits", flat=True) for name in names)
+    posts = RedditPost.objects.visible_to(user)
+    return [name for name in sorted(listed) if posts.filter(subreddit=name).exists()][:SUBREDDITS_SHOWN_MAX]
+
+
 def stored_subreddits() -> list[str]:
     """Return the first 100 subreddits that have posts, by one index look-up each instead of a scan."""
     table = connection.ops.quote_name(RedditPost._meta.db_table)
@@ -378,7 +426,7 @@ class SubredditFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer the subreddits that have posts."""
-        return [(name, f"r/{name}") for name in stored_subreddits()]
+        return [(name, f"r/{name}") for name in subreddits_of(request.user)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the chosen one."""
@@ -386,13 +434,19 @@ class SubredditFilter(admin.SimpleListFilter):
 
 
 class ContentAdmin(ReadOnlyAdmin):
-    """What posts and comments share."""
+    """What posts and comments share; each person's list, pages and export hold what they may see."""
 
     change_list_template = "scraping/content_list.html"
     list_filter = ["state"]
     sortable_by = ()
     # Django shows the search box only where this is not empty; get_search_results decides what is searched.
     search_fields = ("fullname",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return what this person may see."""
+        rows: Any = super().get_queryset(request)
+        visible: QuerySet[Any] = rows.visible_to(request.user)
+        return visible
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -521,9 +575,19 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
     readonly_fields = ("on_reddit", "comment_count", "stored_comments", "found_by", "bot")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
-        """Leave long texts out of the list."""
+        """Leave long texts out of the list; add to a post who found it, as far as this person may see them."""
         posts: QuerySet[RedditPost] = super().get_queryset(request)
-        return posts.defer("body", "media", "url") if self.is_list(request) else posts
+        if self.is_list(request):
+            return posts.defer("body", "media", "url")
+        bots = BotConfig.objects.visible_to(request.user)
+        sessions = ScrapeSession.objects.visible_to(request.user)
+        sightings = PostSighting.objects.filter(post=OuterRef("pk"), config__in=bots)
+        return posts.annotate(
+            seen_session_id=Subquery(sessions.filter(pk=OuterRef("session_id")).values("pk")[:1]),
+            seen_session_name=Subquery(sessions.filter(pk=OuterRef("session_id")).values("config_name")[:1]),
+            first_bot=Subquery(bots.filter(pk=OuterRef("config_id")).values("name")[:1]),
+            own_bot=Subquery(sightings.order_by("config_id").values("config__name")[:1]),
+        )
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Find a post by its fullname, or those of a subreddit however it is capitalised."""
@@ -566,16 +630,17 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         return link(RedditComment, "changelist", _("Show"), query=f"?post__id__exact={post.pk}")
 
     @admin.display(description=_("found by"))
-    def found_by(self, post: RedditPost) -> str:
+    def found_by(self, post: Any) -> str:
         """Lead to the session that found it first; sessions are deleted before posts."""
-        session = ScrapeSession.objects.filter(pk=post.session_id).first() if post.session_id else None
-        return link(ScrapeSession, "change", session, session.pk) if session else "–"
+        if post.seen_session_id is None:
+            return "–"
+        name = f"{post.seen_session_name} #{post.seen_session_id}"
+        return link(ScrapeSession, "change", name, post.seen_session_id)
 
     @admin.display(description=_("bot"))
-    def bot(self, post: RedditPost) -> str:
-        """Name the bot whose session that was; its retention counts for the post."""
-        config = BotConfig.objects.filter(pk=post.config_id).first() if post.config_id else None
-        return config.name if config else "–"
+    def bot(self, post: Any) -> str:
+        """Name the bot that found it first, whose retention counts for the post; to its owner else their own bot."""
+        return str(post.first_bot or post.own_bot or "–")
 
 
 @admin.register(RedditComment)

@@ -16,6 +16,7 @@ from scraping.answers import Page
 from scraping.content import BadItem, post_values
 from scraping.models import BotConfig, ContentState, RedditPost
 from scraping.patterns import compiled
+from scraping.visibility import Person
 
 # How the reasons of skipped items begin that were left out on purpose.
 FILTERED: Final = "filtered: "
@@ -126,12 +127,12 @@ class Tried:
         return Counter(reason for _post, reason in self.posts if reason).most_common()
 
 
-def try_on_stored(config: BotConfig, *, limit: int = STORED_TRIED) -> Tried:
-    """Apply the filters to the last live posts stored of the config's subreddits, as they are now."""
+def try_on_stored(config: BotConfig, *, by: Person, limit: int = STORED_TRIED) -> Tried:
+    """Apply the filters to the last live posts of the config's subreddits that the person may see, as they are now."""
     named = Q()
     for name in config.subreddits:
         named |= Q(subreddit__iexact=name)
-    posts = RedditPost.objects.filter(named, state=ContentState.LIVE).order_by("-pk")
+    posts = RedditPost.objects.visible_to(by).filter(named, state=ContentState.LIVE).order_by("-pk")
     rows = posts.only("fullname", "subreddit", *_COLUMNS)[:limit]
     return Tried(
         [

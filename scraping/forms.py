@@ -124,6 +124,9 @@ class BotConfigForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         for name in _WITH_DEFAULTS & self.fields.keys():
             self.fields[name].required = False
+        if "app" in self.fields:
+            app_field: Any = self.fields["app"]
+            app_field.queryset = RedditApp.objects.visible_to(self.person).defer("client_secret")
 
     def clean(self) -> dict[str, Any]:
         """Take the default of a number that was left empty; refuse a search for nothing."""
@@ -136,13 +139,25 @@ class BotConfigForm(forms.ModelForm):
                 "query", ValidationError(_("Write what a search shall look for."), code="required")
             )
         self._refuse_a_name_twice(cleaned)
+        self._refuse_a_foreign_app(cleaned)
         return cleaned
+
+    def _owner_id(self, cleaned: dict[str, Any]) -> int | None:
+        owner = cleaned.get("owner")
+        return owner.pk if owner else self.instance.owner_id or self.person.pk
+
+    def _refuse_a_foreign_app(self, cleaned: dict[str, Any]) -> None:
+        # Whoever edits the bot: its owner scrapes with it.
+        app, owner = cleaned.get("app"), User.objects.filter(pk=self._owner_id(cleaned) or 0).first()
+        if app and owner and not RedditApp.objects.visible_to(owner).filter(pk=app.pk).exists():
+            text = _("This app belongs to somebody else than the bot: choose another one, or share it.")
+            self.add_error("app", ValidationError(text, code="foreign"))
 
     def _refuse_a_name_twice(self, cleaned: dict[str, Any]) -> None:
         # Django looks at the constraint only where the form has both its fields.
         bot: BotConfig = self.instance
-        owner_id = cleaned["owner"].pk if cleaned.get("owner") else bot.owner_id or self.person.pk
-        namesakes = BotConfig.objects.filter(owner_id=owner_id, name=cleaned.get("name")).exclude(pk=bot.pk)
+        namesakes = BotConfig.objects.filter(owner_id=self._owner_id(cleaned), name=cleaned.get("name"))
+        namesakes = namesakes.exclude(pk=bot.pk)
         if "name" in cleaned and namesakes.exists():
             text = _("There is a bot of this name already: choose another one.")
             self.add_error("name", ValidationError(text, code="unique"))
@@ -163,7 +178,22 @@ class RedditAppForm(forms.ModelForm):
 
     class Meta:
         model = RedditApp
-        fields = ("name", "client_id", "user_agent")
+        fields = ("name", "client_id", "user_agent", "owner")
+
+    def clean_owner(self) -> Any:
+        """Refuse to take a shared app from the bots of other people."""
+        owner = self.cleaned_data["owner"]
+        if owner is None or self.instance.pk is None:
+            return owner
+        foreign = self.instance.bot_configs.exclude(owner=owner).exclude(owner__is_superuser=True)
+        names = ", ".join(foreign.values_list("name", flat=True)[:5])
+        if names:
+            raise ValidationError(
+                _("Bots of other people use this app (%(names)s): give them another one first."),
+                code="in-use",
+                params={"names": names},
+            )
+        return owner
 
     def save(self, commit: bool = True) -> Any:
         """Store a secret only where one was typed."""

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, DateTimeField, Q, Value, When
+from django.db.models import Case, DateTimeField, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +18,7 @@ from database import clock
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
 from scraping.patterns import compiled
+from scraping.visibility import Person, is_superuser, sees_everybodys
 
 # r/name: 2 to 21 letters, digits and underscores; a user's own subreddit is u_name.
 SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})\Z")
@@ -42,9 +42,28 @@ def validate_subreddits(value: Any) -> None:
         raise ValidationError(_("A subreddit is named twice."), code="duplicate")
 
 
+class RedditAppQuerySet(models.QuerySet["RedditApp"]):
+    """Owners of Reddit apps."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Return the apps that the user may see and give to a bot: shared ones and their own."""
+        if is_superuser(user):
+            return self
+        return self.filter(Q(owner__isnull=True) | Q(owner_id=user.pk)) if user.pk else self.none()
+
+
 class RedditApp(models.Model):
     """An OAuth client registered with Reddit; its bots share one rate budget."""
 
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="reddit_apps",
+        verbose_name=_("owner"),
+        help_text=_("Who alone may give it to bots. Empty: it is shared, everybody may."),
+    )
     name = models.CharField(_("name"), max_length=100, unique=True)
     client_id = models.CharField(_("client id"), max_length=100, unique=True)
     client_secret = EncryptedTextField(_("client secret"), blank=True)
@@ -53,6 +72,8 @@ class RedditApp(models.Model):
         max_length=200,
         help_text=_("As Reddit asks: platform:app id:version (by /u/name)"),
     )
+
+    objects = RedditAppQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("Reddit app")
@@ -111,9 +132,13 @@ class BotConfigQuerySet(models.QuerySet["BotConfig"]):
             raise ValidationError(_("Several bots are named %(name)s: give the id instead.") % {"name": text})
         raise ValidationError(_("There is no bot %(name)s: give its id or its name.") % {"name": text})
 
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Return the user's own configs, or all of them for a superuser."""
-        if getattr(user, "is_superuser", False):
+    def visible_to(self, user: Person) -> Self:
+        """Return the configs that the user may see (``scraping/visibility.py``)."""
+        return self if sees_everybodys(user) else self.managed_by(user)
+
+    def managed_by(self, user: Person) -> Self:
+        """Return the configs that the user may change, delete and scrape with: their own, or all for a superuser."""
+        if is_superuser(user):
             return self
         return self.filter(owner_id=user.pk) if user.pk else self.none()
 
@@ -272,6 +297,7 @@ class BotConfig(models.Model):
         verbose_name = _("bot")
         verbose_name_plural = _("bots")
         ordering = ["name"]
+        permissions = [("view_everybodys_content", _("Can see everybody's bots, sessions and content"))]
         constraints = [
             models.UniqueConstraint(fields=["owner", "name"], name="botconfig_name_unique_per_owner"),
             models.CheckConstraint(
@@ -445,11 +471,9 @@ class ScrapeSessionQuerySet(models.QuerySet["ScrapeSession"]):
         """Return sessions still marked running though their run is not: their worker died."""
         return self.running().exclude(run__status="running")
 
-    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Return sessions of the user's own configs, or all of them for a superuser."""
-        if getattr(user, "is_superuser", False):
-            return self
-        return self.filter(config__owner_id=user.pk) if user.pk else self.none()
+    def visible_to(self, user: Person) -> Self:
+        """Return the sessions of the configs that the user may see; those of deleted ones only who sees all."""
+        return self if sees_everybodys(user) else self.filter(config__in=BotConfig.objects.managed_by(user))
 
 
 class ScrapeSession(models.Model):
@@ -655,6 +679,12 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
         """Return posts without a hold, or whose hold has ended."""
         return self.filter(Q(held_at__isnull=True) | Q(held_until__lte=now or clock.now()))
 
+    def visible_to(self, user: Person) -> Self:
+        """Return the posts that a bot of the user found, whoever found them first; all to who sees everybody's."""
+        if sees_everybodys(user):
+            return self
+        return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("pk"))))
+
 
 class RedditContent(models.Model):
     """What posts and comments share."""
@@ -797,6 +827,64 @@ class RedditPost(RedditContent):
         return min(100.0, 100 * self.comments_fetched / self.num_comments)
 
 
+class PostSightingQuerySet(models.QuerySet["PostSighting"]):
+    """Owners of the bots that found posts."""
+
+    def of_bots_of(self, user: Person) -> Self:
+        """Return what the user's own bots found."""
+        return self.filter(config__in=BotConfig.objects.managed_by(user))
+
+
+class PostSighting(models.Model):
+    """A bot has found a post; one row for each pair, however often. Who sees the post follows from it."""
+
+    pk = models.CompositePrimaryKey("post_id", "config_id")
+    # Hidden relations: a sighting says nothing of its own, so no plan and no count of a purge names it.
+    post = models.ForeignKey(
+        RedditPost,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # the primary key
+        related_name="+",
+        verbose_name=_("post"),
+    )
+    config = models.ForeignKey(
+        BotConfig,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # postsighting_config
+        related_name="+",
+        verbose_name=_("bot"),
+    )
+
+    objects = PostSightingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("sighting of a post")
+        verbose_name_plural = _("sightings of posts")
+        constraints = [
+            DatabaseOnDelete(name="postsighting_post_fk", field="post"),
+            DatabaseOnDelete(name="postsighting_config_fk", field="config"),
+        ]
+        indexes = [
+            # the posts of an owner's bots; the cascade of a deleted bot
+            models.Index(fields=["config", "post"], name="postsighting_config"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.post_id} {self.config_id}"
+
+
+class RedditCommentQuerySet(models.QuerySet["RedditComment"]):
+    """Whose comments are seen by whom."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Return the comments of the posts that the user may see."""
+        if sees_everybodys(user):
+            return self
+        return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("post_id"))))
+
+
 class RedditComment(RedditContent):
     """A comment, kept by its fullname (t1_…); it goes with its post."""
 
@@ -812,6 +900,8 @@ class RedditComment(RedditContent):
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
     is_submitter = models.BooleanField(_("by the post's author"), default=False)
     is_score_hidden = models.BooleanField(_("score hidden"), default=False)
+
+    objects = RedditCommentQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("comment")

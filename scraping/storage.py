@@ -15,7 +15,7 @@ from django.db import transaction
 
 from scraping.content import BadItem, comment_values, post_values
 from scraping.models import RedditComment, RedditPost, ScrapeSession
-from scraping.upserts import Content, note_sight, upsert
+from scraping.upserts import Content, note_sight, note_sightings, upsert
 
 # A sight counts as a check only this long after the last one: rewriting every row of every page for its time alone
 # would cost as much as storing it anew. So ``checked_at`` may lag by this much, and never leads.
@@ -38,18 +38,20 @@ class Stored:
 def store_posts(
     items: Iterable[dict[str, Any]], *, session: ScrapeSession | None, seen_at: datetime
 ) -> Stored:
-    """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``."""
+    """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``; its bot has found them all."""
     rows, skipped = _normalise(items, post_values)
-    return store_rows(
-        RedditPost,
-        rows,
-        on_insert={
-            "session_id": session.pk if session else None,
-            "config_id": session.config_id if session else None,
-        },
-        seen_at=seen_at,
-        skipped=skipped,
-    )
+    config_id = session.config_id if session else None
+    with transaction.atomic():
+        stored = store_rows(
+            RedditPost,
+            rows,
+            on_insert={"session_id": session.pk if session else None, "config_id": config_id},
+            seen_at=seen_at,
+            skipped=skipped,
+        )
+        if rows and config_id is not None:
+            note_sightings([row["fullname"] for row in rows], config_id=config_id)
+    return stored
 
 
 def store_comments(post: RedditPost, items: Iterable[dict[str, Any]], *, seen_at: datetime) -> Stored:

@@ -50,7 +50,7 @@ def try_on_reddit(config: BotConfig, *, by: User | AnonymousUser) -> Trial:
     Raises:
         PermissionDenied: this person may not scrape with the stored config.
     """
-    if not BotConfig.objects.visible_to(by).filter(pk=config.pk).exists():
+    if not BotConfig.objects.managed_by(by).filter(pk=config.pk).exists():
         raise PermissionDenied
     names = config.subreddits[:SUBREDDITS_TRIED]
     tried: list[SubredditTrial] = []

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import connection, models
 
-from scraping.models import RedditComment, RedditPost
+from scraping.models import BotConfig, PostSighting, RedditComment, RedditPost
 
 Content = type[RedditPost] | type[RedditComment]
 Row = Mapping[str, Any]
@@ -69,6 +69,22 @@ def note_sight(model: Content, rows: Sequence[Row], *, seen_at: datetime, due_be
             f" WHERE {'fullname = ANY(%s)' if is_postgres else 'fullname IN (SELECT value FROM json_each(%s))'}"
             " AND (checked_at IS NULL OR checked_at < %s OR (missing_count > 0 AND checked_at <= %s))",
             [moment, moment, _array(names) if is_postgres else json.dumps(names), due, moment],
+        )
+
+
+def note_sightings(fullnames: Sequence[str], *, config_id: int) -> None:
+    """Write down that a bot found these stored posts, unless it is deleted; what is known already is only read."""
+    sightings, configs = _quote(PostSighting._meta.db_table), _quote(BotConfig._meta.db_table)
+    is_postgres = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {sightings} (post_id, config_id) SELECT post.id, config.id"  # noqa: S608  # as above
+            f" FROM {_table(RedditPost)} AS post JOIN {configs} AS config ON config.id = %s"
+            f" WHERE post.fullname {'= ANY(%s)' if is_postgres else 'IN (SELECT value FROM json_each(%s))'}"
+            f" AND NOT EXISTS (SELECT 1 FROM {sightings} AS known"
+            " WHERE known.post_id = post.id AND known.config_id = config.id)"
+            " ON CONFLICT DO NOTHING",
+            [config_id, _array(fullnames) if is_postgres else json.dumps(fullnames)],
         )
 
 

@@ -14,6 +14,7 @@ from audit.models import Event
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLogLine
 from scraping.models import (
     BotConfig,
+    PostSighting,
     RedditApp,
     RedditComment,
     RedditPost,
@@ -58,6 +59,8 @@ def operator(**fields):
         "maintenance.cancel_jobrun",
         "maintenance.approve_run",
         "maintenance.view_jobrun",
+        "scraping.view_scrapesession",
+        "scraping.view_everybodys_content",
         "django_celery_beat.view_periodictask",
         "django_celery_beat.change_periodictask",
         **fields,
@@ -172,6 +175,13 @@ def post(**fields):
     made = unsaved_post(**fields)
     made.save()
     return made
+
+
+def sighting(**fields):
+    values = {**fields}
+    values["post"] = values.get("post") or post()
+    values["config"] = values.get("config") or bot_config()
+    return PostSighting.objects.create(**values)
 
 
 def comment(**fields):

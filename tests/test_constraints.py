@@ -160,6 +160,8 @@ BROKEN = [
         lambda: (factories.bot_config(), {"paused_at": NOW, "is_active": False}),
     ),
     ("watermark_config_fk", lambda: (factories.watermark(), {"config_id": NOBODY})),
+    ("postsighting_post_fk", lambda: (factories.sighting(), {"post_id": NOBODY})),
+    ("postsighting_config_fk", lambda: (factories.sighting(), {"config_id": NOBODY})),
     ("watermark_one_per_subreddit", one_subreddit_has_two_watermarks),
     ("watermark_rate_not_negative", lambda: (factories.watermark(), {"posts_per_hour": -0.1})),
     ("requestbudget_one_per_client", lambda: same_as_another(factories.request_budget, "client_id")),

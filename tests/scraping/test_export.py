@@ -224,7 +224,7 @@ def export_url(suffix, query="", model="redditpost"):
 def exporter(client):
     user = factories.user(
         "scraping.view_redditpost", "scraping.export_redditpost",
-        "scraping.view_redditcomment", "scraping.export_redditcomment",
+        "scraping.view_redditcomment", "scraping.export_redditcomment", "scraping.view_everybodys_content",
     )  # fmt: skip
     client.force_login(user)
     return user

@@ -18,6 +18,7 @@ from scraping.filters import keep_wanted, try_on_stored, why_unwanted
 from scraping.models import BotConfig, ContentState, RedditApp, RedditPost, ScrapeSession
 from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
+from scraping.visibility import SEE_EVERYBODYS
 from tests import factories as rows
 from tests.scraping.factories import make_config, make_post, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
@@ -136,10 +137,10 @@ def test_trying_on_stored_posts_takes_the_newest_of_its_subreddits_and_changes_n
     make_post(subreddit="java", score=9)
     make_post(score=9, state=ContentState.DELETED_BY_AUTHOR)
     config = make_config(min_score=5)
-    tried = try_on_stored(config, limit=2)
+    tried = try_on_stored(config, by=rows.superuser(), limit=2)
     assert tried.posts == [(left_out, "score too low"), (kept, "")]
     assert (tried.passed, tried.reasons) == (1, [("score too low", 1)])
-    assert len(try_on_stored(config).posts) == 3
+    assert len(try_on_stored(config, by=rows.superuser()).posts) == 3
     assert RedditPost.objects.get(pk=old.pk).score == 9
 
 
@@ -219,7 +220,9 @@ def url(view: str, config: BotConfig) -> str:
 
 @pytest.fixture
 def owner(client: Any) -> Any:
-    user = rows.user("scraping.view_botconfig", "scraping.change_botconfig", "scraping.view_redditpost")
+    user = rows.user(
+        "scraping.view_botconfig", "scraping.change_botconfig", "scraping.view_redditpost", SEE_EVERYBODYS
+    )
     client.force_login(user)
     return user
 
@@ -229,11 +232,13 @@ def test_only_who_may_change_a_bot_may_try_it(
     client: Any, owner: Any, reddit: RedditReplay, view: str
 ) -> None:
     mine, theirs = make_config(owner=owner), make_config()
-    assert client.post(url(view, theirs), FORM).status_code == 404
+    assert client.post(url(view, theirs), FORM).status_code == 403
     assert client.get(url(view, mine)).status_code == 405
     assert client.post(url(view, mine), FORM).status_code == 200
     client.force_login(rows.user("scraping.view_botconfig"))
     assert client.post(url(view, mine), FORM).status_code == 404
+    client.force_login(rows.user("scraping.view_botconfig", "scraping.change_botconfig", SEE_EVERYBODYS))
+    assert client.post(url(view, mine), FORM).status_code == 403
     viewer = rows.user("scraping.view_botconfig")
     BotConfig.objects.filter(pk=mine.pk).update(owner=viewer)
     client.force_login(viewer)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from scraping import holds
 from scraping.models import RedditPost
+from scraping.visibility import SEE_EVERYBODYS
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +20,7 @@ SEE = "scraping.view_redditpost"
 
 @pytest.fixture
 def keeper(client):
-    user = factories.user(SEE, holds.PERMISSION, username="ada")
+    user = factories.user(SEE, SEE_EVERYBODYS, holds.PERMISSION, username="ada")
     client.force_login(user)
     return user
 
@@ -131,7 +132,7 @@ def test_no_answer_leads_to_another_site(client, keeper):
 @pytest.mark.parametrize("action", ["hold", "release"])
 def test_only_who_may_hold_is_offered_the_actions_and_heeded(client, action):
     post = factories.post(held_at=timezone.now() - timedelta(days=1), hold_reason="before")
-    client.force_login(factories.user(SEE))
+    client.force_login(factories.user(SEE, SEE_EVERYBODYS))
 
     for address in (LIST, reverse("admin:scraping_redditpost_change", args=[post.pk])):
         page = client.get(address).content.decode()
