@@ -1,7 +1,6 @@
 """Schedules, runs and retentions."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -17,9 +16,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language, gettext, gettext_noop
+from django.utils.translation import get_language, gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -32,6 +32,7 @@ from django_celery_beat.models import (
 import maintenance.retention_admin  # noqa: F401  (registers the retentions)
 from database import clock
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
+from database.paginator import BoundedPaginator
 from maintenance import firetimes, runs, schedules, strip
 from maintenance.change_log import read_changes
 from maintenance.forms import (
@@ -45,9 +46,9 @@ from maintenance.forms import (
 )
 from maintenance.job_page import run_url, shown
 from maintenance.models import JobRun, RunLogLine
-from maintenance.outlook import outlook
 from maintenance.plan import differences
-from maintenance.registry import Job, UnknownJob, get_job, job_title, jobs
+from maintenance.registry import TASK_PREFIX, Job, UnknownJob, get_job, job_title, jobs
+from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.models import BotConfig, ScrapeSession
 
 # django-celery-beat's own let staff with no more than the view permission run and disable tasks.
@@ -58,6 +59,7 @@ ERROR_EXCERPT = 120
 # A run's page shows the end of a long log.
 LOG_LINES_SHOWN = 500
 SESSIONS_SHOWN = 50
+SCHEDULES_PER_PAGE = 50
 
 
 def badge(kind: str, label: Any) -> str:
@@ -69,18 +71,41 @@ def badge(kind: str, label: Any) -> str:
 
 
 class ScheduleList(ChangeList):
-    """The list of schedules, each with the latest runs of its job, in one query more."""
+    """The list of schedules, each with the latest runs of its job; as many queries for many as for few."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Fetch the runs of all listed schedules together."""
+        """Read all listed schedules together, and fetch their runs."""
         super().get_results(request)
         self.result_list: list[Any] = list(self.result_list)
-        found = {task.pk: job for task in self.result_list if (job := schedules.job_of(task))}
-        latest = strip.latest_runs(sorted({job.slug for job in found.values()}))
+        for task, reading in zip(self.result_list, read_all(self.result_list), strict=True):
+            task.reading, task.job, task.user = reading, reading.job, request.user
+        latest = strip.latest_runs(sorted({task.job.slug for task in self.result_list if task.job}))
         for task in self.result_list:
-            task.job = found.get(task.pk)
             task.latest_runs = latest[task.job.slug] if task.job else []
-            task.user = request.user
+        for task, url in zip(self.result_list, run_now_urls(self.result_list, request.user), strict=True):
+            task.run_url = url
+
+    @property
+    def result_text(self) -> str:
+        """How many there are: a schedule is no periodic task to who reads this."""
+        number = self.result_count
+        text = ngettext("%(number)s schedule", "%(number)s schedules", number)
+        return text % {"number": number_format(number, force_grouping=True)}
+
+
+class ScheduleJobFilter(admin.SimpleListFilter):
+    """Schedules of one job."""
+
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the declared jobs."""
+        return [(job.slug, job.title) for job in jobs()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
+        """Keep the chosen one."""
+        return queryset.filter(task=f"{TASK_PREFIX}{self.value()}") if self.value() else queryset
 
 
 @admin.register(PeriodicTask)
@@ -93,8 +118,12 @@ class ScheduleAdmin(PersonalAdmin):
     object_history_template = "maintenance/schedule_history.html"
     delete_confirmation_template = "maintenance/schedule_delete.html"
     list_display = ("schedule_name", "active", "when", "next_run", "last_runs", "run_now")
-    list_filter = ("enabled",)
-    list_select_related = ("crontab", "interval", "clocked", "solar", "control")
+    list_filter = ("enabled", ScheduleJobFilter)
+    list_per_page = SCHEDULES_PER_PAGE
+    # As for the lists that grow without bound: a schedule for each bot is not unusual.
+    list_max_show_all = 0
+    paginator = BoundedPaginator
+    show_full_result_count = False
     search_fields = ("name", "task")
     sortable_by = ()
     ordering = ("name",)
@@ -119,7 +148,7 @@ class ScheduleAdmin(PersonalAdmin):
             {"fields": (("misfire_policy", "misfire_limit"), "catch_up_after_pause", "overlap_policy")},
         )
         parameters = (_("Parameters"), {"fields": ("kwargs",), "classes": ("collapse",)})
-        if obj is not None and obj.crontab is None:
+        if obj is not None and not read(obj).takes_crontab:
             return (general, slots, parameters)
         crontab = (_("Schedule"), {"fields": (CRONTAB_FIELDS, "timezone", "reason")})
         return (general, crontab, slots, parameters)
@@ -168,6 +197,11 @@ class ScheduleAdmin(PersonalAdmin):
 
     # --- List
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PeriodicTask]:
+        """Bring the rows beside each schedule: one that another tool has deleted is None then, and raises nothing."""
+        found: QuerySet[PeriodicTask] = super().get_queryset(request)
+        return found.select_related(*schedules.RELATED)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Use the list that knows the runs."""
         return ScheduleList
@@ -196,7 +230,7 @@ class ScheduleAdmin(PersonalAdmin):
     @admin.display(description=_("schedule"))
     def when(self, task: PeriodicTask) -> str:
         """Say when it runs, as a sentence and as it is stored."""
-        return render_to_string("maintenance/_when.html", vars(outlook(task)))
+        return render_to_string("maintenance/_when.html", {"reading": reading_of(task)})
 
     @admin.display(description=_("missed and overlapping slots"))
     def policies(self, task: PeriodicTask) -> str:
@@ -207,7 +241,7 @@ class ScheduleAdmin(PersonalAdmin):
     @admin.display(description=_("next run"))
     def next_run(self, task: PeriodicTask) -> str:
         """Say when it runs next."""
-        return render_to_string("maintenance/_next_run.html", {"schedule": task, **vars(outlook(task))})
+        return render_to_string("maintenance/_next_run.html", {"schedule": task, "reading": reading_of(task)})
 
     @admin.display(description=_("last 30 runs"))
     def last_runs(self, task: Any) -> str | None:
@@ -219,8 +253,9 @@ class ScheduleAdmin(PersonalAdmin):
     @admin.display(description=_("run"))
     def run_now(self, task: Any) -> str | None:
         """Offer to run it now; the page behind asks first."""
-        url = run_now_url(task, task.job, task.user)
-        return render_to_string("maintenance/_run_button.html", {"url": url, "task": task}) if url else None
+        if task.run_url is None:
+            return None
+        return render_to_string("maintenance/_run_button.html", {"url": task.run_url, "task": task})
 
     # --- Pages
 
@@ -249,15 +284,15 @@ class ScheduleAdmin(PersonalAdmin):
         }
         task = self.get_object(request, object_id) if object_id else None
         if task is not None:
-            job = schedules.job_of(task)
+            task.reading = read(task)
             context |= {
                 "subtitle": None,
-                "job": job,
+                "job": task.reading.job,
                 "schedule": task,
-                "run_url": run_now_url(task, job, request.user),
+                "reading": task.reading,
+                "run_url": run_now_urls([task], request.user)[0],
                 "deviation": schedules.deviation(task),
                 "may_change": self.has_change_permission(request, task),
-                **vars(outlook(task)),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -280,6 +315,7 @@ class ScheduleAdmin(PersonalAdmin):
             path("<int:pk>/resume/", own(self.resume_view), name="maintenance_schedule_resume"),
             path("<int:pk>/reset/", own(self.reset_view), name="maintenance_schedule_reset"),
             path("<int:pk>/keep/", own(self.keep_view), name="maintenance_schedule_keep"),
+            path("default/<slug:slug>/", own(self.default_view), name="maintenance_schedule_default"),
             *super().get_urls(),
         ]
 
@@ -362,6 +398,26 @@ class ScheduleAdmin(PersonalAdmin):
         """Keep the schedule although its default has changed."""
         return self._decide(request, pk, schedules.keep, gettext("%(name)s stays as it is."))
 
+    def default_view(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """Create the default schedule of a job that has none."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            task = schedules.create_default(get_job(slug), by=request.user)
+        except UnknownJob as error:
+            raise Http404(str(error)) from None
+        except ValueError as error:
+            messages.error(request, str(error))
+            return self._back(request)
+        if task is not None:
+            self.log_addition(request, task, gettext("Created by its default."))
+            messages.success(
+                request, gettext("%(name)s has its default schedule.") % {"name": schedules.title(task)}
+            )
+        return self._back(request)
+
     def _decide(self, request: HttpRequest, pk: int, verb: Callable[..., None], done: str) -> HttpResponse:
         task = self._changeable(request, pk)
         if request.method != "POST":
@@ -389,16 +445,28 @@ class ScheduleAdmin(PersonalAdmin):
         return HttpResponseRedirect(target)
 
 
-def run_now_url(task: PeriodicTask, job: Job | None, user: Any) -> str | None:
-    """Return where this schedule's job is run by hand; None where the person may not."""
-    if job is None:
-        return None
-    try:
-        params = json.loads(task.kwargs or "{}")
-        allowed = job.may_run(user, job.clean(params))
-    except (ValueError, RecursionError):
-        return None
-    return run_url(job, params) if allowed else None
+def reading_of(task: Any) -> Reading:
+    """Return the reading that a list or page has made of the schedule, else a new one."""
+    found: Reading = getattr(task, "reading", None) or read(task)
+    return found
+
+
+def run_now_urls(tasks: Sequence[Any], user: Any) -> list[str | None]:
+    """Return where each of these read schedules' jobs is run by hand; None where the person may not."""
+    urls: dict[int, str] = {}
+    by_job: dict[str, list[Any]] = {}
+    for task in tasks:
+        if task.reading.job is not None and task.reading.params is not None:
+            by_job.setdefault(task.reading.job.slug, []).append(task)
+    for slug, of_job in by_job.items():
+        job = get_job(slug)
+        allowed = job.may_run_each(user, [task.reading.params for task in of_job])
+        urls |= {
+            task.pk: run_url(job, task.reading.params)
+            for task, may_run in zip(of_job, allowed, strict=True)
+            if may_run
+        }
+    return [urls.get(task.pk) for task in tasks]
 
 
 # --- Runs ------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ class MaintenanceConfig(AppConfig):
         """Connect the signals."""
         from django_celery_beat import models as beat
 
+        from database.zones import StoredTimeZoneField
+
+        StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         post_migrate.connect(_seed, sender=self)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)
         for kind in (beat.CrontabSchedule, beat.IntervalSchedule, beat.ClockedSchedule, beat.SolarSchedule):

@@ -1,7 +1,6 @@
 """Forms of the operations admin."""
 
 import json
-import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +12,14 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
+from database import zones
 from database.forms import EndField
 from maintenance import schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import RetentionOverride, RetentionPolicy, ScheduleControl
-from maintenance.registry import Person, job_of_task, jobs
+from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_params
 from maintenance.retention import Retention, refuse_below_floor, retention_of
+from maintenance.scheduling.reading import read
 from scraping.models import SUBREDDIT_NAME, BotConfig
 
 CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
@@ -34,9 +35,9 @@ PRESETS = [
 ]
 
 
-def zones() -> list[tuple[str, str]]:
+def zone_choices() -> list[tuple[str, str]]:
     """Return the choices of a timezone field."""
-    return [(name, name) for name in sorted(zoneinfo.available_timezones())]
+    return [(name, name) for name in zones.offered()]
 
 
 def tasks() -> list[tuple[str, str]]:
@@ -55,7 +56,10 @@ class CrontabForm(forms.Form):
         label=_("Day of week"), max_length=64, initial="*", help_text=_("0 is Sunday; mon-fri works")
     )
     timezone = forms.ChoiceField(
-        label=_("Timezone"), choices=zones, initial=settings.TIME_ZONE, help_text=_("Of the fields above.")
+        label=_("Timezone"),
+        choices=zone_choices,
+        initial=settings.TIME_ZONE,
+        help_text=_("Of the fields above."),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -180,20 +184,41 @@ class ScheduleForm(CrontabForm, OpenedForm, forms.ModelForm):
         if job_of_task(schedule.task) is None:
             # Somebody else's task: it stays what it is.
             self.fields["task"] = forms.CharField(label=_("Task"), disabled=True)
-        crontab = schedules.crontab_of(schedule)
-        if crontab is None:
+        elif schedules.is_default(schedule):
+            self.fields["task"].disabled = True
+            self.fields["task"].help_text = _(
+                "This is the job’s default schedule: add another one for another job."
+            )
+        stored = read(schedule)
+        self._has_no_time = bool(stored.timing_fault) and stored.crontab is None
+        if not stored.takes_crontab:
             # An interval, a clock time or the sun: no crontab to edit.
             for name in (*CRONTAB_FIELDS, "timezone", "reason"):
                 del self.fields[name]
-        else:
-            self.initial.update({name: getattr(crontab, name) for name in CRONTAB_FIELDS})
-            self.initial["timezone"] = str(schedules.zone_of(schedule))
+        elif stored.crontab is not None:
+            self.initial.update({name: getattr(stored.crontab, name) for name in CRONTAB_FIELDS})
+            self.initial["timezone"] = stored.zone
+            self._keep_zone(stored.zone)
         self.set_stored({name: self.initial.get(name) for name in self.fields if name in self.initial})
+
+    def _keep_zone(self, name: str) -> None:
+        """Show a stored zone that is not offered as what it is, instead of the first of those that are."""
+        field: Any = self.fields["timezone"]
+        if not zones.is_offered(name):
+            field.choices = [(name, _("%(name)s (choose another)") % {"name": name}), *zone_choices()]
 
     @property
     def is_retimed(self) -> bool:
-        """Whether the crontab or its zone was edited."""
-        return self.instance.pk is None or bool({*CRONTAB_FIELDS, "timezone"} & set(self.changed_data))
+        """Whether the crontab or its zone was edited, or stands in for a time that cannot be."""
+        is_new = self.instance.pk is None or self._has_no_time
+        return is_new or bool({*CRONTAB_FIELDS, "timezone"} & set(self.changed_data))
+
+    def clean_timezone(self) -> str:
+        """Refuse a zone that only the stored schedule has."""
+        name: str = self.cleaned_data["timezone"]
+        if not zones.is_offered(name):
+            raise ValidationError(_("This time zone cannot be used: choose another."))
+        return name
 
     def validate_unique(self) -> None:
         """Check the name alone: PeriodicTask also wants its crontab row, which ``retime`` adds on saving."""
@@ -203,26 +228,25 @@ class ScheduleForm(CrontabForm, OpenedForm, forms.ModelForm):
             self.add_error(None, error)
 
     def clean_kwargs(self) -> str:
-        """Accept a JSON object."""
-        text = self.cleaned_data["kwargs"].strip() or "{}"
+        """Accept a JSON object; one that was stored and is not edited stays as it is."""
+        text: str = self.cleaned_data["kwargs"].strip() or "{}"
+        if "kwargs" not in self.changed_data:
+            return str(self.cleaned_data["kwargs"])
         try:
-            params = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValidationError(_("This is not JSON: %(error)s") % {"error": error}) from None
-        if not isinstance(params, dict):
-            raise ValidationError(_("This is not a JSON object."))
-        return str(text)
+            read_params(text)
+        except InvalidParams as error:
+            raise ValidationError(error.messages) from None
+        return text
 
     def clean(self) -> dict[str, Any]:
         """Let the job check its parameters, and whether this person may have it run with them."""
         cleaned = super().clean()
         job = job_of_task(cleaned.get("task", ""))
-        if job is not None and "kwargs" in cleaned:
+        # What stood there before is not this person's doing: they may still move the time.
+        is_edited = self.instance.pk is None or bool({"task", "kwargs"} & set(self.changed_data))
+        if job is not None and is_edited and "kwargs" in cleaned:
             try:
-                params = job.clean(json.loads(cleaned["kwargs"]))
-                # What stood there before is not this person's doing: they may still move the time.
-                if {"task", "kwargs"} & set(self.changed_data):
-                    job.require(self.person, params)
+                job.require(self.person, job.clean_stored(cleaned["kwargs"]))
             except ValidationError as error:
                 self.add_error("kwargs", error.messages)
             except PermissionDenied as error:

@@ -3,7 +3,7 @@
 To add one: write its function here, its test, and its command file (four lines). Everything else follows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.sessions.models import Session
@@ -151,9 +151,18 @@ def clean_config(value: Any) -> int:
     return BotConfig.objects.named(str(value)).pk
 
 
+def owns_configs(user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Whether the user may scrape with each of these bots: its owner and superusers may."""
+    if not user.is_active:
+        return [False] * len(many)
+    keys = [params["config"] for params in many]
+    owned = set(BotConfig.objects.managed_by(user).filter(pk__in=keys).values_list("pk", flat=True))
+    return [key in owned for key in keys]
+
+
 def owns_config(user: Person, params: Mapping[str, Any]) -> bool:
-    """Whether the user may scrape with this bot: its owner and superusers may."""
-    return bool(user.is_active and BotConfig.objects.managed_by(user).filter(pk=params["config"]).exists())
+    """Whether the user may scrape with this bot."""
+    return owns_configs(user, [params])[0]
 
 
 def of_own_configs(user: Person) -> Q:
@@ -161,7 +170,14 @@ def of_own_configs(user: Person) -> Q:
     return Q(params__config__in=list(BotConfig.objects.managed_by(user).values_list("pk", flat=True)))
 
 
-@job(params={"config": clean_config}, concurrent_by="config", authorize=owns_config, shown_to=of_own_configs)
+@job(
+    params={"config": clean_config},
+    concurrent_by="config",
+    refers_to={"config": BotConfig},
+    authorize=owns_config,
+    authorize_many=owns_configs,
+    shown_to=of_own_configs,
+)
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""
     config = BotConfig.objects.select_related("app").get(pk=ctx.params["config"])

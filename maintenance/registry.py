@@ -1,12 +1,13 @@
 """How a job is declared, and the one place that knows all of them."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Q
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.db.models import Model, Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +20,8 @@ DAYS_MAX = 36_500
 
 Cleaner = Callable[[Any], Any]
 Authorizer = Callable[[Person, Mapping[str, Any]], bool]
+# The same for many at once, such as the rows of a list: one answer each.
+ManyAuthorizer = Callable[[Person, Sequence[Mapping[str, Any]]], list[bool]]
 
 
 class UnknownJob(KeyError):
@@ -34,6 +37,36 @@ class UnknownJob(KeyError):
 
 class InvalidParams(ValidationError):
     """A parameter that the job does not take, or a value that it cannot use; ``message_dict`` names it."""
+
+    @property
+    def text(self) -> str:
+        """All that is wrong, as one text that names the parameters."""
+        return " ".join(
+            message if name == NON_FIELD_ERRORS else f"{name}: {message}"
+            for name, messages in self.message_dict.items()
+            for message in messages
+        )
+
+
+def read_params(text: str | None) -> dict[str, Any]:
+    """Return the parameters that a schedule's text holds; an empty text holds none.
+
+    Raises:
+        InvalidParams: it is not a JSON object, or holds what no database can store in a text.
+    """
+    try:
+        params = json.loads(text or "{}")
+        told = json.dumps(params, ensure_ascii=False)
+        told.encode()  # half a surrogate pair stands for no character
+    except (ValueError, RecursionError):
+        raise InvalidParams(
+            {NON_FIELD_ERRORS: _("The parameters are not JSON: write a JSON object.")}
+        ) from None
+    if not isinstance(params, dict):
+        raise InvalidParams({NON_FIELD_ERRORS: _("The parameters are not a JSON object.")})
+    if "\\u0000" in told:
+        raise InvalidParams({NON_FIELD_ERRORS: _("The parameters hold a NUL character.")})
+    return params
 
 
 def clean_days(value: Any) -> int:
@@ -74,10 +107,13 @@ class Job:
     has_overrides: bool = False
     params: Mapping[str, Cleaner] = field(default_factory=dict)
     authorize: Authorizer = may_run_jobs
+    authorize_many: ManyAuthorizer | None = None
     # The parameter by which runs may stand side by side: one running run for each of its values.
     concurrent_by: str | None = None
     # Which of its runs somebody sees who may not see all runs; None: none of them.
     shown_to: Callable[[Person], Q] | None = None
+    # Parameters that are the key of a row, which may be deleted while a schedule still names it.
+    refers_to: Mapping[str, type[Model]] = field(default_factory=dict)
 
     @property
     def task_name(self) -> str:
@@ -104,8 +140,10 @@ class Job:
         """What the job does, in the reader's language."""
         return gettext(self.english_summary)
 
-    def clean(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return checked, JSON-ready parameters.
+    def clean(
+        self, params: Mapping[str, Any] | None, *, known: Mapping[str, Collection[Any]] | None = None
+    ) -> dict[str, Any]:
+        """Return checked, JSON-ready parameters; ``known``: values that were checked before, by parameter.
 
         Raises:
             InvalidParams: with the parameter's name and what it may be.
@@ -116,16 +154,31 @@ class Job:
             if name not in self.params:
                 errors[name] = _("%(job)s takes no parameter %(name)s.") % {"job": self.slug, "name": name}
                 continue
+            if known and type(value) is int and value in known.get(name, ()):
+                cleaned[name] = value
+                continue
             try:
                 cleaned[name] = self.params[name](value)
             except ValidationError as error:
                 errors[name] = error
+            except (ValueError, TypeError, OverflowError):  # 5,000 digits, half a surrogate pair
+                errors[name] = _("This value cannot be used.")
         for name in self.params:
             if name not in (params or {}) and name == self.concurrent_by:
                 errors[name] = _("This parameter is required.")
         if errors:
             raise InvalidParams(errors)
         return cleaned
+
+    def clean_stored(
+        self, text: str | None, *, known: Mapping[str, Collection[Any]] | None = None
+    ) -> dict[str, Any]:
+        """Return the checked parameters of a schedule, whatever was written there and however long ago.
+
+        Raises:
+            InvalidParams: it is no JSON, no object, or names what is not there any more. Its messages can be stored.
+        """
+        return self.clean(read_params(text), known=known)
 
     def concurrency_key(self, params: Mapping[str, Any]) -> str:
         """Return what two running runs must not share."""
@@ -134,6 +187,12 @@ class Job:
     def may_run(self, user: Person, params: Mapping[str, Any] | None = None) -> bool:
         """Whether the user may request this job with these (cleaned) parameters."""
         return self.authorize(user, params or {})
+
+    def may_run_each(self, user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Whether the user may request this job, for each of these (cleaned) parameters."""
+        if self.authorize_many is not None:
+            return self.authorize_many(user, many)
+        return [self.authorize(user, params) for params in many]
 
     def require(self, user: Person, params: Mapping[str, Any]) -> None:
         """Raise PermissionDenied, which says what is missing, unless the user may request this."""
@@ -162,15 +221,26 @@ def job(
     has_overrides: bool = False,
     params: Mapping[str, Cleaner] | None = None,
     authorize: Authorizer = may_run_jobs,
+    authorize_many: ManyAuthorizer | None = None,
     concurrent_by: str | None = None,
     shown_to: Callable[[Person], Q] | None = None,
+    refers_to: Mapping[str, type[Model]] | None = None,
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
-    """Declare the decorated function as a job; its name is the slug, its docstring the summary."""
+    """Declare the decorated function as a job; its name is the slug, its docstring the summary.
+
+    Raises:
+        ValueError: another job has this slug, or its default schedule could not give what it requires.
+    """
 
     def declare(function: Callable[[JobContext], None]) -> Callable[[JobContext], None]:
         slug = function.__name__
         if slug in _registry:
             raise ValueError(f"Two jobs are named {slug}.")
+        if crontab is not None and concurrent_by is not None:
+            raise ValueError(
+                f"{slug} requires {concurrent_by}, which its default schedule would not give:"
+                " leave out the crontab, or make the parameter optional."
+            )
         days = {"days": clean_days} if retention_days is not None else {}
         _registry[slug] = Job(
             slug=slug,
@@ -180,8 +250,10 @@ def job(
             has_overrides=has_overrides,
             params={**days, **(params or {})},
             authorize=authorize,
+            authorize_many=authorize_many,
             concurrent_by=concurrent_by,
             shown_to=shown_to,
+            refers_to=refers_to or {},
         )
         if shown_to is not None:
             show_runs(lambda user: Q(job=slug) & shown_to(user))

@@ -4,7 +4,6 @@ Every door (tick, admin, command, API) calls ``request_run``; every execution is
 truth; the Celery message only says "look at run 17". A message that is lost, late or doubled harms nothing.
 """
 
-import json
 import logging
 import os
 import socket
@@ -16,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.core.mail import mail_admins
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import Signal, receiver
@@ -144,7 +143,7 @@ def plan_of(run: JobRun) -> list[TablePlan]:
 
 
 def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
-    """Return the (unsaved) run of one slot: QUEUED, or FAILED where the schedule's arguments cannot be used."""
+    """Return the (unsaved) run of one slot: QUEUED, or FAILED where the schedule's parameters cannot be used."""
     now = clock.now()
     run = JobRun(
         job=job.slug,
@@ -155,11 +154,10 @@ def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
         queued_at=now,
     )
     try:
-        run.params = job.clean(json.loads(schedule.kwargs or "{}"))
-    # No JSON, nested too deep, no object, not the job's.
-    except (ValueError, RecursionError, AttributeError, ValidationError) as error:
+        run.params = job.clean_stored(schedule.kwargs)
+    except InvalidParams as error:
         run.status, run.finished_at = JobRun.Status.FAILED, now
-        run.error = _("The schedule's arguments cannot be used: %(error)s") % {"error": error}
+        run.error = _("The schedule's parameters cannot be used: %(error)s") % {"error": error.text}
     else:
         run.concurrency_key = job.concurrency_key(run.params)
     return run

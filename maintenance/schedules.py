@@ -5,30 +5,36 @@ A schedule is django-celery-beat's PeriodicTask with our ScheduleControl beside 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
-from zoneinfo import ZoneInfo, available_timezones
+from itertools import chain, count, islice
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import Exists, Model, OuterRef
 from django.utils.translation import gettext as _
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask, PeriodicTasks
 
-from database import clock
+from database import clock, zones
 from database.ends import refuse_end
 from maintenance import firetimes, slots
 from maintenance.change_log import log_change
 from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import JobRun, MaintenanceMode, RetentionPolicy, ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, Person, job_of_task, jobs
-from maintenance.timing import Timing
+from maintenance.timing import Timing, beside
 
 logger = logging.getLogger(__name__)
 
 PERMISSION = "django_celery_beat.change_periodictask"
+# The rows beside a schedule: with them in one query, one that is gone is None.
+KINDS = ("crontab", "interval", "clocked", "solar")
+RELATED = (*KINDS, "control")
+# A job with more schedules than these is asked which comes next in another way.
+NEXT_AMONG_MAX = 100
 # Schedules resumed in one sweep: the lease must outlive it.
 RESUMED_MAX = 100
 
@@ -52,10 +58,11 @@ def seed() -> list[str]:
     return created
 
 
-def _seed_schedule(job: Job, default: str) -> None:
-    name = job.english_title
-    if PeriodicTask.objects.filter(name=name).exists():  # an operator gave that schedule another job
-        name = f"{name} ({job.slug})"
+def _seed_schedule(job: Job, default: str) -> PeriodicTask:
+    # An operator may have given the schedule of this name another job.
+    title = job.english_title
+    names = chain([title, f"{title} ({job.slug})"], (f"{title} ({number})" for number in count(2)))
+    name = next(name for name in names if not PeriodicTask.objects.filter(name=name).exists())
     task = PeriodicTask.objects.create(
         name=name,
         task=job.task_name,
@@ -65,6 +72,7 @@ def _seed_schedule(job: Job, default: str) -> None:
     control = control_of(task)
     control.default_crontab = default
     control.save(update_fields=["default_crontab"])
+    return task
 
 
 def _crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
@@ -82,12 +90,70 @@ def _crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
     )
 
 
+def create_default(job: Job, *, by: Person | None) -> PeriodicTask | None:
+    """Create the default schedule of a job that has none, as seeding would; None where somebody was quicker.
+
+    Raises:
+        PermissionDenied; ValueError when the job has no default.
+    """
+    _permit(by)
+    if job.crontab is None:
+        raise ValueError(_("%(name)s has no default schedule.") % {"name": job.title})
+    try:
+        with transaction.atomic():
+            if for_job(job.slug) is None:
+                return _seed_schedule(job, job.crontab)
+    except IntegrityError:  # its name
+        logger.info("The default schedule of %s was created meanwhile.", job.slug)
+    return None
+
+
 # --- Looking ---------------------------------------------------------------------------------
+
+
+def is_default(task: PeriodicTask) -> bool:
+    """Whether the schedule is the one that its job was given, whose job must therefore stay."""
+    job = job_of(task)
+    return job is not None and job.crontab is not None and bool(control_or_default(task).default_crontab)
 
 
 def for_job(slug: str) -> PeriodicTask | None:
     """Return the job's first schedule, or None."""
     return PeriodicTask.objects.filter(task=f"maintenance.{slug}").order_by("pk").first()
+
+
+def first_of_each(task_names: Sequence[str], number: int) -> dict[str, list[int]]:
+    """Return the keys of each task's oldest schedules, ``number`` at most, in one query that reads only these."""
+    keys: dict[str, list[int]] = {name: [] for name in task_names}
+    # SQLite takes no LIMIT inside a compound SELECT, but does inside an IN.
+    parts = [
+        PeriodicTask.objects.filter(
+            pk__in=PeriodicTask.objects.filter(task=name).order_by("pk").values("pk")[:number]
+        )
+        .order_by()
+        .values_list("pk", "task")
+        for name in keys
+    ]
+    if parts:
+        for pk, name in sorted(parts[0].union(*parts[1:], all=True)):
+            keys[name].append(pk)
+    return keys
+
+
+def next_of_each(keys: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Return which of each task's schedules fires next, as far as one does; ``keys``: ``first_of_each``'s answer."""
+    coming = ScheduleControl.objects.filter(next_slot_at__isnull=False).order_by("next_slot_at")
+    following: dict[str, int] = {}
+    few = {pk: name for name, some in keys.items() if len(some) < NEXT_AMONG_MAX for pk in some}
+    for pk in coming.filter(pk__in=few).values_list("pk", flat=True):
+        following.setdefault(few[pk], pk)
+    for name in keys:
+        if len(keys[name]) >= NEXT_AMONG_MAX:
+            # Too many to compare; and one of so many comes soon, so the index of slots finds it.
+            of_task = PeriodicTask.objects.filter(pk=OuterRef("pk"), task=name)
+            for pk in coming.filter(Exists(of_task)).values_list("pk", flat=True)[:1]:
+                following[name] = pk
+    return following
 
 
 def job_of(task: PeriodicTask) -> Job | None:
@@ -104,14 +170,38 @@ def control_of(task: PeriodicTask) -> ScheduleControl:
     return control
 
 
+def control_or_default(task: PeriodicTask) -> ScheduleControl:
+    """Return our half of the schedule; what it would be where it is missing. For looking: writes nothing."""
+    try:
+        control: ScheduleControl = task.control
+    except ScheduleControl.DoesNotExist:
+        control = ScheduleControl(schedule=task)
+    return control
+
+
 def crontab_of(task: PeriodicTask) -> Crontab | None:
     """Return the schedule's crontab; None when it is of another kind."""
     return Timing.of(task).crontab
 
 
 def zone_of(task: PeriodicTask) -> ZoneInfo:
-    """Return the zone in whose wall-clock time the schedule fires."""
+    """Return the zone in whose wall-clock time the schedule fires.
+
+    Raises:
+        ZoneInfoNotFoundError: this host does not know it; ``scheduling.reading`` says so instead.
+    """
     return Timing.of(task).zone_info
+
+
+def stored_time(task: PeriodicTask) -> str:
+    """Return the schedule's time as it is stored, with its zone; never raises."""
+    timing = Timing.of(task)
+    kind = timing.crontab or _other_kind(task) or _("no time")
+    return f"{kind} {timing.zone or settings.TIME_ZONE}"
+
+
+def _other_kind(task: PeriodicTask) -> Model | None:
+    return next((row for row in (beside(task, name) for name in KINDS) if row), None)
 
 
 def fire_times(task: PeriodicTask, *, after: datetime, until: datetime | None = None) -> Iterator[datetime]:
@@ -143,7 +233,7 @@ def title(task: PeriodicTask) -> str:
 def describe(task: PeriodicTask, language: str) -> str:
     """Return the schedule as a sentence in the language ("en", "zh-hans")."""
     crontab = crontab_of(task)
-    return firetimes.describe(crontab, language) if crontab else str(task.scheduler)
+    return firetimes.describe(crontab, language) if crontab else str(_other_kind(task) or _("no time"))
 
 
 @dataclass(frozen=True)
@@ -171,21 +261,30 @@ def deviation(task: PeriodicTask) -> Deviation | None:
     in_our_zone = timing.zone == settings.TIME_ZONE
     if timing.crontab == default and in_our_zone:
         return None  # it is what the default asks for, however it came to be
-    known = control_of(task).default_crontab
-    former = Crontab.parse(known) if known and known != job.crontab else None
+    former = _former_default(task, job.crontab)
     return Deviation(default=default, former=former, is_override=timing.crontab != former or not in_our_zone)
+
+
+def _former_default(task: PeriodicTask, default: str) -> Crontab | None:
+    known = control_or_default(task).default_crontab
+    if not known or known == default:
+        return None
+    try:
+        return Crontab.parse(known)
+    except InvalidCrontab:  # nothing that we wrote
+        return None
 
 
 def drift_report() -> list[str]:
     """Return a line for each schedule whose default a deploy has changed and nobody has decided about."""
     tasks = PeriodicTask.objects.filter(task__startswith=TASK_PREFIX)
     report = []
-    for task in tasks.select_related("crontab", "interval", "clocked", "solar", "control").order_by("pk"):
+    for task in tasks.select_related(*RELATED).order_by("pk"):
         differs = deviation(task)
         if differs is not None and differs.is_drift:
             report.append(
                 f"{task.name}: the default changed from {differs.former} to {differs.default};"
-                f" it stays at {crontab_of(task) or task.scheduler} until somebody resets or keeps it."
+                f" it stays at {stored_time(task)} until somebody resets or keeps it."
             )
     return report
 
@@ -282,7 +381,7 @@ def retime(
     """
     _permit(by)
     crontab.validate()
-    if timezone_name not in available_timezones():
+    if not zones.is_offered(timezone_name):
         raise InvalidCrontab("timezone", _("%(name)s is no time zone.") % {"name": repr(timezone_name)})
     with transaction.atomic():
         _lock(task)
@@ -428,7 +527,8 @@ def _lock(task: PeriodicTask) -> None:
     """Lock the schedule as a tick does, and take over how it is now: the caller's copy may be old."""
     if task.pk is not None:
         PeriodicTask.objects.select_for_update().get(pk=task.pk)
-        task.refresh_from_db()
+        # With the rows beside it: one that another tool has deleted is None then, and raises nothing later.
+        task.refresh_from_db(from_queryset=PeriodicTask.objects.select_related(*RELATED))
 
 
 def _save(task: PeriodicTask, *names: str) -> None:
@@ -438,7 +538,10 @@ def _save(task: PeriodicTask, *names: str) -> None:
     # A running beat counts runs in the same row; and django-celery-beat forgets the last run of a
     # disabled task, though it is still a fact.
     last_run_at = task.last_run_at
-    task.save(update_fields={*names, "date_changed"})
+    # Not its own save(): that refuses to store anything of a schedule that has no time, or a clocked one that is
+    # no one-off. Such a one must stay repairable, and can be paused.
+    Model.save(task, update_fields={*names, "date_changed"})
+    PeriodicTasks.changed(task)
     task.last_run_at = last_run_at
 
 
@@ -448,7 +551,7 @@ def _permit(by: Person | None) -> None:
 
 
 def _state(task: PeriodicTask) -> dict[str, str | bool]:
-    state = {"schedule": f"{crontab_of(task) or task.scheduler} {zone_of(task)}", "enabled": task.enabled}
+    state = {"schedule": stored_time(task), "enabled": task.enabled}
     if not task.enabled:
         control = control_of(task)
         until = control.paused_until

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from celery.schedules import solar
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django_celery_beat.models import PeriodicTask
 
 from maintenance import firetimes
@@ -42,8 +43,9 @@ class Timing:
 
     @classmethod
     def of(cls, task: PeriodicTask) -> Self:
-        """Return the timing of a schedule as its rows say now."""
-        row, sun = task.crontab, task.solar
+        """Return the timing of a schedule as its rows say now; never raises, whatever they hold."""
+        row, sun = beside(task, "crontab"), beside(task, "solar")
+        interval, clocked = beside(task, "interval"), beside(task, "clocked")
         return cls(
             crontab=Crontab(
                 minute=row.minute,
@@ -55,8 +57,8 @@ class Timing:
             if row
             else None,
             zone=str(row.timezone) if row else "",
-            every=timedelta(**{task.interval.period: task.interval.every}) if task.interval else None,
-            clocked=task.clocked.clocked_time if task.clocked else None,
+            every=_length(interval) if interval else None,
+            clocked=clocked.clocked_time if clocked else None,
             solar=(sun.event, float(sun.latitude), float(sun.longitude)) if sun else None,
             start=task.start_time,
             expires=task.expires,
@@ -139,6 +141,22 @@ class Timing:
         if self.every is not None:
             return min(self.every, timedelta(days=36_500) / slots) * slots
         return timedelta(days=slots)
+
+
+def beside(task: PeriodicTask, name: str) -> Any:
+    """Return a row beside the schedule; None where another tool has deleted it."""
+    try:
+        return getattr(task, name)
+    except ObjectDoesNotExist:
+        return None
+
+
+def _length(interval: Any) -> timedelta:
+    """Return how long an interval is; one that no calendar holds, or of an unknown unit, never moves on."""
+    try:
+        return timedelta(**{interval.period: interval.every})
+    except (TypeError, OverflowError):
+        return timedelta(0)
 
 
 def _moment(text: str | None) -> datetime | None:

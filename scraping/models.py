@@ -122,7 +122,8 @@ class BotConfigQuerySet(models.QuerySet["BotConfig"]):
             ValidationError: none or several, with the remedy.
         """
         text = text.strip()
-        if text.isdecimal() and (config := self.filter(pk=int(text)).first()):
+        # No key has more than 19 digits, and Python reads no number of thousands of them.
+        if text.isdecimal() and len(text) < 20 and (config := self.filter(pk=int(text)).first()):
             return config
         # PostgreSQL refuses even to compare a NUL.
         configs = [] if "\0" in text else list(self.filter(name=text)[:2])

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import PasswordResetToken, RefreshToken
 from console.celery import app
 from maintenance import jobs as job_list
-from maintenance import runs, schedules
+from maintenance import registry, runs, schedules
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, RunLogLine
 from maintenance.registry import jobs
@@ -415,3 +415,8 @@ def test_a_sweep_that_does_not_keep_up_ends_partial_and_says_by_how_much(reddit,
     assert [line.level for line in RunLogLine.objects.filter(run=run, text=run.message)] == ["warning"]
     monkeypatch.setattr(job_list, "COMPLIANCE_REQUESTS", 20)
     assert perform("refresh_stored_content").status == JobRun.Status.SUCCEEDED
+
+
+def test_a_default_schedule_cannot_be_declared_for_a_job_that_requires_a_parameter():
+    with pytest.raises(ValueError, match="requires config, which its default schedule would not give"):
+        registry.job(crontab="0 0 * * *", params={"config": int}, concurrent_by="config")(lambda ctx: None)

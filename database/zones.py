@@ -1,0 +1,71 @@
+"""Time zones: those that are offered, and those that a row names but this host does not know."""
+
+import zoneinfo
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from timezone_field import TimeZoneField
+
+# What they mean differs from host to host.
+NOT_OFFERED = {"localtime", "Factory"}
+
+
+def offered() -> list[str]:
+    """Return the names of the time zones that a person may choose, sorted."""
+    return sorted(zoneinfo.available_timezones() - NOT_OFFERED)
+
+
+def is_offered(name: str) -> bool:
+    """Whether a person may choose this time zone."""
+    return name in zoneinfo.available_timezones() and name not in NOT_OFFERED
+
+
+def find(name: str) -> zoneinfo.ZoneInfo | None:
+    """Return the time zone of this name; None where the tz database of this host has none."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    # Not found; no zone's name at all, such as "../x"; a folder or a name too long for the file system.
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+class UnknownZone:
+    """A time zone that is stored and that this host does not know. It keeps its name when its row is saved."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name or "–"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnknownZone) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class StoredTimeZoneField(TimeZoneField):  # type: ignore[misc]  # the package carries no types
+    """A time zone field that loads every row; the stock one raises for a zone that the host does not know."""
+
+    @classmethod
+    def adopt(cls, field: TimeZoneField) -> None:
+        """Make a field of somebody else's model one of these; its migrations see no difference."""
+        field.__class__ = cls
+
+    def deconstruct(self) -> Any:
+        """Describe the stock field."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, f"{TimeZoneField.__module__}.{TimeZoneField.__qualname__}", args, kwargs
+
+    def from_db_value(self, value: Any, *_args: Any) -> Any:
+        """Return the zone, known or not."""
+        try:
+            return super().from_db_value(value) or UnknownZone("")
+        except (ValidationError, ValueError, OSError):
+            return UnknownZone(str(value))
+
+    def _get_python_and_db_repr(self, value: Any) -> Any:
+        if isinstance(value, UnknownZone):
+            return value, value.name
+        return super()._get_python_and_db_repr(value)

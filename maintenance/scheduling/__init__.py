@@ -1,0 +1,1 @@
+"""When jobs run by themselves: the services and readings of schedules."""

@@ -1,0 +1,177 @@
+"""What a stored schedule says, read so that nothing in it can raise.
+
+Schedules are rows that other tools write, that outlive what they name, and that come from other hosts: a time zone
+may be unknown here, a crontab row gone, an interval zero, a parameter of a bot that was deleted. Every page and log
+that shows one reads it here, and shows what is wrong with it, and the remedy, in place of an error page.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import Error
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+from django_celery_beat.models import PeriodicTask, SolarSchedule
+
+from database import clock, zones
+from maintenance import schedules
+from maintenance.firetimes import Crontab, InvalidCrontab
+from maintenance.registry import TASK_PREFIX, InvalidParams, Job, read_params
+from maintenance.timing import Timing
+
+logger = logging.getLogger(__name__)
+
+# As the form of a schedule calls the fields of a crontab.
+LABELS = {
+    "minute": gettext_lazy("Minute"),
+    "hour": gettext_lazy("Hour"),
+    "day_of_month": gettext_lazy("Day of month"),
+    "month_of_year": gettext_lazy("Month"),
+    "day_of_week": gettext_lazy("Day of week"),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One schedule in the words of the reader's language."""
+
+    sentence: str
+    # Why it does not fire, with the remedy; empty: it does.
+    timing_fault: str
+    # Why what it starts ends at once, with the remedy; empty: the job takes its parameters.
+    params_fault: str
+    zone: str
+    crontab: Crontab | None
+    next_run_at: datetime | None  # in the schedule's zone
+    job: Job | None  # None: somebody else's task, or a job that is no more
+    params: Mapping[str, Any] | None  # None: the job does not take them
+
+    @property
+    def schedule_error(self) -> str:
+        """All that is wrong with it, as one text."""
+        return " ".join(fault for fault in (self.timing_fault, self.params_fault) if fault)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it does not do what it is there for."""
+        return bool(self.timing_fault or self.params_fault)
+
+    @property
+    def takes_crontab(self) -> bool:
+        """Whether its form edits a crontab: its own, or one in place of a time that cannot be."""
+        return self.crontab is not None or bool(self.timing_fault)
+
+
+def read(task: PeriodicTask) -> Reading:
+    """Return what the schedule says; never raises but for a database that is away."""
+    return read_all([task])[0]
+
+
+def read_all(tasks: Sequence[PeriodicTask]) -> list[Reading]:
+    """Return what each schedule says, in a number of queries that does not grow with them.
+
+    Load them with ``select_related(*schedules.RELATED)``.
+    """
+    known = _known_values(tasks)
+    return [_read(task, known.get(task.task, {})) for task in tasks]
+
+
+def _known_values(tasks: Iterable[PeriodicTask]) -> dict[str, dict[str, set[int]]]:
+    """Return, by task and parameter, which of the rows that the schedules name are there."""
+    named: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    models = {}
+    for task in tasks:
+        job = schedules.job_of(task)
+        if job is None or not job.refers_to:
+            continue
+        try:
+            params = read_params(task.kwargs)
+        except InvalidParams:
+            continue
+        for name, model in job.refers_to.items():
+            models[task.task, name] = model
+            if type(params.get(name)) is int and abs(params[name]) < 2**63:
+                named[task.task][name].add(params[name])
+    return {
+        task: {
+            name: set(models[task, name]._default_manager.filter(pk__in=keys).values_list("pk", flat=True))
+            for name, keys in by_name.items()
+        }
+        for task, by_name in named.items()
+    }
+
+
+def _read(task: PeriodicTask, known: Mapping[str, set[int]]) -> Reading:
+    timing, job = Timing.of(task), schedules.job_of(task)
+    params, params_fault = _params(task, job, known)
+    zone = zones.find(timing.zone or settings.TIME_ZONE)
+    sentence, timing_fault, slot = "", "", None
+    try:
+        timing_fault = _timing_fault(timing)
+        sentence = "" if timing_fault else schedules.describe(task, get_language() or "en")
+        if task.enabled and not timing_fault:
+            anchor = schedules.control_or_default(task).effective_from
+            slot = next(timing.fire_times(after=clock.now(), anchor=anchor), None)
+            slot = slot and slot.astimezone(zone)
+    except Error:
+        raise  # the database is away: nothing that the schedule says
+    except Exception as error:
+        logger.warning("%s cannot be read.", task.name, exc_info=True)
+        timing_fault = _("Its fire times cannot be computed (%(error)s): give it another time.") % {
+            "error": f"{type(error).__name__}: {error}"
+        }
+    return Reading(
+        sentence=sentence,
+        timing_fault=timing_fault,
+        params_fault=params_fault,
+        zone=timing.zone or settings.TIME_ZONE,
+        crontab=timing.crontab,
+        next_run_at=slot,
+        job=job,
+        params=params,
+    )
+
+
+def _params(
+    task: PeriodicTask, job: Job | None, known: Mapping[str, set[int]]
+) -> tuple[dict[str, Any] | None, str]:
+    """Return the parameters as the job takes them, or what is wrong with them."""
+    if job is None:
+        if not task.task.startswith(TASK_PREFIX):
+            return None, ""
+        text = _("There is no job %(job)s: delete this schedule, or give it another job.")
+        return None, text % {"job": task.task.removeprefix(TASK_PREFIX)}
+    try:
+        return job.clean_stored(task.kwargs, known=known), ""
+    except InvalidParams as error:
+        return None, _("The job does not take its parameters: %(error)s") % {"error": error.text}
+
+
+def _timing_fault(timing: Timing) -> str:
+    """Return why no fire time can be computed, with the remedy; empty: nothing is known to be wrong."""
+    if timing.crontab is not None:
+        if zones.find(timing.zone) is None:
+            text = _(
+                "This host knows no time zone %(name)s: choose another, or renew its time zone database."
+            )
+            return text % {"name": timing.zone}
+        try:
+            timing.crontab.validate()
+        except InvalidCrontab as error:
+            return f"{LABELS[error.field]}: {error.message}"
+        return ""
+    if timing.every is not None:
+        return (
+            ""
+            if timing.every.total_seconds() > 0
+            else _("Its interval is not longer than zero: give it another time.")
+        )
+    if timing.solar is not None:
+        known = dict(SolarSchedule._meta.get_field("event").flatchoices)
+        return "" if timing.solar[0] in known else _("The sun has no such event: give it another time.")
+    return "" if timing.clocked is not None else _("It has no time: give it one.")
