@@ -14,12 +14,14 @@ from django_celery_beat.models import PeriodicTask
 
 from database import zones
 from database.forms import EndField
+from database.names import folded
 from maintenance import schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import RetentionOverride, RetentionPolicy, ScheduleControl
 from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_params
 from maintenance.retention import Retention, refuse_below_floor, retention_of
 from maintenance.scheduling.reading import read
+from scraping.forms import plain_subreddit
 from scraping.models import SUBREDDIT_NAME, BotConfig
 
 CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
@@ -304,8 +306,7 @@ class OverrideForm(forms.ModelForm):
 
     def clean_subreddit(self) -> str:
         """Accept r/name and name."""
-        name: str = self.cleaned_data["subreddit"].strip().strip("/")
-        name = name[2:] if name.lower().startswith("r/") else name
+        name = plain_subreddit(self.cleaned_data["subreddit"])
         if name and not SUBREDDIT_NAME.match(name):
             raise ValidationError(
                 _("%(name)s is not a subreddit name: write it without r/, such as python."),
@@ -362,7 +363,7 @@ class OverrideFormSet(forms.BaseInlineFormSet):
             row = form.cleaned_data if form.is_valid() else {}
             if not row or row.get("DELETE"):
                 continue
-            target = (row["subreddit"].lower(), row["config"].pk if row["config"] else None)
+            target = (folded(row["subreddit"]), row["config"].pk if row["config"] else None)
             if target in seen:
                 form.add_error("config" if row["config"] else "subreddit", _("This one is named twice."))
             seen.add(target)

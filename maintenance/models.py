@@ -12,13 +12,14 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, Q
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from database import clock
 from database.commits import without_waiting, without_waiting_sql
 from database.constraints import DatabaseOnDelete
+from database.names import Folded
 
 Person = User | AnonymousUser
 
@@ -659,7 +660,7 @@ class RetentionOverride(models.Model):
             # Reddit's names are the same however they are capitalised.
             models.UniqueConstraint(
                 "policy",
-                Lower("subreddit"),
+                Folded("subreddit"),
                 condition=~Q(subreddit=""),
                 name="retentionoverride_subreddit_once",
             ),

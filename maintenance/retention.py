@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from database import clock
 from database.constraints import cascaded_children
+from database.names import folded
 from maintenance.change_log import log_change
 from maintenance.context import JobContext
 from maintenance.models import RetentionOverride, RetentionPolicy
@@ -40,7 +41,7 @@ class Retention:
         """Return the overrides' days by subreddit (in lower case) and bot; None is everybody else."""
         return {
             None: self.days,
-            **{(row.subreddit.lower(), row.config_id): row.days for row in self.overrides},
+            **{(folded(row.subreddit), row.config_id): row.days for row in self.overrides},
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -49,11 +50,11 @@ class Retention:
 
     def key(self) -> str:
         """Return a text that is equal for equal retentions, and only for those."""
-        rows = [[row.subreddit.lower(), row.config_id, row.days] for row in self._in_order()]
+        rows = [[folded(row.subreddit), row.config_id, row.days] for row in self._in_order()]
         return json.dumps([self.days, rows])
 
     def _in_order(self) -> list[RetentionOverride]:
-        return sorted(self.overrides, key=lambda row: (row.subreddit.lower(), row.config_id or 0))
+        return sorted(self.overrides, key=lambda row: (folded(row.subreddit), row.config_id or 0))
 
 
 def _target(row: RetentionOverride) -> str:

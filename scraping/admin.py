@@ -31,6 +31,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
+from database.names import folded, folded_sql
 from scraping import export, filters, trial
 from scraping.budget import state_of
 from scraping.forms import BotConfigForm, RedditAppForm
@@ -71,7 +72,7 @@ def watermark_rows(config: BotConfig) -> list[dict[str, Any]]:
     """Return each subreddit's watermark with the longest time between two scrapes that misses nothing."""
     return [
         {"watermark": mark, "every": scrape_at_least_every(mark.posts_per_hour, config.post_limit)}
-        for mark in config.watermarks.filter(subreddit__in=[name.lower() for name in config.subreddits])
+        for mark in config.watermarks.filter(subreddit__in=[folded(name) for name in config.subreddits])
     ]
 
 
@@ -406,12 +407,14 @@ def subreddits_of(user: Person) -> list[str]:
 def stored_subreddits() -> list[str]:
     """Return the first 100 subreddits that have posts, by one index look-up each instead of a scan."""
     table = connection.ops.quote_name(RedditPost._meta.db_table)
+    key = folded_sql("subreddit")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH RECURSIVE names(name) AS (SELECT min(subreddit) FROM {table}"  # noqa: S608  # the table's own name
-            f" UNION ALL SELECT (SELECT min(subreddit) FROM {table} WHERE subreddit > names.name)"
+            f"WITH RECURSIVE names(name) AS (SELECT min({key}) FROM {table}"  # noqa: S608  # the table's own name
+            f" UNION ALL SELECT (SELECT min({key}) FROM {table} WHERE {key} > names.name)"
             " FROM names WHERE names.name IS NOT NULL)"
-            " SELECT name FROM names WHERE name IS NOT NULL LIMIT %s",
+            f" SELECT (SELECT subreddit FROM {table} WHERE {key} = names.name LIMIT 1)"
+            " FROM names WHERE name IS NOT NULL LIMIT %s",
             [SUBREDDITS_SHOWN_MAX],
         )
         return [name for (name,) in cursor.fetchall()]
@@ -430,7 +433,8 @@ class SubredditFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the chosen one."""
-        return queryset.filter(subreddit=self.value()) if self.value() else queryset
+        name = self.value()
+        return queryset.filter(subreddit__folded=folded(name)) if name else queryset
 
 
 class ContentAdmin(ReadOnlyAdmin):
@@ -594,8 +598,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         if term.startswith("t3_"):
             return queryset.filter(fullname=term)
         name = term[2:] if term.lower().startswith("r/") else term
-        same = [stored for stored in stored_subreddits() if stored.lower() == name.lower()]
-        return queryset.filter(subreddit__in=same or [name])
+        return queryset.filter(subreddit__folded=folded(name))
 
     @admin.display(description=_("title"))
     def headline(self, post: RedditPost) -> str:

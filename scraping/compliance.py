@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from database import clock
 from database.estimates import TableSize, share_since, table_sizes
+from database.names import folded
 from scraping.content import (
     PROFILE_OF_NOBODY,
     TOMBSTONE_COMMENT,
@@ -246,7 +247,7 @@ class _Subreddits:
 
     def is_closed(self, name: str) -> bool:
         """Whether the subreddit hides its content, so that an item's absence proves nothing."""
-        key = name.lower()
+        key = folded(name)
         if key not in self._is_closed:
             self._counts["requests"] += 1
             try:
@@ -322,7 +323,7 @@ def _save(model: Content, verdicts: list[_Verdict], asked_at: datetime) -> list[
 def _tombstone(model: Content) -> dict[str, Any]:
     if model is RedditComment:
         return TOMBSTONE_COMMENT
-    named = When(subreddit__istartswith="u_", then=Value(PROFILE_OF_NOBODY))
+    named = When(subreddit__folded__startswith="u_", then=Value(PROFILE_OF_NOBODY))
     return TOMBSTONE_POST | {"subreddit": Case(named, default=F("subreddit"))}
 
 

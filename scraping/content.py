@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import models
 
+from database.names import folded
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
 
 # Ids are base 36 in lower case; Reddit reads capitals too, and so do we.
@@ -172,7 +173,7 @@ def _settle(values: dict[str, Any], state: ContentState, *, blank: dict[str, Any
 
 def is_profile(subreddit: str) -> bool:
     """Return whether this is a user's own subreddit, whose name and addresses name the user."""
-    return subreddit.lower().startswith("u_")
+    return folded(subreddit).startswith("u_")
 
 
 def without_profile_name(subreddit: str) -> str:

@@ -19,6 +19,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from database.names import folded
 from scraping.models import ContentState, RedditComment, RedditPost
 
 CHUNK_ROWS: Final = 2_000
@@ -81,10 +82,7 @@ def select(
     rows: QuerySet[Any] = model._default_manager.all()
     post = "" if model is RedditPost else "post__"
     if subreddits:
-        named = models.Q()
-        for name in subreddits:
-            named |= models.Q(**{f"{post}subreddit__iexact": name})
-        rows = rows.filter(named)
+        rows = rows.filter(**{f"{post}subreddit__folded__in": [folded(name) for name in subreddits]})
     if since is not None:
         rows = rows.filter(created_at__gte=since)
     if until is not None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from database.names import folded
 from scraping.answers import Page
 from scraping.content import BadItem, post_values
 from scraping.models import BotConfig, ContentState, RedditPost
@@ -129,10 +129,9 @@ class Tried:
 
 def try_on_stored(config: BotConfig, *, by: Person, limit: int = STORED_TRIED) -> Tried:
     """Apply the filters to the last live posts of the config's subreddits that the person may see, as they are now."""
-    named = Q()
-    for name in config.subreddits:
-        named |= Q(subreddit__iexact=name)
-    posts = RedditPost.objects.visible_to(by).filter(named, state=ContentState.LIVE).order_by("-pk")
+    names = [folded(name) for name in config.subreddits]
+    rows = RedditPost.objects.visible_to(by).filter(subreddit__folded__in=names, state=ContentState.LIVE)
+    posts = rows.order_by("-pk")
     rows = posts.only("fullname", "subreddit", *_COLUMNS)[:limit]
     return Tried(
         [

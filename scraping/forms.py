@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from database.forms import EndField
+from database.names import folded
 from scraping.holds import REASON_MAX
 from scraping.models import SUBREDDIT_NAME, BotConfig, RedditApp
 
@@ -36,7 +37,7 @@ class SubredditsField(forms.CharField):
         for word in _SEPARATORS.split(super().to_python(value) or ""):
             name = plain_subreddit(word)
             if name:
-                names.setdefault(name.lower(), name)
+                names.setdefault(folded(name), name)
         return list(names.values())
 
     def validate(self, value: Any) -> None:

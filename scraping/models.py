@@ -10,13 +10,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, DateTimeField, Exists, OuterRef, Q, Value, When
-from django.db.models.functions import Lower
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
+from database.names import Folded, folded
 from scraping.patterns import compiled
 from scraping.visibility import Person, is_superuser, sees_everybodys
 
@@ -38,7 +38,7 @@ def validate_subreddits(value: Any) -> None:
                 code="invalid",
                 params={"name": repr(name)},
             )
-    if len({name.lower() for name in value}) != len(value):
+    if len({folded(name) for name in value}) != len(value):
         raise ValidationError(_("A subreddit is named twice."), code="duplicate")
 
 
@@ -391,7 +391,7 @@ class Watermark(models.Model):
         related_name="watermarks",
         verbose_name=_("bot"),
     )
-    # As the config's list has it, in lower case.
+    # As the config's list has it, folded (``database.names``).
     subreddit = models.CharField(_("subreddit"), max_length=50)
     # As Reddit writes it, which is how its posts are stored.
     name = models.CharField(_("subreddit"), max_length=50)
@@ -408,6 +408,9 @@ class Watermark(models.Model):
         constraints = [
             DatabaseOnDelete(name="watermark_config_fk", field="config"),
             models.UniqueConstraint(fields=["config", "subreddit"], name="watermark_one_per_subreddit"),
+            models.CheckConstraint(
+                name="watermark_subreddit_is_folded", condition=Q(subreddit=Folded("subreddit"))
+            ),
             models.CheckConstraint(
                 name="watermark_rate_not_negative",
                 condition=Q(posts_per_hour__isnull=True) | Q(posts_per_hour__gte=0),
@@ -646,7 +649,7 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
         """
         names: defaultdict[datetime, list[str]] = defaultdict(list)
         for name, moment in (subreddits or {}).items():
-            names[moment].append(name.lower())
+            names[moment].append(folded(name))
         ids: defaultdict[datetime, list[int]] = defaultdict(list)
         for pk, moment in (configs or {}).items():
             ids[moment].append(pk)
@@ -656,18 +659,14 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
         # The first branch that fits decides: the earliest cutoff stands first.
         branches = [
             When(
-                Q(subreddit_lower__in=names[moment]) | Q(config_id__in=ids[moment]),
+                Q(subreddit__folded__in=names[moment]) | Q(config_id__in=ids[moment]),
                 then=Value(moment, DateTimeField()),
             )
             for moment in own
         ]
-        return (
-            self.alias(subreddit_lower=Lower("subreddit"))
-            .filter(
-                # The first term follows from the second; it is what lets the database use the index on created_at.
-                created_at__lt=max(cutoff, *own),
-            )
-            .filter(created_at__lt=Case(*branches, default=Value(cutoff, DateTimeField())))
+        # The first term follows from the second; it is what lets the database use the index on created_at.
+        return self.filter(created_at__lt=max(cutoff, *own)).filter(
+            created_at__lt=Case(*branches, default=Value(cutoff, DateTimeField()))
         )
 
     def held(self, now: datetime | None = None) -> Self:
@@ -804,8 +803,8 @@ class RedditPost(RedditContent):
         indexes = [
             # purge_old_content: WHERE created_at < cutoff, in key order
             models.Index(fields=["created_at", "id"], name="redditpost_created_at"),
-            # listings: known ids and the watermark of one subreddit; admin filter by subreddit
-            models.Index(fields=["subreddit", "-created_at"], name="redditpost_subreddit"),
+            # posts of one subreddit: young ones, those before a session, the admin's filter
+            models.Index(Folded("subreddit"), F("created_at").desc(), name="redditpost_subreddit_folded"),
             # refresh_stored_content: the least recently verified first
             models.Index(fields=["checked_at"], name="redditpost_checked_at"),
             # holds are few: the plan lists them, the admin filters by them

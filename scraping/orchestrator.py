@@ -16,6 +16,7 @@ from django.db import Error, IntegrityError, InterfaceError, OperationalError, c
 from django.utils.translation import gettext as _
 
 from database import clock
+from database.names import folded
 from scraping import health
 from scraping.answers import Page
 from scraping.checkpoint import Checkpoint
@@ -463,7 +464,7 @@ class _SubredditScrape:
         return stored
 
     def _watermark(self) -> Watermark | None:
-        rows = Watermark.objects.filter(config=self._config, subreddit=self._subreddit.lower())
+        rows = Watermark.objects.filter(config=self._config, subreddit=folded(self._subreddit))
         watermark = rows.filter(listing=self._listing_key).first()
         if watermark is not None:
             self._name = watermark.name
@@ -483,7 +484,7 @@ class _SubredditScrape:
     ) -> None:
         """Notice a listing that cannot be the whole truth."""
         before = RedditPost.objects.filter(
-            subreddit__iexact=self._subreddit, first_seen_at__lt=self._session.started_at
+            subreddit__folded=folded(self._subreddit), first_seen_at__lt=self._session.started_at
         )
         is_new = self._config.sort == BotConfig.Sort.NEW
         if is_new and not walk.posts and before.filter(state=ContentState.LIVE).exists():
@@ -531,7 +532,7 @@ class _SubredditScrape:
         rate = posts_per_hour(times)
         Watermark.objects.update_or_create(
             config=self._config,
-            subreddit=self._subreddit.lower(),
+            subreddit=folded(self._subreddit),
             defaults={
                 "name": self._name or self._subreddit,
                 "listing": self._listing_key,
@@ -565,7 +566,7 @@ class _SubredditScrape:
         if self._reach is None or not hours or not self._name:
             return
         young = RedditPost.objects.filter(
-            subreddit=self._name,
+            subreddit__folded=folded(self._name),
             created_at__gte=clock.now() - timedelta(hours=hours),
             state=ContentState.LIVE,
         )
