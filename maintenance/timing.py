@@ -5,8 +5,9 @@ so that the slots of the time before can still be accounted for; and when it fir
 """
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -18,12 +19,14 @@ from django.core.exceptions import ObjectDoesNotExist
 from django_celery_beat.models import PeriodicTask
 
 from maintenance import firetimes
-from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once
+from maintenance.firetimes import Crontab, Interval, InvalidSchedule, Once
 
 ALMOST_A_SECOND = timedelta(microseconds=999_999)
 # Celery gives up after so long, and answers with the moment at which it did. Near the poles that may be too soon.
 LONGEST_SEARCH = timedelta(days=364)
 SEARCHES_MAX = 3
+# Python knows none that is longer; it never comes a second time.
+LONGEST_INTERVAL = timedelta(days=999_999_999)
 # Two that are closer are one event of the sun, computed twice.
 SAME_EVENT = timedelta(hours=1)
 
@@ -70,11 +73,11 @@ class Timing:
         """Return the timing written as ``text``; None for one that cannot be read (written by another version)."""
         try:
             parts: dict[str, Any] = json.loads(text)
-            fields, _, zone = parts.get("crontab", "").rpartition(" ")
             if not {"crontab", "every", "clocked", "solar"} & parts.keys():
                 return None
+            crontab, zone = _crontab(parts.get("crontab"), parts.get("zone", ""))
             return cls(
-                crontab=Crontab.parse(fields) if fields else None,
+                crontab=crontab,
                 zone=zone,
                 every=timedelta(seconds=parts["every"]) if "every" in parts else None,
                 clocked=_moment(parts.get("clocked")),
@@ -83,12 +86,14 @@ class Timing:
                 expires=_moment(parts.get("expires")),
                 enabled=parts["enabled"],
             )
-        except (ValueError, TypeError, KeyError, AttributeError, InvalidCrontab):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             return None
 
     def __str__(self) -> str:
         parts: dict[str, Any] = {
-            "crontab": f"{self.crontab} {self.zone}" if self.crontab else None,
+            # A field each: one that holds a space, as a row of another tool may, would be taken for two.
+            "crontab": list(astuple(self.crontab)) if self.crontab else None,
+            "zone": self.zone or None,
             "every": None if self.every is None else self.every.total_seconds(),
             "clocked": self.clocked.isoformat() if self.clocked else None,
             "solar": self.solar,
@@ -111,7 +116,7 @@ class Timing:
         Whether the schedule is enabled does not matter. ``anchor`` is where an interval without a start counts from.
 
         Raises:
-            InvalidCrontab: at the first value, for a field that Celery refuses.
+            InvalidSchedule: at the first value, for what can never fire.
         """
         if self.start:
             after = max(after, self.start - timedelta(microseconds=1))
@@ -133,7 +138,7 @@ class Timing:
         """Return a span of time that holds about this many slots and never many more.
 
         Raises:
-            InvalidCrontab: for a field that Celery refuses.
+            InvalidSchedule: for what can never fire.
         """
         if self.crontab:
             matches = self.crontab.matches
@@ -152,11 +157,26 @@ def beside(task: PeriodicTask, name: str) -> Any:
 
 
 def _length(interval: Any) -> timedelta:
-    """Return how long an interval is; one that no calendar holds, or of an unknown unit, never moves on."""
+    """Return how long an interval is; one of an unknown unit never moves on."""
     try:
         return timedelta(**{interval.period: interval.every})
-    except (TypeError, OverflowError):
+    except OverflowError:
+        return LONGEST_INTERVAL if interval.every > 0 else timedelta(0)
+    except TypeError:
         return timedelta(0)
+
+
+def _crontab(written: Any, zone: str) -> tuple[Crontab | None, str]:
+    """Return the stored crontab and its zone."""
+    match written:
+        case None:
+            return None, ""
+        case str():  # as earlier versions wrote them: the fields and the zone in a row
+            fields, _, zone = re.sub(r"\s*,\s*", ",", written).rpartition(" ")
+            # One that cannot be split was none that could fire.
+            return Crontab.parse(fields) if len(fields.split()) == 5 else Crontab(minute=fields), zone
+        case _:
+            return Crontab(*written), zone
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -168,10 +188,8 @@ def _solar_times(
 ) -> Iterator[datetime]:
     # Celery owns the astronomy. The same event asked from two moments differs by parts of a second, so each is
     # always asked from the beginning of its day (UTC), and a slot is the whole second after it.
-    event: Any = where[0]
-
     def first_after(probe: datetime) -> datetime:
-        schedule = solar(event, where[1], where[2], nowfun=partial(_same, probe))
+        schedule = _solar_schedule(where, probe)
         found = probe + schedule.remaining_estimate(probe) + ALMOST_A_SECOND
         return found.astimezone(UTC).replace(microsecond=0)
 
@@ -200,6 +218,14 @@ def _solar_times(
             if slot > after:
                 yield slot
         day = end
+
+
+def _solar_schedule(where: tuple[str, float, float], now: datetime) -> solar:
+    event: Any = where[0]
+    try:
+        return solar(event, where[1], where[2], nowfun=partial(_same, now))
+    except ValueError as error:  # an event or a place that is none
+        raise InvalidSchedule(str(error)) from None
 
 
 def _beginning_of_day(moment: datetime) -> datetime:

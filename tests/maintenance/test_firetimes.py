@@ -1,4 +1,5 @@
 import calendar
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
@@ -7,11 +8,12 @@ import pytest
 from celery import Celery
 from celery.schedules import crontab as celery_crontab
 from cronsim import CronSim
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once, describe, fire_times
+from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once, clock_changes, describe, fire_times
+from tests.soak import size
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -148,7 +150,9 @@ def is_due(crontab, *, last_run_at, now):
 def reference(crontab, *, after, until, zone):
     """The rules at the top of firetimes.py, spelled out minute by minute."""
     matches = {name: set(numbers) for name, numbers in crontab.matches.items()}
-    every_hour = matches["hour"] == set(range(24))
+
+    def runs_twice(hour):
+        return any(neighbour % 24 in matches["hour"] for neighbour in (hour - 1, hour + 1))
 
     def is_match(wall):
         return (
@@ -164,7 +168,7 @@ def reference(crontab, *, after, until, zone):
     moment = after.replace(second=0, microsecond=0)
     while moment <= until:
         wall = moment.astimezone(zone)
-        if is_match(wall) and (every_hour or not wall.fold):
+        if is_match(wall) and (not wall.fold or runs_twice(wall.hour)):
             times.add(moment)
         moment += timedelta(minutes=1)
     # Every minute that no clock on the wall showed.
@@ -201,6 +205,7 @@ CHANGES = [
 @example(crontab=Crontab.parse("*/15 * * * *"), hours=0, seconds=0)
 @example(crontab=Crontab.parse("10,45 * * * *"), hours=0, seconds=0)
 @example(crontab=Crontab.parse("30 0,2,23 * * *"), hours=0, seconds=0)
+@example(crontab=Crontab.parse("* 1-6 * * *"), hours=0, seconds=0)
 def test_at_a_change_of_clocks_it_agrees_with_the_reference(name, day, crontab, hours, seconds):
     zone = ZoneInfo(name)
     after = local_time(day, UTC) + timedelta(hours=hours, seconds=seconds)
@@ -291,6 +296,55 @@ def test_every_minute_runs_in_both_hours_of_the_overlap():
     assert len(times) == 25 * 60
 
 
+@pytest.mark.parametrize(
+    ("crontab", "slots"),
+    [
+        ("* 1-6 * * *", 7 * 60),
+        ("*/30 1-6 * * *", 14),
+        ("0 1-6 * * *", 7),
+        ("0 2,3 * * *", 3),
+        ("0 1,2 * * *", 3),
+        ("0,30 2 * * *", 2),
+        ("0 2,4 * * *", 2),
+        ("0 0,2,4 * * *", 3),
+    ],
+)
+def test_an_hour_with_a_neighbour_runs_in_both_real_hours_of_the_overlap(crontab, slots):
+    times = local_times(crontab, after="2026-10-24 23:59", until="2026-10-25 12:00", zone=BERLIN)
+
+    assert len(times) == slots
+
+
+def test_midnight_has_the_hour_before_it_as_its_neighbour():
+    havana = ZoneInfo("America/Havana")  # shows 00:00 to 01:00 twice
+
+    assert local_times("15 23,0 * * *", after="2026-10-31 23:00", until="2026-11-01 12:00", zone=havana) == [
+        "2026-10-31 23:15 -0400",
+        "2026-11-01 00:15 -0400",
+        "2026-11-01 00:15 -0500",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("crontab", "zone", "expected"),
+    [
+        ("0,30 2 * * *", BERLIN, [(True, False, "02:00", "03:00"), (False, False, "02:00", "03:00")]),
+        ("0 1-6 * * *", BERLIN, [(True, True, "02:00", "03:00"), (False, False, "02:00", "03:00")]),
+        ("45 1 * * *", LORD_HOWE, [(True, False, "01:30", "02:00")]),
+        ("0 4 * * *", BERLIN, []),
+        ("0 2 1-7 * *", BERLIN, []),
+        ("0 2 * * *", SHANGHAI, []),
+    ],
+)
+def test_changes_of_clocks_that_concern_a_crontab_are_told(crontab, zone, expected):
+    changes = clock_changes(Crontab.parse(crontab), after=datetime(2026, 6, 1, tzinfo=UTC), zone=zone)
+
+    assert [
+        (change.is_back, change.runs_twice, f"{change.first:%H:%M}", f"{change.last:%H:%M}")
+        for change in changes
+    ] == expected
+
+
 def test_half_an_hour_of_overlap():
     assert local_times("45 1 * * *", after="2026-04-05", zone=LORD_HOWE, number=2) == [
         "2026-04-05 01:45 +1100",
@@ -366,10 +420,11 @@ def test_the_rarest_date_is_found():
     assert [time.date() for time in islice(times, 2)] == [date(2112, 2, 29), date(2140, 2, 29)]
 
 
-def test_a_date_that_never_comes_ends_the_search():
+def test_a_date_that_never_comes_is_refused_by_the_search_too():
     crontab = Crontab.parse("0 0 31 2,4 *")
 
-    assert list(fire_times(crontab, after=datetime(2026, 1, 1, tzinfo=UTC), timezone=BERLIN)) == []
+    with pytest.raises(InvalidCrontab, match="choose a day up to 30"):
+        next(fire_times(crontab, after=datetime(2026, 1, 1, tzinfo=UTC), timezone=BERLIN))
 
 
 def test_a_date_that_comes_only_in_a_gap_is_found():
@@ -423,9 +478,23 @@ def test_limits_may_be_in_any_zone():
         ("0 0 * mon *", "month_of_year", "not understood"),
         ("0 0 * * jan", "day_of_week", "not understood"),
         ("0 0 * * mo", "day_of_week", "not understood"),
-        ("0 0 L * *", "day_of_month", "not understood"),
-        ("0 0 ? * *", "day_of_month", "not understood"),
+        ("0 0 L * *", "day_of_month", "Choose day 28, which every month has"),
+        ("0 0 LW * *", "day_of_month", "Choose day 28"),
+        ("0 0 15W * *", "day_of_month", "day 15-21 and mon"),
+        ("0 0 ? * *", "day_of_month", "Write *"),
+        ("0 0 * * mon#1", "day_of_week", "“mon#1” is not understood here. Choose day 1-7 and mon"),
+        ("0 0 * * 5#3", "day_of_week", "Choose day 15-21 and 5"),
+        ("0 0 * * friL", "day_of_week", "Choose day 22-28 and fri"),
+        ("H * * * *", "minute", "such as 17"),
+        ("H/15 * * * *", "minute", "such as 7-59/15"),
+        ("@daily", "minute", "Write 0 0 * * *"),
+        ("@reboot", "minute", "write all five fields"),
         ("*/0 * * * *", "minute", "use 1 or more"),
+        ("*/90 * * * *", "minute", "A step of 90 is longer than this field: use up to 60, or write 0 alone."),
+        ("0 */25 * * *", "hour", "use up to 24, or write 0 alone"),
+        ("0 0 */32 * *", "day_of_month", "use up to 31, or write 1 alone"),
+        ("0 0 1 */13 *", "month_of_year", "use up to 12, or write 1 alone"),
+        ("0 0 * * 1-5/8", "day_of_week", "use up to 7, or write 1 alone"),
         ("0 5/2 * * *", "hour", "write 5-23/2 instead of 5/2"),
         ("1,,2 * * * *", "minute", "a comma too many"),
         ("1, * * * *", "minute", "a comma too many"),
@@ -446,9 +515,9 @@ def test_an_invalid_crontab_names_the_field_and_the_remedy(text, field, said):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "empty"), (" ", "empty"), ("1, 2", "Leave out the spaces"), (" 5", "spaces")]
+    ("text", "said"), [("", "empty"), (" ", "empty"), ("1 2", "Leave out the spaces"), ("1 - 5", "spaces")]
 )
-def test_a_field_that_is_empty_or_has_spaces_is_refused(text, said):
+def test_a_field_that_is_empty_or_has_spaces_inside_is_refused(text, said):
     with pytest.raises(InvalidCrontab, match=said) as error:
         Crontab(hour=text).validate()
 
@@ -486,6 +555,47 @@ def test_a_valid_crontab_keeps_its_spelling(text):
     assert str(crontab) == text
 
 
+def test_white_space_about_commas_says_nothing():
+    """As an import or another tool writes it; Celery fires at both minutes."""
+    spaced = Crontab(minute=" 0, 30", hour="3 ,4")
+
+    spaced.validate()
+
+    assert spaced == Crontab(minute="0,30", hour="3,4")
+    assert Crontab.parse(str(spaced)) == spaced
+
+
+RUBBISH = st.text(alphabet="0123456789*,-/ #LWH?@monfri\tAZ٣_", max_size=8)
+
+
+@given(
+    name=st.sampled_from(list(BOUNDS)),
+    text=st.one_of(RUBBISH, st.sampled_from(list(BOUNDS)).flatmap(field_texts)),
+)
+@hypothesis_settings(max_examples=size(300, 50_000))
+@example(name="day_of_week", text="mon#1")
+@example(name="day_of_week", text="fri L")
+@example(name="minute", text="mon")
+@example(name="minute", text="0, 30")
+@example(name="minute", text="1 2")
+@pytest.mark.soak
+def test_what_one_refuses_all_refuse(name, text):
+    crontab, after = Crontab(**{name: text}), datetime(2026, 1, 1, tzinfo=UTC)
+    try:
+        crontab.validate()
+    except InvalidCrontab as refused:
+        for refuse in (
+            lambda: next(fire_times(crontab, after=after, timezone=UTC)),
+            lambda: clock_changes(crontab, after=after, zone=BERLIN),
+            lambda: describe(crontab, "en"),
+        ):
+            with pytest.raises(InvalidCrontab, match=re.escape(refused.message)):
+                refuse()
+    else:
+        assert next(fire_times(crontab, after=after, timezone=UTC))
+        assert Crontab.parse(str(crontab)) == crontab
+
+
 @given(crontab=crontabs())
 def test_whatever_is_valid_celery_takes_and_words_describe(crontab):
     theirs = celery_crontab(
@@ -515,7 +625,6 @@ def test_whatever_is_valid_celery_takes_and_words_describe(crontab):
         ("0 14 * * mon-fri", "At 14:00, Monday through Friday", "在 14:00, 星期一 到 星期五"),
         ("0 14 * * Monday", "At 14:00, only on Monday", "在 14:00, 仅在 星期一"),
         ("0 0 1 jan,may *", "At 00:00, on day 1 of the month, only in January and May", "在 00:00, 每月的 1 号, 仅在 一月 和 五月"),
-        ("*/90 * * * *", "Every hour", "每小时"),
         ("0 0 */20 * *", "At 00:00, on day 1 and 21 of the month", "在 00:00, 每月的 1 和 21 号"),
         ("0 0 1 */6 *", "At 00:00, on day 1 of the month, only in January and July", "在 00:00, 每月的 1 号, 仅在 一月 和 七月"),
         ("0 1 * * */7", "At 01:00, only on Sunday", "在 01:00, 仅在 星期日"),
@@ -601,3 +710,130 @@ def in_numbers(crontab):
         "*" if len(numbers) > last - first else ",".join(map(str, numbers))
         for numbers, (first, last) in zip(crontab.matches.values(), BOUNDS.values(), strict=True)
     )
+
+
+# --- An oracle that shares no code ---------------------------------------------------------------
+
+
+def numbers_of(name, text):
+    """A field's numbers, read anew from Celery's rules: names, ranges that wrap, steps, lists, white space."""
+    first, last = BOUNDS[name]
+    names = {"month_of_year": [m.lower() for m in calendar.month_name], "day_of_week": SUNDAY_FIRST}.get(
+        name, []
+    )
+
+    def number(word):
+        word = word.strip().lower()
+        return (
+            int(word)
+            if word.isdecimal()
+            else next(n for n, known in enumerate(names) if known[:3] == word[:3])
+        )
+
+    found = set()
+    for part in text.split(","):
+        body, _, step = part.strip().partition("/")
+        if body == "*":
+            span = list(range(first, last + 1))
+        else:
+            begin, _, end = body.partition("-")
+            begin, end = number(begin), number(end or begin)
+            span = (
+                list(range(begin, end + 1))
+                if begin <= end
+                else [*range(begin, last + 1), *range(first, end + 1)]
+            )
+        found.update(span[:: int(step or 1)])
+    return found
+
+
+SUNDAY_FIRST = [calendar.day_name[n - 1].lower() for n in range(7)]
+
+
+def oracle(texts, *, after, until, zone):
+    """Every minute of UTC, as clocks on the wall show it; no search, no folds of our own."""
+    fields = {name: numbers_of(name, text) for name, text in texts.items()}
+    found, shown = set(), {}
+    minute = after.replace(second=0, microsecond=0) - timedelta(days=2)
+    previous = None
+    while minute <= until + timedelta(days=1):
+        wall = minute.astimezone(zone).replace(tzinfo=None)
+        walls = [(wall, minute)]
+        jump = previous and wall - previous - timedelta(minutes=1)
+        if jump and jump > timedelta(0):
+            # Times that were left out run as much later as the clock jumped.
+            walls += [
+                (wall - timedelta(minutes=n), minute + jump - timedelta(minutes=n))
+                for n in range(1, jump // timedelta(minutes=1) + 1)
+            ]
+        previous = wall
+        for shows, moment in walls:
+            if not (
+                shows.minute in fields["minute"]
+                and shows.hour in fields["hour"]
+                and shows.day in fields["day_of_month"]
+                and shows.month in fields["month_of_year"]
+                and (shows.weekday() + 1) % 7 in fields["day_of_week"]
+            ):
+                continue
+            is_second = shows in shown and shown[shows] != moment
+            shown.setdefault(shows, moment)
+            beside = {(shows.hour + 1) % 24, (shows.hour - 1) % 24} & fields["hour"]
+            if not is_second or beside:
+                found.add(moment)
+        minute += timedelta(minutes=1)
+    return sorted(moment for moment in found if after < moment <= until)
+
+
+@st.composite
+def spaced(draw, name):
+    """A field as people and tools write it: with white space about commas, in capitals."""
+    text = draw(field_texts(name))
+    text = draw(st.sampled_from([",", ", ", " ,", " , "])).join(text.split(","))
+    return draw(st.sampled_from(["", " "])) + draw(st.sampled_from([text, text.upper()]))
+
+
+DST_ZONES = [
+    BERLIN,
+    NEW_YORK,
+    LORD_HOWE,
+    SHANGHAI,
+    ZoneInfo("America/Havana"),
+    ZoneInfo("Africa/Casablanca"),
+    UTC,
+]
+
+
+@pytest.mark.soak
+@given(
+    texts=st.fixed_dictionaries(
+        {
+            name: spaced(name) if name in ("minute", "hour") else st.just("*") | st.just("*") | spaced(name)
+            for name in BOUNDS
+        }
+    ),
+    zone=st.sampled_from(DST_ZONES),
+    change=st.sampled_from(
+        ["2026-03-08", "2026-03-29", "2026-04-04", "2026-10-03", "2026-10-25", "2026-11-01"]
+    ),
+    minutes=st.integers(-1440, 1440),
+)
+@hypothesis_settings(max_examples=size(25, 5_000), suppress_health_check=[HealthCheck.filter_too_much])
+@example(
+    texts={"minute": "0, 30", "hour": "1-6", "day_of_month": "*", "month_of_year": "*", "day_of_week": "SUN"},
+    zone=BERLIN,
+    change="2026-10-25",
+    minutes=0,
+)
+def test_it_agrees_with_an_oracle_that_goes_minute_by_minute_through_utc(texts, zone, change, minutes):
+    crontab = Crontab(**texts)
+    try:
+        crontab.validate()
+    except InvalidCrontab:
+        assume(False)
+    after = local_time(change, UTC) + timedelta(minutes=minutes)
+    until = after + timedelta(days=size(1, 3))
+
+    ours = list(fire_times(crontab, after=after, until=until, timezone=zone))
+
+    assert ours == oracle(texts, after=after, until=until, zone=zone)
