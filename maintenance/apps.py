@@ -1,12 +1,13 @@
 """App configuration: seeding after migrations, noticing edits of schedules."""
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from django.apps import AppConfig
 from django.apps import apps as installed_apps
 from django.db import transaction
-from django.db.models.signals import post_migrate, post_save
+from django.db.models.signals import post_migrate, post_save, pre_save
 from django.utils.translation import gettext_lazy as _
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class MaintenanceConfig(AppConfig):
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         post_migrate.connect(_seed, sender=self)
+        pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)
         for kind in (beat.CrontabSchedule, beat.IntervalSchedule, beat.ClockedSchedule, beat.SolarSchedule):
             post_save.connect(_note_timing_of_users, sender=kind)
@@ -46,6 +48,16 @@ def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
     schedules.seed()
     for line in schedules.drift_report():
         logger.warning("%s", line)
+
+
+def _refuse_ignored_fields(
+    *, instance: Any, raw: bool = False, update_fields: Collection[str] | None = None, **_: Any
+) -> None:
+    """Refuse, whoever saves it, what would have no effect; a row that has it already can still be paused."""
+    from maintenance import targets
+
+    if not raw and (update_fields is None or {*update_fields} & {*targets.MESSAGE_FIELDS}):
+        targets.refuse_ignored_fields(instance)
 
 
 def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,11 +31,13 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from maintenance import maintenance_mode, recovery, runs, schedules, slots
+from maintenance.firetimes import InvalidSchedule
 from maintenance.lease import Lease, LeaseLost
 from maintenance.ledger import publishing
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
-from maintenance.registry import Job, job_of_task, jobs
+from maintenance.registry import TASK_PREFIX, Job, job_of_task, jobs
 from maintenance.slots import Slots
+from maintenance.targets import ignored_fields, slug_of
 from maintenance.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -73,12 +76,30 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
     # --- What celery beat calls --------------------------------------------------------------
 
     def setup_schedule(self) -> None:
-        """Log every job with its schedule and next fire time."""
+        """Log every job with its schedule and next fire time, and warn of what has no effect."""
+        self._warn_of_ignored()
         for job in jobs():
             try:
                 logger.info("%s", _line(job))
             except Exception:  # a listing must not keep the scheduler from starting
                 logger.exception("%s: its schedule cannot be read", job.slug)
+
+    def _warn_of_ignored(self) -> None:
+        # add_periodic_task() writes into beat_schedule too.
+        for name, entry in (self.app.conf.beat_schedule or {}).items():
+            logger.warning(
+                "%s (%s) is ignored: beat_schedule and add_periodic_task() have no effect here, as they would"
+                " undo what operators edit. Declare a job with @job, or add a schedule in the console.",
+                name,
+                entry.get("task") if isinstance(entry, dict) else entry,
+            )
+        for task in PeriodicTask.objects.filter(task__startswith=TASK_PREFIX).order_by("pk").iterator():
+            if ignored := ignored_fields(task):
+                logger.warning(
+                    "%s: %s have no effect on a job of this console; empty them.",
+                    task.name,
+                    ", ".join(ignored),
+                )
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Do what is due; return the seconds until the next look."""
@@ -260,6 +281,16 @@ def _set_aside(pk: int) -> None:
     ScheduleControl.objects.filter(pk=pk).update(next_slot_at=None)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """The run of one slot before the overlap policy has been asked."""
+
+    run: JobRun
+    task: PeriodicTask
+    # It waits for its turn whatever is in its way: it makes up for a slot, or is the only one of a one-off.
+    waits: bool
+
+
 class _Batch:
     """What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
 
@@ -270,9 +301,7 @@ class _Batch:
         self.foreign: list[PeriodicTask] = []
         self._standstill = standstill
         self._rows: list[JobRun] = []
-        self._wanted: list[tuple[JobRun, ScheduleControl, bool]] = []
-        self._run_counts: Counter[int] = Counter()
-        self._over: list[int] = []
+        self._wanted: list[_Wanted] = []
         self._began = time.monotonic()
 
     @property
@@ -286,6 +315,9 @@ class _Batch:
             self._settle(task, control)
         except (OperationalError, InterfaceError):
             raise
+        except InvalidSchedule as error:
+            logger.error("%s cannot fire: %s", task.name, error)
+            control.next_slot_at = None
         except Exception:
             logger.exception("%s cannot fire: its schedule is invalid.", task.name)
             control.next_slot_at = None
@@ -307,63 +339,66 @@ class _Batch:
             parted = parted.first_only()
         self._take(task, timing, parted)
         control.last_slot_at = due[-1]
-        if task.one_off and parted.run:
-            self._over.append(task.pk)
-            control.timing, control.next_slot_at = "", None  # enabling it again is an edit
-        else:
-            schedules.plan_next(control, timing)
+        schedules.plan_next(control, timing)
 
     def _take(self, task: PeriodicTask, timing: Timing, parted: Slots) -> None:
-        job = job_of_task(task.task)
-        if parted.run:
-            self._run_counts[task.pk] = len(parted.run)
-        if job is None:
+        slug = slug_of(task)
+        if slug is None:
             self.foreign += [task] if parted.run else []
             return
+        standstill, cut_at = self._standstill, parted.cut_at
         if parted.paused:
             self._rows.append(
                 slots.paused_row(
-                    task,
-                    job,
-                    parted.paused,
-                    timing=timing,
-                    why=self._standstill.reason,
-                    cut_at=parted.cut_at,
+                    task, slug, parted.paused, timing=timing, why=standstill.reason, cut_at=cut_at
                 )
             )
         if parted.missed:
-            self._rows.append(slots.missed_row(task, job, parted.missed, timing=timing, cut_at=parted.cut_at))
-        made_up = set(parted.made_up)
-        self._wanted += [
-            (runs.slot_run(schedule=task, job=job, slot=slot), task.control, slot in made_up)
-            for slot in parted.run
-        ]
+            self._rows.append(slots.missed_row(task, slug, parted.missed, timing=timing, cut_at=cut_at))
+        job = job_of_task(task.task)
+        for slot in parted.run:
+            run = (
+                runs.slot_run(schedule=task, job=job, slot=slot)
+                if job
+                else slots.no_job_run(task, slug, slot)
+            )
+            self._wanted.append(_Wanted(run, task, waits=bool(task.one_off) or slot in parted.made_up))
 
     def write(self) -> None:
         """Write runs, schedules and controls: a handful of statements however many there are."""
-        overlaps = runs.Overlaps(run.concurrency_key for run, _, _ in self._wanted)
-        for run, control, is_made_up in self._wanted:
-            if run.status == JobRun.Status.QUEUED and not is_made_up:
-                overlaps.add(run, control.overlap_policy)
-            elif run.status == JobRun.Status.QUEUED:
-                overlaps.add_unconditionally(run)
-            self._rows.append(run)
+        overlaps = runs.Overlaps(wanted.run.concurrency_key for wanted in self._wanted)
+        for wanted in self._wanted:
+            if wanted.run.status == JobRun.Status.QUEUED and not wanted.waits:
+                overlaps.add(wanted.run, wanted.task.control.overlap_policy)
+            elif wanted.run.status == JobRun.Status.QUEUED:
+                overlaps.add_unconditionally(wanted.run)
+            self._rows.append(wanted.run)
         written = _insert(self._rows)
         self.queued = [run for run in written if run.status == JobRun.Status.QUEUED]
-        # update(), not save(): this is bookkeeping, no edit. And the task before its control, as an edit locks them.
-        for number in sorted(set(self._run_counts.values())):
-            ran = [pk for pk, count in self._run_counts.items() if count == number]
-            PeriodicTask.objects.filter(pk__in=ran).update(
-                last_run_at=self.now, total_run_count=F("total_run_count") + number
-            )
-        if self._over:
-            PeriodicTask.objects.filter(pk__in=self._over).update(enabled=False)
+        self._count()
         ScheduleControl.objects.bulk_create(
             self.settled,
             update_conflicts=True,
             unique_fields=["schedule"],
             update_fields=["last_slot_at", "next_slot_at", "timing"],
         )
+
+    def _count(self) -> None:
+        """Count what runs, not what was skipped or failed at once; a one-off that runs is over."""
+        ran = [wanted.task for wanted in self._wanted if wanted.run.status == JobRun.Status.QUEUED]
+        ran += self.foreign
+        counts = Counter(task.pk for task in ran)
+        # update(), not save(): this is bookkeeping, no edit. And the task before its control, as an edit locks them.
+        for number in sorted(set(counts.values())):
+            pks = [pk for pk, count in counts.items() if count == number]
+            PeriodicTask.objects.filter(pk__in=pks).update(
+                last_run_at=self.now, total_run_count=F("total_run_count") + number
+            )
+        over = [task for task in ran if task.one_off]
+        for task in over:
+            task.control.timing, task.control.next_slot_at = "", None  # enabling it again is an edit
+        if over:
+            PeriodicTask.objects.filter(pk__in=[task.pk for task in over]).update(enabled=False)
 
 
 def _insert(rows: Sequence[JobRun]) -> list[JobRun]:

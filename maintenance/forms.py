@@ -21,6 +21,7 @@ from maintenance.models import RetentionOverride, RetentionPolicy, ScheduleContr
 from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_params
 from maintenance.retention import Retention, refuse_below_floor, retention_of
 from maintenance.scheduling.reading import read
+from maintenance.targets import is_gone
 from scraping.forms import plain_subreddit
 from scraping.models import SUBREDDIT_NAME, BotConfig
 
@@ -183,7 +184,10 @@ class ScheduleForm(CrontabForm, OpenedForm, forms.ModelForm):
             return
         control = schedules.control_of(schedule)
         self.initial.update({name: getattr(control, name) for name in CONTROL_FIELDS})
-        if job_of_task(schedule.task) is None:
+        if is_gone(schedule):
+            field: Any = self.fields["task"]
+            field.choices = [(schedule.task, _("%(name)s (no such job)") % {"name": schedule.task}), *tasks()]
+        elif job_of_task(schedule.task) is None:
             # Somebody else's task: it stays what it is.
             self.fields["task"] = forms.CharField(label=_("Task"), disabled=True)
         elif schedules.is_default(schedule):

@@ -169,12 +169,16 @@ class Overlaps:
     def __init__(self, keys: Iterable[str]) -> None:
         self._open: dict[str, list[JobRun]] = {}
         in_the_way = JobRun.objects.open().filter(concurrency_key__in={*keys} - {""}, dry_run=False)
-        for run in in_the_way.only("pk", "status", "concurrency_key").order_by("pk"):
+        for run in in_the_way.only("pk", "status", "concurrency_key", "params").order_by("pk"):
             self._open.setdefault(run.concurrency_key, []).append(run)
 
     def add(self, run: JobRun, policy: str) -> None:
-        """Apply the overlap policy to a QUEUED unsaved run: SKIPPED where an earlier one is in its way."""
-        earlier = self._open.setdefault(run.concurrency_key, []) if run.concurrency_key else []
+        """Apply the overlap policy to a QUEUED unsaved run: SKIPPED where an earlier one is in its way.
+
+        One with other parameters does other work: the run waits for it.
+        """
+        open_ones = self._open.setdefault(run.concurrency_key, []) if run.concurrency_key else []
+        earlier = [one for one in open_ones if one.params == run.params]
         if policy == ScheduleControl.OverlapPolicy.QUEUE_ONE:
             earlier = [one for one in earlier if one.status == JobRun.Status.QUEUED]
         if earlier:

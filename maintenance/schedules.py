@@ -22,9 +22,10 @@ from database import clock, zones
 from database.ends import refuse_end
 from maintenance import firetimes, slots
 from maintenance.change_log import log_change
-from maintenance.firetimes import Crontab, InvalidCrontab
+from maintenance.firetimes import Crontab, InvalidCrontab, InvalidSchedule
 from maintenance.models import JobRun, MaintenanceMode, RetentionPolicy, ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, Person, job_of_task, jobs
+from maintenance.targets import slug_of
 from maintenance.timing import Timing, beside
 
 logger = logging.getLogger(__name__)
@@ -300,15 +301,21 @@ def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleCo
     """
     control = control_of(task)
     timing = Timing.of(task)
-    if control.timing != str(timing):
+    if control.timing == str(timing):
+        return control
+    before = Timing.parse(control.timing)
+    if before == timing:  # another version wrote the same in its own way
+        control.timing = str(timing)
+        control.save(update_fields=["timing"])
+    else:
         now = at or clock.database_now()  # by which beat ticks
-        before = Timing.parse(control.timing)
         with transaction.atomic():
             if before is not None:
                 _close_books(task, control, before, now)
             if not _stays_owed(task, control, before, timing):
                 # An earlier moment than that of a later edit would bring back slots that passed before that edit.
-                control.effective_from = now if at is None else max(now, control.effective_from)
+                since = now if at is None else max(now, control.effective_from)
+                _start_anew(task, control, before, timing, since)
             control.timing = str(timing)
             plan_next(control, timing)
             control.save(update_fields=["timing", "effective_from", "last_slot_at", "next_slot_at"])
@@ -338,9 +345,24 @@ def _count_from(control: ScheduleControl, now: datetime) -> None:
 def _close_books(task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime) -> None:
     standstill = MaintenanceMode.objects.filter(pk=MaintenanceMode.ROW).first()
     try:
-        rows = slots.close_books(task, control, job_of(task), before=before, now=now, standstill=standstill)
+        rows = slots.close_books(task, control, slug_of(task), before=before, now=now, standstill=standstill)
+    except InvalidSchedule as error:  # it had no slots
+        logger.warning("%s could not fire until now: %s", task.name, error)
+        return
     except Exception:  # a schedule that cannot be computed had no slots, and must stay repairable
         logger.exception("%s: its slots until now cannot be told.", task.name)
+        return
+    if rows:
+        JobRun.objects.bulk_create(slots.without_those_that_have_a_row(rows))
+
+
+def _start_anew(
+    task: PeriodicTask, control: ScheduleControl, before: Timing | None, after: Timing, now: datetime
+) -> None:
+    try:
+        rows = slots.start_anew(task, control, slug_of(task), before=before, after=after, now=now)
+    except InvalidSchedule:  # plan_next says so
+        control.effective_from = now
         return
     if rows:
         JobRun.objects.bulk_create(slots.without_those_that_have_a_row(rows))
@@ -363,6 +385,9 @@ def plan_next(control: ScheduleControl, timing: Timing) -> None:
     """Set the next slot; a schedule that cannot be computed has none, and stops no other."""
     try:
         control.next_slot_at = slots.next_slot(timing, control)
+    except InvalidSchedule as error:
+        logger.warning("%s cannot fire: %s", control, error)
+        control.next_slot_at = None
     except Exception:
         logger.exception("%s cannot fire: its schedule is invalid.", control)
         control.next_slot_at = None

@@ -5,7 +5,7 @@ Owed are the slots after ``ScheduleControl.settled_until``: never remembered, al
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -13,13 +13,14 @@ from django_celery_beat.models import PeriodicTask
 
 from database import clock
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
-from maintenance.registry import Job
+from maintenance.targets import no_such_job
 from maintenance.timing import Timing
 
 # A slot this late was missed: nobody was there to tick it. Below it, it is only late, and runs.
 MISFIRE_SECONDS = 60.0
 # Slots of one schedule that one look back counts: a bound on the work, in seven days of a minutely schedule.
 LOOK_BACK_SLOTS = 10_000
+NEVER = datetime.min.replace(tzinfo=UTC)
 # A slot settled further ahead of the clock than this tells that the clock was set back.
 AHEAD = timedelta(minutes=1)
 
@@ -42,15 +43,24 @@ class Slots:
         return self.made_up + self.in_time
 
     def first_only(self) -> "Slots":
-        """Return the same with no more than the first run: what a one-off does."""
-        return replace(self, made_up=self.made_up[:1], in_time=[] if self.made_up else self.in_time[:1])
+        """Return the same with no more than the first run: what a one-off does.
+
+        Maintenance mode does not use a one-off up: it runs after it.
+        """
+        run = (self.made_up or self.in_time or self.paused[-1:])[:1]
+        return replace(
+            self,
+            paused=[slot for slot in self.paused if slot not in run],
+            made_up=[] if run == self.in_time[:1] else run,
+            in_time=run if run == self.in_time[:1] else [],
+        )
 
 
 def owed(timing: Timing, control: ScheduleControl, *, now: datetime) -> list[datetime]:
     """Return the slots up to ``now`` that nothing was done about, ascending; the latest 10,000 at most.
 
     Raises:
-        InvalidCrontab: for a field that Celery refuses.
+        InvalidSchedule: for what can never fire.
     """
     span = timing.span_of(LOOK_BACK_SLOTS)
     while True:
@@ -65,7 +75,7 @@ def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:
     """Return the first slot that nothing was done about, past or future; None: it never fires (again).
 
     Raises:
-        InvalidCrontab: for a field that Celery refuses.
+        InvalidSchedule: for what can never fire.
     """
     if not timing.enabled:
         return None
@@ -110,7 +120,7 @@ def _made_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> int:
 def close_books(
     task: PeriodicTask,
     control: ScheduleControl,
-    job: Job | None,
+    slug: str | None,
     *,
     before: Timing,
     now: datetime,
@@ -131,20 +141,20 @@ def close_books(
     if not due:
         return []
     control.last_slot_at = due[-1]
-    if job is None:
+    if slug is None:
         return []
     if was_paused:
         why = control.pause_reason or _("no reason given")
-        return [paused_row(task, job, due, timing=before, why=why, cut_at=cut)]
+        return [paused_row(task, slug, due, timing=before, why=why, cut_at=cut)]
     rows = []
     if standstill is not None and (paused := [slot for slot in due if standstill.covers(slot)]):
-        rows = [paused_row(task, job, paused, timing=before, why=standstill.reason, cut_at=cut)]
+        rows = [paused_row(task, slug, paused, timing=before, why=standstill.reason, cut_at=cut)]
         due = [slot for slot in due if not standstill.covers(slot)]
-    return [*rows, _edited_row(task, job, due, timing=before, cut_at=cut)] if due else rows
+    return [*rows, _edited_row(task, slug, due, timing=before, cut_at=cut)] if due else rows
 
 
 def _edited_row(
-    task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing, cut_at: datetime | None
+    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
 ) -> JobRun:
     text = ngettext(
         "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
@@ -153,7 +163,7 @@ def _edited_row(
     )
     return _row(
         task,
-        job,
+        slug,
         due,
         text,
         timing=timing,
@@ -163,13 +173,87 @@ def _edited_row(
     )
 
 
+def start_anew(
+    task: PeriodicTask,
+    control: ScheduleControl,
+    slug: str | None,
+    *,
+    before: Timing | None,
+    after: Timing,
+    now: datetime,
+) -> list[JobRun]:
+    """Let the schedule count from ``now``, or from a start that was just set and has come: a start is a slot.
+
+    Returns the (unsaved) row for slots since that start that are too late to run: such a moment lies behind us by
+    mistake, or because the form was open for a while. Where the schedule is paused, its resumption accounts for them.
+    """
+    control.effective_from = now
+    start = _start(after)
+    if start is None or start > now or start <= (control.last_slot_at or NEVER):
+        return []
+    # Without a word of the time before: a new schedule, or a one-off that has run and was given another time.
+    is_new = before is None and not control.timing
+    if not is_new and (before is None or start == _start(before)):
+        return []
+    control.effective_from = start - timedelta(microseconds=1)
+    if not after.enabled:
+        return []
+    due = owed(after, control, now=now)
+    late = [slot for slot in due if (now - slot).total_seconds() > MISFIRE_SECONDS]
+    if not late:
+        return []
+    control.last_slot_at = late[-1]
+    return [_passed_row(task, slug, late, timing=after, cut_at=cut_at(due))] if slug else []
+
+
+def _start(timing: Timing) -> datetime | None:
+    return timing.clocked or timing.start
+
+
+def _passed_row(
+    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
+) -> JobRun:
+    text = ngettext(
+        "%(number)s slot had passed when the schedule was saved: %(span)s.",
+        "%(number)s slots had passed when the schedule was saved: %(span)s.",
+        len(due),
+    )
+    return _row(
+        task,
+        slug,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.MISSED,
+        reason=JobRun.Reason.EDITED,
+    )
+
+
+def no_job_run(task: PeriodicTask, slug: str, slot: datetime) -> JobRun:
+    """Return the (unsaved) run of a slot that nobody can perform: FAILED."""
+    now = clock.now()
+    return JobRun(
+        job=slug,
+        trigger=JobRun.Trigger.SCHEDULE,
+        status=JobRun.Status.FAILED,
+        reason=JobRun.Reason.UNKNOWN_JOB,
+        schedule=task,
+        schedule_name=task.name,
+        scheduled_for=slot,
+        queued_at=now,
+        finished_at=now,
+        error=no_such_job(task),
+    )
+
+
 def is_done(task: PeriodicTask, control: ScheduleControl, before: Timing) -> bool:
     """Whether the schedule is a one-off that was disabled because it has run, not because somebody paused it."""
     return bool(task.one_off) and not before.enabled and control.paused_at is None
 
 
 def missed_row(
-    task: PeriodicTask, job: Job, due: list[datetime], *, timing: Timing, cut_at: datetime | None = None
+    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None = None
 ) -> JobRun:
     """Return the (unsaved) row for slots that passed while no scheduler was alive: one for all of them."""
     text = ngettext(
@@ -179,7 +263,7 @@ def missed_row(
     )
     return _row(
         task,
-        job,
+        slug,
         due,
         text,
         timing=timing,
@@ -191,7 +275,7 @@ def missed_row(
 
 def paused_row(
     task: PeriodicTask,
-    job: Job,
+    slug: str,
     due: list[datetime],
     *,
     timing: Timing,
@@ -206,7 +290,7 @@ def paused_row(
     )
     return _row(
         task,
-        job,
+        slug,
         due,
         text,
         timing=timing,
@@ -219,7 +303,7 @@ def paused_row(
 
 def _row(
     task: PeriodicTask,
-    job: Job,
+    slug: str,
     due: list[datetime],
     text: str,
     *,
@@ -233,7 +317,7 @@ def _row(
     number = len(due)
     count = "slots_missed" if status == JobRun.Status.MISSED else "slots_skipped"
     return JobRun(
-        job=job.slug,
+        job=slug,
         trigger=JobRun.Trigger.SCHEDULE,
         status=status,
         reason=reason,

@@ -21,7 +21,8 @@ from django_celery_beat.models import PeriodicTask, SolarSchedule
 from database import clock, zones
 from maintenance import schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
-from maintenance.registry import TASK_PREFIX, InvalidParams, Job, read_params
+from maintenance.registry import InvalidParams, Job, read_params
+from maintenance.targets import is_gone, no_such_job
 from maintenance.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -142,10 +143,7 @@ def _params(
 ) -> tuple[dict[str, Any] | None, str]:
     """Return the parameters as the job takes them, or what is wrong with them."""
     if job is None:
-        if not task.task.startswith(TASK_PREFIX):
-            return None, ""
-        text = _("There is no job %(job)s: delete this schedule, or give it another job.")
-        return None, text % {"job": task.task.removeprefix(TASK_PREFIX)}
+        return None, no_such_job(task) if is_gone(task) else ""
     try:
         return job.clean_stored(task.kwargs, known=known), ""
     except InvalidParams as error:

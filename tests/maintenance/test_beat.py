@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from celery import Celery
 from django.db import Error, OperationalError, connection, transaction
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from console.celery import app
 from database import clock
-from maintenance import beat, runs, schedules, slots
+from maintenance import beat, maintenance_mode, runs, schedules, slots
 from maintenance.beat import LeasedDatabaseScheduler
 from maintenance.firetimes import Crontab
 from maintenance.health import scheduler_health
@@ -416,7 +417,7 @@ def test_an_interval_keeps_its_phase(scheduler):
 
 def test_somebody_elses_task_is_sent_without_a_run(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
-        task = factories.schedule(crontab="* * * * *", task="elsewhere.work")
+        task = factories.schedule(crontab="* * * * *", task="elsewhere.work", queue="elsewhere")
         scheduler.tick()
         clock.shift(61)
         scheduler.tick()
@@ -428,7 +429,7 @@ def test_somebody_elses_task_is_sent_without_a_run(scheduler):
 
 def test_somebody_elses_task_does_not_stop_beat_while_the_broker_is_away(scheduler, monkeypatch):
     with time_machine.travel(NOON, tick=False) as clock:
-        factories.schedule(crontab="* * * * *", task="elsewhere.work")
+        factories.schedule(crontab="* * * * *", task="elsewhere.work", queue="elsewhere")
         scheduler.tick()
         clock.shift(61)
         monkeypatch.setattr(scheduler, "apply_async", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
@@ -443,7 +444,10 @@ def test_somebody_elses_task_does_not_make_the_tick_wait_for_a_broker_that_is_aw
     monkeypatch.setattr(app.conf, "broker_write_url", nowhere)
     monkeypatch.setattr("kombu.utils.functional.sleep", lambda seconds: pytest.fail("the tick waits"))
     with time_machine.travel(NOON, tick=False) as clock:
-        foreign = [factories.schedule(crontab="* * * * *", task=f"elsewhere.work{n}") for n in range(2)]
+        foreign = [
+            factories.schedule(crontab="* * * * *", task=f"elsewhere.work{n}", queue="elsewhere")
+            for n in range(2)
+        ]
         task = schedule()
         scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
         scheduler.tick()
@@ -820,3 +824,130 @@ def test_a_lease_that_a_clock_ahead_has_left_is_taken_over():
     assert lease.acquire()
     assert BeatLease.objects.get().fence == 4
     assert not BeatProcess.objects.filter(pk="dead:1:x").exists()
+
+
+# --- Jobs that are gone, one-offs, parameters ------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["maintenance.cleanup_tokns", "elsewhere.work"])
+def test_every_slot_of_a_job_that_is_gone_has_a_row(scheduler, name):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task, good = factories.schedule(crontab="* * * * *", task=name), schedule()
+        for _ in range(3):
+            clock.shift(60)
+            scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["failed"] * 3
+        run = JobRun.objects.filter(schedule=task).first()
+        assert (run.reason, run.job) == ("unknown_job", name.removeprefix("maintenance."))
+        assert "No such job" in run.error
+        assert made(good)
+        task.refresh_from_db()
+        assert (task.total_run_count, task.last_run_at) == (0, None)
+
+
+def test_a_task_that_our_workers_know_is_sent_without_a_row(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="* * * * *", task="celery.accumulate", args="[1]")
+        clock.shift(60)
+        scheduler.tick()
+
+        task.refresh_from_db()
+        assert (made(task), task.total_run_count) == ([], 1)
+
+
+def test_missed_slots_of_a_job_that_is_gone_have_their_row(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = factories.schedule(crontab="* * * * *", task="maintenance.gone")
+        clock.shift(630)
+        scheduler.tick()
+        schedules.pause(task, by=None, reason="x")
+        clock.shift(600)
+        schedules.resume(task, by=None)
+
+        assert [status for _, status in made(task)] == ["missed", "failed", "skipped"]
+
+
+def one_off(moment):
+    clocked = ClockedSchedule.objects.create(clocked_time=moment)
+    return PeriodicTask.objects.create(
+        name="once", task="maintenance.cleanup_tokens", clocked=clocked, one_off=True
+    )
+
+
+def test_a_one_off_waits_behind_an_earlier_run_instead_of_being_used_up(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        factories.job_run(status="running", concurrency_key="cleanup_tokens")
+        task = one_off(NOON + timedelta(seconds=30))
+        clock.shift(60)
+        scheduler.tick()
+
+        assert made(task) == [(NOON + timedelta(seconds=30), "queued")]
+        task.refresh_from_db()
+        assert (task.enabled, task.total_run_count) == (False, 1)
+
+
+def test_a_one_off_runs_after_maintenance_mode(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = one_off(NOON + timedelta(minutes=5))
+        maintenance_mode.start(by=None, reason="deploy")
+        clock.shift(600)
+        scheduler.tick()
+        assert made(task) == []
+        maintenance_mode.end(by=None)
+        scheduler.tick()
+
+        assert made(task) == [(NOON + timedelta(minutes=5), "queued")]
+
+
+def test_a_one_off_that_failed_at_once_has_not_run(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        PeriodicTask.objects.filter(pk=task.pk).update(one_off=True, kwargs='{"no": 1}')
+        clock.shift(60)
+        scheduler.tick()
+        PeriodicTask.objects.filter(pk=task.pk).update(kwargs="{}")
+        clock.shift(60)
+        scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["failed", "queued"]
+        task.refresh_from_db()
+        assert (task.enabled, task.total_run_count) == (False, 1)
+
+
+def test_only_real_runs_are_counted(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        task = schedule()
+        for _ in range(3):
+            clock.shift(60)
+            scheduler.tick()
+
+        assert [status for _, status in made(task)] == ["queued", "skipped", "skipped"]
+        task.refresh_from_db()
+        assert (task.total_run_count, task.last_run_at) == (1, NOON + timedelta(minutes=1))
+
+
+def test_a_slot_with_other_parameters_waits_its_turn(scheduler):
+    with time_machine.travel(NOON, tick=False) as clock:
+        first, other, same = (schedule(job="purge_old_content") for _ in range(3))
+        PeriodicTask.objects.filter(pk=other.pk).update(kwargs='{"days": 30}')
+        for _ in range(2):
+            clock.shift(60)
+            scheduler.tick()
+
+        assert [status for _, status in made(first)] == ["queued", "skipped"]
+        assert [status for _, status in made(other)] == ["queued", "skipped"]
+        assert [status for _, status in made(same)] == ["skipped", "skipped"]
+
+
+def test_what_celery_would_schedule_by_itself_is_named_at_start(caplog):
+    task = schedule()
+    PeriodicTask.objects.filter(pk=task.pk).update(queue="heavy", priority=3)
+    other = Celery("other", set_as_current=False)
+    other.conf.beat_schedule = {"nightly": {"task": "maintenance.cleanup_tokens", "schedule": 5}}
+    other.add_periodic_task(30.0, other.signature("elsewhere.work"), name="every-30-seconds")
+    LeasedDatabaseScheduler(app=other)
+
+    assert "every-30-seconds (elsewhere.work) is ignored" in caplog.text
+    assert "nightly (maintenance.cleanup_tokens) is ignored" in caplog.text
+    assert f"{task.name}: queue, priority have no effect" in caplog.text

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.contrib.admin.models import LogEntry
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
@@ -260,3 +260,38 @@ def test_an_edit_of_a_paused_schedule_keeps_what_beat_counts(purge):
 
     purge = PeriodicTask.objects.get(pk=purge.pk)
     assert (purge.last_run_at, purge.total_run_count) == (last, 7)
+
+
+# --- What has no effect on a job of ours ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("queue", "heavy"),
+        ("exchange", "x"),
+        ("routing_key", "x"),
+        ("priority", 0),
+        ("headers", '{"a": 1}'),
+        ("expire_seconds", 60),
+        ("args", "[1]"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused_by_name(field, value):
+    with pytest.raises(ValidationError) as error:
+        factories.schedule(**{field: value})
+
+    assert list(error.value.message_dict) == [field]
+    assert not PeriodicTask.objects.filter(**{field: value}).exists()
+    assert factories.schedule(task="celery.accumulate", **{field: value}).pk
+
+
+def test_a_row_that_has_it_already_can_still_be_paused_and_retimed():
+    task = factories.schedule()
+    PeriodicTask.objects.filter(pk=task.pk).update(queue="heavy")
+    task = PeriodicTask.objects.get(pk=task.pk)
+    schedules.pause(task, by=None, reason="x")
+    schedules.retime(task, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
+
+    task.refresh_from_db()
+    assert (task.enabled, task.crontab.minute) == (False, "5")
