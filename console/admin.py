@@ -4,11 +4,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
 
 from console import dashboard
 from maintenance import job_page, mode_page
@@ -90,12 +91,17 @@ class ConsoleAdminSite(admin.AdminSite):
         return menu
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the page that asks before a job is run, and the page of the global switch."""
+        """Add the page that asks before a job is run, that of the global switch, and whether somebody is signed in."""
         return [
             path("jobs/<slug:slug>/run/", self.admin_view(job_page.job_run), name="maintenance_job_run"),
+            path("session/", never_cache(self.session), name="session"),
             path("maintenance-mode/", self.admin_view(mode_page.mode_page), name="maintenance_mode"),
             *super().get_urls(),
         ]
+
+    def session(self, request: HttpRequest) -> HttpResponse:
+        """Say whether somebody is signed in, without leading anywhere: 204 or 403."""
+        return HttpResponse(status=204 if self.has_permission(request) else 403)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard; who may not see runs gets the menu alone."""

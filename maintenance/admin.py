@@ -30,6 +30,7 @@ from django_celery_beat.models import (
 )
 
 import maintenance.retention_admin  # noqa: F401  (registers the retentions)
+from adminkit import live
 from database import clock
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
 from database.paginator import BoundedPaginator
@@ -59,6 +60,15 @@ ERROR_EXCERPT = 120
 # A run's page shows the end of a long log.
 LOG_LINES_SHOWN = 500
 SESSIONS_SHOWN = 50
+# The parts of a run's page that polls keep fresh, and those that change at its end only.
+LIVE_PARTS: tuple[str, ...] = ("maintenance/_run_facts.html", "maintenance/_run_sessions.html")
+LIVE_PARTS_AT_THE_END = (
+    "maintenance/_run_tools.html",
+    "maintenance/_run_decision.html",
+    "maintenance/_run_counts.html",
+    "maintenance/_run_error.html",
+    "maintenance/_run_plan.html",
+)
 SCHEDULES_PER_PAGE = 50
 
 
@@ -611,7 +621,6 @@ class JobRunAdmin(ReadOnlyAdmin):
                 "title": f"{job_title(run.job)} #{run.pk}",
                 "subtitle": None,
                 "is_log_cut": len(lines) == LOG_LINES_SHOWN,
-                "sessions": _sessions(run, request.user),
                 "strip": strip.context(latest, job_title(run.job)),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
@@ -637,6 +646,7 @@ class JobRunAdmin(ReadOnlyAdmin):
             else None,
             "run": run,
             "job": job,
+            "sessions": _sessions(run, user),
             "log_lines": lines,
             "last_line": lines[-1].pk if lines else after,
             "counts": [(count_name(name), number) for name, number in run.counts.items()],
@@ -673,7 +683,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         ]
 
     def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Answer a poll: the status, and the log lines behind ``after``.
+        """Answer a poll: what changed since version ``v``, and the log lines behind ``after``.
 
         The answer for a run that has ended does not ask again.
         """
@@ -681,7 +691,15 @@ class JobRunAdmin(ReadOnlyAdmin):
         after = request.GET.get("after", "0")
         last = int(after) if after.isdecimal() else 0
         lines = list(run.log_lines.filter(pk__gt=last).order_by("pk")[:LOG_LINES_SHOWN])
-        return render(request, "maintenance/_live.html", self._run_context(request, run, lines, after=last))
+        is_over = run.is_final or run.status == JobRun.Status.BLOCKED
+        return live.answer(
+            request,
+            "maintenance/_live.html",
+            main="maintenance/_run_status.html",
+            parts=LIVE_PARTS + (LIVE_PARTS_AT_THE_END if is_over else ()),
+            context=self._run_context(request, run, lines, after=last),
+            has_news=bool(lines),
+        )
 
     def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Cancel a queued run, or ask a running one to stop."""

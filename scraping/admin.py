@@ -30,6 +30,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
 from scraping import export, filters, trial
@@ -312,7 +313,12 @@ class RedditAppAdmin(admin.ModelAdmin):
         app = get_object_or_404(self.get_queryset(request), pk=pk) if pk else None
         if not self.has_view_permission(request, app):
             raise PermissionDenied
-        return render(request, "scraping/_budgets.html", gauges(app, request.user))
+        return live.answer(
+            request,
+            "scraping/_live.html",
+            main="scraping/_budgets.html",
+            context=gauges(app, request.user),
+        )
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

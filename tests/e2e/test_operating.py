@@ -28,7 +28,7 @@ def test_retiming_a_schedule_with_the_preview(signed_in):
     page = signed_in
     page.goto("/admin/")
     page.get_by_role("link", name="Schedules").click()
-    page.get_by_role("link", name="Purge old content", exact=True).click()
+    page.locator("#result_list").get_by_role("link", name="Purge old content", exact=True).click()
     preview = page.locator("#schedule-preview")
     expect(preview).to_contain_text("At 02:30, only on Sunday")
     expect(preview.locator("tbody tr")).to_have_count(5)
@@ -106,15 +106,74 @@ def test_a_run_is_cancelled_from_its_page(signed_in):
     expect(page.get_by_role("button", name="Cancel run")).to_have_count(0)
 
 
-def test_a_page_left_open_past_the_session_leads_to_the_login(signed_in):
+def test_a_page_left_open_past_the_session_says_so_and_goes_on_after_the_next(signed_in):
     page = signed_in
     run = factories.job_run(status="running")
     page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
+    cookies = page.context.cookies()
 
     page.context.clear_cookies()
+    expect(page.get_by_text("You are signed out")).to_be_visible()
 
-    expect(page.get_by_role("button", name="Log in")).to_be_visible()
-    expect(page.locator("#run-status")).to_have_count(0)
+    page.context.add_cookies(cookies)
+    run.finish("succeeded", message="all done")
+    expect(page.locator("#run-status")).to_contain_text("all done")
+    expect(page.get_by_text("You are signed out")).to_be_hidden()
+
+
+def test_a_live_page_says_that_the_connection_is_lost_and_catches_up(signed_in, complaints):
+    page = signed_in
+    run = factories.job_run(status="running")
+    page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
+    live = "**/live/**"
+    facts = page.locator("#run-facts")
+    expect(facts.locator("[data-since]")).to_have_text(re.compile(r"^0:00:0\d$"))
+
+    page.route(live, lambda route: route.abort())
+    expect(page.get_by_text("Connection lost: what you see is as of")).to_be_visible()
+    page.unroute(live)
+    run.finish("succeeded", message="all done")
+
+    expect(page.locator("#run-status")).to_contain_text("all done")
+    expect(page.get_by_text("Connection lost")).to_be_hidden()
+    assert all("ERR_FAILED" in text or text.startswith("htmx:") for text in complaints)
+    complaints.clear()
+
+
+def test_what_is_typed_outlives_the_session(signed_in, complaints):
+    page = signed_in
+    bot = factories.bot_config(owner=JobRun.requested_by.field.related_model.objects.get())
+    page.goto(f"/admin/scraping/botconfig/{bot.pk}/change/")
+    cookies = page.context.cookies()
+    page.get_by_label("Name").fill("Typed with care")
+
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("You are signed out")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("Typed with care")
+
+    renewed = [
+        {**cookie, "value": "a" * 32} if cookie["name"] == "csrftoken" else cookie for cookie in cookies
+    ]
+    page.context.add_cookies(renewed)
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.get_by_role("row", name="Typed with care")).to_be_visible()
+    assert all("403" in text for text in complaints)
+    complaints.clear()
+
+
+def test_a_test_of_a_config_leaves_the_edited_form_as_it_is(signed_in):
+    page = signed_in
+    bot = factories.bot_config()
+    page.goto(f"/admin/scraping/botconfig/{bot.pk}/change/")
+    page.get_by_label("Name").fill("Not saved yet")
+
+    with page.expect_popup() as tab:
+        page.get_by_role("button", name="Try the filters on stored posts").click()
+
+    expect(tab.value.get_by_text("Your edits are in the tab that you came from.")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("Not saved yet")
 
 
 def test_making_a_bot_and_being_told_which_subreddit_is_wrong(signed_in):

@@ -1,8 +1,10 @@
 """Schedules, runs and retentions in the admin."""
 
 import json
+import re
 import threading
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 from django.contrib import admin
@@ -958,13 +960,46 @@ def test_polling_brings_new_lines_only_and_ends_with_the_run(client, operator):
 
     assert "first line" not in page
     assert "second line" in page
-    assert f'hx-get="{target}?after={new.pk}"' in page
+    assert f'hx-get="{target}?after={new.pk}&amp;v=' in page
     assert f"after={new.pk}" in client.get(target, {"after": new.pk}).content.decode()
 
     run.finish("succeeded", message="all done")
     page = client.get(target, {"after": new.pk}).content.decode()
     assert "all done" in page
     assert "hx-get" not in page
+
+
+def version_in(page):
+    return re.search(r"&amp;v=([0-9a-f.]+)", page).group(1)
+
+
+def test_a_poll_that_has_the_latest_version_is_told_nothing(client, operator):
+    run = factories.job_run(status="running", progress_done=1, progress_total=4)
+    target = reverse("admin:maintenance_jobrun_live", args=[run.pk])
+    version = version_in(client.get(target).content.decode())
+
+    later = timezone.now() + timedelta(seconds=90)
+    with mock.patch.object(timezone, "now", return_value=later):
+        assert client.get(target, {"v": version}).status_code == 204
+
+    run.record(progress_done=2)
+    page = client.get(target, {"v": version}).content.decode()
+    assert 'id="run-status"' in page
+    assert 'id="run-facts"' not in page  # as it was: what a reader has selected in it stays
+    session = factories.session(run=run, status="running", finished_at=None)
+    page = client.get(target, {"v": version_in(page)}).content.decode()
+    assert session.config_name in page
+    session.record(posts_found=7)
+    assert ">7<" in client.get(target, {"v": version_in(page)}).content.decode()
+
+
+@pytest.mark.parametrize("v", ["", "x", "1.2.3", "." * 50])
+def test_a_poll_with_an_odd_version_is_told_everything(client, operator, v):
+    run = factories.job_run(status="running")
+
+    page = client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk]), {"v": v}).content.decode()
+
+    assert 'id="run-facts"' in page
 
 
 @pytest.mark.parametrize("after", ["x", "", "-1"])

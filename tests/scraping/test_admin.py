@@ -184,7 +184,7 @@ def test_an_empty_secret_keeps_the_stored_one(client, superuser):
 
 def test_the_budget_of_an_app_is_on_its_page_and_asked_for_again(client, superuser):
     app = factories.reddit_app(name="My app")
-    other = factories.request_budget(client_id="other", used=7)
+    other = factories.request_budget(client_id="unnamed-client", used=7)
     soon = timezone.now() + timedelta(minutes=5, seconds=50)
     factories.request_budget(
         client_id=app.client_id, used=412, leased=16, used_by_compliance=30, ends_at=soon

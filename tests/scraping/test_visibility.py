@@ -288,8 +288,8 @@ def test_budgets_name_no_app_that_one_may_not_see(client, world):
 
     page = client.get(reverse("admin:scraping_redditapp_budgets")).content.decode()
 
-    assert "shared" in page
-    assert "other" not in page
+    assert "<strong>shared</strong>" in page
+    assert "<strong>other</strong>" not in page
 
 
 def test_filters_are_tried_on_posts_of_ones_own_bots(client, world):

@@ -47,13 +47,4 @@
             follow(log);
         }
     });
-
-    // A poll after the login has ended is answered by the sign-in page: go there, do not swap it in.
-    document.addEventListener("htmx:beforeSwap", (event) => {
-        const target = new URL(event.detail.xhr.responseURL || window.location.href);
-        if (target.pathname !== event.detail.pathInfo.requestPath.split("?")[0]) {
-            event.detail.shouldSwap = false;
-            window.location.reload();
-        }
-    });
 }

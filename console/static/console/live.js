@@ -1,0 +1,125 @@
+"use strict";
+{
+    // A fragment with data-poll asks for itself again every so many seconds (htmx does it at the event "poll"); one that
+    // fails goes on asking, more and more slowly, and the page says since when it is stale. A hidden tab asks nothing.
+    const SLOWEST_SECONDS = 30;
+    const notice = document.getElementById("live-notice");
+    const failures = new WeakMap();
+    const asleep = new Set();
+    let current = new Date();
+
+    const say = (kind) => {
+        for (const text of notice.children) {
+            text.hidden = text.dataset.kind !== kind;
+        }
+        notice.hidden = !kind;
+        if (kind) {
+            const time = current.toLocaleTimeString(document.documentElement.lang || undefined);
+            notice.querySelectorAll("[data-as-of]").forEach((place) => {
+                place.textContent = time;
+            });
+        }
+    };
+
+    const wake = (element) => {
+        if (element.isConnected) {
+            window.htmx.trigger(element, "poll");
+        }
+    };
+    const schedule = (element) => {
+        const slowed = Number(element.dataset.poll) * 2 ** (failures.get(element) || 0);
+        window.setTimeout(() => {
+            if (document.hidden) {
+                asleep.add(element);
+            } else {
+                wake(element);
+            }
+        }, Math.min(slowed, SLOWEST_SECONDS) * 1000);
+    };
+    document.addEventListener("visibilitychange", () => {
+        if (!document.hidden) {
+            const elements = Array.from(asleep);
+            asleep.clear();
+            elements.forEach(wake);
+        }
+    });
+
+    const isPolling = (element) => element.matches("[data-poll]");
+    document.addEventListener("htmx:load", (event) => {
+        const element = event.detail.elt;
+        [element, ...element.querySelectorAll("[data-poll]")].filter(isPolling).forEach(schedule);
+    });
+
+    // After the session has ended, the sign-in page answers.
+    const isElsewhere = (detail) => {
+        const target = new URL(detail.xhr.responseURL || window.location.href);
+        return target.pathname !== detail.pathInfo.requestPath.split("?")[0];
+    };
+    document.addEventListener("htmx:beforeSwap", (event) => {
+        if (isElsewhere(event.detail)) {
+            event.detail.shouldSwap = false;
+        }
+    });
+    document.addEventListener("htmx:afterRequest", (event) => {
+        const {elt, xhr, successful} = event.detail;
+        const signedOut = xhr.status === 403 || (successful && isElsewhere(event.detail));
+        if (successful && !signedOut) {
+            current = new Date();
+            failures.delete(elt);
+            say("");
+        } else {
+            failures.set(elt, (failures.get(elt) || 0) + 1);
+            say(signedOut ? "signed-out" : "lost");
+        }
+        // What was swapped in has scheduled itself.
+        if (isPolling(elt) && elt.isConnected && (!successful || signedOut || xhr.status === 204)) {
+            schedule(elt);
+        }
+    });
+
+    // A new sign-in, perhaps in another tab, has renewed the token that the page's forms carry.
+    const token = () => (document.cookie.match(/(?:^|; )csrftoken=([^;]+)/) || [])[1];
+    document.addEventListener("htmx:configRequest", (event) => {
+        if (event.detail.verb !== "get" && token()) {
+            event.detail.headers["X-CSRFToken"] = token();
+            delete event.detail.parameters.csrfmiddlewaretoken;
+        }
+    });
+
+    // Nothing typed is lost to an ended session or a server that is away: a form is sent once somebody is signed in.
+    let checked = null;
+    document.addEventListener("submit", (event) => {
+        const form = event.target;
+        // What opens in another tab leaves this one as it is.
+        const opensElsewhere = event.submitter?.formTarget === "_blank";
+        if (checked === form || form.method !== "post" || opensElsewhere || !form.closest("#content-main")) {
+            checked = null;
+            return;
+        }
+        event.preventDefault();
+        const submitter = event.submitter;
+        fetch(notice.dataset.session, {cache: "no-store"}).then((answer) => {
+            if (!answer.ok) {
+                say("signed-out");
+                return;
+            }
+            say("");
+            form.querySelectorAll("input[name=csrfmiddlewaretoken]").forEach((input) => {
+                input.value = token() || input.value;
+            });
+            checked = form;
+            form.requestSubmit(submitter);
+        }, () => say("not-sent"));
+    });
+
+    // How long something has been running, second by second; the server says it in words when it is over.
+    const tick = () => {
+        document.querySelectorAll("[data-since]").forEach((place) => {
+            const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(place.dataset.since)) / 1000));
+            const two = (number) => String(number).padStart(2, "0");
+            place.textContent = `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+        });
+    };
+    window.setInterval(tick, 1000);
+    tick();
+}
