@@ -37,6 +37,22 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ carries 
 
 
 env = Environment()
+
+
+def on_or_off(name: str, *, default: bool) -> bool:
+    """Return a switch from the environment.
+
+    Raises:
+        ImproperlyConfigured: it is neither on nor off. django-environ would take a typing error for off.
+    """
+    value = env.str(name, default="on" if default else "off").strip().lower()
+    if value in ("on", "true", "yes", "y", "ok", "1"):
+        return True
+    if value in ("off", "false", "no", "n", "0"):
+        return False
+    raise ImproperlyConfigured(f"{name} must be on or off.")
+
+
 # Tests, and the processes they start, must never meet a developer's database, broker or Reddit keys.
 if env.bool("READ_DOT_ENV", default="PYTEST_VERSION" not in os.environ):
     env.read_env(str(BASE_DIR / ".env"))
@@ -269,8 +285,11 @@ PURGE_CAP_ROWS = env.int("PURGE_CAP_ROWS", default=10_000_000)
 PURGE_CAP_SHARE = env.float("PURGE_CAP_SHARE", default=0.5)
 if not 0 <= PURGE_CAP_SHARE <= 1:
     raise ImproperlyConfigured("PURGE_CAP_SHARE must be between 0 and 1.")
-# if it is at least so many rows: of a small table, half is soon reached.
+# if it is at least so many rows: of a small table, half is soon reached. A job may declare that its share counts from
+# fewer rows on (that of stored content: 100), or that it has none of the two (expired tokens and log-in sessions).
 PURGE_CAP_MIN_ROWS = env.int("PURGE_CAP_MIN_ROWS", default=10_000)
+# Whether who asked for a run may approve it once a cap has stopped it; off: it takes a second person.
+APPROVE_OWN_RUNS = on_or_off("APPROVE_OWN_RUNS", default=True)
 # The share of its time that a purge works; 0: all of it on PostgreSQL, half of it on SQLite, which has one writer.
 PURGE_THROTTLE = env.float("PURGE_THROTTLE", default=0.0)
 if PURGE_THROTTLE != 0 and not 0.01 <= PURGE_THROTTLE <= 1:

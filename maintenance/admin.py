@@ -46,6 +46,7 @@ from maintenance.forms import (
     ScheduleForm,
 )
 from maintenance.job_page import run_url, shown
+from maintenance.ledger import decisions
 from maintenance.models import JobRun, RunLogLine
 from maintenance.plan import differences
 from maintenance.registry import TASK_PREFIX, Job, UnknownJob, get_job, job_title, jobs
@@ -543,7 +544,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         """Leave long texts out of the list, and other people's runs out for bot owners."""
         found: Any = super().get_queryset(request)
         if self.is_list(request):
-            found = found.defer("traceback", "cursor", "plan", "expected", "approval")
+            found = found.defer("traceback", "cursor", "plan", "mandate")
         visible: QuerySet[JobRun] = found.visible_to(request.user)
         return visible
 
@@ -635,15 +636,19 @@ class JobRunAdmin(ReadOnlyAdmin):
             job = None
         params = {name: value for name, value in run.params.items() if job and name in job.params}
         schedule = schedules.for_job(run.job)
-        tables = runs.plan_of(run)
+        tables = decisions.plan_of(run)
         may_run = job is not None and job.may_run(user, params)
         return {
             "plan": shown(tables, user),
             "planned_rows": sum(table.rows for table in tables),
-            "differences": [] if run.dry_run else differences(run.expected, tables),
+            "differences": [] if run.dry_run else differences((run.mandate or {}).get("rows"), tables),
             "run_plan_url": run_url(job, {**params, "plan": run.pk})
-            if job and may_run and runs.is_fresh_plan(run)
+            if job and may_run and decisions.is_fresh_plan(run)
             else None,
+            "decisions": [
+                {"event": event, "text": decisions.in_words(event)}
+                for event in decisions.decisions_about(run)
+            ],
             "run": run,
             "job": job,
             "sessions": _sessions(run, user),

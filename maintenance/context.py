@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -16,9 +17,12 @@ from django.db import Error, connection, models
 from django.utils.translation import gettext as _
 
 from database import clock
+from maintenance.cap import Caps
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
 from maintenance.plan import TablePlan
-from maintenance.purging.deletion import Deletion, NeedsApproval
+from maintenance.purging.days import Retention
+from maintenance.purging.deletion import Condition, Deletion, NeedsApproval, RetentionEdited
+from maintenance.purging.mandate import Mandate
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +46,10 @@ class CancelRun(StopRun):
 class HandBack(StopRun):
     """Save the cursor, another attempt goes on: the worker is stopping, or nothing can be done before ``until``."""
 
-    def __init__(self, until: datetime | None = None) -> None:
+    def __init__(self, until: datetime | None = None, *, reason: str = "") -> None:
         super().__init__(until)
         self.until = until
+        self.reason = reason or (JobRun.Reason.WAITS if until else JobRun.Reason.WORKER_STOPPED)
 
 
 class LostClaim(StopRun):
@@ -68,6 +73,18 @@ def never() -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a job's declaration and its operators say of its deletions."""
+
+    job: str
+    # The job itself, which is asked again what it would delete under another retention.
+    function: Callable[[Any], None]
+    # None: it keeps nothing by age. Read anew before each batch.
+    read_retention: Callable[[], Retention | None]
+    caps: Caps
+
+
 class JobContext:
     """The surroundings of one execution; without a run it plans and writes nothing.
 
@@ -79,8 +96,8 @@ class JobContext:
         *,
         run: JobRun | None,
         params: Mapping[str, Any],
-        retention_days: int | None,
-        overrides: Sequence[RetentionOverride] = (),
+        terms: Terms | None = None,
+        retention: Retention | None = None,
         dry_run: bool,
         stopping: Callable[[], bool] = never,
         listener: Listener | None = None,
@@ -88,9 +105,10 @@ class JobContext:
         self.run = run
         self.params = params
         self.dry_run = dry_run
-        self.retention_days: int | None = params.get("days", retention_days)
-        # They stand beside ``days`` too: whoever asked for one run of fewer days did not undo them.
-        self.overrides = overrides
+        self.terms = terms
+        self.retention = terms.read_retention() if terms else retention
+        # What a dry run found that would make the real one wait for a person.
+        self.would_wait_for: list[str] = []
         # An approved run goes on with what it had counted before it was blocked.
         self.counts: Counter[str] = Counter(run.counts if run else {})
         kept = (run.plan or {}).get("tables", []) if run else []
@@ -100,8 +118,14 @@ class JobContext:
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
         # The database's clock. All attempts of a run share the moment of the first: what became old since is the
         # next run's work. Unless that clock was ahead then.
+        # Who counted the rows of a plan did so at the plan's moment.
         now = clock.now()
-        self.now = min(now, datetime.fromisoformat(self._cursor.get("now") or now.isoformat()))
+        mandate = Mandate.from_json(run.mandate) if run else None
+        counted_at = mandate.now if mandate and mandate.is_valid(now) else None
+        self.now = min(now, datetime.fromisoformat(self._cursor.get("now") or counted_at or now.isoformat()))
+        self._deletions = 0
+        # Labels of tables whose held rows the job spares.
+        self._spares_held: list[str] = []
         # What the row says, as far as a purge knows: counts, cursor and progress.
         self.note_commit()
         self._stopping = stopping
@@ -116,8 +140,13 @@ class JobContext:
     @property
     def cutoff(self) -> datetime:
         """The moment before which things are old: now less the retention."""
-        assert self.retention_days is not None, "the job declares no retention_days"
-        return self.now - timedelta(days=self.retention_days)
+        assert self.retention is not None, "the job declares no retention_days"
+        return self.now - timedelta(days=self.retention.days)
+
+    @property
+    def overrides(self) -> Sequence[RetentionOverride]:
+        """The subreddits and bots with days of their own."""
+        return self.retention.overrides if self.retention else ()
 
     def cutoff_of(self, override: RetentionOverride) -> datetime:
         """Return the cutoff of a subreddit or bot with days of its own."""
@@ -217,8 +246,12 @@ class JobContext:
                 cursor=self._cursor or None,
             )
         if not kept:
-            self._lost.set()
-            raise LostClaim
+            self.lose_claim()
+
+    def lose_claim(self) -> NoReturn:
+        """Stop: somebody else has the run."""
+        self._lost.set()
+        raise LostClaim
 
     # --- Deleting --------------------------------------------------------------------------
 
@@ -240,15 +273,28 @@ class JobContext:
             JobFailed: this host's clock is wrong.
         """
         self._refuse_skew()
-        deletion = Deletion(self, queryset, by=by, held=held)
+        number, self._deletions = self._deletions, self._deletions + 1
+        if held is not None:
+            self._spares_held.append(queryset.model._meta.label)
+        deletion = Deletion(self, Condition(queryset, by, held), number=number)
         if self.dry_run or self.run is None:
-            deletion.describe()
+            self.would_wait_for += deletion.describe()
+            self.message = _what_a_run_would_do(self.would_wait_for)
+            self.keep_plan([])
             return
         try:
             deletion.perform()
         except NeedsApproval as refusal:
             self.message = str(refusal)
             raise BlockRun from None
+        except RetentionEdited:
+            self.message = _("The retention was changed: it goes on under the new one.")
+            raise HandBack(reason=JobRun.Reason.RETENTION) from None
+
+    def conditions_under(self, retention: Retention) -> list[Condition]:
+        """Return what the job would delete now if this were its retention."""
+        assert self.terms is not None
+        return conditions(self.terms.function, retention, now=self.now)
 
     def _refuse_skew(self) -> None:
         """Delete nothing on a host whose clock is wrong: what else it believes may be wrong too."""
@@ -275,10 +321,22 @@ class JobContext:
         self.plan = [table for table in self.plan if table.model not in labels] + tables
         if self.run is None:
             return
-        plan = {"at": clock.now().isoformat(), "tables": [table.as_json() for table in self.plan]}
-        if not self.run.record(plan=plan):
-            self._lost.set()
-            raise LostClaim
+        if not self.run.record(plan=self.plan_as_json()):
+            self.lose_claim()
+
+    def plan_as_json(self) -> dict[str, Any]:
+        """Return the plan as the run keeps it: with the retention that it was made under."""
+        return {
+            "at": clock.now().isoformat(),
+            "now": self.now.isoformat(),
+            "retention": self.retention.key() if self.retention else None,
+            "spares_held": self._spares_held,
+            **(self._outlook() if self.dry_run else {}),
+            "tables": [table.as_json() for table in self.plan],
+        }
+
+    def _outlook(self) -> dict[str, Any]:
+        return {"would": "block" if self.would_wait_for else "run", "why": self.would_wait_for}
 
     def note_commit(self) -> None:
         """Remember that the row says what counts, cursor and progress say now."""
@@ -295,6 +353,33 @@ class JobContext:
             row = JobRun.objects.values("counts", "cursor", "progress_done").get(pk=self.run.pk)
             self.counts, self._cursor = Counter(row["counts"]), dict(row["cursor"] or {})
             self.run.progress_done = row["progress_done"]
+
+
+def _what_a_run_would_do(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return _("It would run.")
+    return " ".join([_("It would wait for approval."), *reasons])
+
+
+class _Collector(JobContext):
+    """Collects what a job would delete instead of deleting it."""
+
+    def __init__(self, retention: Retention, now: datetime) -> None:
+        super().__init__(run=None, params={}, retention=retention, dry_run=True)
+        self.now = now
+        self.found: list[Condition] = []
+
+    def delete(
+        self, queryset: models.QuerySet[Any], *, by: str, held: models.QuerySet[Any] | None = None
+    ) -> None:
+        self.found.append(Condition(queryset, by, held))
+
+
+def conditions(function: Callable[[Any], None], retention: Retention, *, now: datetime) -> list[Condition]:
+    """Return what a job would delete under this retention: the job itself says so, as in a run."""
+    collector = _Collector(retention, now)
+    function(collector)
+    return collector.found
 
 
 class Part:

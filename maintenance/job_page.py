@@ -16,10 +16,11 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from database import clock
 from maintenance import runs, schedules
+from maintenance.ledger import decisions
 from maintenance.models import JobRun
-from maintenance.plan import TablePlan, expectation
+from maintenance.plan import TablePlan
+from maintenance.purging import mandate as mandates
 from maintenance.registry import InvalidParams, Job, UnknownJob, get_job, may_run_jobs
 from maintenance.retention import overrides_of
 from scraping.models import BotConfig
@@ -58,7 +59,7 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         if request.method == "POST":
             return _request(request, job, params)
-        plan, expected = _plan(job, params, plan_id)
+        seen = _plan(job, params, plan_id)
     except InvalidParams as error:
         again = run_url(job, params)
         return _page(request, job, {"errors": error.messages, "again_url": again}, status=400)
@@ -67,12 +68,17 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
         request,
         job,
         {
-            "plan": shown(plan, request.user),
-            "planned_rows": sum(table.rows for table in plan),
+            "plan": shown(seen.tables, request.user),
+            "planned_rows": sum(table.rows for table in seen.tables),
+            "would_wait_for": seen.would_wait_for,
             "plan_id": plan_id,
-            "plan_token": signing.dumps([job.slug, params, expected], salt=SALT, compress=True),
-            "plan_at": datetime.fromisoformat(expected["at"]),
-            "retention_days": params.get("days") or runs.retention_days(job),
+            "plan_token": signing.dumps(
+                [job.slug, params, mandates.shown(seen.plan, run=int(plan_id) if plan_id else None)],
+                salt=SALT,
+                compress=True,
+            ),
+            "plan_at": datetime.fromisoformat(seen.plan["at"]),
+            "retention_days": retention.days if (retention := job.retention(params)) else None,
             "overrides": overrides_of(job),
             "earlier": earlier,
             "bot": BotConfig.objects.filter(pk=params["config"]).first() if "config" in params else None,
@@ -80,13 +86,14 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> tuple[list[TablePlan], dict[str, Any]]:
-    """Return the plan of the named dry run, else that of this moment, and what who sees it may expect."""
+def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> runs.Preview:
+    """Return the plan of the named dry run, else that of this moment."""
     if plan_id is None:
-        plan = runs.preview(job.slug, params)
-        return plan, expectation(plan, at=clock.now())
-    expected = runs.expected_of_run(plan_id, job=job.slug, params=params)
-    return runs.plan_of(JobRun.objects.get(pk=plan_id)), expected
+        return runs.preview(job.slug, params)
+    decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses what is no plan of this
+    run = JobRun.objects.get(pk=plan_id)
+    assert run.plan is not None
+    return runs.Preview(run.plan, decisions.plan_of(run), run.plan.get("why", []))
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
         by=request.user,
         dry_run=dry_run,
         params=params,
-        expected=None if dry_run else _expected(request, job, params),
+        shown=None if dry_run else _seen(request, job, params),
     )
     admin.site.get_model_admin(JobRun).log_addition(
         request, run, _("Dry run requested.") if run.dry_run else _("Run requested.")
@@ -164,15 +171,15 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
     return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
 
 
-def _expected(request: HttpRequest, job: Job, params: dict[str, Any]) -> dict[str, Any] | None:
+def _seen(request: HttpRequest, job: Job, params: dict[str, Any]) -> dict[str, Any] | None:
     """Return what the page had shown; None for a job that deletes nothing."""
     token = request.POST.get("plan")
     if not token:
         return None
     try:
-        slug, planned_params, expected = signing.loads(token, salt=SALT)
+        slug, planned_params, seen = signing.loads(token, salt=SALT)
     except signing.BadSignature:
         raise InvalidParams({"plan": _("The plan cannot be read: look at it again.")}) from None
     if (slug, planned_params) != (job.slug, params):
         raise InvalidParams({"plan": _("The plan is of another job or other parameters: look at it again.")})
-    return dict(expected) if expected["rows"] else None
+    return dict(seen) if seen["rows"] else None

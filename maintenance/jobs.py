@@ -24,11 +24,14 @@ from scraping.reddit import OutOfBudget
 # cleanup_run_history keeps at least this many runs of each job, however old.
 RUNS_KEPT_PER_JOB = 100
 
+# Of so few posts and comments, a great share is soon reached; of more, it is a typing error in the retention.
+CONTENT_CAP_MIN_ROWS = 100
+
 # 100 requests a minute, half of them, for half of the 20 minutes between two sweeps.
 COMPLIANCE_REQUESTS = 500
 
 
-@job(crontab="0 * * * *")
+@job(crontab="0 * * * *", has_relative_caps=False)
 def cleanup_tokens(ctx: JobContext) -> None:
     """Delete expired or revoked refresh tokens and expired or used password-reset tokens."""
     ctx.delete(RefreshToken.objects.expired_or_revoked(ctx.now), by="expires_at")
@@ -41,7 +44,7 @@ def cleanup_sessions(ctx: JobContext) -> None:
     ctx.delete(ScrapeSession.objects.finished_before(ctx.cutoff), by="finished_at")
 
 
-@job(crontab="30 2 * * 0", retention_days=90, has_overrides=True)
+@job(crontab="30 2 * * 0", retention_days=90, has_overrides=True, share_cap_min_rows=CONTENT_CAP_MIN_ROWS)
 def purge_old_content(ctx: JobContext) -> None:
     """Delete Reddit posts older than the retention, with their comments."""
     expired = RedditPost.objects.created_before(
@@ -117,7 +120,7 @@ def cleanup_run_history(ctx: JobContext) -> None:
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
 
 
-@job(crontab="45 3 * * *")
+@job(crontab="45 3 * * *", has_relative_caps=False)
 def cleanup_login_sessions(ctx: JobContext) -> None:
     """Delete expired login sessions."""
     ctx.delete(Session.objects.filter(expire_date__lt=ctx.now), by="expire_date")

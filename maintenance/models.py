@@ -141,6 +141,7 @@ class JobRun(models.Model):
         UNKNOWN_JOB = "unknown_job", _("no worker knows the job")
         WAITS = "waits", _("it goes on later")
         WORKER_STOPPED = "worker_stopped", _("the worker was stopped")
+        RETENTION = "retention", _("the retention was changed")
         WORKER_LOST = "worker_lost", _("the worker was lost")
         DATABASE = "database", _("the database did not answer")
         TOO_MANY_ATTEMPTS = "too_many_attempts", _("too many attempts")
@@ -205,10 +206,8 @@ class JobRun(models.Model):
     cursor = models.JSONField(_("cursor"), null=True, blank=True)
     # What a purge would delete or set out to delete: {"at": ISO 8601, "tables": [plan.TablePlan.as_json(), ...]}
     plan = models.JSONField(_("plan"), null=True, blank=True)
-    # What whoever asked had been shown: plan.expectation()
-    expected = models.JSONField(_("expected"), null=True, blank=True)
-    # Past the cap: {"by": name, "reason": text, "rows": {label: approved rows}, or null for any number}
-    approval = models.JSONField(_("approval"), null=True, blank=True)
+    # What allows it to delete: purging.mandate.Mandate.as_json(); null: what its first attempt finds.
+    mandate = models.JSONField(_("mandate"), null=True, blank=True)
     message = models.TextField(_("message"), blank=True)
     error = models.TextField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
@@ -391,12 +390,12 @@ class JobRun(models.Model):
             expect=self.Status.RUNNING, owner=self.worker, status=self.Status.BLOCKED, message=message
         )
 
-    def approve(self, *, approval: dict[str, Any], message: str) -> bool:
-        """BLOCKED ─► QUEUED, past the cap for the rows of the approval. False: it is not blocked."""
+    def approve(self, *, mandate: dict[str, Any] | None, message: str) -> bool:
+        """BLOCKED ─► QUEUED, under this mandate. False: it is not blocked."""
         return self._guarded(
             expect=self.Status.BLOCKED,
             status=self.Status.QUEUED,
-            approval=approval,
+            mandate=mandate,
             sent_at=None,
             started_at=None,
             heartbeat_at=None,

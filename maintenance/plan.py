@@ -62,6 +62,8 @@ class TablePlan:
     # Old enough, but held.
     held: int = 0
     held_reasons: list[HoldReason] = field(default_factory=list)
+    # What the run had deleted already when this was planned: attempts before it, or it before it was blocked.
+    gone: int = 0
     # How many rows the purge found at its end that should have been gone; None before that.
     left: int | None = None
 
@@ -76,7 +78,8 @@ class TablePlan:
     @property
     def share(self) -> float:
         """The share of the table's rows that goes, 0 to 1."""
-        return min(1.0, self.rows / self.total) if self.total else 0.0
+        total = self.total + self.gone
+        return min(1.0, (self.rows + self.gone) / total) if total else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as the API and ``--json`` show it, and as the run keeps it."""
@@ -84,10 +87,11 @@ class TablePlan:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return what ``as_json`` gave."""
+        """Return what ``as_json`` gave, perhaps that of a newer version with more in it."""
+        known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
         sample = [SampleRow(**row) for row in values["sample"]]
         held_reasons = [HoldReason(**row) for row in values["held_reasons"]]
-        return cls(**{**values, "sample": sample, "held_reasons": held_reasons})
+        return cls(**{**known, "sample": sample, "held_reasons": held_reasons})
 
 
 def plan_deletion(
@@ -142,15 +146,27 @@ def _plan(
         )
     ]
     for child in children:
-        # Row by row through the child's index: a join would read all of its table.
-        of_row = child.model._default_manager.filter(**{child.name: OuterRef("pk")}).order_by()
-        counted = dated.annotate(
-            _children=Subquery(of_row.values(child.name).annotate(_n=Count("*")).values("_n"))
-        )
+        counted = dated.annotate(_children=_children_of_row(child))
         sums = counted.values("_month").order_by("_month").values_list("_month", Sum("_children"))
         rows = {str(month)[:7]: number for month, number in sums if number}
         plans.append(table(child.model, rows, cascaded_from=label))
     return plans
+
+
+def count_deletion(queryset: models.QuerySet[Any]) -> dict[str, int]:
+    """Return how many rows of which table deleting ``queryset`` would delete, by label: a plan without the rest."""
+    with without_parallel_workers(queryset.db):
+        counts = {queryset.model._meta.label: queryset.count()}
+        for child in cascaded_children(queryset.model):
+            sums = queryset.order_by().annotate(_children=_children_of_row(child))
+            counts[child.model._meta.label] = sums.aggregate(_rows=Sum("_children"))["_rows"] or 0
+    return counts
+
+
+def _children_of_row(child: models.ForeignObject) -> Subquery:
+    # Row by row through the child's index: a join would read all of its table.
+    of_row = child.model._default_manager.filter(**{child.name: OuterRef("pk")}).order_by()
+    return Subquery(of_row.values(child.name).annotate(_n=Count("*")).values("_n"))
 
 
 def with_exact_total(plan: TablePlan, using: str) -> TablePlan:
@@ -161,11 +177,6 @@ def with_exact_total(plan: TablePlan, using: str) -> TablePlan:
 
 
 # --- What people were shown ------------------------------------------------------------------
-
-
-def expectation(tables: Iterable[TablePlan], *, at: datetime, run: int | None = None) -> dict[str, Any]:
-    """Return what somebody who saw this plan expects: ``{"at": ISO 8601, "run": its dry run, "rows": {label: n}}``."""
-    return {"at": at.isoformat(), "run": run, "rows": {table.model: table.rows for table in tables}}
 
 
 @dataclass(frozen=True)
@@ -189,13 +200,13 @@ class Difference:
         }
 
 
-def differences(expected: Mapping[str, Any] | None, tables: Iterable[TablePlan]) -> list[Difference]:
-    """Return where the world moved since somebody saw a plan; empty if none was shown."""
-    rows = (expected or {}).get("rows", {})
+def differences(planned: Mapping[str, int] | None, tables: Iterable[TablePlan]) -> list[Difference]:
+    """Return where the world moved since somebody saw a plan of so many rows; empty if none was shown."""
+    rows = planned or {}
     return [
-        Difference(table.model, rows[table.model], table.rows)
+        Difference(table.model, rows[table.model], table.rows + table.gone)
         for table in tables
-        if table.model in rows and rows[table.model] != table.rows
+        if table.model in rows and rows[table.model] != table.rows + table.gone
     ]
 
 

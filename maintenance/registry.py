@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -11,9 +11,11 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from maintenance.context import JobContext
+from maintenance.cap import Caps
+from maintenance.context import JobContext, Terms
 from maintenance.models import Person as Person
 from maintenance.models import show_runs
+from maintenance.purging.days import Retention, stored_retention
 
 TASK_PREFIX = "maintenance."
 DAYS_MAX = 36_500
@@ -108,6 +110,11 @@ class Job:
     params: Mapping[str, Cleaner] = field(default_factory=dict)
     authorize: Authorizer = may_run_jobs
     authorize_many: ManyAuthorizer | None = None
+    # Whether a purge waits for a person when it takes a great share of the table, or far more than usual. Not where
+    # the rows are worthless by definition.
+    has_relative_caps: bool = True
+    # From so many rows on the share counts; None: from PURGE_CAP_MIN_ROWS on.
+    share_cap_min_rows: int | None = None
     # The parameter by which runs may stand side by side: one running run for each of its values.
     concurrent_by: str | None = None
     # Which of its runs somebody sees who may not see all runs; None: none of them.
@@ -180,6 +187,26 @@ class Job:
         """
         return self.clean(read_params(text), known=known)
 
+    def retention(self, params: Mapping[str, Any] | None = None) -> Retention | None:
+        """Return for how long a run with these parameters keeps things now; None: the job keeps nothing by age.
+
+        Overrides stand beside ``days`` too: whoever asked for one run of fewer days did not undo them.
+        """
+        if self.retention_days is None:
+            return None
+        stored = stored_retention(self.slug, default=self.retention_days, has_overrides=self.has_overrides)
+        return replace(stored, days=(params or {}).get("days", stored.days))
+
+    def terms(self, params: Mapping[str, Any]) -> Terms:
+        """Return what the job and its operators say of the deletions of a run with these parameters."""
+        caps = Caps.in_force(has_relative=self.has_relative_caps, share_min_rows=self.share_cap_min_rows)
+        return Terms(
+            job=self.slug,
+            function=self.function,
+            read_retention=lambda: self.retention(params),
+            caps=caps,
+        )
+
     def concurrency_key(self, params: Mapping[str, Any]) -> str:
         """Return what two running runs must not share."""
         return f"{self.slug}:{params[self.concurrent_by]}" if self.concurrent_by else self.slug
@@ -225,6 +252,8 @@ def job(
     concurrent_by: str | None = None,
     shown_to: Callable[[Person], Q] | None = None,
     refers_to: Mapping[str, type[Model]] | None = None,
+    has_relative_caps: bool = True,
+    share_cap_min_rows: int | None = None,
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
     """Declare the decorated function as a job; its name is the slug, its docstring the summary.
 
@@ -254,6 +283,8 @@ def job(
             concurrent_by=concurrent_by,
             shown_to=shown_to,
             refers_to=refers_to or {},
+            has_relative_caps=has_relative_caps,
+            share_cap_min_rows=share_cap_min_rows,
         )
         if shown_to is not None:
             show_runs(lambda user: Q(job=slug) & shown_to(user))

@@ -1,9 +1,7 @@
 """For how long things are kept: what operators decided, what an edit of that would do, and the edit itself."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,51 +12,16 @@ from django.utils.translation import gettext as _
 
 from database import clock
 from database.constraints import cascaded_children
-from database.names import folded
 from maintenance.change_log import log_change
-from maintenance.context import JobContext
+from maintenance.context import conditions
 from maintenance.models import RetentionOverride, RetentionPolicy
+from maintenance.purging.days import Retention as Retention
+from maintenance.purging.days import range_between
 from maintenance.registry import Job, Person, get_job, is_known, may_keep
 
 PERMISSION = "maintenance.change_retentionpolicy"
 # Rows of one table that a preview counts: a second's work. Of more it says only that they are more.
 COUNTED_ROWS_MAX = 1_000_000
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How many days a job keeps things, and which subreddits and bots have other days (rows, perhaps unsaved)."""
-
-    days: int
-    overrides: tuple[RetentionOverride, ...] = ()
-
-    @property
-    def all_days(self) -> set[int]:
-        """Every number of days that occurs."""
-        return {self.days, *(override.days for override in self.overrides)}
-
-    def days_by_target(self) -> dict[tuple[str, int | None] | None, int]:
-        """Return the overrides' days by subreddit (in lower case) and bot; None is everybody else."""
-        return {
-            None: self.days,
-            **{(folded(row.subreddit), row.config_id): row.days for row in self.overrides},
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what a LogEntry keeps of it; equal ones for equal retentions."""
-        return {"days": self.days, "overrides": {_target(row): row.days for row in self._in_order()}}
-
-    def key(self) -> str:
-        """Return a text that is equal for equal retentions, and only for those."""
-        rows = [[folded(row.subreddit), row.config_id, row.days] for row in self._in_order()]
-        return json.dumps([self.days, rows])
-
-    def _in_order(self) -> list[RetentionOverride]:
-        return sorted(self.overrides, key=lambda row: (folded(row.subreddit), row.config_id or 0))
-
-
-def _target(row: RetentionOverride) -> str:
-    return f"{row} #{row.config_id}" if row.config_id else str(row)  # two owners may have bots of one name
 
 
 def overrides_of(job: Job) -> list[RetentionOverride]:
@@ -104,40 +67,18 @@ def effect(policy: RetentionPolicy, after: Retention) -> Effect:
     longest retention are looked at, because all others have the same fate either way: a range of the index.
     """
     before, now = retention_of(policy), clock.now()
-    days = before.all_days | after.all_days
-    since, until = now - timedelta(days=max(days)), now - timedelta(days=min(days))
     more: list[tuple[str, int]] = []
     fewer: list[tuple[str, int]] = []
     if before.key() != after.key() and is_known(policy.job):
-        job = get_job(policy.job)
-        old_and_new = zip(_expired(job, before, now), _expired(job, after, now), strict=True)
-        for (old, by), (new, _by) in old_and_new:
-            between = {f"{by}__gte": since, f"{by}__lt": until}
+        function = get_job(policy.job).function
+        old_and_new = zip(
+            conditions(function, before, now=now), conditions(function, after, now=now), strict=True
+        )
+        for (old, by, _held), (new, _by, _new_held) in old_and_new:
+            between = range_between(by, now, before, after)
             more += _counts(new.filter(**between), without=old.filter(**between))
             fewer += _counts(old.filter(**between), without=new.filter(**between))
     return Effect(_rows(more), _rows(fewer))
-
-
-class _Expired(JobContext):
-    """Collects what a job would delete instead of deleting it."""
-
-    def __init__(self, retention: Retention, now: datetime) -> None:
-        super().__init__(
-            run=None, params={}, retention_days=retention.days, overrides=retention.overrides, dry_run=True
-        )
-        self.now = now
-        self.found: list[tuple[models.QuerySet[Any], str]] = []
-
-    def delete(
-        self, queryset: models.QuerySet[Any], *, by: str, held: models.QuerySet[Any] | None = None
-    ) -> None:
-        self.found.append((queryset, by))
-
-
-def _expired(job: Job, retention: Retention, now: datetime) -> list[tuple[models.QuerySet[Any], str]]:
-    context = _Expired(retention, now)
-    job.function(context)
-    return context.found
 
 
 def _counts(rows: models.QuerySet[Any], *, without: models.QuerySet[Any]) -> Iterator[tuple[str, int]]:

@@ -10,8 +10,8 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -36,16 +36,14 @@ from maintenance.context import (
     StopRun,
     never,
 )
-from maintenance.ledger import publishing
-from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
-from maintenance.plan import TablePlan, expectation
+from maintenance.ledger import decisions, publishing
+from maintenance.models import JobRun, ScheduleControl
+from maintenance.plan import TablePlan
+from maintenance.purging.deletion import GONE
 from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
-from maintenance.retention import overrides_of
 
 logger = logging.getLogger(__name__)
 
-# How long a plan may be referred to by who wants just that to be done.
-PLAN_FRESH = timedelta(minutes=15)
 # Sent with ``run`` when the safety cap has stopped it. The mail to ADMINS below is one receiver; connect yours.
 run_blocked = Signal()
 
@@ -55,6 +53,10 @@ LOST_ATTEMPTS_MAX = 3
 
 class NotPossible(Exception):
     """The run's state does not allow that; the message says why."""
+
+
+class PlanExpired(NotPossible):
+    """The plan was too old to be approved; the run makes a new one."""
 
 
 # --- Requesting ------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ def request_run(
     by: Person | None = None,
     dry_run: bool = False,
     params: Mapping[str, Any] | None = None,
-    expected: Mapping[str, Any] | None = None,
+    shown: Mapping[str, Any] | None = None,
     force_reason: str = "",
     send: bool = True,
 ) -> JobRun:
@@ -79,7 +81,7 @@ def request_run(
         by: who asks; None for the system itself and for whoever has a shell.
         dry_run: plan only.
         params: by name, checked by the job.
-        expected: the plan that was shown (``expected_of_run``, ``plan.expectation``), 15 minutes old at most.
+        shown: the plan that they saw (``shown_by_run``, ``mandate.shown``), 15 minutes old at most.
         force_reason: why the run shall not stop at the safety cap; takes the permission to approve.
         send: False when the caller performs the run itself.
 
@@ -90,56 +92,24 @@ def request_run(
     cleaned = declared.clean(params)
     if by is not None:
         declared.require(by, cleaned)
-    if force_reason and by is not None and not _may(by, "maintenance.approve_run"):
-        raise PermissionDenied(_("You may not approve runs."))
-    if expected and not _is_fresh(expected["at"]):
-        raise InvalidParams({"plan": _("The plan is older than 15 minutes: make a new one.")})
-    run = JobRun.objects.create(
-        job=job,
-        trigger=trigger,
-        requested_by=by if isinstance(by, User) else None,
-        requested_by_name=by.get_username() if by else "",
-        dry_run=dry_run,
-        params=cleaned,
-        expected=dict(expected) if expected else None,
-        approval=_approval(by, force_reason, rows=None) if force_reason else None,
-        # A dry run only looks: it may run beside the real one.
-        concurrency_key="" if dry_run else declared.concurrency_key(cleaned),
-    )
-    if send:
-        transaction.on_commit(lambda: publish(run))
+    mandate = decisions.mandate_asked_for(by=by, shown=shown, force_reason=force_reason)
+    # One statement is a transaction already.
+    with transaction.atomic() if mandate else nullcontext():
+        run = JobRun.objects.create(
+            job=job,
+            trigger=trigger,
+            requested_by=by if isinstance(by, User) else None,
+            requested_by_name=by.get_username() if by else "",
+            dry_run=dry_run,
+            params=cleaned,
+            mandate=mandate.as_json() if mandate else None,
+            # A dry run only looks: it may run beside the real one.
+            concurrency_key="" if dry_run else declared.concurrency_key(cleaned),
+        )
+        decisions.record_request(run, by=by, shown=shown)
+        if send:
+            transaction.on_commit(lambda: publish(run))
     return run
-
-
-def expected_of_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the dry run with this id said, for a run that shall do just that.
-
-    Raises:
-        UnknownJob; InvalidParams: it is no plan of this job with these parameters.
-    """
-    run = JobRun.objects.filter(pk=plan_id).first() if str(plan_id).isdecimal() else None
-    if run is None or not run.dry_run or run.job != job or run.params != get_job(job).clean(params):
-        error = _("%(id)s is no dry run of this job with these parameters.") % {"id": plan_id}
-        raise InvalidParams({"plan": error})
-    if run.status != JobRun.Status.SUCCEEDED or not run.plan:
-        raise InvalidParams({"plan": _("Dry run %(id)s has no plan.") % {"id": plan_id}})
-    return expectation(plan_of(run), at=datetime.fromisoformat(run.plan["at"]), run=run.pk)
-
-
-def is_fresh_plan(run: JobRun) -> bool:
-    """Whether the run is a dry run whose plan may still be referred to."""
-    plan: Mapping[str, Any] = run.plan or {}
-    is_plan = run.dry_run and run.status == JobRun.Status.SUCCEEDED and bool(plan.get("tables"))
-    return is_plan and _is_fresh(plan["at"])
-
-
-def _is_fresh(at: str) -> bool:
-    return clock.now() - datetime.fromisoformat(at) <= PLAN_FRESH
-
-
-def plan_of(run: JobRun) -> list[TablePlan]:
-    """Return the plan that the run has made; empty for a job that deletes nothing."""
-    return [TablePlan.from_json(table) for table in (run.plan or {}).get("tables", [])]
 
 
 def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
@@ -216,8 +186,7 @@ def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> 
             "concurrency_key": run.concurrency_key,
             "cursor": run.cursor,
             "plan": run.plan,
-            "expected": run.expected,
-            "approval": run.approval,
+            "mandate": run.mandate,
             "attempt": run.attempt + 1,
             "not_before": not_before,
         },
@@ -263,14 +232,6 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def retention_days(job: Job) -> int | None:
-    """Return the operator's retention of the job, or its declared one."""
-    if job.retention_days is None:
-        return None
-    policy = RetentionPolicy.objects.filter(job=job.slug).values_list("days", flat=True).first()
-    return policy or job.retention_days
-
-
 def perform(
     run: JobRun,
     *,
@@ -289,8 +250,7 @@ def perform(
     context = JobContext(
         run=run,
         params=run.params,
-        retention_days=retention_days(job),
-        overrides=overrides_of(job),
+        terms=job.terms(run.params),
         dry_run=run.dry_run,
         stopping=stopping,
         listener=listener,
@@ -360,12 +320,11 @@ def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
             if is_cancel_requested(run):
                 _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
                 return
-            reason = JobRun.Reason.WAITS if stop.until else JobRun.Reason.WORKER_STOPPED
             _finish(
                 run,
                 context,
                 JobRun.Status.INTERRUPTED,
-                reason,
+                stop.reason,
                 next_attempt=True,
                 not_before=stop.until,
             )
@@ -374,7 +333,11 @@ def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
         case SkipRun():
             _finish(run, context, JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP)
         case BlockRun():
-            if run.block(message=context.message):
+            with transaction.atomic():
+                is_blocked = run.block(message=context.message)
+                if is_blocked:
+                    decisions.record_decision(decisions.BLOCKED, run)
+            if is_blocked:
                 logger.error("%s is blocked: %s", run, context.message)
                 run_blocked.send_robust(sender=JobRun, run=run)
         case _:  # LostClaim
@@ -419,22 +382,28 @@ def _finish(
 # --- Looking ahead, intervening --------------------------------------------------------------
 
 
-def preview(job: str, params: Mapping[str, Any] | None = None) -> list[TablePlan]:
-    """Return what the job would delete right now; writes nothing. Empty for a job that deletes nothing.
+class Preview(NamedTuple):
+    """What a run would do now."""
+
+    # As a run would keep it.
+    plan: dict[str, Any]
+    # Empty for a job that deletes nothing.
+    tables: list[TablePlan]
+    # Why it would wait for a person; empty: it would run.
+    would_wait_for: list[str]
+
+
+def preview(job: str, params: Mapping[str, Any] | None = None) -> Preview:
+    """Return what the job would delete right now; writes nothing.
 
     Raises:
         UnknownJob, InvalidParams.
     """
     declared = get_job(job)
-    context = JobContext(
-        run=None,
-        params=declared.clean(params),
-        retention_days=retention_days(declared),
-        overrides=overrides_of(declared),
-        dry_run=True,
-    )
+    cleaned = declared.clean(params)
+    context = JobContext(run=None, params=cleaned, terms=declared.terms(cleaned), dry_run=True)
     declared.function(context)
-    return context.plan
+    return Preview(context.plan_as_json(), context.plan, context.would_wait_for)
 
 
 def cancel_run(run: JobRun, *, by: Person) -> None:
@@ -453,30 +422,38 @@ def cancel_run(run: JobRun, *, by: Person) -> None:
 
 
 def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = None) -> None:
-    """Let a BLOCKED run delete what its plan says (and a tenth more, for what became due since).
+    """Let a BLOCKED run delete what its plan says.
 
     ``plan_at``: when the plan was made that the person has seen, as the plan says it.
 
     Raises:
-        PermissionDenied; NotPossible when it is not blocked, or was planned anew since.
+        PermissionDenied; NotPossible when it is not blocked, or was planned anew since; PlanExpired.
     """
-    if not _may(by, "maintenance.approve_run"):
+    if not decisions.may_decide(by):
         raise PermissionDenied(_("You may not approve runs."))
+    decisions.refuse_own(run, by=by)
     if plan_at is not None and plan_at != (run.plan or {}).get("at", ""):
         raise NotPossible(_("%(run)s was planned anew meanwhile: look at the plan again.") % {"run": run})
-    rows = dict((run.approval or {}).get("rows") or {})
-    tables = plan_of(run)
-    for table in tables:
-        if table.cascaded_from is None:
-            rows[table.model] = sum(
-                one.rows for one in tables if table.model in (one.model, one.cascaded_from)
-            )
-    if not run.approve(
-        approval=_approval(by, reason, rows=rows),
-        message=_("Approved by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason},
-    ):
+    if run.status != JobRun.Status.BLOCKED:
         raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
-    transaction.on_commit(lambda: publish(run))
+    is_expired = decisions.is_plan_expired(run)
+    mandate = run.mandate if is_expired else decisions.approval_of(run, by=by, reason=reason).as_json()
+    message = (
+        _("The plan was more than a day old when %(name)s approved it: it is planned again.")
+        if is_expired
+        else _("Approved by %(name)s: %(reason)s")
+    ) % {"name": by.get_username(), "reason": reason}
+    with transaction.atomic():
+        if not run.approve(mandate=mandate, message=message):
+            raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+        verb = decisions.PLAN_EXPIRED if is_expired else decisions.APPROVED
+        decisions.record_decision(verb, run, by=by, reason=reason)
+        transaction.on_commit(lambda: publish(run))
+    if is_expired:
+        raise PlanExpired(
+            _("The plan of %(run)s is more than a day old. It is planned again: look at the new plan.")
+            % {"run": run}
+        )
 
 
 def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
@@ -485,21 +462,13 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
     Raises:
         PermissionDenied; NotPossible when it is not blocked.
     """
-    if not _may(by, "maintenance.approve_run"):
+    if not decisions.may_decide(by):
         raise PermissionDenied(_("You may not reject runs."))
-    if not run.reject(
-        message=_("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
-    ):
-        raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
-
-
-def _approval(by: Person | None, reason: str, *, rows: dict[str, int] | None) -> dict[str, Any]:
-    return {
-        "by": by.get_username() if by else "",
-        "at": clock.now().isoformat(),
-        "reason": reason,
-        "rows": rows,
-    }
+    message = _("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
+    with transaction.atomic():
+        if not run.reject(message=message):
+            raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+        decisions.record_decision(decisions.REJECTED, run, by=by, reason=reason)
 
 
 @receiver(run_blocked)
@@ -515,6 +484,18 @@ def mail_blocked_run(*, run: JobRun, **_kwargs: Any) -> None:
 
 def _may(user: Person, permission: str) -> bool:
     return user.is_active and user.has_perm(permission)
+
+
+def would_do(run: JobRun) -> str | None:
+    """Return what a real run would have done when a dry run ended: ``run`` or ``block``; None for a real one."""
+    if not run.dry_run or run.status != JobRun.Status.SUCCEEDED:
+        return None
+    return str((run.plan or {}).get("would", "run"))
+
+
+def totals(run: JobRun) -> dict[str, int]:
+    """Return the rows that a run has deleted in all its attempts up to this one, by label."""
+    return dict((run.cursor or {}).get(GONE, {}))
 
 
 def as_json(run: JobRun) -> dict[str, Any]:
@@ -545,8 +526,9 @@ def as_json(run: JobRun) -> dict[str, Any]:
         "progress": {"done": run.progress_done, "total": run.progress_total, "stage": run.stage},
         "counts": run.counts,
         "plan": run.plan,
-        "expected": run.expected,
-        "approval": run.approval,
+        "would": would_do(run),
+        "mandate": run.mandate,
+        "totals": totals(run),
         "message": run.message,
         "error": run.error,
     }

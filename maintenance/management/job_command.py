@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from maintenance import runs
+from maintenance.ledger import decisions
 from maintenance.models import JobRun
 from maintenance.plan import differences
 from maintenance.registry import UnknownJob, get_job
@@ -50,8 +51,13 @@ class JobCommand(BaseCommand):
 
     @staticmethod
     def add_run_arguments(parser: ArgumentParser) -> None:
-        """Offer ``--dry-run``, ``--json``, ``--plan``, and ``--force`` with ``--reason``."""
+        """Offer ``--dry-run`` with ``--check``, ``--json``, ``--plan``, and ``--force`` with ``--reason``."""
         parser.add_argument("--dry-run", action="store_true", help="show what would be done, do nothing")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="with --dry-run: exit 3 if the real run would wait for approval",
+        )
         parser.add_argument("--json", action="store_true", help="print the run as one JSON object")
         parser.add_argument(
             "--plan", metavar="RUN", help="do what this dry run showed, and say how the world has moved since"
@@ -69,7 +75,7 @@ class JobCommand(BaseCommand):
         """Run the job in this process; exit with the contract's code."""
         run = self.request(self.job, options)
         self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
-        self.conclude(run, as_json=options["json"])
+        self.conclude(run, as_json=options["json"], check=options["check"])
 
     def request(self, job: str, options: dict[str, Any], *, send: bool = False) -> JobRun:
         """Request the run; what cannot be used ends the command with exit code 2."""
@@ -77,16 +83,18 @@ class JobCommand(BaseCommand):
             raise CommandError(
                 "--force needs --reason TEXT, and --reason goes with --force.", returncode=USAGE
             )
-        params, expected = self.params(options), None
+        if options["check"] and not options["dry_run"]:
+            raise CommandError("--check goes with --dry-run.", returncode=USAGE)
+        params, shown = self.params(options), None
         try:
             if options["plan"] is not None:
-                expected = runs.expected_of_run(options["plan"], job=job, params=params)
+                shown = decisions.shown_by_run(options["plan"], job=job, params=params)
             return runs.request_run(
                 job=job,
                 trigger=JobRun.Trigger.COMMAND,
                 dry_run=options["dry_run"],
                 params=params,
-                expected=expected,
+                shown=shown,
                 force_reason=options["reason"].strip(),
                 send=send,
             )
@@ -122,7 +130,7 @@ class JobCommand(BaseCommand):
                 if bar is not None:
                     bar.close()
 
-    def conclude(self, run: JobRun, *, as_json: bool) -> None:
+    def conclude(self, run: JobRun, *, as_json: bool, check: bool = False) -> None:
         """Print how the run ended, and exit with its code."""
         run.refresh_from_db()
         if as_json:
@@ -130,6 +138,8 @@ class JobCommand(BaseCommand):
         else:
             self._print(run)
         code = EXIT_CODES.get(JobRun.Status(run.status), 1)
+        if check and runs.would_do(run) == "block":
+            code = EXIT_CODES[JobRun.Status.BLOCKED]
         if code:
             raise SystemExit(code)
 
@@ -144,13 +154,14 @@ class JobCommand(BaseCommand):
             self._print_plan(run)
         if run.message:
             self.stdout.write(f"  {run.message}")
-        for difference in differences(run.expected, runs.plan_of(run)):
+        planned = None if run.dry_run else (run.mandate or {}).get("rows")
+        for difference in differences(planned, decisions.plan_of(run)):
             self.stdout.write(f"  {difference}")
         if run.error:
             self.stderr.write(self.style.ERROR(f"  {run.error}"))
 
     def _print_plan(self, run: JobRun) -> None:
-        for table in runs.plan_of(run):
+        for table in decisions.plan_of(run):
             size = "" if table.bytes is None else f", about {filesizeformat(table.bytes)}"
             self.stdout.write(f"  {table.model}: {table.rows} of {table.total} rows{size}")
             if table.oldest:

@@ -1,23 +1,28 @@
-"""Conducts one deletion of a run: plan → (cap) → batches → verify."""
+"""Conducts one deletion of a run: plan → mandate → batches → verify."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from django.apps import apps
-from django.db import OperationalError, models
+from django.db import OperationalError, models, transaction
+from django.db.models import Exists, OuterRef
 from django.template.defaultfilters import filesizeformat
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from database import clock
 from database.footprint import Footprint, analyze, footprint, is_underestimated
 from database.parallel import without_parallel_workers
 from maintenance import purge
-from maintenance.cap import APPROVAL_TOLERANCE, refusals
+from maintenance.cap import Caps, refusals
 from maintenance.models import JobRun
-from maintenance.plan import TablePlan, differences, plan_deletion
+from maintenance.plan import TablePlan, count_deletion, differences, plan_deletion
+from maintenance.purging import mandate as mandates
+from maintenance.purging.days import Retention, range_between
+from maintenance.purging.mandate import Mandate
 
 # From so many deleted rows on, the planner's statistics of a table are renewed.
 ANALYZE_ROWS_MIN = 10_000
@@ -25,8 +30,41 @@ ANALYZE_ROWS_MIN = 10_000
 LOSING_RUNS = 3
 
 
+# In a run's cursor: how many rows it has deleted in all its attempts, by label.
+GONE = "gone"
+
+
 class NeedsApproval(Exception):
     """A person must look at the plan first; the message says why."""
+
+
+class RetentionEdited(Exception):
+    """Rows that this attempt would delete next are to be kept since it began."""
+
+
+class Condition(NamedTuple):
+    """What a job would delete from one table."""
+
+    queryset: models.QuerySet[Any]
+    # The indexed time field by which it is old.
+    by: str
+    # Rows old enough that stay because of a hold; None: the job knows no holds.
+    held: models.QuerySet[Any] | None
+
+
+class Terms(Protocol):
+    """What a job's declaration and its operators say of its deletions."""
+
+    @property
+    def job(self) -> str:
+        """The job's slug."""
+
+    @property
+    def caps(self) -> Caps:
+        """The caps in force."""
+
+    def read_retention(self) -> Retention | None:
+        """Return the retention as it is stored now."""
 
 
 class Surroundings(Protocol):
@@ -35,7 +73,12 @@ class Surroundings(Protocol):
     run: JobRun | None
     counts: Counter[str]
     plan: list[TablePlan]
-    retention_days: int | None
+    now: datetime
+    retention: Retention | None
+
+    @property
+    def terms(self) -> Terms | None:
+        """What the job says of its deletions."""
 
     @property
     def cutoff(self) -> datetime:
@@ -60,11 +103,20 @@ class Surroundings(Protocol):
     def checkpoint(self) -> None:
         """Raise if the run must stop."""
 
+    def lose_claim(self) -> NoReturn:
+        """Stop: somebody else has the run."""
+
     def save_cursor(self, **values: Any) -> None:
         """Save cursor, counts and progress."""
 
     def keep_plan(self, tables: list[TablePlan]) -> None:
         """Keep the plan on the run."""
+
+    def plan_as_json(self) -> dict[str, Any]:
+        """Return the plan as the run keeps it."""
+
+    def conditions_under(self, retention: Retention) -> list[Condition]:
+        """Return what the job would delete under another retention."""
 
     def note_commit(self) -> None:
         """Remember what the row says."""
@@ -76,53 +128,44 @@ class Surroundings(Protocol):
 class Deletion:
     """The deletion of one queryset and of what the database cascades from its rows."""
 
-    def __init__(
-        self,
-        context: Surroundings,
-        queryset: models.QuerySet[Any],
-        *,
-        by: str,
-        held: models.QuerySet[Any] | None,
-    ) -> None:
-        self._context, self._queryset, self._by, self._held = context, queryset, by, held
-        self._label = queryset.model._meta.label
-        self._using = queryset.db
+    def __init__(self, context: Surroundings, condition: Condition, *, number: int) -> None:
+        self._context, self._condition, self._number = context, condition, number
+        self._queryset, self._by = condition.queryset, condition.by
+        self._label = self._queryset.model._meta.label
+        self._using = self._queryset.db
 
-    def describe(self) -> None:
-        """Plan; delete nothing."""
-        for table in self._make_plan():
+    def describe(self) -> list[str]:
+        """Plan; delete nothing. Return why a real run would wait for a person."""
+        tables = self._make_plan()
+        for table in tables:
             self._context.count(table.model, table.rows)
             self._context.log(
                 _("%(rows)s of %(total)s %(table)s would be deleted")
                 % {"rows": table.rows, "total": table.total, "table": table.verbose_name}
             )
+        return self._above_caps(tables, self._caps)
 
     def perform(self) -> None:
         """Delete.
 
         Raises:
             NeedsApproval: nothing of this table was deleted by this attempt.
+            RetentionEdited: see there; what was deleted is committed.
         """
-        context, run = self._context, self._run
+        context = self._context
         tables = self._kept_plan()
-        # An attempt that resumes goes on with the plan of the first; unless the retention was edited meanwhile.
-        gone = self._gone_in_earlier_attempts(tables) if tables else Counter[str]()
-        if tables and self._is_more_than_planned(tables[0], gone):
-            context.log(_("More would be deleted than was planned at first: it is planned again."), "warning")
-            tables, gone = None, Counter()
         if tables is None:
-            tables = self._make_plan()
-            for difference in differences(run.expected, tables):
-                context.log(str(difference))
-            self._refuse_above_cap(tables)
+            tables = now = self._make_plan()
+        else:
+            now = self._counted_now(tables)
+        self._check_mandate(now, is_resumed=tables is not now)
         for table in tables:
             context.count(table.model, 0)  # "0 comments" is an answer too
         # Else each window would be looked for in the index, among all the rows that go.
-        if is_underestimated(self._queryset, tables[0].rows):
+        if is_underestimated(self._queryset, now[0].rows):
             self._analyze(tables[:1])
         before = self._footprints(tables)
-        goal = max(0, sum(table.rows for table in tables) - gone.total())
-        left = self._delete(tables, goal=goal)
+        left = self._delete(now)
         context.keep_plan([replace(tables[0], left=left), *tables[1:]])
         self._report_footprints(tables, before)
         if left:
@@ -133,6 +176,12 @@ class Deletion:
         assert self._context.run is not None
         return self._context.run
 
+    @property
+    def _caps(self) -> Caps:
+        return self._context.terms.caps if self._context.terms else Caps.in_force()
+
+    # --- Planning --------------------------------------------------------------------------
+
     def _kept_plan(self) -> list[TablePlan] | None:
         """Return the plan by which an earlier attempt has deleted rows of this table already."""
         if self._label not in self._context.cursor:
@@ -141,23 +190,120 @@ class Deletion:
         return [table for table in kept if self._label in (table.model, table.cascaded_from)] or None
 
     def _make_plan(self) -> list[TablePlan]:
-        cutoff = self._context.cutoff if self._context.retention_days is not None else None
-        tables = plan_deletion(self._queryset, key=self._by, cutoff=cutoff, held=self._held)
+        cutoff = self._context.cutoff if self._context.retention is not None else None
+        wanted = self._condition.queryset  # all of it: who decides must see what the rule takes now
+        tables = plan_deletion(wanted, key=self._by, cutoff=cutoff, held=self._condition.held)
+        gone = self._gone()
+        tables = [replace(table, gone=gone[table.model]) for table in tables]
         self._context.keep_plan(tables)
         return tables
 
-    def _refuse_above_cap(self, tables: list[TablePlan]) -> None:
-        reasons = refusals(self._run.job, tables, approval=self._run.approval, using=self._using)
-        if reasons:
-            last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
-            raise NeedsApproval(" ".join([*reasons, last % {"table": tables[0].verbose_name}]))
+    def _counted_now(self, tables: list[TablePlan]) -> list[TablePlan]:
+        """Return the plan with the rows that match now, and those that are gone."""
+        rows, gone = count_deletion(self._queryset), self._gone()
+        return [
+            replace(
+                table,
+                rows=rows[table.model],
+                total=max(rows[table.model], table.total + table.gone - gone[table.model]),
+                gone=gone[table.model],
+            )
+            for table in tables
+            if table.model in rows
+        ]
 
-    def _delete(self, tables: list[TablePlan], *, goal: int) -> int:
-        """Delete about ``goal`` rows, and return how many rows of the first table are left all the same."""
+    def _gone(self) -> Counter[str]:
+        """Return what this run has deleted in all its attempts."""
+        return Counter(self._context.cursor.get(GONE, {}))
+
+    # --- The mandate -----------------------------------------------------------------------
+
+    def _check_mandate(self, tables: list[TablePlan], *, is_resumed: bool) -> None:
+        """Hold what would go now against what was allowed; narrow the deletion to both."""
+        run, now = self._run, clock.now()
+        asked = Mandate.from_json(run.mandate) or mandates.of_rule(at=now)
+        given = asked.completed(
+            tables,
+            retention=self._context.retention,
+            spares_held=self._context.plan_as_json()["spares_held"],
+            caps=self._caps,
+        )
+        for difference in differences(given.rows, tables) if not is_resumed else ():
+            self._context.log(str(difference))
+        objections = [*self._moved(given, tables), *given.objections(tables)]
+        if not given.is_valid(now) and not self._gone():
+            objections.append(_("The plan that was allowed is more than a day old."))
+        caps = given.caps_for(self._label, self._caps)
+        if caps is not None:
+            objections += self._above_caps(tables, caps)
+        if objections:
+            if is_resumed:
+                tables = self._make_plan()
+            last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
+            raise NeedsApproval(" ".join([*objections, last % {"table": tables[0].verbose_name}]))
+        self._keep(given)
+
+    def _above_caps(self, tables: list[TablePlan], caps: Caps) -> list[str]:
+        job = self._context.terms.job if self._context.terms else ""
+        return refusals(job, tables, caps=caps, using=self._using)
+
+    def _moved(self, given: Mandate, tables: list[TablePlan]) -> list[str]:
+        """Return what the rule that holds now would delete and the mandate's would not."""
+        name = tables[0].verbose_name
+        reasons = []
+        if self._label in (given.spares_held or ()) and self._condition.held is None:
+            reasons.append(
+                _("Changed since the plan: held %(table)s are not spared any more.") % {"table": name}
+            )
+        kept, current = given.kept, self._context.retention
+        if kept is None or current is None or kept.key() == current.key():
+            return reasons
+        allowed = self._context.conditions_under(kept)[self._number].queryset
+        between = range_between(self._by, self._context.now, kept, current)
+        others = self._queryset.filter(~Exists(allowed.filter(pk=OuterRef("pk"))), **between).order_by()
+        with without_parallel_workers(self._using):
+            rows = others.count()
+        if rows:
+            reasons.append(
+                _("Changed since the plan: under the retention as it is now, %(rows)s other %(table)s would be deleted.")
+                % {"rows": rows, "table": name}
+            )  # fmt: skip
+        # What comes between this look and a batch must satisfy both.
+        self._queryset = self._queryset & allowed
+        return reasons
+
+    def _keep(self, mandate: Mandate) -> None:
+        """Write the mandate down, under the lock of the run's row, if it is still what was checked."""
+        run = self._run
+        with transaction.atomic():
+            mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)
+            found = list(mine.select_for_update().values_list("mandate", flat=True))
+            if found != [run.mandate]:
+                self._context.lose_claim()
+            run.record(mandate=mandate.as_json())
+
+    def _heed_edit(self) -> None:
+        """Stop where rows that would go next are to be kept since this attempt began."""
+        context = self._context
+        if context.terms is None or context.retention is None:
+            return
+        stored = context.terms.read_retention()
+        if stored is None or stored.key() == context.retention.key():
+            return
+        doomed = context.conditions_under(stored)[self._number].queryset
+        between = range_between(self._by, context.now, stored, context.retention)
+        if self._queryset.filter(~Exists(doomed.filter(pk=OuterRef("pk"))), **between).exists():
+            raise RetentionEdited
+
+    # --- Deleting --------------------------------------------------------------------------
+
+    def _delete(self, tables: list[TablePlan]) -> int:
+        """Delete the rows, and return how many rows of the first table are left all the same."""
         context, run, queryset = self._context, self._run, self._queryset
         name = str(queryset.model._meta.verbose_name_plural)
         counted, before = Counter(context.counts), run.progress_done
-        goal += run.progress_total or 0
+        gone_before = self._gone()
+        goal = sum(table.rows for table in tables) + (run.progress_total or 0)
         total = tables[0].total
         left = tables[0].rows
 
@@ -165,12 +311,13 @@ class Deletion:
             context.counts = Counter(counted)
             context.counts.update(gone)
             run.progress_done, run.progress_total, run.stage = before + gone.total(), goal, name
-            context.save_cursor(**{self._label: cursor})
+            context.save_cursor(**{self._label: cursor, GONE: dict(gone_before + gone)})
 
         def between(gone: Counter[str]) -> None:
             context.note_commit()
             context.show(before + gone.total(), goal, name)
             context.checkpoint()
+            self._heed_edit()
 
         # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
         for cursor in (context.cursor.get(self._label), None):
@@ -188,6 +335,7 @@ class Deletion:
                 context.forget_what_was_rolled_back()
                 raise
             counted.update(gone)
+            gone_before = gone_before + gone
             before += gone.total()
             context.log(
                 _("deleted %(rows)s %(table)s; %(all)s rows with what belongs to them")
@@ -201,16 +349,6 @@ class Deletion:
     def _matching(self) -> int:
         with without_parallel_workers(self._using):
             return self._queryset.count()
-
-    def _gone_in_earlier_attempts(self, tables: list[TablePlan]) -> Counter[str]:
-        gone, earlier = Counter[str](), self._run.retry_of
-        while earlier is not None:
-            gone.update({table.model: earlier.counts.get(table.model, 0) for table in tables})
-            earlier = earlier.retry_of
-        return gone
-
-    def _is_more_than_planned(self, table: TablePlan, gone: Counter[str]) -> bool:
-        return self._matching() > table.rows * APPROVAL_TOLERANCE - gone[table.model]
 
     # --- Afterwards ------------------------------------------------------------------------
 

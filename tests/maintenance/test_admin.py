@@ -19,6 +19,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from maintenance import maintenance_mode, runs, schedules
 from maintenance.admin import ScheduleAdmin, rows_of
 from maintenance.firetimes import Crontab
+from maintenance.ledger import decisions
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from scraping.models import RedditPost
 from tests import factories
@@ -724,7 +725,7 @@ def test_a_run_remembers_the_plan_that_was_shown_and_says_how_the_world_moved(cl
     run = JobRun.objects.get()
     runs.perform(run)
 
-    assert run.expected["rows"] == {"scraping.RedditPost": 1, "scraping.RedditComment": 0}
+    assert run.mandate["rows"] == {"scraping.RedditPost": 1, "scraping.RedditComment": 0}
     page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
     assert "Posts: 1 were planned, at the start there were 2." in page
 
@@ -741,14 +742,14 @@ def test_the_plan_of_a_dry_run_is_shown_and_run(client, operator):
     client.post(address, confirmed(page))
 
     assert f"What dry run #{dry.pk} would have deleted" in page.content.decode()
-    assert JobRun.objects.latest("id").expected["run"] == dry.pk
+    assert JobRun.objects.latest("id").mandate["plan"] == dry.pk
     assert RedditPost.objects.get() == post
 
 
 def test_an_old_plan_starts_nothing_and_offers_a_new_one(client, operator, monkeypatch):
     factories.post(created_at=timezone.now() - timedelta(days=91))
     page = client.get(job_page("purge_old_content"))
-    monkeypatch.setattr(runs, "PLAN_FRESH", timedelta(seconds=-1))
+    monkeypatch.setattr(decisions, "PLAN_FRESH", timedelta(seconds=-1))
 
     response = client.post(job_page("purge_old_content"), confirmed(page))
 

@@ -7,8 +7,8 @@ from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from maintenance import purge, runs
-from maintenance.cap import refusals
+from maintenance import runs
+from maintenance.cap import Caps, refusals
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan
 from scraping.models import RedditPost
@@ -29,8 +29,8 @@ def posts(rows, total=10_000):
     return [TablePlan(model="scraping.RedditPost", rows=rows, total=total)]
 
 
-def reasons(tables, *, job="purge_old_content", approval=None):
-    return refusals(job, tables, approval=approval, using="default")
+def reasons(tables, *, job="purge_old_content", **declared):
+    return refusals(job, tables, caps=Caps.in_force(**declared), using="default")
 
 
 def old_posts(number):
@@ -104,34 +104,48 @@ def test_a_run_in_several_attempts_counts_by_its_plan():
     assert reasons(posts(500)) == []
 
 
-def test_an_approval_holds_for_what_was_approved_and_a_tenth_more(settings):
-    settings.PURGE_CAP_ROWS = 0
-    approval = {"rows": {"scraping.RedditPost": 100}}
+def test_of_content_the_share_counts_from_a_hundred_rows_on(settings):
+    settings.PURGE_CAP_MIN_ROWS = 10_000
+    old_posts(99)
 
-    assert reasons(posts(110), approval=approval) == []
-    assert "111 rows would be deleted, but 100 were approved." in reasons(posts(111), approval=approval)[0]
-
-
-def test_what_no_cap_stops_needs_no_approval_beyond_one():
-    assert reasons(posts(1), approval={"rows": {"scraping.RedditPost": 0}}) == []
+    assert reasons(posts(99, total=99), share_min_rows=100) == []
+    old_posts(1)
+    assert reasons(posts(100, total=100), share_min_rows=100)
+    assert reasons(posts(100, total=100)) == []  # of another job's table, it may
 
 
-def test_an_attempt_that_resumes_under_a_shorter_retention_meets_the_cap_anew(settings, monkeypatch):
-    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 5)
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
-    settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE = 20, 1.0
-    old_posts(10)
-    made = timezone.now() - timedelta(days=50)
-    RedditPost.objects.bulk_create(factories.unsaved_post(created_at=made) for _ in range(30))
-    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
-    runs.perform(run, stopping=lambda: RedditPost.objects.count() < 40)
-    attempt = JobRun.objects.get(retry_of=run)
-    factories.retention_policy(job="purge_old_content", days=30)
+def test_a_small_installation_does_not_lose_everything_to_a_typing_error(settings):
+    settings.PURGE_CAP_ROWS, settings.PURGE_CAP_MIN_ROWS = 10_000_000, 10_000
+    old_posts(999)
 
-    performed(attempt)
+    run = performed(params={"days": 7})
 
-    assert (attempt.status, RedditPost.objects.count()) == (Status.BLOCKED, 35)
-    assert "35 rows would be deleted, more than the 20" in attempt.message
+    assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 999)
+    assert "999 of 999 posts would be deleted: 100 %" in run.message
+
+
+@pytest.mark.parametrize(
+    ("slug", "make"),
+    [
+        ("cleanup_tokens", factories.expired_refresh_token),
+        ("cleanup_login_sessions", lambda: factories.login_session(expire_date=timezone.now())),
+    ],
+)
+def test_rows_that_are_worthless_by_definition_meet_neither_share_nor_usual(settings, slug, make):
+    earlier_runs(1, 1, 1, job=slug)
+    for _ in range(12):
+        make()
+
+    run = runs.request_run(job=slug, trigger="command", send=False)
+    runs.perform(run)
+
+    run.refresh_from_db()
+    assert (run.status, sum(run.counts.values())) == (Status.SUCCEEDED, 12)
+
+
+@pytest.mark.parametrize("slug", ["cleanup_sessions", "cleanup_run_history"])
+def test_scrape_sessions_and_history_keep_their_caps(slug):
+    assert runs.get_job(slug).has_relative_caps
 
 
 def test_an_approval_is_of_the_plan_that_was_seen(settings):
@@ -147,30 +161,6 @@ def test_an_approval_is_of_the_plan_that_was_seen(settings):
     assert JobRun.objects.get().status == Status.QUEUED
 
 
-def test_an_approved_run_is_blocked_again_when_it_would_delete_more_than_was_approved(settings):
-    settings.PURGE_CAP_ROWS = 9
-    old_posts(10)
-    run = performed()
-    assert run.status == Status.BLOCKED
-
-    runs.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
-    old_posts(5)
-    run.refresh_from_db()
-    performed(run)
-
-    assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 15)
-    assert "15 rows would be deleted, but 10 were approved." in run.message
-    runs.approve_run(run, by=factories.superuser(username="bob"), reason="those too")
-    run.refresh_from_db()
-    performed(run)
-    assert (run.status, run.approval["by"], run.approval["rows"]) == (
-        Status.SUCCEEDED,
-        "bob",
-        {"scraping.RedditPost": 15},
-    )
-    assert not RedditPost.objects.exists()
-
-
 def test_a_forced_run_passes_the_cap_and_says_why(settings):
     settings.PURGE_CAP_ROWS = 0
     old_posts(1)
@@ -178,7 +168,7 @@ def test_a_forced_run_passes_the_cap_and_says_why(settings):
 
     run = performed(force_reason="the import was wrong")
 
-    assert (run.status, run.approval["reason"]) == (Status.SUCCEEDED, "the import was wrong")
+    assert (run.status, run.mandate["reason"]) == (Status.SUCCEEDED, "the import was wrong")
     assert list(RedditPost.objects.all()) == [survivor]
 
 

@@ -142,7 +142,7 @@ def test_force_with_a_reason_passes_the_cap(capsys, settings):
 
     run, code = run_json(capsys, "purge_old_content", "--force", "--reason", "the import was wrong")
 
-    assert (run["status"], run["approval"]["reason"], code) == ("succeeded", "the import was wrong", 0)
+    assert (run["status"], run["mandate"]["reason"], code) == ("succeeded", "the import was wrong", 0)
     assert list(RedditPost.objects.all()) == [survivor]
 
 
@@ -228,3 +228,24 @@ def test_signals_end_a_purge_between_batches(number, status, attempts):
     assert 0 < gone == run.counts["scraping.RedditPost"] < 30_000
     assert JobRun.objects.count() == attempts
     assert RedditPost.objects.filter(pk=survivor.pk).exists()
+
+
+def test_a_dry_run_with_check_exits_with_3_where_the_real_one_would_wait(capsys, settings):
+    settings.PURGE_CAP_ROWS = 1
+    old_posts(1)
+
+    plain, code = run_json(capsys, "purge_old_content", "--dry-run")
+    checked, checked_code = run_json(capsys, "purge_old_content", "--dry-run", "--check")
+
+    assert (plain["would"], plain["status"], code) == ("block", "succeeded", 0)
+    assert (checked["would"], checked["status"], checked_code) == ("block", "succeeded", 3)
+    settings.PURGE_CAP_ROWS = 2
+    assert run_json(capsys, "purge_old_content", "--dry-run", "--check")[1] == 0
+    assert run_json(capsys, "run_job", "purge_old_content", "--dry-run", "--check")[1] == 0
+
+
+def test_check_without_a_dry_run_is_wrong_usage():
+    with pytest.raises(CommandError, match="--check goes with --dry-run") as refused:
+        call_command("purge_old_content", "--check")
+
+    assert refused.value.returncode == 2

@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.sessions.models import Session
 
-from maintenance.plan import Difference, TablePlan, differences, expectation, plan_deletion, with_exact_total
+from maintenance.plan import (
+    Difference,
+    TablePlan,
+    count_deletion,
+    differences,
+    plan_deletion,
+    with_exact_total,
+)
 from scraping.models import RedditPost
 from tests import factories
 
@@ -103,10 +110,29 @@ def test_a_table_that_is_no_longer_declared_goes_by_its_label():
 def test_only_tables_that_moved_are_told():
     posts = TablePlan(model="scraping.RedditPost", rows=5, total=9)
     comments = TablePlan(model="scraping.RedditComment", rows=7, total=9)
-    expected = expectation([posts, TablePlan(model="scraping.RedditComment", rows=6, total=9)], at=CUTOFF)
+    planned = {"scraping.RedditPost": 5, "scraping.RedditComment": 6}
 
-    moved = differences(expected, [posts, comments])
+    moved = differences(planned, [posts, comments])
 
     assert moved == [Difference("scraping.RedditComment", 6, 7)]
     assert str(moved[0]) == "Comments: 6 were planned, at the start there were 7."
     assert differences(None, [posts]) == []
+
+
+def test_a_table_is_counted_as_it_is_planned():
+    for comments in (0, 1, 2):
+        post = factories.post(created_at=CUTOFF - timedelta(days=1))
+        for _ in range(comments):
+            factories.comment(post=post)
+    factories.comment(post=factories.post(created_at=CUTOFF))
+
+    counts = count_deletion(RedditPost.objects.created_before(CUTOFF))
+
+    assert counts == {table.model: table.rows for table in planned()}
+    assert counts == {"scraping.RedditPost": 3, "scraping.RedditComment": 3}
+
+
+def test_a_newer_plan_with_more_in_it_is_still_read():
+    kept = {**TablePlan(model="scraping.RedditPost", rows=1, total=1).as_json(), "added_later": 1}
+
+    assert TablePlan.from_json(kept).rows == 1

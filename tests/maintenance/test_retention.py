@@ -189,7 +189,7 @@ class AnyEdit(TestCase):
 
         assert rows(found.more).get("posts", 0) == len(doomed["after"] - doomed["before"])
         assert rows(found.fewer).get("posts", 0) == len(doomed["before"] - doomed["after"])
-        assert plan[0].rows == len(doomed["after"])
+        assert plan.tables[0].rows == len(doomed["after"])
         RedditPost.objects.all().delete()
 
 
@@ -299,6 +299,6 @@ def test_a_post_outlives_its_bot_and_falls_back_to_the_default(policy):
 
     bot.delete()
 
-    assert runs.preview("purge_old_content")[0].rows == 0
+    assert runs.preview("purge_old_content").tables[0].rows == 0
     assert list(RedditComment.objects.all()) == [comment]
     assert RetentionPolicy.objects.get(pk=policy.pk).days == 90

@@ -11,6 +11,7 @@ from django.utils import timezone
 from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
 from maintenance import maintenance_mode, purge, registry, runs
+from maintenance.ledger import decisions
 from maintenance.models import JobRun, RunLogLine
 from maintenance.purging import deletion
 from scraping.models import RedditPost
@@ -534,7 +535,7 @@ def test_a_preview_writes_nothing():
 
     plan = runs.preview("purge_old_content")
 
-    assert [(row.model, row.rows) for row in plan] == [
+    assert [(row.model, row.rows) for row in plan.tables] == [
         ("scraping.RedditPost", 1),
         ("scraping.RedditComment", 0),
     ]
@@ -588,11 +589,11 @@ def test_a_run_that_refers_to_a_plan_says_how_the_world_moved():
     old_post()
 
     run = performed(
-        "purge_old_content", expected=runs.expected_of_run(dry.pk, job="purge_old_content", params={})
+        "purge_old_content", shown=decisions.shown_by_run(dry.pk, job="purge_old_content", params={})
     )
 
     assert run.status == Status.SUCCEEDED
-    assert (run.expected["run"], run.expected["rows"]["scraping.RedditPost"]) == (dry.pk, 1)
+    assert (run.mandate["plan"], run.mandate["rows"]["scraping.RedditPost"]) == (dry.pk, 1)
     assert "Posts: 1 were planned, at the start there were 2." in [line.text for line in run.log_lines.all()]
 
 
@@ -600,10 +601,10 @@ def test_a_plan_is_good_for_fifteen_minutes():
     dry = performed("purge_old_content", dry_run=True)
     at = timezone.now() - timedelta(minutes=15, seconds=1)
     JobRun.objects.filter(pk=dry.pk).update(plan={**dry.plan, "at": at.isoformat()})
-    expected = runs.expected_of_run(dry.pk, job="purge_old_content")
+    shown = decisions.shown_by_run(dry.pk, job="purge_old_content")
 
     with pytest.raises(registry.InvalidParams, match="older than 15 minutes"):
-        request("purge_old_content", expected=expected)
+        request("purge_old_content", shown=shown)
 
     assert JobRun.objects.count() == 1
 
@@ -622,7 +623,7 @@ def test_only_a_dry_run_of_the_same_job_and_parameters_is_a_plan():
         ("x", "purge_old_content", {}),
     ]:
         with pytest.raises(registry.InvalidParams, match=str(plan_id)):
-            runs.expected_of_run(plan_id, job=job, params=params)
+            decisions.shown_by_run(plan_id, job=job, params=params)
 
 
 def test_the_next_attempt_goes_on_with_the_plan_of_the_first(monkeypatch):

@@ -40,4 +40,4 @@ class Command(JobCommand):
         run = self.request(options["job"], options, send=options["queue"])
         if not options["queue"]:
             self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
-        self.conclude(run, as_json=options["json"])
+        self.conclude(run, as_json=options["json"], check=options["check"])

@@ -1,0 +1,165 @@
+"""What people decide about runs: what they saw, what they allow, and the event that says so."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from audit.events import events_of, record
+from audit.models import Event
+from database import clock
+from maintenance.models import JobRun
+from maintenance.plan import TablePlan
+from maintenance.purging import mandate as mandates
+from maintenance.purging.mandate import Mandate
+from maintenance.registry import InvalidParams, Person, get_job
+
+# How long a plan may be referred to by who wants just that to be done.
+PLAN_FRESH = timedelta(minutes=15)
+
+BLOCKED, APPROVED, REJECTED = "run.blocked", "run.approved", "run.rejected"
+PLAN_USED, FORCED, PLAN_EXPIRED = "run.plan_used", "run.forced", "run.plan_expired"
+# The words for the verbs; a page fills in reason and message.
+WORDS = {
+    BLOCKED: gettext_noop("stopped and waits for approval: %(message)s"),
+    APPROVED: gettext_noop("approved: %(reason)s"),
+    REJECTED: gettext_noop("rejected: %(reason)s"),
+    PLAN_USED: gettext_noop("asked for what a plan showed"),
+    FORCED: gettext_noop("asked for, past the caps: %(reason)s"),
+    PLAN_EXPIRED: gettext_noop("approved a plan older than a day: it is planned again"),
+}
+
+
+def plan_of(run: JobRun) -> list[TablePlan]:
+    """Return the plan that the run has made; empty for a job that deletes nothing."""
+    return [TablePlan.from_json(table) for table in (run.plan or {}).get("tables", [])]
+
+
+def is_fresh(at: str) -> bool:
+    """Whether a plan of that moment may still be referred to."""
+    return clock.now() - datetime.fromisoformat(at) <= PLAN_FRESH
+
+
+def is_fresh_plan(run: JobRun) -> bool:
+    """Whether the run is a dry run whose plan may still be referred to."""
+    plan: Mapping[str, Any] = run.plan or {}
+    is_plan = run.dry_run and run.status == JobRun.Status.SUCCEEDED and bool(plan.get("tables"))
+    return is_plan and is_fresh(plan["at"])
+
+
+def shown_by_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the dry run with this id showed, for a run that shall do just that.
+
+    Raises:
+        UnknownJob; InvalidParams: it is no plan of this job with these parameters.
+    """
+    run = JobRun.objects.filter(pk=plan_id).first() if str(plan_id).isdecimal() else None
+    if run is None or not run.dry_run or run.job != job or run.params != get_job(job).clean(params):
+        error = _("%(id)s is no dry run of this job with these parameters.") % {"id": plan_id}
+        raise InvalidParams({"plan": error})
+    if run.status != JobRun.Status.SUCCEEDED or not run.plan:
+        raise InvalidParams({"plan": _("Dry run %(id)s has no plan.") % {"id": plan_id}})
+    return mandates.shown(run.plan, run=run.pk)
+
+
+# --- Giving a mandate ------------------------------------------------------------------------
+
+
+def mandate_asked_for(
+    *, by: Person | None, shown: Mapping[str, Any] | None, force_reason: str
+) -> Mandate | None:
+    """Return the mandate of who asks for a run; None: they saw no plan.
+
+    Raises:
+        PermissionDenied: they may not lift the caps.
+        InvalidParams: the plan is too old.
+    """
+    if force_reason and by is not None:
+        if not may_decide(by):
+            raise PermissionDenied(_("You may not approve runs."))
+        if not settings.APPROVE_OWN_RUNS:
+            raise PermissionDenied(_("Somebody else must approve what you ask for: ask without force."))
+    if shown and not is_fresh(shown["at"]):
+        raise InvalidParams({"plan": _("The plan is older than 15 minutes: make a new one.")})
+    name, at = by.get_username() if by else "", clock.now()
+    if shown:
+        # Forced as well: the plan's rows, past the caps.
+        if force_reason:
+            return mandates.of_approval(shown, by=name, reason=force_reason, at=at)
+        return mandates.of_plan(shown, by=name, at=at)
+    return mandates.of_force(by=name, reason=force_reason, at=at) if force_reason else None
+
+
+def approval_of(run: JobRun, *, by: Person, reason: str) -> Mandate:
+    """Return the mandate of who approves what the run's plan says."""
+    at = clock.now()
+    shown = mandates.shown(run.plan or {"at": at.isoformat(), "tables": []})
+    return mandates.of_approval(shown, by=by.get_username(), reason=reason, at=at)
+
+
+def may_decide(by: Person) -> bool:
+    """Whether the person may approve and reject runs."""
+    return by.is_active and by.has_perm("maintenance.approve_run")
+
+
+def refuse_own(run: JobRun, *, by: Person) -> None:
+    """Raise PermissionDenied where who asked for the run may not approve it."""
+    if settings.APPROVE_OWN_RUNS or not run.requested_by_name:
+        return
+    if run.requested_by_name == by.get_username():
+        raise PermissionDenied(_("You asked for this run: somebody else must approve it."))
+
+
+def is_plan_expired(run: JobRun) -> bool:
+    """Whether the plan that a run was stopped with is too old to be approved."""
+    return run.plan is not None and clock.now() - datetime.fromisoformat(run.plan["at"]) > mandates.VALID
+
+
+# --- Remembering -----------------------------------------------------------------------------
+
+
+def record_request(run: JobRun, *, by: Person | None, shown: Mapping[str, Any] | None) -> None:
+    """Write down that somebody asked for what they had seen, or past the caps."""
+    mandate = Mandate.from_json(run.mandate)
+    if mandate is None:
+        return
+    plan = {"plan": mandate.plan, "rows": dict(mandate.rows or {})}
+    if shown:
+        record(PLAN_USED, run, by=_user(by), kind=_kind(by), parameters=plan)
+    if mandate.reason:
+        record(FORCED, run, by=_user(by), kind=_kind(by), reason=mandate.reason, parameters=plan)
+
+
+def record_decision(verb: str, run: JobRun, *, by: Person | None = None, reason: str = "") -> None:
+    """Write down what was decided about a run, with what its plan says."""
+    rows = {table.model: table.rows for table in plan_of(run)}
+    plan = {"plan_at": (run.plan or {}).get("at"), "rows": rows, "message": run.message}
+    record(verb, run, by=_user(by), reason=reason, parameters=plan)
+
+
+def decisions_about(run: JobRun) -> list[Event]:
+    """Return the decisions about a run and the attempts before it, oldest first."""
+    keys, earlier = [run.pk], run.retry_of
+    while earlier is not None:
+        keys.append(earlier.pk)
+        earlier = earlier.retry_of
+    return list(events_of(JobRun, keys))
+
+
+def in_words(event: Event) -> str:
+    """Return what was decided, in the reader's language."""
+    message = (event.parameters or {}).get("message", "")
+    return _(WORDS.get(event.verb, event.verb)) % {"reason": event.reason, "message": message}
+
+
+def _user(by: Person | None) -> User | None:
+    return by if isinstance(by, User) else None
+
+
+def _kind(by: Person | None) -> str | None:
+    return Event.ActorKind.SHELL if by is None else None

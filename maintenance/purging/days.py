@@ -1,0 +1,77 @@
+"""For how many days a job keeps what it would delete: in general, and for single subreddits and bots."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from database.names import folded
+from maintenance.models import RetentionOverride, RetentionPolicy
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many days a job keeps things, and which subreddits and bots have other days (rows, perhaps unsaved)."""
+
+    days: int
+    overrides: tuple[RetentionOverride, ...] = ()
+
+    @property
+    def all_days(self) -> set[int]:
+        """Every number of days that occurs."""
+        return {self.days, *(override.days for override in self.overrides)}
+
+    def days_by_target(self) -> dict[tuple[str, int | None] | None, int]:
+        """Return the overrides' days by subreddit (folded) and bot; None is everybody else."""
+        return {
+            None: self.days,
+            **{(folded(row.subreddit), row.config_id): row.days for row in self.overrides},
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a LogEntry keeps of it; equal ones for equal retentions."""
+        return {"days": self.days, "overrides": {_target(row): row.days for row in self._in_order()}}
+
+    def key(self) -> str:
+        """Return a text that is equal for equal retentions, and only for those; ``from_key`` reads it."""
+        rows = [[folded(row.subreddit), row.config_id, row.days] for row in self._in_order()]
+        return json.dumps([self.days, rows])
+
+    @classmethod
+    def from_key(cls, key: str) -> Self:
+        """Return the retention of a ``key``."""
+        days, rows = json.loads(key)
+        return cls(
+            days, tuple(RetentionOverride(subreddit=row[0], config_id=row[1], days=row[2]) for row in rows)
+        )
+
+    def _in_order(self) -> list[RetentionOverride]:
+        return sorted(self.overrides, key=lambda row: (folded(row.subreddit), row.config_id or 0))
+
+
+def _target(row: RetentionOverride) -> str:
+    return f"{row} #{row.config_id}" if row.config_id else str(row)  # two owners may have bots of one name
+
+
+def range_between(by: str, now: datetime, *retentions: Retention) -> Mapping[str, datetime]:
+    """Return the condition on the time field ``by`` that holds for all rows about which the retentions may differ."""
+    days = {number for retention in retentions for number in retention.all_days}
+    return {f"{by}__gte": now - timedelta(days=max(days)), f"{by}__lt": now - timedelta(days=min(days))}
+
+
+def stored_retention(job: str, *, default: int, has_overrides: bool) -> Retention:
+    """Return what operators decided for a job, in one query; a purge asks before each batch."""
+    rows = list(
+        RetentionPolicy.objects.filter(job=job).values_list(
+            "days", "overrides__subreddit", "overrides__config_id", "overrides__days"
+        )
+    )
+    if not rows:
+        return Retention(default)
+    overrides = (
+        RetentionOverride(subreddit=subreddit, config_id=config, days=days)
+        for _days, subreddit, config, days in rows
+        if days is not None and has_overrides
+    )
+    return Retention(rows[0][0], tuple(overrides))

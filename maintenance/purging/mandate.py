@@ -1,0 +1,174 @@
+"""What allows a run to delete: under which retention, how many rows of which table, past which caps.
+
+A run keeps its mandate, and each attempt is held to it before its first batch. A person's (*Run now* after a preview,
+``--plan``, ``--force``, an approval) names how many rows of each table they saw; a schedule's names none and stays below
+the caps. Rows that nobody allowed stop the run as BLOCKED; fewer rows never do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from django.utils.translation import gettext as _
+
+from maintenance.cap import Caps
+from maintenance.plan import TablePlan
+from maintenance.purging.days import Retention
+
+# A plan allows nothing any more when it is older, unless the run has begun to delete.
+VALID = timedelta(days=1)
+# What may have become due since the plan: a tenth, and in any case so many rows of a table.
+GROWTH_SHARE = 0.1
+GROWTH_ROWS = 100
+
+
+class Kind(StrEnum):
+    """Who allowed what."""
+
+    RULE = "rule"  # nobody saw a plan: a schedule, or a request without a look
+    PLAN = "plan"  # what a person was shown
+    APPROVAL = "approval"  # what a person allowed a run that had stopped
+    FORCE = "force"  # what the run's own plan says, past the caps
+
+
+@dataclass(frozen=True)
+class Mandate:
+    """See the module. Times are ISO 8601; ``by`` is empty for the system and for whoever has a shell."""
+
+    kind: str
+    made_at: str
+    by: str = ""
+    reason: str = ""
+    # Until when the run must have begun; None: whenever.
+    valid_until: str | None = None
+    # The moment that the cutoffs are counted from; None: the start of the first attempt.
+    now: str | None = None
+    # Retention.key(); None: the job keeps nothing by age, or no attempt has begun.
+    retention: str | None = None
+    # Labels of the tables whose held rows stay; None as above.
+    spares_held: Sequence[str] | None = None
+    # Rows by label of the table; None: nobody counted.
+    rows: Mapping[str, int] | None = None
+    # None: they are lifted for the tables in ``rows``.
+    caps: Mapping[str, Any] | None = None
+    # The dry run whose plan it was.
+    plan: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the run keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any] | None) -> Self | None:
+        """Return what ``as_json`` gave, perhaps that of a newer version with more in it."""
+        if values is None:
+            return None
+        known = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def is_valid(self, at: datetime) -> bool:
+        """Whether a run may still begin by it."""
+        return self.valid_until is None or at <= datetime.fromisoformat(self.valid_until)
+
+    @property
+    def kept(self) -> Retention | None:
+        """The retention that it names."""
+        return Retention.from_key(self.retention) if self.retention else None
+
+    def completed(
+        self,
+        tables: Sequence[TablePlan],
+        *,
+        retention: Retention | None,
+        spares_held: Sequence[str],
+        caps: Caps,
+    ) -> Self:
+        """Return it with what only the first attempt knows: each part is set once."""
+        rows = self.rows
+        if self.kind == Kind.FORCE:
+            rows = {**{table.model: table.rows for table in tables}, **(rows or {})}
+        kept = self.retention or (retention.key() if retention else None)
+        spares = [*spares_held] if self.spares_held is None else self.spares_held
+        are_lifted = self.kind in (Kind.FORCE, Kind.APPROVAL)
+        return replace(
+            self,
+            rows=rows,
+            retention=kept,
+            spares_held=spares,
+            caps=self.caps if self.caps or are_lifted else asdict(caps),
+        )
+
+    def caps_for(self, label: str, in_force: Caps) -> Caps | None:
+        """Return the caps that hold for the table of this label; None: a person has lifted them."""
+        if self.kind in (Kind.FORCE, Kind.APPROVAL) and label in (self.rows or {}):
+            return None
+        return Caps(**self.caps) if self.caps else in_force
+
+    def objections(self, tables: Sequence[TablePlan]) -> list[str]:
+        """Return which tables have grown beyond what was counted; ``rows`` and ``gone`` of the tables are of now."""
+        return [
+            _("Changed since the plan: %(rows)s %(table)s would be deleted, %(allowed)s were planned.")
+            % {
+                "rows": table.rows + table.gone,
+                "table": table.verbose_name,
+                "allowed": (self.rows or {})[table.model],
+            }
+            for table in tables
+            if table.model in (self.rows or {})
+            and has_grown(table.rows + table.gone, (self.rows or {})[table.model])
+        ]
+
+
+def has_grown(rows: int, allowed: int) -> bool:
+    """Whether so many rows are more than somebody who allowed ``allowed`` must have reckoned with."""
+    return rows > allowed * (1 + GROWTH_SHARE) and rows - allowed > GROWTH_ROWS
+
+
+# --- Giving ----------------------------------------------------------------------------------
+
+
+def of_rule(*, at: datetime) -> Mandate:
+    """Return that of a schedule, or of a request by who saw no plan."""
+    return Mandate(kind=Kind.RULE, made_at=at.isoformat())
+
+
+def of_force(*, by: str, reason: str, at: datetime) -> Mandate:
+    """Return that of a person who lifts the caps before there is a plan: the first attempt's is theirs."""
+    return Mandate(kind=Kind.FORCE, made_at=at.isoformat(), by=by, reason=reason)
+
+
+def of_plan(shown: Mapping[str, Any], *, by: str, at: datetime) -> Mandate:
+    """Return that of a person who was shown this plan (``shown``)."""
+    return Mandate(kind=Kind.PLAN, made_at=at.isoformat(), by=by, **_named(shown))
+
+
+def of_approval(shown: Mapping[str, Any], *, by: str, reason: str, at: datetime) -> Mandate:
+    """Return that of a person who allows a run that has stopped what its plan says."""
+    return Mandate(kind=Kind.APPROVAL, made_at=at.isoformat(), by=by, reason=reason, **_named(shown))
+
+
+def shown(plan: Mapping[str, Any], *, run: int | None = None) -> dict[str, Any]:
+    """Return what a person who sees a run's ``plan`` sees in it, ready to be signed and carried by a form."""
+    tables = [TablePlan.from_json(table) for table in plan["tables"]]
+    return {
+        "at": plan["at"],
+        "run": run,
+        "now": plan.get("now"),
+        "retention": plan.get("retention"),
+        "spares_held": plan.get("spares_held"),
+        "rows": {table.model: table.rows + table.gone for table in tables},
+    }
+
+
+def _named(shown: Mapping[str, Any]) -> dict[str, Any]:
+    until = datetime.fromisoformat(shown["at"]) + VALID
+    return {
+        "valid_until": until.isoformat(),
+        "now": shown["now"],
+        "retention": shown["retention"],
+        "spares_held": shown["spares_held"],
+        "rows": dict(shown["rows"]),
+        "plan": shown["run"],
+    }
