@@ -1,0 +1,68 @@
+"""`manage.py migrate`: Django's, one at a time for each database."""
+
+import fcntl
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.management.commands import migrate
+from django.db import connections
+
+# An advisory lock's key is a number of 64 bits; nothing else of ours takes one.
+LOCK = int.from_bytes(hashlib.sha256(b"maintenance-console migrate").digest()[:8], signed=True)
+
+
+class Command(migrate.Command):
+    """Wait for whoever migrates the database already: two hosts that start at once must not migrate it together."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate under the lock."""
+        with self._alone(options["database"]):
+            super().handle(*args, **options)
+
+    @contextmanager
+    def _alone(self, alias: str) -> Iterator[None]:
+        connection = connections[alias]
+        if connection.vendor == "sqlite":
+            with _alone_on_sqlite(str(connection.settings_dict["NAME"]), self._tell):
+                yield
+            return
+        # In a session of its own: the migrations' one may be closed by them, and its lock with it.
+        own = connection.copy()
+        try:
+            with own.cursor() as cursor:
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+                if not cursor.fetchone()[0]:
+                    self._tell()
+                    cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+                yield
+        finally:
+            own.close()
+
+    def _tell(self) -> None:
+        self.stdout.write("Another process migrates this database: waiting for it.")
+        self.stdout.flush()
+
+
+def lock_file(database: str) -> Path:
+    """Return the file whose lock means that somebody migrates this SQLite database."""
+    path = Path(database)
+    if not path.is_absolute():  # in memory
+        return (
+            Path(tempfile.gettempdir()) / f"migrate-{hashlib.sha256(database.encode()).hexdigest()[:16]}.lock"
+        )
+    return path.with_name(f"{path.name}.migrate.lock")
+
+
+@contextmanager
+def _alone_on_sqlite(database: str, tell: Any) -> Iterator[None]:
+    with lock_file(database).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
