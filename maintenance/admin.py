@@ -49,7 +49,7 @@ from maintenance.job_page import run_url, shown
 from maintenance.ledger import decisions
 from maintenance.models import JobRun, RunLogLine
 from maintenance.plan import differences
-from maintenance.registry import TASK_PREFIX, Job, UnknownJob, get_job, job_title, jobs
+from maintenance.registry import TASK_PREFIX, InvalidParams, Job, UnknownJob, get_job, job_title, jobs
 from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.models import BotConfig, ScrapeSession
 
@@ -634,15 +634,15 @@ class JobRunAdmin(ReadOnlyAdmin):
             job: Job | None = get_job(run.job)
         except UnknownJob:
             job = None
-        params = {name: value for name, value in run.params.items() if job and name in job.params}
+        params = _params_again(run, job)
         schedule = schedules.for_job(run.job)
         tables = decisions.plan_of(run)
-        may_run = job is not None and job.may_run(user, params)
+        may_run = job is not None and params is not None and job.may_run(user, params)
         return {
             "plan": shown(tables, user),
             "planned_rows": sum(table.rows for table in tables),
             "differences": [] if run.dry_run else differences((run.mandate or {}).get("rows"), tables),
-            "run_plan_url": run_url(job, {**params, "plan": run.pk})
+            "run_plan_url": run_url(job, {**(params or {}), "plan": run.pk})
             if job and may_run and decisions.is_fresh_plan(run)
             else None,
             "decisions": [
@@ -758,9 +758,19 @@ class JobRunAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
 
 
+def _params_again(run: JobRun, job: Job | None) -> dict[str, Any] | None:
+    """Return with what the run can be asked for again; None: its job is no more, or takes them no longer."""
+    if job is None:
+        return None
+    try:
+        return job.clean({name: value for name, value in run.params.items() if name in job.params})
+    except InvalidParams:
+        return None
+
+
 def rows_of(run: JobRun) -> int | None:
     """Return how many rows a run deleted (counts by model label) or newly stored; None for neither."""
-    counts: dict[str, int] = run.counts
+    counts: dict[str, int] = {name: number for name, number in run.counts.items() if type(number) is int}
     deleted = [number for name, number in counts.items() if "." in name]
     if deleted:
         return sum(deleted)
@@ -792,8 +802,8 @@ def count_name(name: str) -> str:
             return str(apps.get_model(name)._meta.verbose_name_plural)
         field: Any = ScrapeSession._meta.get_field(name)
         return str(field.verbose_name)
-    except (LookupError, FieldDoesNotExist):
-        return gettext(name.replace("_", " "))
+    except (LookupError, FieldDoesNotExist, ValueError):  # a name with two dots is no model's
+        return gettext(name.replace("_", " ")) if name else ""
 
 
 def time_left(run: JobRun) -> timedelta | None:

@@ -32,5 +32,16 @@ def read_changes(response: HttpResponse) -> None:
     """Give the entries of an admin's history page their ``change``, as ``log_change`` wrote it."""
     if isinstance(response, TemplateResponse) and response.context_data:
         for entry in response.context_data["action_list"]:
-            if entry.change_message.startswith("{"):
-                entry.change = json.loads(entry.change_message)
+            entry.change = _change(entry.change_message)
+
+
+def _change(text: str) -> dict[str, Any] | None:
+    """Return what ``log_change`` wrote; None for another entry."""
+    try:
+        change = json.loads(text) if text.startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    is_ours = isinstance(change, dict) and all(
+        isinstance(change.get(side), dict) for side in ("before", "after")
+    )
+    return change if is_ours else None

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from database import clock
 from maintenance.cap import Caps
+from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
 from maintenance.plan import TablePlan
 from maintenance.purging.days import Retention
@@ -111,8 +112,7 @@ class JobContext:
         self.would_wait_for: list[str] = []
         # An approved run goes on with what it had counted before it was blocked.
         self.counts: Counter[str] = Counter(run.counts if run else {})
-        kept = (run.plan or {}).get("tables", []) if run else []
-        self.plan: list[TablePlan] = [TablePlan.from_json(table) for table in kept]
+        self.plan: list[TablePlan] = tables_of(run.plan) if run else []
         self.message = ""
         self.is_partial = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}

@@ -158,7 +158,7 @@ def owns_configs(user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Whether the user may scrape with each of these bots: its owner and superusers may."""
     if not user.is_active:
         return [False] * len(many)
-    keys = [params["config"] for params in many]
+    keys: list[Any] = [params.get("config") for params in many]
     owned = set(BotConfig.objects.managed_by(user).filter(pk__in=keys).values_list("pk", flat=True))
     return [key in owned for key in keys]
 

@@ -19,6 +19,7 @@ from django.utils.translation import pgettext_lazy
 from database import clock
 from database.commits import without_waiting, without_waiting_sql
 from database.constraints import DatabaseOnDelete
+from database.json_fields import JSONObjectField
 from database.names import Folded
 
 Person = User | AnonymousUser
@@ -175,7 +176,7 @@ class JobRun(models.Model):
     schedule_name = models.CharField(_("schedule's name"), max_length=200, blank=True)
     scheduled_for = models.DateTimeField(_("slot"), null=True, blank=True)
     dry_run = models.BooleanField(_("dry run"), default=False)
-    params = models.JSONField(_("parameters"), default=dict, blank=True)
+    params = JSONObjectField(_("parameters"), default=dict, blank=True)
     # Two running runs never share a key; empty: this job may run beside itself.
     concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
     queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=clock.now)
@@ -202,12 +203,12 @@ class JobRun(models.Model):
     progress_total = models.BigIntegerField(_("total"), null=True, blank=True)
     stage = models.CharField(_("stage"), max_length=200, blank=True)
     # Rows by model label, such as {"scraping.RedditPost": 12}; other jobs count in their own words.
-    counts = models.JSONField(_("counts"), default=dict, blank=True)
-    cursor = models.JSONField(_("cursor"), null=True, blank=True)
+    counts = JSONObjectField(_("counts"), default=dict, blank=True)
+    cursor = JSONObjectField(_("cursor"), null=True, blank=True)
     # What a purge would delete or set out to delete: {"at": ISO 8601, "tables": [plan.TablePlan.as_json(), ...]}
-    plan = models.JSONField(_("plan"), null=True, blank=True)
+    plan = JSONObjectField(_("plan"), null=True, blank=True)
     # What allows it to delete: purging.mandate.Mandate.as_json(); null: what its first attempt finds.
-    mandate = models.JSONField(_("mandate"), null=True, blank=True)
+    mandate = JSONObjectField(_("mandate"), null=True, blank=True)
     message = models.TextField(_("message"), blank=True)
     error = models.TextField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)

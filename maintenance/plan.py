@@ -202,11 +202,11 @@ class Difference:
 
 def differences(planned: Mapping[str, int] | None, tables: Iterable[TablePlan]) -> list[Difference]:
     """Return where the world moved since somebody saw a plan of so many rows; empty if none was shown."""
-    rows = planned or {}
+    rows = planned if isinstance(planned, dict) else {}
     return [
         Difference(table.model, rows[table.model], table.rows + table.gone)
         for table in tables
-        if table.model in rows and rows[table.model] != table.rows + table.gone
+        if type(rows.get(table.model)) is int and rows[table.model] != table.rows + table.gone
     ]
 
 

@@ -24,6 +24,7 @@ from django_celery_beat.models import PeriodicTask
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
 from database import clock
+from database.json_fields import Unreadable
 from maintenance.context import (
     BlockRun,
     CancelRun,
@@ -266,6 +267,8 @@ def perform(
 
 def _execute(job: Job, run: JobRun, context: JobContext) -> None:
     try:
+        if isinstance(run.params, Unreadable):  # without them it would do something else
+            raise JobFailed(_("The parameters of this run cannot be read: request it again."))
         job.function(context)
     except StopRun as stop:
         _stop(run, context, stop)

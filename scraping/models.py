@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
+from database.json_fields import JSONObjectField, JSONTextsField
 from database.names import Folded, folded
 from scraping.patterns import compiled
 from scraping.visibility import Person, is_superuser, sees_everybodys
@@ -198,7 +199,7 @@ class BotConfig(models.Model):
         verbose_name=_("Reddit app"),
         help_text=_("Empty: the app of REDDIT_CLIENT_ID."),
     )
-    subreddits = models.JSONField(_("subreddits"), validators=[validate_subreddits])
+    subreddits = JSONTextsField(_("subreddits"), validators=[validate_subreddits])
     sort = models.CharField(_("listing"), max_length=16, choices=Sort, default=Sort.NEW)
     time_filter = models.CharField(
         _("time span"),
@@ -259,16 +260,16 @@ class BotConfig(models.Model):
         blank=True,
         help_text=_("Of the moment when the post is listed: new posts have a score of 1."),
     )
-    flairs_wanted = models.JSONField(
+    flairs_wanted = JSONTextsField(
         _("only these flairs"), default=list, blank=True, validators=[validate_texts]
     )
-    flairs_unwanted = models.JSONField(
+    flairs_unwanted = JSONTextsField(
         _("not these flairs"), default=list, blank=True, validators=[validate_texts]
     )
-    domains_wanted = models.JSONField(
+    domains_wanted = JSONTextsField(
         _("only these domains"), default=list, blank=True, validators=[validate_texts]
     )
-    domains_unwanted = models.JSONField(
+    domains_unwanted = JSONTextsField(
         _("not these domains"), default=list, blank=True, validators=[validate_texts]
     )
     pattern_wanted = models.CharField(
@@ -554,9 +555,9 @@ class ScrapeSession(models.Model):
     )
     # {subreddit: {"posts_found": int, "comments_new": int, ..., "skipped": {reason: int}, "warnings": [str],
     #  "error_kind": str, "error": str}}
-    totals = models.JSONField(_("totals by subreddit"), default=dict)
+    totals = JSONObjectField(_("totals by subreddit"), default=dict)
     # Where an interrupted session goes on (``scraping/checkpoint.py``), and when, if it waits for its budget.
-    checkpoint = models.JSONField(_("checkpoint"), null=True, blank=True)
+    checkpoint = JSONObjectField(_("checkpoint"), null=True, blank=True)
     resume_at = models.DateTimeField(_("goes on"), null=True, blank=True)
     error_kind = models.CharField(
         _("cause"), max_length=16, choices=ErrorKind, default=ErrorKind.NONE, blank=True
@@ -597,6 +598,26 @@ class ScrapeSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.config_name} #{self.pk}"
+
+    @property
+    def totals_by_subreddit(self) -> list[tuple[str, dict[str, Any]]]:
+        """The totals as a page shows them: what was counted, with lists of what was skipped and warned of."""
+        rows = []
+        for name, total in self.totals.items():
+            if not isinstance(total, dict):
+                continue
+            skipped, warnings = total.get("skipped"), total.get("warnings")
+            rows.append(
+                (
+                    name,
+                    {
+                        **total,
+                        "skipped": list(skipped.items()) if isinstance(skipped, dict) else [],
+                        "warnings": warnings if isinstance(warnings, list) else [],
+                    },
+                )
+            )
+        return rows
 
     @property
     def duration(self) -> timedelta:
@@ -735,7 +756,7 @@ class RedditPost(RedditContent):
     num_comments = models.IntegerField(_("comments on Reddit"), default=0)
     comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)
     # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: none yet.
-    walk = models.JSONField(_("last comment walk"), null=True, blank=True)
+    walk = JSONObjectField(_("last comment walk"), null=True, blank=True)
     is_self = models.BooleanField(_("text post"), default=False)
     is_over_18 = models.BooleanField(_("NSFW"), default=False)
     is_spoiler = models.BooleanField(_("spoiler"), default=False)

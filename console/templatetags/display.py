@@ -78,8 +78,12 @@ def moment(value: datetime | None) -> str:
 
 @register.filter
 def iso_moment(value: str | None) -> str:
-    """Write a moment that is kept as ISO 8601 text, as ``moment`` does."""
-    return moment(datetime.fromisoformat(value) if value else None)
+    """Write a moment that is kept as ISO 8601 text, as ``moment`` does; another text as it is."""
+    try:
+        kept = datetime.fromisoformat(value) if value else None
+    except (TypeError, ValueError):
+        return str(value)
+    return moment(kept if kept is None or kept.tzinfo else kept.replace(tzinfo=UTC))
 
 
 @register.filter

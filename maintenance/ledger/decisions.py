@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from audit.events import events_of, record
 from audit.models import Event
 from database import clock
+from maintenance.kept_plan import made_at, tables_of
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan
 from maintenance.purging import mandate as mandates
@@ -37,7 +38,7 @@ WORDS = {
 
 def plan_of(run: JobRun) -> list[TablePlan]:
     """Return the plan that the run has made; empty for a job that deletes nothing."""
-    return [TablePlan.from_json(table) for table in (run.plan or {}).get("tables", [])]
+    return tables_of(run.plan)
 
 
 def is_fresh(at: str) -> bool:
@@ -47,9 +48,9 @@ def is_fresh(at: str) -> bool:
 
 def is_fresh_plan(run: JobRun) -> bool:
     """Whether the run is a dry run whose plan may still be referred to."""
-    plan: Mapping[str, Any] = run.plan or {}
-    is_plan = run.dry_run and run.status == JobRun.Status.SUCCEEDED and bool(plan.get("tables"))
-    return is_plan and is_fresh(plan["at"])
+    at = made_at(run.plan)
+    is_plan = run.dry_run and run.status == JobRun.Status.SUCCEEDED and bool(plan_of(run))
+    return is_plan and at is not None and is_fresh(at.isoformat())
 
 
 def shown_by_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def shown_by_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = N
     if run is None or not run.dry_run or run.job != job or run.params != get_job(job).clean(params):
         error = _("%(id)s is no dry run of this job with these parameters.") % {"id": plan_id}
         raise InvalidParams({"plan": error})
-    if run.status != JobRun.Status.SUCCEEDED or not run.plan:
+    if run.status != JobRun.Status.SUCCEEDED or run.plan is None or made_at(run.plan) is None:
         raise InvalidParams({"plan": _("Dry run %(id)s has no plan.") % {"id": plan_id}})
     return mandates.shown(run.plan, run=run.pk)
 
@@ -116,8 +117,9 @@ def refuse_own(run: JobRun, *, by: Person) -> None:
 
 
 def is_plan_expired(run: JobRun) -> bool:
-    """Whether the plan that a run was stopped with is too old to be approved."""
-    return run.plan is not None and clock.now() - datetime.fromisoformat(run.plan["at"]) > mandates.VALID
+    """Whether the plan that a run was stopped with is too old to be approved, or does not say how old it is."""
+    at = made_at(run.plan)
+    return run.plan is not None and (at is None or clock.now() - at > mandates.VALID)
 
 
 # --- Remembering -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Self
 from django.utils.translation import gettext as _
 
 from maintenance.cap import Caps
+from maintenance.kept_plan import tables_of
 from maintenance.plan import TablePlan
 from maintenance.purging.days import Retention
 
@@ -63,7 +64,7 @@ class Mandate:
     @classmethod
     def from_json(cls, values: Mapping[str, Any] | None) -> Self | None:
         """Return what ``as_json`` gave, perhaps that of a newer version with more in it."""
-        if values is None:
+        if not values or "kind" not in values or "made_at" not in values:
             return None
         known = cls.__dataclass_fields__
         return cls(**{name: value for name, value in values.items() if name in known})
@@ -151,7 +152,7 @@ def of_approval(shown: Mapping[str, Any], *, by: str, reason: str, at: datetime)
 
 def shown(plan: Mapping[str, Any], *, run: int | None = None) -> dict[str, Any]:
     """Return what a person who sees a run's ``plan`` sees in it, ready to be signed and carried by a form."""
-    tables = [TablePlan.from_json(table) for table in plan["tables"]]
+    tables = tables_of(plan)
     return {
         "at": plan["at"],
         "run": run,
