@@ -620,7 +620,9 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
     def comment_count(self, post: RedditPost) -> str:
         """Show how complete the stored tree is."""
         share = "" if post.comment_share is None else f" ({post.comment_share:.0f} %)"
-        return f"{post.comments_fetched} / {post.num_comments}{share}"
+        unavailable = (post.walk or {}).get("unavailable")
+        lost = ", " + _("%(number)d unavailable") % {"number": unavailable} if unavailable else ""
+        return f"{post.comments_fetched} / {post.num_comments}{share}{lost}"
 
     @admin.display(description=_("on Reddit"))
     def on_reddit(self, post: RedditPost) -> str | None:

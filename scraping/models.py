@@ -948,3 +948,7 @@ class RedditComment(RedditContent):
 
     def __str__(self) -> str:
         return self.fullname
+
+
+# Models with a module of their own; Django finds them by this import.
+from scraping.access_tokens import AccessToken as AccessToken  # noqa: E402

@@ -348,6 +348,7 @@ def _no_totals() -> dict[str, Any]:
         "posts_changed": 0,
         "posts_refreshed": 0,  # young posts behind the listing's end, looked at again
         "comments_changed": 0,
+        "comments_unavailable": 0,  # named by Reddit, and never handed out
         "skipped": {},  # items by reason
         "warnings": [],
         "error_kind": "",
@@ -645,9 +646,11 @@ class _SubredditScrape:
                 "num_comments": post.num_comments,
                 "reach": self._reach.as_json(),
                 "left": walk.left,
+                "unavailable": walk.unavailable,
                 "lowest": lowest,
             },
         )
+        self.totals["comments_unavailable"] += walk.unavailable
 
     def _count(self, what: str, stored: Stored, unreadable: Counter[str]) -> None:
         totals = self.totals

@@ -1,6 +1,7 @@
 """Reddit's API through PRAW; the only file that knows PRAW.
 
-PRAW signs in and retries (408 and 5xx, lost connections: three attempts). What may be sent, and when, the budget of
+PRAW retries (408 and 5xx, lost connections: three attempts); an unreadable answer and a failing sign-in are tried
+again here. One access token serves all workers (``access_tokens.py``). What may be sent, and when, the budget of
 the client id decides (``budget.py``), never PRAW's own pacing, which knows one process only. The answers are read as plain
 JSON (``answers.py``) instead of PRAW's objects, because with those one malformed child kills a whole page, an
 absent attribute costs a hidden request, some comment trees end in an AssertionError, and an empty body passes
@@ -14,6 +15,7 @@ import configparser
 import ipaddress
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -30,7 +32,7 @@ from django.utils.translation import gettext as _
 from requests.structures import CaseInsensitiveDict
 
 from database import clock
-from scraping import budget
+from scraping import access_tokens, budget
 from scraping.answers import (
     Page,
     RefusedAnswer,
@@ -60,6 +62,8 @@ INFO_SIZE = 100
 TREE_SIZE = 500
 # A request that meets a short 429 is sent again this often.
 REFUSALS_MAX = 2
+# Seconds before an unreadable answer is asked for again, and before a failed sign-in is tried again.
+PAUSES: tuple[float, ...] = (1.0, 3.0)
 _SIGN_IN_PATH = "/api/v1/access_token"
 
 _RATE_HEADERS = ("x-ratelimit-remaining", "x-ratelimit-used", "x-ratelimit-reset")
@@ -148,6 +152,29 @@ def _seconds(value: str) -> float | None:
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
+def _date(value: str) -> datetime | None:
+    """Return the moment of an HTTP date, or None."""
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _is_failed_sign_in(response: requests.Response) -> bool:
+    """Return whether the token endpoint has failed, so that it may succeed when asked again."""
+    if response.status_code != 200:
+        return _is_server_error(response.status_code)
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return True
+    if not isinstance(body, dict):
+        return True
+    # As Reddit's OAuth says it: a wrong password is a 200 with an error.
+    return "error" not in body and not {"access_token", "expires_in", "scope"} <= body.keys()
+
+
 class _Session(requests.Session):
     """Spends the purse, counts what is sent, and keeps from prawcore the headers that it must not act on."""
 
@@ -157,13 +184,26 @@ class _Session(requests.Session):
         self.requests_sent = 0
         self.sign_ins = 0
         self.last_response: requests.Response | None = None
+        self.server_time: datetime | None = None  # as the last answer's Date said
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        self.last_response = None
-        if urlsplit(request.url or "").path == _SIGN_IN_PATH:
-            self.sign_ins += 1  # Reddit counts them elsewhere
-        else:
+        if urlsplit(request.url or "").path != _SIGN_IN_PATH:
             self._purse.take()
+            return self._send(request, **kwargs)
+        # PRAW repeats every request but this one.
+        for pause in PAUSES:
+            response = self._send_sign_in(request, **kwargs)
+            if not _is_failed_sign_in(response):
+                return response
+            time.sleep(pause)
+        return self._send_sign_in(request, **kwargs)
+
+    def _send_sign_in(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        self.sign_ins += 1  # Reddit counts them elsewhere
+        return self._send(request, **kwargs)
+
+    def _send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        self.last_response = None
         self.requests_sent += 1
         response = super().send(request, **kwargs)
         self.last_response = response
@@ -171,6 +211,7 @@ class _Session(requests.Session):
         return response
 
     def _hear(self, headers: CaseInsensitiveDict[str]) -> None:
+        self.server_time = _date(headers.get("date", "")) or self.server_time
         remaining, used, reset = (_seconds(headers.get(name, "")) for name in _RATE_HEADERS)
         if remaining is not None and used is not None and reset is not None:
             self._purse.hear(Heard(used=used, remaining=remaining, reset=reset))
@@ -206,6 +247,41 @@ def environment_credentials() -> Credentials | None:
     if not settings.REDDIT_CLIENT_ID or not settings.REDDIT_CLIENT_SECRET:
         return None
     return Credentials(settings.REDDIT_CLIENT_ID, settings.REDDIT_CLIENT_SECRET, settings.REDDIT_USER_AGENT)
+
+
+class _SharedAuthorizer(prawcore.ReadOnlyAuthorizer):
+    """Takes the access token that another worker or scrape has got already."""
+
+    def __init__(
+        self, authenticator: prawcore.TrustedAuthenticator, *, client_id: str, fingerprint: str
+    ) -> None:
+        self.access_token = None
+        self._rejected: str | None = None  # Reddit's answer to it was 401
+        self._key = (client_id, fingerprint)
+        super().__init__(authenticator=authenticator)
+
+    def _clear_access_token(self) -> None:
+        self._rejected = self.access_token
+        super()._clear_access_token()  # type: ignore[no-untyped-call]
+
+    def refresh(self) -> None:
+        """Have a valid token: the stored one, or a new one, which is stored."""
+        if self._has_taken_stored():
+            return
+        with access_tokens.turn(self._key[0]):
+            if self._has_taken_stored():
+                return
+            super().refresh()
+            seconds = (self._expiration_timestamp_ns - time.monotonic_ns()) / 1e9 - 10  # what prawcore adds
+            access_tokens.store(*self._key, str(self.access_token), seconds=seconds)
+
+    def _has_taken_stored(self) -> bool:
+        stored = access_tokens.load(*self._key)
+        if stored is None or stored[0] == self._rejected:
+            return False
+        self.access_token = stored[0]
+        self._expiration_timestamp_ns = time.monotonic_ns() + int(stored[1] * 1e9)
+        return True
 
 
 def client_for(app: RedditApp | None, *, for_compliance: bool = False) -> "RedditClient":
@@ -253,6 +329,7 @@ class _PostTree:
     def __init__(self, client: "RedditClient", post_id36: str, *, limit: int, depth: int) -> None:
         self._client = client
         self._post_id36 = post_id36
+        self._link = f"t3_{post_id36}"
         self._params = {"limit": min(limit, TREE_SIZE), "depth": depth, "sort": "confidence"}
 
     def tree(self, comment_id36: str = "") -> list[Any]:
@@ -262,7 +339,7 @@ class _PostTree:
 
     def more_children(self, ids: list[str]) -> list[Any]:
         """POST up to 100 ids (as a GET they would not fit: 414)."""
-        form = {"link_id": f"t3_{self._post_id36}", "children": ",".join(ids), "sort": self._params["sort"]}
+        form = {"link_id": self._link, "children": ",".join(ids), "sort": self._params["sort"]}
         try:
             return self._client.request(
                 "POST", "api/morechildren/", read_more_children, in_turn=True, data=form
@@ -271,6 +348,11 @@ class _PostTree:
             if error.kind in (ErrorKind.BAD_REQUEST, ErrorKind.BAD_ANSWER):
                 raise BatchRefused(error) from error
             raise
+
+    def look_up(self, ids: list[str]) -> list[dict[str, Any]]:
+        """GET comments of this post by their fullnames."""
+        found = self._client.info([f"t1_{id36}" for id36 in ids]).comments
+        return [data for data in found if data.get("link_id", self._link) == self._link]
 
 
 class RedditClient:
@@ -312,6 +394,19 @@ class RedditClient:
             requestor_kwargs={"session": self._session},
         )
         self._reddit.read_only = True
+        self._share_token(credentials)
+
+    def _share_token(self, credentials: Credentials) -> None:
+        core: prawcore.Session = self._reddit._core  # type: ignore[assignment]  # PRAW sets it in __init__
+        fingerprint = access_tokens.fingerprint_of(
+            client_secret=credentials.client_secret, url=settings.REDDIT_URL
+        )
+        # An app without a secret signs in by a device id of its own.
+        authenticator = core.authorizer.authenticator
+        if isinstance(authenticator, prawcore.TrustedAuthenticator):
+            core._authorizer = _SharedAuthorizer(
+                authenticator, client_id=credentials.client_id, fingerprint=fingerprint
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -333,6 +428,11 @@ class RedditClient:
     def retries(self) -> int:
         """Requests sent again so far, by PRAW or after a 429."""
         return max(0, self._session.requests_sent - self._session.sign_ins - self._asked)
+
+    @property
+    def server_time(self) -> datetime:
+        """The moment of Reddit's last answer, by its own clock; before the first, by the database's."""
+        return self._session.server_time or clock.now()
 
     @property
     def has_answers(self) -> bool:
@@ -407,18 +507,25 @@ class RedditClient:
             RedditError: whatever else went wrong.
         """
         self._asked += 1
-        for attempt in range(REFUSALS_MAX + 1):
+        refusals = unreadable = 0
+        while True:
             try:
                 return self._request_once(method, path, read, in_turn=in_turn, **arguments)
             except OutOfBudget:
                 raise
             except RedditError as error:
+                if error.kind == ErrorKind.BAD_ANSWER and not error.stops_everything:
+                    if unreadable == len(PAUSES):
+                        raise
+                    time.sleep(PAUSES[unreadable])
+                    unreadable += 1
+                    continue
                 if error.kind != ErrorKind.RATE_LIMITED:
                     raise
                 wait = self._purse.refused(error.retry_after)
-                if wait > budget.PATIENCE_SECONDS or attempt == REFUSALS_MAX:
+                if wait > budget.PATIENCE_SECONDS or refusals == REFUSALS_MAX:
                     raise OutOfBudget(wait, is_refusal=True, retry_after=error.retry_after) from error
-        raise AssertionError("the last attempt raises")
+                refusals += 1
 
     def _request_once(
         self, method: str, path: str, read: Callable[[Any], Answer], *, in_turn: bool, **arguments: Any

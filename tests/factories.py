@@ -13,6 +13,7 @@ from accounts.models import PasswordResetToken, RefreshToken, hash_secret
 from audit.models import Event
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLogLine
 from scraping.models import (
+    AccessToken,
     BotConfig,
     PostSighting,
     RedditApp,
@@ -137,6 +138,10 @@ def watermark(**fields):
     values = {"subreddit": name, "name": name, "listing": "new", "newest_at": now, "listed_at": now, **fields}
     values["config"] = values.get("config") or bot_config()
     return Watermark.objects.create(**values)
+
+
+def access_token(**fields):
+    return AccessToken.objects.create(**{"client_id": f"id{next(_numbers)}", **fields})
 
 
 def request_budget(**fields):

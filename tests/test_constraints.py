@@ -165,6 +165,7 @@ BROKEN = [
     ("watermark_one_per_subreddit", one_subreddit_has_two_watermarks),
     ("watermark_subreddit_is_folded", lambda: (factories.watermark(), {"subreddit": "Python"})),
     ("watermark_rate_not_negative", lambda: (factories.watermark(), {"posts_per_hour": -0.1})),
+    ("accesstoken_one_per_client", lambda: same_as_another(factories.access_token, "client_id")),
     ("requestbudget_one_per_client", lambda: same_as_another(factories.request_budget, "client_id")),
     ("requestbudget_window_not_empty", lambda: (factories.request_budget(), {"window_requests": 0})),
     ("scrapesession_run_fk", lambda: (factories.session(), {"run_id": NOBODY})),

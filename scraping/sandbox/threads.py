@@ -1,7 +1,6 @@
 """The comments of a post as Reddit hands them out: a part of the tree, and ``more`` objects for the rest."""
 
 import heapq
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -68,11 +67,15 @@ class Thread:
         return self._nest(path[:1], 0, depth, selected | set(path), only)
 
     def more(self, numbers: list[int], *, only_these: bool) -> list[Thing]:
-        """Return these comments and the best of their replies, at most 100, parents first, ``replies`` empty."""
+        """Return these comments and the best of their replies, at most 100, parents first, ``replies`` empty.
+
+        As on Reddit, replies that nobody asked for take the place of comments that were asked for; those come back
+        inside ``more`` objects.
+        """
         wanted = [number for number in numbers if number < len(self.sizes) and self.sizes[number]]
         selected = set(wanted[:MORE_MAX])
         if not only_these:
-            selected = self._best(wanted, limit=MORE_MAX, depth=DEPTH_MAX, sure=selected)
+            selected = self._best(wanted, limit=MORE_MAX, depth=DEPTH_MAX, in_turn=True)
         things: list[Thing] = []
         done: set[int] = set()
         for start in (number for number in wanted if number in selected):
@@ -83,11 +86,13 @@ class Thread:
                 left.setdefault(self.post.replies_to[0][number], []).append(number)
         return things + [self._more(rest, self.comments[rest[0]].depth) for rest in left.values()]
 
-    def _best(self, starts: list[int], *, limit: int, depth: int, sure: Iterable[int] = ()) -> set[int]:
-        """Return the comments to show: those that are ``sure``, then the best whose parents are shown too."""
+    def _best(self, starts: list[int], *, limit: int, depth: int, in_turn: bool = False) -> set[int]:
+        """Return the comments to show: the best whose parents are shown too.
+
+        ``in_turn``: the later starts wait until replies to the earlier ones are shown, in the order of the starts.
+        """
         selected: set[int] = set()
-        certain = set(sure)
-        queue = [(0 if n in certain else 1, 0, place, n) for place, n in enumerate(starts)]
+        queue = [(place // 8 if in_turn else 1, 0, place, n) for place, n in enumerate(starts)]
         heapq.heapify(queue)
         while queue and len(selected) < limit:
             _, level, place, number = heapq.heappop(queue)

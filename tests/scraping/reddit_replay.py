@@ -69,11 +69,25 @@ def thing(data: Raw) -> Raw:
 class Tree:
     """The comments of one post, known one by one; its answers open ``first`` of each level, the rest is "more"."""
 
-    def __init__(self, post: Raw, comments: Iterable[Raw], *, first: int = 500, nested: int = 10) -> None:
+    def __init__(
+        self,
+        post: Raw,
+        comments: Iterable[Raw],
+        *,
+        first: int = 500,
+        nested: int = 10,
+        cap: int = 100,
+        unasked: int = 0,
+    ) -> None:
         self.post = post
         self.comments: dict[str, Raw] = {c["name"]: {**c, "replies": ""} for c in comments}
         self.first = first
         self.nested = nested
+        self.cap, self.unasked = cap, unasked
+        self.passed_over: set[str] = set()  # by morechildren, though they are there
+        self.phantoms: dict[
+            str, list[str]
+        ] = {}  # ids of no comment that "more" nodes name, by parent's fullname
         self._children: dict[str, list[str]] = defaultdict(list)
         for name, comment in self.comments.items():
             parent = comment["parent_id"]
@@ -89,15 +103,39 @@ class Tree:
         return [listing([thing(self.post)]), listing(children)]
 
     def more(self, ids: list[str]) -> list[Raw]:
-        """Return what morechildren does: the comments flat, their replies as new "more" nodes."""
+        """Return what morechildren does: ``cap`` comments at most, flat, some of them replies that nobody asked for.
+
+        Replies that are not shown come as "more" nodes, and so do asked ids that did not fit. Ids of no comment, and
+        those that are ``passed_over``, are left out.
+        """
         things: list[Raw] = []
-        for id36 in ids:
-            name = f"t1_{id36}"
-            if name in self.comments:
-                things.append(thing(self.comments[name]))
-                if below := self._children.get(name):
-                    things.append(self._more(name, below))
-        return things
+        shown: set[str] = set()
+        asked = [f"t1_{id36}" for id36 in ids]
+        wanted = [name for name in asked if name in self.comments and name not in self.passed_over]
+        for name in wanted:
+            if len(shown) < self.cap and name not in shown:
+                self._show(name, shown, things, unasked=self.unasked)
+        back: dict[str, list[str]] = defaultdict(list)
+        for name in wanted:
+            if name not in shown:
+                back[self.comments[name]["parent_id"]].append(name)
+        return things + [self._more(parent, names) for parent, names in back.items()]
+
+    def _show(self, name: str, shown: set[str], things: list[Raw], *, unasked: int) -> None:
+        shown.add(name)
+        things.append(thing(self.comments[name]))
+        rest = []
+        for reply in self._children.get(name, ()):
+            if reply in shown:
+                continue
+            if unasked > 0 and len(shown) < self.cap:
+                unasked -= 1
+                self._show(reply, shown, things, unasked=unasked)
+            else:
+                rest.append(reply)
+        rest += [f"t1_{id36}" for id36 in self.phantoms.get(name, ())]
+        if rest:
+            things.append(self._more(name, rest))
 
     def _level(self, parent: str, room: list[int], nested: int) -> list[Raw]:
         names = self._children.get(parent, [])
@@ -109,7 +147,7 @@ class Tree:
                 break
             room[0] -= 1
             shown.append(self._nest(name, room, nested - 1))
-        rest = names[len(shown) :]
+        rest = names[len(shown) :] + [f"t1_{id36}" for id36 in self.phantoms.get(parent, ())]
         return [*shown, *([self._more(parent, rest)] if rest else [])]
 
     def _nest(self, name: str, room: list[int], nested: int) -> Raw:

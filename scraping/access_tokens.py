@@ -1,0 +1,94 @@
+"""Access tokens, encrypted and shared: one sign-in serves all workers and scrapes for as long as Reddit says."""
+
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from database import clock
+from database.fields import EncryptedTextField
+
+# A token is given up this much before its end: the last request must still arrive.
+MARGIN_SECONDS: Final = 30.0
+# Whoever signs in is done by then, with all repetitions; after that, another one may.
+TURN_SECONDS: Final = 60.0
+# The longest wait for somebody else's sign-in.
+PATIENCE_SECONDS = 20.0
+
+
+class AccessToken(models.Model):
+    """The access token of one OAuth client id, and who is getting a new one."""
+
+    client_id = models.CharField(_("client id"), max_length=100)
+    # Of secret and address: a changed secret is tried at once, and the sandbox's token never meets Reddit.
+    fingerprint = models.CharField(max_length=64, blank=True)
+    token = EncryptedTextField(_("access token"), blank=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    turn_until = models.DateTimeField(_("somebody signs in until"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("access token")
+        verbose_name_plural = _("access tokens")
+        constraints = [models.UniqueConstraint(fields=["client_id"], name="accesstoken_one_per_client")]
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
+def fingerprint_of(*, client_secret: str, url: str) -> str:
+    """Return what tells a token of other credentials, or of another Reddit, from ours."""
+    return hashlib.sha256(f"{client_secret}\0{url}".encode()).hexdigest()
+
+
+def load(client_id: str, fingerprint: str) -> tuple[str, float] | None:
+    """Return the stored token and for how many seconds it may be used, or None."""
+    rows = AccessToken.objects.filter(client_id=client_id, fingerprint=fingerprint)
+    try:
+        row = rows.first()
+    except ImproperlyConfigured:
+        return None  # encrypted with a key that is gone: a new one takes its place
+    if row is None or not row.token or row.expires_at is None:
+        return None
+    seconds = (row.expires_at - clock.now()).total_seconds()
+    return (row.token, seconds) if seconds > 0 else None
+
+
+def store(client_id: str, fingerprint: str, token: str, *, seconds: float) -> None:
+    """Share a token that is valid for so many seconds."""
+    margin = min(MARGIN_SECONDS, seconds / 20)
+    # Not update_or_create: it reads the old token, whose key may be gone.
+    _have_row(client_id)
+    AccessToken.objects.filter(client_id=client_id).update(
+        fingerprint=fingerprint, token=token, expires_at=clock.now() + timedelta(seconds=seconds - margin)
+    )
+
+
+def _have_row(client_id: str) -> None:
+    AccessToken.objects.bulk_create([AccessToken(client_id=client_id)], ignore_conflicts=True)
+
+
+@contextmanager
+def turn(client_id: str) -> Iterator[None]:
+    """Be the only one of the client id to sign in; who has waited long enough signs in all the same."""
+    _have_row(client_id)
+    rows, began = AccessToken.objects.filter(client_id=client_id), time.monotonic()
+    is_ours = False
+    while not is_ours and time.monotonic() - began < PATIENCE_SECONDS:
+        free = rows.filter(Q(turn_until__isnull=True) | Q(turn_until__lt=Now()))
+        is_ours = bool(free.update(turn_until=Now() + timedelta(seconds=TURN_SECONDS)))
+        if not is_ours:
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311  # so that all have the same chance
+    try:
+        yield
+    finally:
+        if is_ours:
+            rows.update(turn_until=None)
