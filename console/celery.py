@@ -12,3 +12,6 @@ messages.install()
 app = Celery("console")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["maintenance"])
+# By name: they need Django's models, which are not there yet.
+app.steps["worker"].add("maintenance.ledger.workers:Liveness")
+app.steps["consumer"].add("maintenance.ledger.workers:Ear")

@@ -13,6 +13,7 @@ from database import clock
 from database.estimates import table_sizes
 from maintenance import schedules, strip
 from maintenance.health import scheduler_health
+from maintenance.ledger.worker_health import worker_health
 from maintenance.models import JobRun
 from maintenance.registry import Job, jobs
 from maintenance.scheduling.reading import Reading, read_all
@@ -91,6 +92,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "tiles": tiles(rows),
         "job_rows": rows,
         "scheduler": scheduler_health(),
+        "workers": worker_health(),
         "failures": JobRun.objects.filter(status=JobRun.Status.FAILED).order_by("-pk")[:FAILURES_SHOWN],
         "storage": [{"name": model._meta.verbose_name_plural, "size": size} for model, size in sizes.items()],
         "coverage": coverage(sizes),

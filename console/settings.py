@@ -279,6 +279,13 @@ HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5.0)
 if not 0.1 <= HEARTBEAT_SECONDS <= 60:
     raise ImproperlyConfigured("HEARTBEAT_SECONDS must be between 0.1 and 60.")
 
+# How long a worker may take no work although work waits, before it ends itself to be started again.
+WORKER_STUCK_SECONDS = env.float("WORKER_STUCK_SECONDS", default=60.0)
+if not 1 <= WORKER_STUCK_SECONDS <= 3600:
+    raise ImproperlyConfigured("WORKER_STUCK_SECONDS must be between 1 and 3600.")
+# A file that a worker touches every second, for whoever started it; empty: none.
+WORKER_ALIVE_FILE = env.str("WORKER_ALIVE_FILE", default="")
+
 # The safety cap: a purge that would delete more rows than this waits for a person's approval,
 PURGE_CAP_ROWS = env.int("PURGE_CAP_ROWS", default=10_000_000)
 # so does one that would take more than this share of its table, or three times as much as usual,

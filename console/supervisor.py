@@ -61,12 +61,18 @@ class StopRequested(BaseException):
 
 @dataclass(frozen=True)
 class Service:
-    """What to run, and how long it may take to end after SIGTERM (seconds)."""
+    """What to run, and how long it may take to end after SIGTERM (seconds).
+
+    ``alive_file``: what the service touches again and again while it lives; silence kills it, and it is started again.
+    """
 
     name: str
     command: Sequence[str]
     grace_seconds: float = 10.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    alive_file: Path | None = None
+    # Longer than any start takes.
+    silent_seconds: float = 60.0
 
 
 def process_start(pid: int) -> str | None:
@@ -108,6 +114,9 @@ class _Process:
     output: int  # the reading end of its stdout and stderr
     started_at: float
     partial_line: bytes = b""
+    # When its sign of life last changed, by our stopwatch: it does not count while the machine sleeps.
+    alive_mark: int = 0
+    alive_at: float = field(default_factory=time.monotonic)
 
     @property
     def pid(self) -> int:
@@ -359,8 +368,23 @@ class Supervisor:
         for child in self._children.values():
             if child.process is not None and child.process.has_ended():
                 self._bury(child, child.process, stopping=stopping)
+            elif child.process is not None and not stopping:
+                self._kill_if_silent(child.service, child.process)
             elif child.restart_at is not None and time.monotonic() >= child.restart_at:
                 self._spawn(child)
+
+    def _kill_if_silent(self, service: Service, process: _Process) -> None:
+        """Kill a process that stands still; it is buried and started again like one that died."""
+        if service.alive_file is None:
+            return
+        with contextlib.suppress(OSError):  # it has not begun to show that it lives
+            mark = service.alive_file.stat().st_mtime_ns
+            if mark != process.alive_mark:
+                process.alive_mark, process.alive_at = mark, time.monotonic()
+        if time.monotonic() - process.alive_at > service.silent_seconds:
+            self.say(f"Killing {service.name}: it has shown no sign of life for {service.silent_seconds:g} s")
+            process.alive_at = time.monotonic()
+            kill_session(process.pid)
 
     def _read(self, child: _Child, process: _Process) -> bool:
         """Print the process's complete lines and keep the rest. False: there was nothing more to read."""

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models import Exists, F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -76,6 +76,11 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         """Return queued runs that a worker may claim now, unless another of their key runs."""
         not_held_up = Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on())
         return self.queued().due().filter(not_held_up)
+
+    def could_start(self) -> Self:
+        """Return queued runs for which nothing is missing but a worker."""
+        same_key = self.model.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
+        return self.may_start().filter(Q(concurrency_key="") | ~Exists(same_key))
 
     def open(self) -> Self:
         """Return runs without an end: queued, running, or blocked until somebody approves or rejects."""
@@ -709,6 +714,27 @@ class BeatProcess(models.Model):
 
     def __str__(self) -> str:
         return self.holder
+
+
+class WorkerProcess(models.Model):
+    """A worker that is alive, and what it does; its times are the database's clock."""
+
+    name = models.CharField(_("name"), max_length=200, primary_key=True)
+    pid = models.PositiveIntegerField(_("process"), default=0)
+    started_at = models.DateTimeField(_("started"))
+    seen_at = models.DateTimeField(_("last seen"))
+    # When its event loop last turned, so that it could take a message; null: not yet.
+    listening_at = models.DateTimeField(_("last listening"), null=True, blank=True)
+    # When a process of its pool last took a message; null: not yet.
+    taken_at = models.DateTimeField(_("last took a run"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class MaintenanceModeQuerySet(models.QuerySet["MaintenanceMode"]):

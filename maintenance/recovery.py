@@ -10,7 +10,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -120,9 +120,7 @@ def _interrupt(run: JobRun) -> None:
 def republish() -> int:
     """Send the messages of queued runs that were never sent, or got lost; return how many were sent."""
     now = clock.database_now()
-    same_key_runs = JobRun.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
-    could_start = JobRun.objects.may_start().filter(Q(concurrency_key="") | ~Exists(same_key_runs))
-    could_start = could_start.order_by("pk")
+    could_start = JobRun.objects.could_start().order_by("pk")
     # Requested a while ago; or later than now, by a host whose clock is ahead.
     a_while = timedelta(seconds=UNSENT_SECONDS)
     requested = Q(queued_at__lt=now - a_while) | Q(queued_at__gt=now + a_while)

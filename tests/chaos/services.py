@@ -70,13 +70,14 @@ class Service:
         self.process.wait(10)
 
 
-def worker_service(hostname="worker", **environment):
+def worker_service(hostname="worker", include=None, **environment):
+    """``include``: a module that the worker imports."""
     command = [word.replace("worker@", f"{hostname}@") for word in processes.worker(concurrency=2)]
-    return Service(command, **environment)
+    return Service([*command, *(["--include", include] if include else [])], **environment)
 
 
-def worker(hostname="worker", **environment):
-    service = worker_service(hostname, **environment)
+def worker(hostname="worker", include=None, **environment):
+    service = worker_service(hostname, include, **environment)
     service.wait_for(" ready.")
     return service
 

@@ -26,7 +26,8 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = ("migrate", "web", "worker", "beat")
 ENVIRONMENT = COMPOSE["x-console"]["environment"]
 # Read from the environment by the settings, and meant for one machine or for development only.
-NOT_FOR_COMPOSE = {"DEBUG", "VAR_DIR", "READ_DOT_ENV", "CONN_MAX_AGE"}
+# WORKER_ALIVE_FILE is the worker's alone.
+NOT_FOR_COMPOSE = {"DEBUG", "VAR_DIR", "READ_DOT_ENV", "CONN_MAX_AGE", "WORKER_ALIVE_FILE"}
 DEADLINE_SECONDS = 60.0
 COMMANDS = Path(sys.executable).parent
 

@@ -338,3 +338,34 @@ def test_a_process_that_has_a_reused_pid_is_left_alone(make, tmp_path, text):
 
         assert bystander.poll() is None
         bystander.kill()
+
+
+def test_a_service_that_shows_no_sign_of_life_is_killed_and_started_again(make, tmp_path, output):
+    alive, starts = tmp_path / "alive", tmp_path / "starts"
+    code = f"""
+        import pathlib, time
+        alive, starts = pathlib.Path({str(alive)!r}), pathlib.Path({str(starts)!r})
+        number = len(starts.read_text()) if starts.exists() else 0
+        starts.write_text("x" * (number + 1))
+        until = time.monotonic() + (0.5 if number == 0 else 600)
+        while True:  # the first life falls silent, the second does not
+            if time.monotonic() < until:
+                alive.touch()
+            time.sleep(0.05)
+    """
+    with make() as supervisor:
+        service = Service("one", python(code), alive_file=alive, silent_seconds=2)
+        supervisor.start(service)
+        supervisor.wait_until(
+            lambda: starts.exists() and len(starts.read_text()) == 2,
+            seconds=DEADLINE_SECONDS,
+            otherwise="it was not started again",
+        )
+        pid = supervisor.pid("one")
+        lasts_until = time.monotonic() + 2.5
+        supervisor.wait_until(
+            lambda: time.monotonic() > lasts_until, seconds=DEADLINE_SECONDS, otherwise="time stands still"
+        )
+        assert supervisor.pid("one") == pid
+
+    assert output.getvalue().count(b"no sign of life for 2 s") == 1

@@ -8,6 +8,8 @@ import urllib.error
 import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ from django.db import OperationalError, connection
 from django.utils.crypto import get_random_string
 
 from console import broker, processes
-from console.celery import app
 from console.supervisor import Service, ServiceFailed, StopRequested, Supervisor, SupervisorError
-from maintenance.models import JobRun
+from database import clock
+from maintenance.models import JobRun, WorkerProcess
 from maintenance.runs import request_run
 from scraping.demo import create_demo
 from scraping.models import SANDBOX_CLIENT_ID
@@ -193,21 +195,28 @@ class Start:
     def start_services(self) -> None:
         """Start worker, web and scheduler, and wait until worker and web answer."""
         with self.step("Starting worker, web server and scheduler"):
-            for name, command, grace_seconds in (
-                ("worker", processes.worker(concurrency=self.workers), processes.WORKER_GRACE_SECONDS),
-                ("web", processes.web(host=self.host, port=self.port), processes.WEB_GRACE_SECONDS),
-                ("beat", processes.beat(), processes.BEAT_GRACE_SECONDS),
+            since = clock.database_now()
+            worker = processes.worker(concurrency=self.workers)
+            web = processes.web(host=self.host, port=self.port)
+            alive_file = settings.VAR_DIR / "run" / "worker.alive"
+            for service in (
+                Service("worker", worker, processes.WORKER_GRACE_SECONDS, alive_file=alive_file),
+                Service("web", web, processes.WEB_GRACE_SECONDS),
+                Service("beat", processes.beat(), processes.BEAT_GRACE_SECONDS),
             ):
-                self.supervisor.start(
-                    Service(name, command, grace_seconds=grace_seconds, environment=self.sandbox_environment)
-                )
+                environment = {**self.sandbox_environment}
+                if service.alive_file is not None:
+                    environment["WORKER_ALIVE_FILE"] = str(service.alive_file)
+                self.supervisor.start(replace(service, environment=environment))
             self.supervisor.wait_until(
                 lambda: serves_requests(reachable(self.host), self.port),
                 seconds=READY_WAIT_SECONDS,
                 otherwise="The web server does not answer.",
             )
             self.supervisor.wait_until(
-                a_worker_answers, seconds=READY_WAIT_SECONDS, otherwise="The worker does not answer."
+                lambda: a_worker_listens(since),
+                seconds=READY_WAIT_SECONDS,
+                otherwise="The worker does not answer.",
             )
             # Only the sandbox is scraped without being asked; the real Reddit waits for the schedule.
             if self.uses_sandbox and is_first_start():
@@ -312,9 +321,9 @@ def is_first_start() -> bool:
     return not JobRun.objects.filter(job="auto_scraping").exists()
 
 
-def a_worker_answers() -> bool:
-    """Return whether a worker answers over the broker; waits up to half a second."""
-    return bool(app.control.ping(timeout=0.5, limit=1))
+def a_worker_listens(since: datetime) -> bool:
+    """Return whether a worker that was started since then has told the database that it takes messages."""
+    return WorkerProcess.objects.filter(started_at__gte=since, listening_at__isnull=False).exists()
 
 
 def accepts_connections(port: int) -> bool:

@@ -1,0 +1,85 @@
+"""Whether queued runs are being taken: by whom, when last, and what waits."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.conf import settings
+from django.db.models import F, Min
+from django.db.models.functions import Coalesce, Greatest
+
+from database import clock
+from maintenance.models import JobRun, WorkerProcess
+
+# A worker that was not seen for so many heartbeats is gone.
+GONE_HEARTBEATS = 6
+
+
+class WorkersState(StrEnum):
+    """What an operator must know, the worst first."""
+
+    NONE = "none"  # no worker is alive
+    DEAF = "deaf"  # none of them listens: no connection to the broker, or they stand still
+    STUCK = "stuck"  # runs wait for long, and nobody takes any
+    BUSY = "busy"  # runs wait for long, because the workers work on others
+    WELL = "well"
+
+
+@dataclass(frozen=True)
+class WorkerHealth:
+    """The workers as the database knows them; all times are its clock."""
+
+    alive: list[str]
+    # Those of them that could take a message.
+    listening: list[str]
+    # Since any of them last took a run; None: none ever did.
+    taken_age: timedelta | None
+    # Since the workers were last seen; None: there are none.
+    seen_age: timedelta | None
+    # Queued runs that nothing but a worker is missing for, and how long the first of them has waited.
+    waiting: int
+    queue_age: timedelta
+
+    @property
+    def state(self) -> WorkersState:
+        """The verdict."""
+        if not self.alive:
+            return WorkersState.NONE
+        if not self.listening:
+            return WorkersState.DEAF
+        patience = timedelta(seconds=settings.WORKER_STUCK_SECONDS)
+        if self.queue_age > patience:
+            is_idle = self.taken_age is None or self.taken_age > patience
+            return (
+                WorkersState.STUCK if is_idle and not JobRun.objects.running().exists() else WorkersState.BUSY
+            )
+        return WorkersState.WELL
+
+    @property
+    def is_well(self) -> bool:
+        """Whether a run that is queued now will be taken."""
+        return self.state in (WorkersState.WELL, WorkersState.BUSY)
+
+
+def worker_health() -> WorkerHealth:
+    """Return the workers' health, in three small queries."""
+    now = clock.database_now()
+    gone = timedelta(seconds=GONE_HEARTBEATS * settings.HEARTBEAT_SECONDS)
+    alive = list(WorkerProcess.objects.filter(seen_at__gt=now - gone))
+    listening = [worker.name for worker in alive if worker.listening_at and worker.listening_at > now - gone]
+    waiting_since = Greatest("queued_at", Coalesce("not_before", F("queued_at")))
+    waiting = JobRun.objects.could_start()
+    first: datetime | None = waiting.aggregate(first=Min(waiting_since))["first"]
+    return WorkerHealth(
+        alive=[worker.name for worker in alive],
+        listening=listening,
+        taken_age=_age(now, [worker.taken_at for worker in alive]),
+        seen_age=_age(now, [worker.seen_at for worker in alive]),
+        waiting=waiting.count(),
+        queue_age=max(timedelta(0), now - first) if first else timedelta(0),
+    )
+
+
+def _age(now: datetime, moments: list[datetime | None]) -> timedelta | None:
+    known = [moment for moment in moments if moment is not None]
+    return max(timedelta(0), now - max(known)) if known else None

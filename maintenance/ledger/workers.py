@@ -1,0 +1,220 @@
+"""A worker tells the database that it lives, and ends itself when it takes no work although work waits.
+
+A worker may look alive and be dead: its event loop stands still, its pool is gone, or its consumer has forgotten the
+queue. Nobody outside can tell that from an idle one, so it watches itself from two threads: one touches a file, for
+whoever started the worker, the other writes the worker's row and judges. A worker that ends is started again by `up`,
+by compose (`restart`) and by systemd; none of them would restart one that only fails its health check.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from billiard.sharedctypes import RawValue
+from celery import bootsteps, signals
+from celery.worker import state
+from django.conf import settings
+from django.db import Error, close_old_connections, connection
+from django.db.models.functions import Now
+
+from database import clock
+from maintenance.ledger import publishing
+from maintenance.models import JobRun, WorkerProcess
+from maintenance.registry import is_known, jobs
+
+logger = logging.getLogger(__name__)
+
+# Between two turns of the event loop that the loop itself notes.
+TURN_SECONDS = 1.0
+# A loop that did not turn for so long takes no message: it stands still, or has no connection.
+DEAF_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
+# A run that was sent so long ago should have been taken.
+UNTAKEN_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
+# A worker that ends itself gives its runs as long to hand back, then kills them.
+GRACE_SECONDS = min(20.0, settings.WORKER_STUCK_SECONDS)
+# Nobody waits for a thread that is stuck in the database.
+JOIN_SECONDS = 2.0
+
+# By the clock that never jumps, which all processes of a host share. Written by the pool's processes: made before it forks.
+_taken_at = RawValue("d", 0.0)
+
+
+@signals.task_prerun.connect
+def _note_that_work_was_taken(**_: Any) -> None:
+    _taken_at.value = time.monotonic()
+
+
+class Ear(bootsteps.StartStopStep):
+    """Notes in the event loop that it turns; started anew with every connection, which clears the loop's timers."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    heard_at = 0.0
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        """Start with nothing heard."""
+
+    def start(self, consumer: Any) -> None:
+        """Note it now, and from now on."""
+        self._note()
+        consumer.timer.call_repeatedly(TURN_SECONDS, self._note)
+
+    @classmethod
+    def _note(cls) -> None:
+        cls.heard_at = time.monotonic()
+
+
+class Liveness(bootsteps.StartStopStep):
+    """The two threads, for as long as the worker works."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        """Prepare; nothing starts yet."""
+        self._watch: Watch | None = None
+
+    def start(self, worker: Any) -> None:
+        """Start watching."""
+        self._watch = Watch(
+            name=worker.hostname, concurrency=worker.concurrency, pids=lambda: _pool_pids(worker)
+        )
+        self._watch.start()
+
+    def stop(self, worker: Any) -> None:
+        """Say good-bye."""
+        if self._watch is not None:
+            self._watch.stop()
+
+    def terminate(self, worker: Any) -> None:
+        """Say good-bye in haste."""
+        self.stop(worker)
+
+
+def _pool_pids(worker: Any) -> list[int]:
+    pool = getattr(worker.pool, "_pool", None)  # none before it starts, and for pools of threads
+    return [process.pid for process in getattr(pool, "_pool", []) if process.pid]
+
+
+class Watch:
+    """What the threads do."""
+
+    def __init__(self, *, name: str, concurrency: int, pids: Callable[[], list[int]]) -> None:
+        self.name, self.concurrency, self._pids = name, concurrency, pids
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._touch, name="alive", daemon=True),
+            threading.Thread(target=self._report, name="liveness", daemon=True),
+        ]
+        self._started_at = time.monotonic()
+        self._sick_since: float | None = None
+
+    def start(self) -> None:
+        """Start both threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop them and take the row away; one that is stuck is left behind."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
+
+    def _touch(self) -> None:
+        path = Path(settings.WORKER_ALIVE_FILE) if settings.WORKER_ALIVE_FILE else None
+        while path is not None:
+            try:
+                path.touch()
+            except OSError:
+                logger.warning("%s cannot be touched", path, exc_info=True)
+            if self._over.wait(TURN_SECONDS):
+                break
+
+    def _report(self) -> None:
+        while True:
+            try:
+                close_old_connections()
+                self.write_row()
+                self.judge(self.why_sick())
+            except Error as error:
+                logger.warning("This worker could not tell the database that it lives: %s", error)
+                connection.close()
+            except Exception:
+                logger.exception("The worker's watch failed; it goes on.")
+            if self._over.wait(settings.HEARTBEAT_SECONDS):
+                break
+        try:
+            WorkerProcess.objects.filter(pk=self.name, pid=os.getpid()).delete()
+        except Error:
+            logger.debug("The worker's row is left behind.", exc_info=True)
+        connection.close()
+
+    def write_row(self) -> None:
+        """Tell the database what this worker does."""
+        now = time.monotonic()
+
+        def moment(at: float) -> Any:
+            return Now() - timedelta(seconds=now - at) if at else None
+
+        seen = {
+            "pid": os.getpid(),
+            "seen_at": Now(),
+            "started_at": moment(self._started_at),
+            "listening_at": moment(Ear.heard_at),
+            "taken_at": moment(_taken_at.value),
+        }
+        WorkerProcess.objects.update_or_create(pk=self.name, defaults=seen)
+
+    # --- Judging -----------------------------------------------------------------------------
+
+    def why_sick(self) -> str:
+        """Return what keeps this worker from taking work although it should; empty: nothing that is its own fault."""
+        waiting = publishing.messages_waiting()
+        if waiting is None:
+            return ""  # the broker's
+        now = time.monotonic()
+        if now - max(Ear.heard_at, self._started_at) > DEAF_SECONDS:
+            return "Its event loop stands still although the broker answers."
+        if now - max(_taken_at.value, self._started_at) < DEAF_SECONDS:
+            return ""
+        reserved = len(state.reserved_requests) - len(state.active_requests)
+        if (waiting or reserved > 0) and self._busy() < self.concurrency and self._work_waits():
+            return "It takes no work although work waits and it has room for it."
+        return ""
+
+    def _busy(self) -> int:
+        ours = {job.task_name for job in jobs()}
+        foreign = sum(request.name not in ours for request in list(state.active_requests))
+        return foreign + JobRun.objects.running().filter(worker__startswith=f"{self.name}:").count()
+
+    def _work_waits(self) -> bool:
+        sent_before = clock.now() - timedelta(seconds=UNTAKEN_SECONDS)
+        waiting = JobRun.objects.could_start().filter(queued_at__lt=sent_before, sent_at__isnull=False)
+        return any(is_known(job) for job in waiting.values_list("job", flat=True).distinct())
+
+    def judge(self, why: str) -> None:
+        """End the worker when it was sick for long enough without a break."""
+        if not why:
+            self._sick_since = None
+        elif self._sick_since is None:
+            self._sick_since = time.monotonic()
+        elif time.monotonic() - self._sick_since > settings.WORKER_STUCK_SECONDS:
+            logger.critical("%s This worker ends, so that it is started again.", why)
+            self._end()
+
+    def _end(self) -> None:
+        # A main process that stands still does not handle its signal: tell the pool's processes by ourselves.
+        signals.worker_shutting_down.send(sender=self.name, sig="SIGTERM", how="Warm", exitcode=1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        if self._over.wait(GRACE_SECONDS):
+            return
+        logger.critical("It did not end by itself in %s s: killing it.", GRACE_SECONDS)
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os._exit(1)
