@@ -24,8 +24,11 @@ class MaintenanceConfig(AppConfig):
         from django_celery_beat import models as beat
 
         from database.zones import StoredTimeZoneField
+        from maintenance.bot_schedules import BotSchedules
+        from scraping.dependents import register_schedules
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
+        register_schedules(BotSchedules())
         post_migrate.connect(_seed, sender=self)
         pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)

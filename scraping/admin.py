@@ -34,6 +34,7 @@ from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
 from scraping import export, filters, trial
+from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
 from scraping.forms import BotConfigForm, RedditAppForm
 from scraping.health import scrape_at_least_every
@@ -95,7 +96,7 @@ SEE_POSTS = "scraping.view_redditpost"
 
 
 @admin.register(BotConfig)
-class BotConfigAdmin(PersonalAdmin):
+class BotConfigAdmin(BotDeletion, PersonalAdmin):
     """Owners change their own bots, superusers all of them; who else sees them is said in ``visible_to``."""
 
     form = BotConfigForm
