@@ -18,7 +18,7 @@ COPY . .
 # The static files are part of the image, so that the container needs no writable directory. The two keys
 # serve this one command only; the real ones come from the environment at run time.
 RUN SECRET_KEY=build FIELD_ENCRYPTION_KEY=build python manage.py collectstatic --noinput --verbosity 0 \
-    && python -m compileall -q accounts console database maintenance scraping
+    && python -m compileall -q accounts adminkit audit console database maintenance scraping
 USER console
 EXPOSE 8000
 STOPSIGNAL SIGTERM
