@@ -11,7 +11,7 @@ from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -47,6 +47,7 @@ from maintenance.forms import (
 )
 from maintenance.job_page import run_url, shown
 from maintenance.ledger import decisions
+from maintenance.ledger.search import having_words
 from maintenance.models import JobRun, RunLogLine
 from maintenance.plan import differences
 from maintenance.registry import TASK_PREFIX, InvalidParams, Job, UnknownJob, get_job, job_title, jobs
@@ -513,7 +514,9 @@ class JobRunAdmin(ReadOnlyAdmin):
     list_display = ("run", "status_badge", "started", "duration", "rows", "triggered", "error_excerpt")
     list_filter = ("status", JobFilter, "trigger", "dry_run", "queued_at")
     search_fields = ("id",)
-    search_help_text = _("A run’s number, a job, or words of a failure.")
+    search_help_text = _(
+        "A run’s number, a job, or words of messages, logs, parameters and people (newest 20,000 runs)."
+    )
     sortable_by = ()
 
     # --- Permissions
@@ -551,7 +554,7 @@ class JobRunAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[JobRun], search_term: str
     ) -> tuple[QuerySet[JobRun], bool]:
-        """Search where an index leads: number, job, and errors among the failed."""
+        """Search by number or job, to which an index leads; else by words."""
         term = search_term.strip().removeprefix("#")
         if not term:
             return queryset, False
@@ -560,8 +563,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         slugs = [job.slug for job in jobs() if term.lower() in (job.slug, job.title.lower())]
         if slugs:
             return queryset.filter(job__in=slugs), False
-        failed = Q(status__in=[JobRun.Status.FAILED, JobRun.Status.PARTIAL])
-        return queryset.filter(failed, Q(error__icontains=term) | Q(message__icontains=term)), False
+        return having_words(queryset, term), False
 
     # --- List
 
