@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language, gettext, gettext_noop, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -34,7 +33,7 @@ from adminkit import live
 from database import clock
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
 from database.paginator import BoundedPaginator
-from maintenance import firetimes, runs, schedules, strip
+from maintenance import runs, schedules, strip
 from maintenance.change_log import read_changes
 from maintenance.forms import (
     CONTROL_FIELDS,
@@ -51,13 +50,13 @@ from maintenance.ledger.search import having_words
 from maintenance.models import JobRun, RunLogLine
 from maintenance.plan import differences
 from maintenance.registry import TASK_PREFIX, InvalidParams, Job, UnknownJob, get_job, job_title, jobs
+from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.models import BotConfig, ScrapeSession
 
 # django-celery-beat's own let staff with no more than the view permission run and disable tasks.
 admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule])
 
-PREVIEWED_SLOTS = 5
 ERROR_EXCERPT = 120
 # A run's page shows the end of a long log.
 LOG_LINES_SHOWN = 500
@@ -236,7 +235,11 @@ class ScheduleAdmin(PersonalAdmin):
         """Switch it; the button stands in the list's own form."""
         return render_to_string(
             "maintenance/_switch.html",
-            {"schedule": task, "may_change": task.user.has_perm(schedules.PERMISSION)},
+            {
+                "schedule": task,
+                "reading": reading_of(task),
+                "may_change": task.user.has_perm(schedules.PERMISSION),
+            },
         )
 
     @admin.display(description=_("schedule"))
@@ -339,14 +342,9 @@ class ScheduleAdmin(PersonalAdmin):
         context: dict[str, Any] = {"form": form}
         if form.is_valid():
             crontab, zone = form.cleaned_data["crontab"], ZoneInfo(form.cleaned_data["timezone"])
-            now = clock.now()
-            slots = islice(firetimes.fire_times(crontab, after=now, timezone=zone), PREVIEWED_SLOTS)
-            context |= {
-                "sentence": firetimes.describe(crontab, get_language() or "en"),
-                "zone": zone.key,
-                "has_both_days": crontab.needs_both_days,
-                "slots": [slot.astimezone(zone) for slot in slots],
-            }
+            schedule = request.GET.get("schedule", "")
+            task = self.get_object(request, schedule) if schedule else None
+            context |= vars(preview(crontab, zone, task=task, now=clock.now()))
         return render(request, "maintenance/_preview.html", context)
 
     def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -366,7 +364,9 @@ class ScheduleAdmin(PersonalAdmin):
             "until": control.paused_until if paused else None,
         }
         form = PauseForm(
-            request.POST if is_answer else None, initial=stored, stored={"is_paused": paused, **stored}
+            request.POST if is_answer else None,
+            initial=stored,
+            stored={"is_paused": paused, **stored},
         )
         if is_answer and form.is_valid():
             schedules.pause(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
@@ -90,6 +90,12 @@ def iso_moment(value: str | None) -> str:
 def short_moment(value: datetime | None) -> str:
     """Write a moment in its own zone, to the minute: 11-24 04:00."""
     return "–" if value is None else f"{value:%m-%d %H:%M}"
+
+
+@register.filter
+def weekday_moment(value: datetime | None) -> str:
+    """Write a moment in its own zone, to the minute, with its day of the week where it is near: Mon 11-30 09:20."""
+    return "–" if value is None else f"{date_format(value, 'D')} {value:%m-%d %H:%M}"
 
 
 @register.filter

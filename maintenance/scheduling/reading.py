@@ -19,13 +19,17 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask, SolarSchedule
 
 from database import clock, zones
-from maintenance import schedules
+from maintenance import maintenance_mode, schedules
 from maintenance.firetimes import Crontab, InvalidCrontab
+from maintenance.models import MaintenanceMode
 from maintenance.registry import InvalidParams, Job, read_params
+from maintenance.scheduling.forecast import Forecast, Hold, forecast
 from maintenance.targets import is_gone, no_such_job
 from maintenance.timing import Timing
 
 logger = logging.getLogger(__name__)
+
+NOTHING = Forecast([], Hold.NONE, None, is_over=False)
 
 # As the form of a schedule calls the fields of a crontab.
 LABELS = {
@@ -48,7 +52,12 @@ class Reading:
     params_fault: str
     zone: str
     crontab: Crontab | None
-    next_run_at: datetime | None  # in the schedule's zone
+    # When it starts something next, in the schedule's zone; after the hold, where there is one.
+    next_run_at: datetime | None
+    hold: Hold
+    held_until: datetime | None  # in the schedule's zone
+    # It is not broken and not paused, and has no slots any more.
+    is_over: bool
     job: Job | None  # None: somebody else's task, or a job that is no more
     params: Mapping[str, Any] | None  # None: the job does not take them
 
@@ -79,7 +88,8 @@ def read_all(tasks: Sequence[PeriodicTask]) -> list[Reading]:
     Load them with ``select_related(*schedules.RELATED)``.
     """
     known = _known_values(tasks)
-    return [_read(task, known.get(task.task, {})) for task in tasks]
+    mode = maintenance_mode.current()
+    return [_read(task, known.get(task.task, {}), mode) for task in tasks]
 
 
 def _known_values(tasks: Iterable[PeriodicTask]) -> dict[str, dict[str, set[int]]]:
@@ -107,18 +117,17 @@ def _known_values(tasks: Iterable[PeriodicTask]) -> dict[str, dict[str, set[int]
     }
 
 
-def _read(task: PeriodicTask, known: Mapping[str, set[int]]) -> Reading:
+def _read(task: PeriodicTask, known: Mapping[str, set[int]], mode: MaintenanceMode) -> Reading:
     timing, job = Timing.of(task), schedules.job_of(task)
     params, params_fault = _params(task, job, known)
     zone = zones.find(timing.zone or settings.TIME_ZONE)
-    sentence, timing_fault, slot = "", "", None
+    sentence, timing_fault, coming = "", "", NOTHING
     try:
         timing_fault = _timing_fault(timing)
         sentence = "" if timing_fault else schedules.describe(task, get_language() or "en")
-        if task.enabled and not timing_fault:
-            anchor = schedules.control_or_default(task).effective_from
-            slot = next(timing.fire_times(after=clock.now(), anchor=anchor), None)
-            slot = slot and slot.astimezone(zone)
+        if not timing_fault:
+            control = schedules.control_or_default(task)
+            coming = forecast(task, timing, control, now=clock.now(), mode=mode)
     except Error:
         raise  # the database is away: nothing that the schedule says
     except Exception as error:
@@ -132,7 +141,10 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]]) -> Reading:
         params_fault=params_fault,
         zone=timing.zone or settings.TIME_ZONE,
         crontab=timing.crontab,
-        next_run_at=slot,
+        next_run_at=coming.next_at and coming.next_at.astimezone(zone),
+        hold=coming.hold,
+        held_until=coming.held_until and coming.held_until.astimezone(zone),
+        is_over=coming.is_over,
         job=job,
         params=params,
     )

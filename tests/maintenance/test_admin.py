@@ -488,7 +488,7 @@ def test_a_schedule_is_added_for_a_job_and_for_nothing_else(client, superuser):
 def test_somebody_elses_task_is_listed_and_editable_without_the_jobs_tools(client, superuser):
     foreign = factories.schedule(task="other.task", name="Foreign", queue="elsewhere")
     every = IntervalSchedule.objects.create(every=10, period="seconds")
-    timer = PeriodicTask.objects.create(name="Timer", task="other.timer", interval=every)
+    timer = PeriodicTask.objects.create(name="Timer", task="other.timer", queue="other", interval=every)
 
     page = client.get(reverse(LIST)).content.decode()
     client.post(

@@ -1,0 +1,119 @@
+"""When a schedule will really start something next: its fire times, but for what a pause or maintenance mode holds up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain, islice
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+from django_celery_beat.models import PeriodicTask
+
+from maintenance import slots
+from maintenance.models import MaintenanceMode, ScheduleControl
+from maintenance.timing import Timing
+
+JUST_BEFORE = timedelta(microseconds=1)
+
+
+class Hold(TextChoices):
+    """What keeps a schedule from firing for a while."""
+
+    NONE = "", _("nothing")
+    PAUSE = "pause", _("pause")
+    MAINTENANCE = "maintenance", _("maintenance mode")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is to come of one schedule."""
+
+    # The next times, ascending, in UTC; each will happen, unless somebody decides otherwise.
+    times: list[datetime]
+    # What must end before the first of them.
+    hold: Hold
+    # When that ends; None: there is no hold, or nobody has said.
+    held_until: datetime | None
+    # It will not fire again by itself, whatever is resumed.
+    is_over: bool
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The first of the times."""
+        return self.times[0] if self.times else None
+
+
+def forecast(
+    task: PeriodicTask,
+    timing: Timing,
+    control: ScheduleControl,
+    *,
+    now: datetime,
+    mode: MaintenanceMode,
+    number: int = 1,
+) -> Forecast:
+    """Return the next times of the schedule, up to ``number``. ``mode``: the switch as it is.
+
+    Raises:
+        InvalidSchedule: for what can never fire.
+    """
+    # A slot that has come and waits for its tick is still to come.
+    since = min(now, max(control.settled_until, now - timedelta(seconds=slots.MISFIRE_SECONDS)))
+    if task.one_off and not task.enabled and control.paused_at is None:
+        return Forecast([], Hold.NONE, None, is_over=True)  # it has run
+    hold, until = _hold(task, control, mode)
+    is_over = _first(timing, control, since) is None
+    if hold is Hold.NONE:
+        times = timing.fire_times(after=since, anchor=control.effective_from)
+    elif until is None:
+        times = iter(())
+    else:
+        times = _after_the_hold(task, timing, control, since=since, until=until, hold=hold)
+    return Forecast(list(islice(times, number)), hold, until, is_over)
+
+
+def _first(timing: Timing, control: ScheduleControl, since: datetime) -> datetime | None:
+    return next(timing.fire_times(after=since, anchor=control.effective_from), None)
+
+
+def _hold(
+    task: PeriodicTask, control: ScheduleControl, mode: MaintenanceMode
+) -> tuple[Hold, datetime | None]:
+    """Return what holds the schedule up, and until when."""
+    if not task.enabled and (control.paused_until is None or not mode.is_on):
+        return Hold.PAUSE, control.paused_until
+    if not mode.is_on:
+        return Hold.NONE, None
+    if task.enabled or mode.until is None:
+        return Hold.MAINTENANCE, mode.until
+    # Both: the one that ends last.
+    assert control.paused_until is not None
+    if control.paused_until > mode.until:
+        return Hold.PAUSE, control.paused_until
+    return Hold.MAINTENANCE, mode.until
+
+
+def _after_the_hold(
+    task: PeriodicTask,
+    timing: Timing,
+    control: ScheduleControl,
+    *,
+    since: datetime,
+    until: datetime,
+    hold: Hold,
+) -> Iterator[datetime]:
+    """Yield the times after a hold; slots inside it come at its end where the schedule makes up for them."""
+    # A slot at the very end is not part of it.
+    rest = timing.fire_times(after=until - JUST_BEFORE, anchor=control.effective_from)
+    inside = next(
+        timing.fire_times(after=since, until=until - JUST_BEFORE, anchor=control.effective_from), None
+    )
+    if inside is not None and _is_made_up(task, control, hold):
+        return chain([until], () if task.one_off else (slot for slot in rest if slot > until))
+    return rest
+
+
+def _is_made_up(task: PeriodicTask, control: ScheduleControl, hold: Hold) -> bool:
+    if task.one_off and hold is Hold.MAINTENANCE:
+        return True
+    return control.catch_up_after_pause and control.misfire_policy != ScheduleControl.MisfirePolicy.SKIP

@@ -1,0 +1,240 @@
+"""Every next time that is shown is one that will happen: in the list, the preview, under a pause and maintenance mode."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from django.urls import reverse
+from django_celery_beat.models import ClockedSchedule, PeriodicTask
+
+from console.celery import app
+from maintenance import maintenance_mode, schedules
+from maintenance.beat import LeasedDatabaseScheduler
+from maintenance.firetimes import Crontab
+from maintenance.models import JobRun, ScheduleControl
+from maintenance.scheduling.forecast import Hold
+from maintenance.scheduling.preview import preview
+from maintenance.scheduling.reading import read
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)  # a Friday
+LIST = "admin:django_celery_beat_periodictask_changelist"
+PREVIEW = "admin:maintenance_schedule_preview"
+HOUR = timedelta(hours=1)
+
+
+def reread(task):
+    return read(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(NOON, tick=False) as clock:
+        yield clock
+
+
+def once(moment, **fields):
+    return PeriodicTask.objects.create(
+        name="once",
+        task="maintenance.cleanup_tokens",
+        one_off=True,
+        clocked=ClockedSchedule.objects.create(clocked_time=moment),
+        **fields,
+    )
+
+
+# --- The next time ---------------------------------------------------------------------------------
+
+
+def test_without_a_hold_it_is_the_next_slot(clock):
+    reading = reread(factories.schedule(crontab="20 9 * * *"))
+
+    assert (reading.next_run_at, reading.hold) == (NOON.replace(day=28, hour=9, minute=20), Hold.NONE)
+
+
+def test_a_slot_that_waits_for_its_tick_is_still_to_come(clock):
+    task = once(NOON + timedelta(seconds=5))
+    clock.shift(10)
+
+    assert reread(task).next_run_at == NOON + timedelta(seconds=5)
+    assert not reread(task).is_over
+
+
+def test_under_maintenance_mode_it_is_the_first_slot_after_it(clock, client):
+    task = factories.schedule(crontab="20 * * * *", name="Hourly")
+    maintenance_mode.start(by=None, reason="deploy", until=NOON + timedelta(days=2, hours=21))
+    client.force_login(factories.operator())
+
+    monday = NOON + timedelta(days=2, hours=21, minutes=20)
+    assert (reread(task).next_run_at, reread(task).hold) == (monday, Hold.MAINTENANCE)
+    page = client.get(reverse(LIST)).content.decode()
+    assert "after maintenance: Mon 11-30 09:20 UTC" in page
+
+
+def test_under_maintenance_mode_without_an_end_no_time_is_shown(clock, client):
+    task = factories.schedule(crontab="20 * * * *", name="Hourly")
+    maintenance_mode.start(by=None, reason="deploy")
+    client.force_login(factories.operator())
+
+    assert reread(task).next_run_at is None
+    page = client.get(reverse(LIST)).content.decode()
+    assert "after maintenance mode, which has no end yet" in page
+    assert "in 20" not in page
+
+
+def test_under_a_pause_it_is_the_first_slot_at_its_end_or_after_it(clock):
+    task = factories.schedule(crontab="0 * * * *")
+    schedules.pause(task, by=None, reason="x", until=NOON + 5 * HOUR)
+
+    assert (reread(task).next_run_at, reread(task).hold) == (NOON + 5 * HOUR, Hold.PAUSE)
+
+
+def test_under_both_it_waits_for_the_one_that_ends_last(clock):
+    task = factories.schedule(crontab="20 * * * *")
+    schedules.pause(task, by=None, reason="x", until=NOON + 5 * HOUR)
+    maintenance_mode.start(by=None, reason="deploy", until=NOON + 8 * HOUR)
+    assert reread(task).next_run_at == NOON + 8 * HOUR + timedelta(minutes=20)
+    schedules.pause(task, by=None, reason="x", until=NOON + 9 * HOUR)
+    assert reread(task).next_run_at == NOON + 9 * HOUR + timedelta(minutes=20)
+    schedules.pause(task, by=None, reason="x")
+    assert reread(task).next_run_at is None
+
+
+def test_what_makes_up_for_a_hold_runs_at_its_end(clock):
+    task = factories.schedule(crontab="20 * * * *")
+    ScheduleControl.objects.filter(pk=task.pk).update(catch_up_after_pause=True)
+    maintenance_mode.start(by=None, reason="deploy", until=NOON + 5 * HOUR)
+
+    assert reread(task).next_run_at == NOON + 5 * HOUR
+
+
+def test_a_one_off_runs_at_the_end_of_maintenance_mode(clock):
+    task = once(NOON + HOUR)
+    maintenance_mode.start(by=None, reason="deploy", until=NOON + 5 * HOUR)
+
+    assert reread(task).next_run_at == NOON + 5 * HOUR
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("catch_up", [False, True])
+@pytest.mark.parametrize("kind", ["pause", "maintenance"])
+def test_what_is_shown_under_a_hold_is_what_happens(clock, kind, catch_up):
+    PeriodicTask.objects.update(enabled=False)
+    task = factories.schedule(crontab="20 * * * *")
+    ScheduleControl.objects.filter(pk=task.pk).update(catch_up_after_pause=catch_up)
+    task = PeriodicTask.objects.get(pk=task.pk)
+    until = NOON + timedelta(hours=3, minutes=10)
+    if kind == "pause":
+        schedules.pause(task, by=None, reason="x", until=until)
+    else:
+        maintenance_mode.start(by=None, reason="x", until=until)
+    shown = reread(task).next_run_at
+    clock.move_to(until - timedelta(minutes=2))
+    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
+    runs = JobRun.objects.filter(schedule=task, status="queued")
+    while not runs.exists():
+        clock.shift(30)
+        scheduler._sweep_at = float("-inf")
+        scheduler.tick()
+        scheduler.tick()
+        assert timezone_now() < NOON + 6 * HOUR
+    scheduler.close()
+
+    assert shown <= timezone_now() <= shown + timedelta(minutes=1)
+
+
+def timezone_now():
+    return datetime.now(UTC)
+
+
+# --- The state -------------------------------------------------------------------------------------
+
+
+def test_an_expired_schedule_is_not_on(clock, client):
+    task = factories.schedule(crontab="0 * * * *", name="Over", expires=NOON + timedelta(minutes=30))
+    client.force_login(factories.operator())
+
+    assert reread(task).is_over
+    row = next(row for row in client.get(reverse(LIST)).content.decode().split("<tr") if "Over" in row)
+    assert "Ended" in row
+    assert 'aria-checked="false"' in row
+    assert ">On<" not in row
+
+
+def test_a_schedule_that_expires_later_is_on(clock):
+    assert not reread(factories.schedule(crontab="0 * * * *", expires=NOON + HOUR)).is_over
+
+
+def test_a_one_off_that_has_run_has_ended_and_is_not_paused(clock):
+    task = once(NOON + timedelta(seconds=1))
+    PeriodicTask.objects.filter(pk=task.pk).update(enabled=False)  # as a tick leaves it
+
+    assert (reread(task).is_over, reread(task).hold) == (True, Hold.NONE)
+
+
+def test_a_gone_job_is_told_in_the_list_and_can_be_replaced(client):
+    task = factories.schedule(task="maintenance.renamed", name="Gone")
+    client.force_login(factories.operator())
+
+    assert "No such job: renamed." in client.get(reverse(LIST)).content.decode()
+    address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
+    form = client.get(address).context["adminform"].form
+    values = {name: form.get_initial_for_field(field, name) or "" for name, field in form.fields.items()}
+    same = client.post(address, {**values, "minute": "7"})
+    assert same.status_code == 302, same.context["adminform"].form.errors
+    client.post(address, {**values, "opened": "", "minute": "7", "task": "maintenance.cleanup_tokens"})
+
+    task = PeriodicTask.objects.get(pk=task.pk)
+    assert (task.task, task.crontab.minute) == ("maintenance.cleanup_tokens", "7")
+
+
+# --- The preview -----------------------------------------------------------------------------------
+
+
+def test_the_preview_and_the_list_show_the_same(clock):
+    task = factories.schedule(crontab="20 * * * *", expires=NOON + 2 * HOUR)
+    shown = preview(Crontab.parse("20 * * * *"), ZoneInfo("UTC"), task=task, now=NOON)
+
+    assert shown.slots == [NOON + timedelta(minutes=20), NOON + timedelta(minutes=80)]
+    assert shown.slots[0] == reread(task).next_run_at == ScheduleControl.objects.get(pk=task.pk).next_slot_at
+
+
+def test_the_preview_leaves_out_what_a_hold_holds_up(clock, client):
+    task = factories.schedule(crontab="20 * * * *")
+    schedules.pause(task, by=None, reason="x", until=NOON + 3 * HOUR)
+    client.force_login(factories.operator())
+    fields = {"minute": "20", "hour": "*", "day_of_month": "*", "month_of_year": "*", "day_of_week": "*"}
+    query = {**fields, "timezone": "UTC", "schedule": task.pk}
+
+    page = client.get(reverse(PREVIEW), query).content.decode()
+    assert "paused until 2026-11-27 15:00 UTC" in page
+    assert "2026-11-27 15:20 UTC" in page
+    assert "2026-11-27 14:20 UTC" not in page
+
+    schedules.pause(task, by=None, reason="x")
+    assert "it runs again once it is resumed" in client.get(reverse(PREVIEW), query).content.decode()
+    for schedule in ("", "0", "x", "9" * 30):
+        assert client.get(reverse(PREVIEW), {**query, "schedule": schedule}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("hour", "said"),
+    [
+        ("1-6", "2027-10-31: clocks go back, 02:00 to 03:00 comes twice. This schedule runs in both."),
+        (
+            "2",
+            "2027-10-31: clocks go back, 02:00 to 03:00 comes twice. This schedule runs the first time only",
+        ),
+        ("2", "2027-03-28: clocks go forward, 02:00 to 03:00 is left out."),
+        ("5", None),
+    ],
+)
+def test_the_preview_says_what_changes_of_clocks_do(clock, client, hour, said):
+    client.force_login(factories.operator())
+    query = {"minute": "0", "hour": hour, "day_of_month": "*", "month_of_year": "*", "day_of_week": "*"}
+
+    page = client.get(reverse(PREVIEW), {**query, "timezone": "Europe/Berlin"}).content.decode()
+
+    assert said in page if said else "clocks go" not in page
