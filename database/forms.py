@@ -1,10 +1,12 @@
 """Form fields that several apps share."""
 
-from datetime import datetime
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, tzinfo
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from database.ends import refuse_end
@@ -17,6 +19,21 @@ class EndField(forms.DateTimeField):
         # The browser's own picker: the admin's pair of fields leaves the second without a label.
         picker = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
         super().__init__(**{"label": _("Until"), "required": False, "widget": picker, **kwargs})
+        # In which the moment is written; None: the reader's.
+        self.zone: tzinfo | None = None
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Read the moment in its zone."""
+        with self._in_its_zone():
+            return super().to_python(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write the moment in its zone."""
+        with self._in_its_zone():
+            return super().prepare_value(value)
+
+    def _in_its_zone(self) -> AbstractContextManager[None]:
+        return timezone.override(self.zone) if self.zone else nullcontext()
 
     def validate(self, value: datetime | None) -> None:
         """Refuse an end that has passed or is absurd."""

@@ -30,7 +30,7 @@ from django_celery_beat.models import (
 
 import maintenance.retention_admin  # noqa: F401  (registers the retentions)
 from adminkit import live
-from database import clock
+from database import clock, zones
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
 from database.paginator import BoundedPaginator
 from maintenance import runs, schedules, strip
@@ -367,6 +367,7 @@ class ScheduleAdmin(PersonalAdmin):
             request.POST if is_answer else None,
             initial=stored,
             stored={"is_paused": paused, **stored},
+            zone=zones.find(read(task).zone),
         )
         if is_answer and form.is_valid():
             schedules.pause(

@@ -5,6 +5,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 
 from database.admin_classes import holding_for_edit
@@ -32,6 +33,7 @@ def _mode_page(request: HttpRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None,
         initial=stored,
         stored={"is_on": mode.is_on, **stored},
+        zone=get_current_timezone(),
     )
     if request.method == "POST" and form.is_valid():
         maintenance_mode.start(
