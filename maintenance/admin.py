@@ -50,6 +50,7 @@ from maintenance.ledger.search import having_words
 from maintenance.models import JobRun, RunLogLine
 from maintenance.plan import differences
 from maintenance.registry import TASK_PREFIX, InvalidParams, Job, UnknownJob, get_job, job_title, jobs
+from maintenance.scheduling.collisions import collisions
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.models import BotConfig, ScrapeSession
@@ -71,6 +72,7 @@ LIVE_PARTS_AT_THE_END = (
     "maintenance/_run_plan.html",
 )
 SCHEDULES_PER_PAGE = 50
+COLLISIONS_SAID = 3
 
 
 def badge(kind: str, label: Any) -> str:
@@ -193,6 +195,8 @@ class ScheduleAdmin(PersonalAdmin):
         for name in CONTROL_FIELDS:
             setattr(control, name, form.cleaned_data[name])
         control.save(update_fields=CONTROL_FIELDS)
+        for collision in collisions(obj, now=clock.now())[:COLLISIONS_SAID]:
+            messages.warning(request, str(collision))
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
