@@ -18,6 +18,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from console import sandbox_beside
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -319,6 +321,14 @@ REDDIT_CLIENT_SECRET = env.str("REDDIT_CLIENT_SECRET", default="")
 REDDIT_USER_AGENT = env.str("REDDIT_USER_AGENT", default="")
 REDDIT_URL = env.str("REDDIT_URL", default="https://www.reddit.com")
 REDDIT_OAUTH_URL = env.str("REDDIT_OAUTH_URL", default="https://oauth.reddit.com")
+# Without an app of one's own, a command in a shell scrapes the sandbox that `up` runs beside it.
+HAS_OWN_REDDIT_APP = bool(REDDIT_CLIENT_ID)
+if not HAS_OWN_REDDIT_APP and (_sandbox := sandbox_beside.variables(VAR_DIR)):
+    REDDIT_CLIENT_ID = _sandbox.get("REDDIT_CLIENT_ID", "")
+    REDDIT_CLIENT_SECRET = _sandbox.get("REDDIT_CLIENT_SECRET", "")
+    REDDIT_USER_AGENT = _sandbox.get("REDDIT_USER_AGENT", "")
+    REDDIT_URL = _sandbox.get("REDDIT_URL", REDDIT_URL)
+    REDDIT_OAUTH_URL = _sandbox.get("REDDIT_OAUTH_URL", REDDIT_OAUTH_URL)
 # Seconds a request to Reddit may hang.
 REDDIT_TIMEOUT_SECONDS = env.float("REDDIT_TIMEOUT_SECONDS", default=16.0)
 

@@ -1,11 +1,17 @@
 """The steps of `up`; the whole of it, with real processes, is in tests/chaos."""
 
+import contextlib
 import io
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 
+import django
 import pytest
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -13,6 +19,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError
 from django.utils import timezone
 
+from console import sandbox_beside
 from console.management.commands import up
 from console.supervisor import Supervisor
 from maintenance.models import JobRun
@@ -22,8 +29,8 @@ from maintenance.models import JobRun
 def steps(tmp_path):
     output = io.BytesIO()
     supervisor = Supervisor(directory=tmp_path / "run", cwd=tmp_path, environment=os.environ, output=output)
-    with supervisor:
-        start = up.Start(supervisor, host="127.0.0.1", port=8000, workers=1)
+    with supervisor, contextlib.ExitStack() as stack:
+        start = up.Start(supervisor, stack=stack, host="127.0.0.1", port=8000, workers=1)
         start.output = output
         yield start
 
@@ -167,3 +174,65 @@ def test_a_failing_step_is_named_in_one_sentence(steps):
         steps.step("Baking bread"),
     ):
         raise ValueError("no flour")
+
+
+# --- Beside a shell ----------------------------------------------------------------------------
+
+
+def settings_in_a_shell(directory, **environment):
+    """What the settings of a command in a shell say of Reddit."""
+    code = "from console import settings as s; print(s.REDDIT_CLIENT_ID, s.REDDIT_URL, s.HAS_OWN_REDDIT_APP)"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("REDDIT_")}
+    clean |= {"VAR_DIR": str(directory), "READ_DOT_ENV": "false", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean, cwd=settings.BASE_DIR, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_command_in_a_shell_finds_the_sandbox_while_it_runs(tmp_path):
+    address = {"REDDIT_CLIENT_ID": "sandbox", "REDDIT_URL": "http://127.0.0.1:8700"}
+
+    with sandbox_beside.written_down(tmp_path, address):
+        assert settings_in_a_shell(tmp_path) == ["sandbox", "http://127.0.0.1:8700", "False"]
+        own = settings_in_a_shell(tmp_path, REDDIT_CLIENT_ID="mine")
+        assert own == ["mine", "https://www.reddit.com", "True"]
+    assert settings_in_a_shell(tmp_path) == ["https://www.reddit.com", "False"]
+
+
+@pytest.mark.parametrize("rubbish", ["", "{", "[]", "null", "\0"])
+def test_rubbish_in_the_sandboxs_file_is_no_sandbox(tmp_path, rubbish):
+    (tmp_path / sandbox_beside.FILE).write_text(rubbish)
+
+    assert sandbox_beside.variables(tmp_path) == {}
+
+
+def test_loopback_goes_through_no_proxy(live_server, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    assert up.serves_requests("127.0.0.1", int(live_server.url.rpartition(":")[2]))
+
+
+def test_manage_py_runs_in_the_projects_own_environment():
+    """`./manage.py` with an interpreter that has no Django."""
+    bare = {"PATH": "/usr/bin:/bin", "VAR_DIR": str(settings.VAR_DIR), "READ_DOT_ENV": "false"}
+    command = [sys.executable, "-S", "-E", "manage.py", "version"]
+
+    done = subprocess.run(command, env=bare, cwd=settings.BASE_DIR, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == django.get_version()
+
+
+def test_manage_py_without_any_environment_says_how_to_make_one(tmp_path):
+    shutil.copy(settings.BASE_DIR / "manage.py", tmp_path)
+
+    done = subprocess.run([sys.executable, "-S", "manage.py"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "make run" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.utils.crypto import get_random_string
 
-from console import broker, processes
+from console import broker, processes, sandbox_beside
 from console.supervisor import Service, ServiceFailed, StopRequested, Supervisor, SupervisorError
 from database import clock
 from maintenance.models import JobRun, WorkerProcess
@@ -67,8 +67,8 @@ class Command(BaseCommand):
             names=["broker", "sandbox", "worker", "web", "beat"],
         )
         try:
-            with supervisor:
-                Start(supervisor, host=host, port=port, workers=workers).run()
+            with supervisor, contextlib.ExitStack() as stack:
+                Start(supervisor, stack=stack, host=host, port=port, workers=workers).run()
                 supervisor.run()
         except StopRequested:
             pass
@@ -80,10 +80,14 @@ class Command(BaseCommand):
 class Start:
     """The steps from nothing to a console that works."""
 
-    def __init__(self, supervisor: Supervisor, *, host: str, port: int, workers: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, *, stack: contextlib.ExitStack, host: str, port: int, workers: int
+    ) -> None:
         self.supervisor = supervisor
+        # What holds until everything stops.
+        self.stack = stack
         self.host, self.port, self.workers = host, port, workers
-        self.uses_sandbox = not settings.REDDIT_CLIENT_ID
+        self.uses_sandbox = not settings.HAS_OWN_REDDIT_APP
         self.sandbox_environment: dict[str, str] = {}
 
     def run(self) -> None:
@@ -189,6 +193,7 @@ class Start:
                 seconds=READY_WAIT_SECONDS,
                 otherwise="The sandbox Reddit does not answer.",
             )
+            self.stack.enter_context(sandbox_beside.written_down(settings.VAR_DIR, self.sandbox_environment))
             if is_first_start():
                 create_demo(owner=owner)
 
@@ -326,6 +331,10 @@ def a_worker_listens(since: datetime) -> bool:
     return WorkerProcess.objects.filter(started_at__gte=since, listening_at__isnull=False).exists()
 
 
+# Whatever HTTP_PROXY says: what we ask for is on this machine.
+WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def accepts_connections(port: int) -> bool:
     """Return whether something listens on the loopback port."""
     with socket.socket() as client:
@@ -336,7 +345,7 @@ def accepts_connections(port: int) -> bool:
 def serves_requests(host: str, port: int) -> bool:
     """Return whether the web server answers, be it with an error: a foreign ALLOWED_HOSTS refuses us."""
     try:
-        with urllib.request.urlopen(f"http://{bracketed(host)}:{port}/healthz", timeout=5):  # our own address
+        with WITHOUT_PROXY.open(f"http://{bracketed(host)}:{port}/healthz", timeout=5):
             return True
     except urllib.error.HTTPError:
         return True
