@@ -670,6 +670,7 @@ class JobRunAdmin(ReadOnlyAdmin):
             and run.status != JobRun.Status.BLOCKED
             and run.cancel_requested_at is None
             and user.has_perm("maintenance.cancel_jobrun"),
+            "may_force_stop": run.may_be_forced and user.has_perm("maintenance.cancel_jobrun"),
             "may_approve": run.status == JobRun.Status.BLOCKED and user.has_perm("maintenance.approve_run"),
         }
 
@@ -679,6 +680,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         return [
             path("<int:pk>/live/", own(self.live_view), name="maintenance_jobrun_live"),
             path("<int:pk>/cancel/", own(self.cancel_view), name="maintenance_jobrun_cancel"),
+            path("<int:pk>/force-stop/", own(self.force_stop_view), name="maintenance_jobrun_force_stop"),
             path(
                 "<int:pk>/approve/",
                 own(self.decide_view),
@@ -727,6 +729,22 @@ class JobRunAdmin(ReadOnlyAdmin):
         else:
             self.log_change(request, run, gettext("Cancelled."))
             messages.success(request, gettext("Run #%(id)s is being cancelled.") % {"id": run.pk})
+        return self._to(run)
+
+    def force_stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Kill the process of a run that was cancelled and does not stop."""
+        run = self._visible(request, pk)
+        if not request.user.has_perm("maintenance.cancel_jobrun"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            runs.force_stop_run(run, by=request.user)
+        except runs.NotPossible as error:
+            messages.warning(request, str(error))
+        else:
+            self.log_change(request, run, gettext("Stopped by force."))
+            messages.success(request, gettext("Run #%(id)s is being stopped by force.") % {"id": run.pk})
         return self._to(run)
 
     def decide_view(self, request: HttpRequest, pk: int, *, approve: bool) -> HttpResponse:

@@ -9,10 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
-from django.conf import settings
 from django.db import Error, connection, models
 from django.utils.translation import gettext as _
 
@@ -27,8 +25,6 @@ from maintenance.purging.mandate import Mandate
 
 logger = logging.getLogger(__name__)
 
-# How soon a cancel is noticed; one small SELECT each.
-CANCEL_POLL_SECONDS = 1.0
 # Progress is written at most this often, however often a job reports.
 PROGRESS_SECONDS = 0.5
 LOG_LINES_MAX = 2_000
@@ -45,12 +41,11 @@ class CancelRun(StopRun):
 
 
 class HandBack(StopRun):
-    """Save the cursor, another attempt goes on: the worker is stopping, or nothing can be done before ``until``."""
+    """Save the cursor, another attempt goes on: now, or after ``until``; ``reason`` is a JobRun.Reason."""
 
-    def __init__(self, until: datetime | None = None, *, reason: str = "") -> None:
-        super().__init__(until)
-        self.until = until
-        self.reason = reason or (JobRun.Reason.WAITS if until else JobRun.Reason.WORKER_STOPPED)
+    def __init__(self, reason: str, *, until: datetime | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.until = reason, until
 
 
 class LostClaim(StopRun):
@@ -102,6 +97,8 @@ class JobContext:
         dry_run: bool,
         stopping: Callable[[], bool] = never,
         listener: Listener | None = None,
+        hands_on_after: timedelta | None = None,
+        keeps_its_place: bool = False,
     ) -> None:
         self.run = run
         self.params = params
@@ -128,8 +125,13 @@ class JobContext:
         self._spares_held: list[str] = []
         # What the row says, as far as a purge knows: counts, cursor and progress.
         self.note_commit()
-        self._stopping = stopping
+        self.is_stopping = stopping
         self._listener = listener
+        # See registry.Job.
+        self._keeps_its_place = keeps_its_place
+        # When the job was last where it could be stopped, by the process's stopwatch.
+        self.checked_at = time.monotonic()
+        self._hands_on_at = self.checked_at + hands_on_after.total_seconds() if hands_on_after else None
         self._cancelled = threading.Event()
         self._lost = threading.Event()
         # A job may work in several threads, each of which reports.
@@ -166,6 +168,21 @@ class JobContext:
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
         """Show progress: ``done`` of ``total`` units (rows, configs), in words ``stage``."""
+        self._note_place(done)
+        self._show_and_save(done, total, stage)
+
+    def report_part(self, done: int, *, whole: int, total: int, stage: str) -> None:
+        """Show ``done`` units of a part as the stage of a whole of which ``whole`` of ``total`` parts are done."""
+        self._note_place(done)
+        self._show_and_save(whole, total, stage)
+
+    def _note_place(self, done: int) -> None:
+        """Let the cursor move with what a job reports that keeps its place elsewhere: it has got further."""
+        if self._keeps_its_place and done and self.run is not None:
+            with self._saving:
+                self._cursor["reports"] = self._cursor.get("reports", 0) + 1
+
+    def _show_and_save(self, done: int, total: int | None, stage: str) -> None:
         self.show(done, total, stage)
         if self.run is None:
             return
@@ -207,18 +224,34 @@ class JobContext:
     # --- Stopping --------------------------------------------------------------------------
 
     def checkpoint(self) -> None:
-        """Raise StopRun if the run was cancelled, lost, or its worker is stopping. Call it between batches."""
+        """Raise StopRun if the run was cancelled or lost, or shall go on elsewhere. Call it between batches."""
+        self.checked_at = time.monotonic()
         if self._lost.is_set():
             raise LostClaim
         if self._cancelled.is_set():
             raise CancelRun
-        if self._stopping():
-            raise HandBack
+        if self.is_stopping():
+            raise HandBack(JobRun.Reason.WORKER_STOPPED)
+        if self._hands_on_at is not None and self.checked_at >= self._hands_on_at:
+            raise HandBack(JobRun.Reason.HANDED_ON)
+
+    def cancel(self) -> None:
+        """Let the next checkpoint end the run as cancelled."""
+        self._cancelled.set()
+
+    def lose(self) -> None:
+        """Let the next checkpoint end the work: the run is no longer this worker's."""
+        self._lost.set()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else writes how this run ends."""
+        return self._lost.is_set()
 
     def hand_back(self, *, until: datetime, message: str) -> NoReturn:
         """End this attempt; the next one, which is no retry of a failure, begins after ``until``."""
         self.message = message
-        raise HandBack(until)
+        raise HandBack(JobRun.Reason.WAITS, until=until)
 
     def skip(self, message: str) -> None:
         """End the run as SKIPPED."""
@@ -232,6 +265,12 @@ class JobContext:
         with self._saving:
             self._cursor.update(values, now=self.now.isoformat())
             self._save()
+
+    def reread_cursor(self) -> None:
+        """Take the cursor from the row: what was saved in a transaction that has failed is not true."""
+        assert self.run is not None
+        row = JobRun.objects.values("cursor").filter(pk=self.run.pk).first()
+        self._cursor = dict((row and row["cursor"]) or {})
 
     def _save(self) -> None:
         if self.run is None:
@@ -391,7 +430,8 @@ class Part:
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
         """Show the part's progress as words; the bar is the whole's."""
         of = f" {done}/{total}" if total else ""
-        self._whole.report(self._done, self._total, f"{self._name}: {stage}{of}")
+        text = f"{self._name}: {stage}{of}"
+        self._whole.report_part(done, whole=self._done, total=self._total, stage=text)
 
     def log(self, text: str, level: str = "info") -> None:
         """Write a line that names the part."""
@@ -400,51 +440,3 @@ class Part:
     def checkpoint(self) -> None:
         """See JobContext.checkpoint."""
         self._whole.checkpoint()
-
-
-class Heartbeat:
-    """A thread that tells the ledger the run is alive, and tells the run when it was cancelled or lost.
-
-    A thread, because a job may sit in one long request or statement; recovery would take it for dead.
-    """
-
-    def __init__(self, context: JobContext) -> None:
-        self._context = context
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        run, context = self._context.run, self._context
-        assert run is not None
-        mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)
-        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
-        try:
-            while not self._ended.wait(CANCEL_POLL_SECONDS):
-                try:
-                    if time.monotonic() >= beat_at:
-                        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
-                        run.beat()
-                    row = mine.values("cancel_requested_at").first()
-                    if row is None:
-                        context._lost.set()
-                    elif row["cancel_requested_at"]:
-                        context._cancelled.set()
-                except Error:
-                    # The database is away: the job itself will meet that, or it comes back first.
-                    logger.warning("Heartbeat of %s failed.", run, exc_info=True)
-                    connection.close()
-        finally:
-            connection.close()

@@ -55,7 +55,7 @@ def purge_old_content(ctx: JobContext) -> None:
     ctx.delete(expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now))
 
 
-@job(crontab="0 0,6,12,18 * * *")
+@job(crontab="0 0,6,12,18 * * *", keeps_its_place=True)
 def auto_scraping(ctx: JobContext) -> None:
     """Scrape every active bot that has automatic scraping on."""
     configs = list(BotConfig.objects.auto_scraped().select_related("app").order_by("pk"))
@@ -126,7 +126,7 @@ def cleanup_login_sessions(ctx: JobContext) -> None:
     ctx.delete(Session.objects.filter(expire_date__lt=ctx.now), by="expire_date")
 
 
-@job(crontab="*/20 * * * *")
+@job(crontab="*/20 * * * *", keeps_its_place=True)
 def refresh_stored_content(ctx: JobContext) -> None:
     """Check stored posts and comments with Reddit and blank what was deleted there."""
     if ctx.dry_run:
@@ -180,6 +180,7 @@ def of_own_configs(user: Person) -> Q:
     authorize=owns_config,
     authorize_many=owns_configs,
     shown_to=of_own_configs,
+    keeps_its_place=True,
 )
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""

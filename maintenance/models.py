@@ -12,6 +12,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -35,6 +36,8 @@ WHERE id = %%(id)s AND job = %%(job)s AND status = 'queued'
   AND %(without_waiting)s
 RETURNING *
 """
+# A run that reaches no checkpoint in so long after it was cancelled may be stopped by force.
+FORCE_STOP_AFTER = timedelta(seconds=30)
 # As django.db.models.functions.Now says it.
 CLOCK = {"postgresql": "STATEMENT_TIMESTAMP()", "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')"}
 
@@ -149,7 +152,17 @@ class JobRun(models.Model):
         WORKER_STOPPED = "worker_stopped", _("the worker was stopped")
         RETENTION = "retention", _("the retention was changed")
         WORKER_LOST = "worker_lost", _("the worker was lost")
-        DATABASE = "database", _("the database did not answer")
+        TERMINATED = "terminated", _("its process was told to exit")
+        HANDED_ON = "handed_on", _("it goes on as its next attempt")
+        TIME_LIMIT = "time_limit", _("it took longer than its time limit")
+        DATABASE = "database", _("the database reported an error")
+        # database.errors.Cause
+        DATABASE_FULL = "database_full", _("the database has no room left")
+        DATABASE_LOCKED = "database_locked", _("the database did not grant a lock")
+        DATABASE_TIMEOUT = "database_timeout", _("the database gave up a statement that took too long")
+        DATABASE_READ_ONLY = "database_read_only", _("the database took no writes")
+        DATABASE_OVERLOADED = "database_overloaded", _("the database was overloaded")
+        DATABASE_LOST = "database_lost", _("the database did not answer")
         TOO_MANY_ATTEMPTS = "too_many_attempts", _("too many attempts")
         OPERATOR = "operator", _("an operator cancelled it")
 
@@ -193,6 +206,8 @@ class JobRun(models.Model):
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    # It did not stop: its process is to be killed.
+    force_stop_at = models.DateTimeField(_("force stop requested"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=200, blank=True)
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
     retry_of = models.OneToOneField(
@@ -353,10 +368,17 @@ class JobRun(models.Model):
                 setattr(self, field.attname, getattr(run, field.attname))
         return bool(claimed)
 
-    def beat(self) -> None:
-        """Tell recovery that the worker lives. The database's clock: the hosts' may disagree."""
+    def beat(self) -> bool:
+        """Tell recovery that the worker lives. The database's clock: the hosts' may disagree.
+
+        False: the row is locked, as within a batch of the run's own; it is not waited for, because a run that hangs
+        there must not hold up who watches it.
+        """
         mine = JobRun.objects.running().filter(without_waiting(), pk=self.pk, worker=self.worker)
-        mine.update(heartbeat_at=Now())
+        if connection.vendor == "postgresql":
+            unlocked = "SELECT id FROM maintenance_jobrun WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED"
+            mine = mine.filter(pk__in=RawSQL(unlocked, [self.pk]))  # noqa: S611  (a constant)
+        return bool(mine.update(heartbeat_at=Now()))
 
     def finish(
         self,
@@ -406,6 +428,7 @@ class JobRun(models.Model):
             started_at=None,
             heartbeat_at=None,
             cancel_requested_at=None,
+            force_stop_at=None,
             worker="",
             message=message,
         )
@@ -443,6 +466,21 @@ class JobRun(models.Model):
     def ask_to_cancel(self) -> bool:
         """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running."""
         return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=clock.now())
+
+    @property
+    def may_be_forced(self) -> bool:
+        """Whether it was cancelled long enough ago to be stopped by force."""
+        asked = self.cancel_requested_at
+        return (
+            self.status == self.Status.RUNNING
+            and self.force_stop_at is None
+            and asked is not None
+            and clock.now() - asked >= FORCE_STOP_AFTER
+        )
+
+    def ask_to_force_stop(self) -> bool:
+        """Mark a running run that does not stop; its process ends it and itself. False: it is not running."""
+        return self._guarded(expect=self.Status.RUNNING, force_stop_at=clock.now())
 
     @classmethod
     def mark_sent(cls, runs: Collection[Self]) -> None:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from database import clock
 from maintenance import maintenance_mode, runs, schedules
 from maintenance.ledger import publishing
+from maintenance.ledger.attempts import judge
 from maintenance.models import JobRun
 from maintenance.registry import is_known
 from maintenance.slots import AHEAD
@@ -89,30 +90,21 @@ def _silent_seconds() -> float:
 
 
 def _interrupt(run: JobRun) -> None:
-    attempts_lost = runs.attempts_lost(run)
-    give_up = attempts_lost >= runs.LOST_ATTEMPTS_MAX
-    status, reason = JobRun.Status.INTERRUPTED, JobRun.Reason.WORKER_LOST
-    if run.cancel_requested_at:
-        status, reason = JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR
-    elif give_up:
-        status, reason = JobRun.Status.FAILED, JobRun.Reason.TOO_MANY_ATTEMPTS
+    told = {"worker": run.worker, "moment": f"{run.heartbeat_at:%Y-%m-%d %H:%M:%S}"}
+    verdict = judge(
+        run,
+        reason=JobRun.Reason.WORKER_LOST,
+        cursor=run.cursor,
+        error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.") % told,
+    )
     ended = run.mark_lost(
-        silent_for=_silent_seconds(),
-        status=status,
-        reason=reason,
-        error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
-        % {"worker": run.worker, "moment": f"{run.heartbeat_at:%Y-%m-%d %H:%M:%S}"}
-        + (
-            _(" That was attempt %(number)s to be lost; no other is made.") % {"number": attempts_lost}
-            if give_up
-            else ""
-        ),
+        silent_for=_silent_seconds(), status=verdict.status, reason=verdict.reason, error=verdict.error
     )
     if not ended:
         return  # it was alive after all
     logger.warning("%s: worker %s was lost", run, run.worker)
-    if status == JobRun.Status.INTERRUPTED:
-        runs.request_next_attempt(run)
+    if verdict.goes_on:
+        runs.request_next_attempt(run, not_before=verdict.not_before)
     elif run.concurrency_key:
         transaction.on_commit(lambda: runs.publish_next(run.concurrency_key))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +19,9 @@ from maintenance.models import show_runs
 from maintenance.purging.days import Retention, stored_retention
 
 TASK_PREFIX = "maintenance."
+TIME_LIMIT = timedelta(hours=1)
+# The broker gives a message to another worker after 7,200 s (visibility_timeout): by then its work must be over.
+TIME_LIMIT_MAX = timedelta(seconds=7_000)
 DAYS_MAX = 36_500
 
 Cleaner = Callable[[Any], Any]
@@ -121,6 +125,11 @@ class Job:
     shown_to: Callable[[Person], Q] | None = None
     # Parameters that are the key of a row, which may be deleted while a schedule still names it.
     refers_to: Mapping[str, type[Model]] = field(default_factory=dict)
+    # How long one attempt may take. A job that reaches checkpoints goes on as its next attempt before that; one
+    # that does not is killed.
+    time_limit: timedelta = TIME_LIMIT
+    # Whether the job keeps its place elsewhere than in its run's cursor: what it reports is done for good.
+    keeps_its_place: bool = False
 
     @property
     def task_name(self) -> str:
@@ -254,12 +263,18 @@ def job(
     refers_to: Mapping[str, type[Model]] | None = None,
     has_relative_caps: bool = True,
     share_cap_min_rows: int | None = None,
+    time_limit: timedelta = TIME_LIMIT,
+    keeps_its_place: bool = False,
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
     """Declare the decorated function as a job; its name is the slug, its docstring the summary.
 
     Raises:
-        ValueError: another job has this slug, or its default schedule could not give what it requires.
+        ValueError: another job has this slug, its default schedule could not give what it requires, or its time limit
+            is too long.
     """
+    if not timedelta() < time_limit <= TIME_LIMIT_MAX:
+        limit = TIME_LIMIT_MAX.total_seconds()
+        raise ValueError(f"time_limit must be more than 0 and at most {limit:,.0f} s, not {time_limit}.")
 
     def declare(function: Callable[[JobContext], None]) -> Callable[[JobContext], None]:
         slug = function.__name__
@@ -285,6 +300,8 @@ def job(
             refers_to=refers_to or {},
             has_relative_caps=has_relative_caps,
             share_cap_min_rows=share_cap_min_rows,
+            time_limit=time_limit,
+            keeps_its_place=keeps_its_place,
         )
         if shown_to is not None:
             show_runs(lambda user: Q(job=slug) & shown_to(user))

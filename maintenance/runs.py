@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -24,12 +24,12 @@ from django_celery_beat.models import PeriodicTask
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
 from database import clock
+from database.errors import cause_of, once_it_answers
 from database.json_fields import Unreadable
 from maintenance.context import (
     BlockRun,
     CancelRun,
     HandBack,
-    Heartbeat,
     JobContext,
     JobFailed,
     Listener,
@@ -38,18 +38,23 @@ from maintenance.context import (
     never,
 )
 from maintenance.ledger import decisions, publishing
-from maintenance.models import JobRun, ScheduleControl
+from maintenance.ledger.attempts import Verdict, judge, reason_of
+from maintenance.ledger.heartbeat import Heartbeat
+from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine, ScheduleControl
 from maintenance.plan import TablePlan
 from maintenance.purging.deletion import GONE
 from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 # Sent with ``run`` when the safety cap has stopped it. The mail to ADMINS below is one receiver; connect yours.
 run_blocked = Signal()
 
-# A run whose worker was lost this often is FAILED: it may be what kills the workers.
-LOST_ATTEMPTS_MAX = 3
+# When so much of its time limit is over, a job goes on as its next attempt, at its next checkpoint.
+HAND_ON_SHARE = 0.8
+# How long a worker goes on trying to write how a run ended: a read-only database, a lock or a full disk may pass.
+UNWRITTEN_SECONDS = 600.0
 
 
 class NotPossible(Exception):
@@ -171,7 +176,8 @@ class Overlaps:
 def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> JobRun:
     """Write down the attempt that resumes an interrupted run from its cursor; there is at most one."""
     # Whoever deleted them during the run has left null in its row.
-    run.refresh_from_db(fields=["schedule", "requested_by"])
+    # And a batch that was undone has left its cursor in this process's memory.
+    run.refresh_from_db(fields=["schedule", "requested_by", "cursor", "plan"])
     attempt, created = JobRun.objects.get_or_create(
         retry_of=run,
         defaults={
@@ -239,25 +245,48 @@ def perform(
     worker: str = "",
     stopping: Callable[[], bool] = never,
     listener: Listener | None = None,
+    hands_on: bool = False,
+    kill: Callable[[], None] | None = None,
 ) -> bool:
     """Claim the run and do its work. False: it was not to be had (claimed, cancelled, gone, or its job is running).
 
     Of ``run`` only the key and the job need be known: the claim reads the rest.
     Whatever happens, the row says so: an exception of the job is recorded and then raised again.
+
+    Args:
+        run: whose turn it is.
+        worker: the name of this process.
+        stopping: whether the process is to stop.
+        listener: hears of progress.
+        hands_on: whether to leave the rest to another attempt when most of the job's time limit is over; else the limit
+            counts from checkpoint to checkpoint.
+        kill: ends the process of a run that hangs.
     """
     job = get_job(run.job)
     if not run.claim(worker=worker or worker_name()):
         return False
-    context = JobContext(
-        run=run,
-        params=run.params,
-        terms=job.terms(run.params),
-        dry_run=run.dry_run,
-        stopping=stopping,
-        listener=listener,
-    )
+
+    def surroundings() -> JobContext:
+        return JobContext(
+            run=run,
+            params=run.params,
+            terms=job.terms(run.params),
+            dry_run=run.dry_run,
+            stopping=stopping,
+            listener=listener,
+            hands_on_after=job.time_limit * HAND_ON_SHARE if hands_on else None,
+            keeps_its_place=job.keeps_its_place,
+        )
+
+    context = once_it_answers(surroundings, for_seconds=UNWRITTEN_SECONDS, give_up=stopping)
     try:
-        with Heartbeat(context):
+        with Heartbeat(
+            context,
+            limit=job.time_limit,
+            from_checkpoint=not hands_on,
+            end=lambda reason, where: _end_by_force(job, run, reason, where),
+            kill=kill,
+        ):
             _execute(job, run, context)
     finally:
         if run.concurrency_key:
@@ -273,78 +302,104 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
     except StopRun as stop:
         _stop(run, context, stop)
     except (SystemExit, KeyboardInterrupt):
-        _stop(run, context, HandBack())
+        _break_off(run, context, JobRun.Reason.TERMINATED, is_abrupt=True)
         raise
     except JobFailed as failure:
         _finish(run, context, JobRun.Status.FAILED, error=str(failure))
-    except (OperationalError, InterfaceError) as failure:
-        # A restart of the database, a lock not granted: nothing that the job did wrong. If it is still
-        # away, the row stays RUNNING and silent, and recovery does the same.
-        connection.close()
-        _interrupt_by_database(run, context, f"{type(failure).__name__}: {failure}")
-        raise
     except Exception as failure:
-        error = f"{type(failure).__name__}: {failure}"
-        _finish(run, context, JobRun.Status.FAILED, error=error, trace=traceback.format_exc())
+        error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
+        if context.is_lost:
+            logger.warning("%s was taken from this worker, and then: %s", run, error)
+        elif cause_of(failure) or isinstance(failure, OperationalError | InterfaceError):
+            # A restart, a lock not granted, a full disk: nothing that the job did wrong.
+            connection.close()
+            reason = reason_of(cause_of(failure))
+            _break_off(run, context, reason, error=error, trace=trace, is_abrupt=True)
+        else:
+            _finish(run, context, JobRun.Status.FAILED, error=error, trace=trace)
         raise
     else:
         _finish(run, context, JobRun.Status.PARTIAL if context.is_partial else JobRun.Status.SUCCEEDED)
 
 
-def _interrupt_by_database(run: JobRun, context: JobContext, error: str) -> None:
-    trace = traceback.format_exc()
-    if is_cancel_requested(run):
-        _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR, error=error, trace=trace)
-    elif attempts_lost(run) >= LOST_ATTEMPTS_MAX:
-        reason = JobRun.Reason.TOO_MANY_ATTEMPTS
-        _finish(run, context, JobRun.Status.FAILED, reason, error=error, trace=trace)
-    else:
-        reason = JobRun.Reason.DATABASE
-        _finish(run, context, JobRun.Status.INTERRUPTED, reason, error=error, trace=trace, next_attempt=True)
-
-
-def is_cancel_requested(run: JobRun) -> bool:
-    """Whether an operator cancelled the run: it must not go on as another attempt."""
-    return JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists()
-
-
-def attempts_lost(run: JobRun) -> int:
-    """Return how many attempts were lost in a row, this one included, without getting any further."""
-    lost, earlier = 1, run.retry_of
-    while earlier is not None and earlier.cursor == run.cursor:
-        lost += earlier.reason in (JobRun.Reason.WORKER_LOST, JobRun.Reason.DATABASE)
-        earlier = earlier.retry_of
-    return lost
-
-
 def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
     match stop:
         case HandBack():
-            if is_cancel_requested(run):
-                _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
-                return
-            _finish(
-                run,
-                context,
-                JobRun.Status.INTERRUPTED,
-                stop.reason,
-                next_attempt=True,
-                not_before=stop.until,
-            )
+            _break_off(run, context, stop.reason, until=stop.until)
         case CancelRun():
             _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
         case SkipRun():
             _finish(run, context, JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP)
         case BlockRun():
-            with transaction.atomic():
-                is_blocked = run.block(message=context.message)
-                if is_blocked:
-                    decisions.record_decision(decisions.BLOCKED, run)
-            if is_blocked:
+            if _write(context, lambda: _block(run, context)):
                 logger.error("%s is blocked: %s", run, context.message)
                 run_blocked.send_robust(sender=JobRun, run=run)
         case _:  # LostClaim
             logger.warning("%s was taken from this worker; it writes nothing more.", run)
+
+
+def _block(run: JobRun, context: JobContext) -> bool:
+    with transaction.atomic():
+        is_blocked = run.block(message=context.message)
+        if is_blocked:
+            decisions.record_decision(decisions.BLOCKED, run)
+    return is_blocked
+
+
+def _break_off(
+    run: JobRun,
+    context: JobContext,
+    reason: str,
+    *,
+    error: str = "",
+    trace: str = "",
+    until: datetime | None = None,
+    is_abrupt: bool = False,
+) -> None:
+    """End an attempt before its work is done; the verdict says whether there is another one.
+
+    ``is_abrupt``: it ended elsewhere than at a checkpoint, perhaps in the middle of a transaction.
+    """
+
+    def verdict() -> Verdict:
+        if is_abrupt:
+            context.reread_cursor()
+        return judge(run, reason=reason, cursor=context.cursor, error=error, until=until)
+
+    found = _write(context, verdict)
+    _finish(
+        run,
+        context,
+        found.status,
+        found.reason,
+        error=found.error,
+        trace=trace,
+        next_attempt=found.goes_on,
+        not_before=found.not_before,
+    )
+
+
+def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
+    """End a run whose job hangs, from beside it: nothing but the row tells how far it is."""
+    row = JobRun.objects.running().filter(pk=run.pk, worker=run.worker).first()
+    if row is None:
+        return False
+    if reason == JobRun.Reason.OPERATOR:
+        error = _("It was stopped by force: its process was killed.")
+        return row.finish(JobRun.Status.CANCELLED, reason=reason, error=error, traceback=where)
+    limit = {"limit": f"{job.time_limit.total_seconds():,.0f}"}
+    error = _("It took longer than its time limit of %(limit)s s without reaching a checkpoint.") % limit
+    verdict = judge(row, reason=reason, cursor=row.cursor, error=error)
+    with transaction.atomic():
+        ended = row.finish(verdict.status, reason=verdict.reason, error=verdict.error, traceback=where)
+        if ended and verdict.goes_on:
+            request_next_attempt(row, not_before=verdict.not_before)
+    return ended
+
+
+def _write(context: JobContext, write: Callable[[], Result]) -> Result:
+    """Write how a run ended, as soon as the database takes it: else it would look as if its worker was lost."""
+    return once_it_answers(write, for_seconds=UNWRITTEN_SECONDS, give_up=context.is_stopping)
 
 
 def _finish(
@@ -358,21 +413,25 @@ def _finish(
     next_attempt: bool = False,
     not_before: datetime | None = None,
 ) -> None:
-    # One statement is a transaction already.
-    with transaction.atomic() if next_attempt else nullcontext():
-        ended = run.finish(
-            status,
-            reason=reason,
-            message=context.message,
-            error=error,
-            traceback=trace,
-            counts=dict(context.counts),
-            progress_done=run.progress_done,
-            progress_total=run.progress_total,
-            cursor=dict(context.cursor) or None,
-        )
-        if ended and next_attempt:
-            request_next_attempt(run, not_before=not_before)
+    def write() -> bool:
+        # One statement is a transaction already.
+        with transaction.atomic() if next_attempt else nullcontext():
+            written = run.finish(
+                status,
+                reason=reason,
+                message=context.message,
+                error=error,
+                traceback=trace,
+                counts=dict(context.counts),
+                progress_done=run.progress_done,
+                progress_total=run.progress_total,
+                cursor=dict(context.cursor) or None,
+            )
+            if written and next_attempt:
+                request_next_attempt(run, not_before=not_before)
+        return written
+
+    ended = _write(context, write)
     logger.log(
         logging.INFO if status == JobRun.Status.SUCCEEDED else logging.WARNING,
         "%s %s%s",
@@ -422,6 +481,27 @@ def cancel_run(run: JobRun, *, by: Person) -> None:
     if not run.ask_to_cancel():
         run.refresh_from_db()
         raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
+
+
+def force_stop_run(run: JobRun, *, by: Person) -> None:
+    """Have the process killed that works on a run which was cancelled and reaches no checkpoint; only that process.
+
+    Raises:
+        PermissionDenied; NotPossible when the run is over, or was not cancelled at least 30 seconds ago.
+    """
+    if not _may(by, "maintenance.cancel_jobrun"):
+        raise PermissionDenied(_("You may not cancel runs."))
+    run.refresh_from_db()
+    if run.status == JobRun.Status.RUNNING and not run.may_be_forced and run.force_stop_at is None:
+        seconds = {"seconds": round(FORCE_STOP_AFTER.total_seconds())}
+        raise NotPossible(_("Cancel it first, and give it %(seconds)s seconds to stop by itself.") % seconds)
+    with transaction.atomic():
+        if not run.ask_to_force_stop():
+            status = run.get_status_display()
+            raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": status})
+        text = _("%(name)s has it stopped by force.") % {"name": by.get_username()}
+        RunLogLine.objects.create(run=run, level=RunLogLine.Level.WARNING, text=text)
+        decisions.record_decision(decisions.STOPPED_BY_FORCE, run, by=by)
 
 
 def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = None) -> None:

@@ -24,12 +24,14 @@ from maintenance.registry import InvalidParams, Person, get_job
 PLAN_FRESH = timedelta(minutes=15)
 
 BLOCKED, APPROVED, REJECTED = "run.blocked", "run.approved", "run.rejected"
+STOPPED_BY_FORCE = "run.stopped_by_force"
 PLAN_USED, FORCED, PLAN_EXPIRED = "run.plan_used", "run.forced", "run.plan_expired"
 # The words for the verbs; a page fills in reason and message.
 WORDS = {
     BLOCKED: gettext_noop("stopped and waits for approval: %(message)s"),
     APPROVED: gettext_noop("approved: %(reason)s"),
     REJECTED: gettext_noop("rejected: %(reason)s"),
+    STOPPED_BY_FORCE: gettext_noop("stopped by force: its process was to be killed"),
     PLAN_USED: gettext_noop("asked for what a plan showed"),
     FORCED: gettext_noop("asked for, past the caps: %(reason)s"),
     PLAN_EXPIRED: gettext_noop("approved a plan older than a day: it is planned again"),

@@ -1,6 +1,7 @@
 """What every job's command does: parse, request a run, perform it here, print how it ended."""
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -74,7 +75,7 @@ class JobCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the job in this process; exit with the contract's code."""
         run = self.request(self.job, options)
-        self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
+        self.perform_here(run, as_json=options["json"])
         self.conclude(run, as_json=options["json"], check=options["check"])
 
     def request(self, job: str, options: dict[str, Any], *, send: bool = False) -> JobRun:
@@ -104,9 +105,10 @@ class JobCommand(BaseCommand):
             text = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
             raise CommandError(text, returncode=USAGE) from None
 
-    def perform_here(self, run: JobRun, *, show_bar: bool) -> None:
+    def perform_here(self, run: JobRun, *, as_json: bool) -> None:
         """Do the run's work in this process, with a progress bar on a terminal."""
         stopped = threading.Event()
+        show_bar = not as_json and sys.stderr.isatty()
         bar = tqdm(unit="", file=sys.stderr, leave=False) if show_bar else None
 
         def listen(done: int, total: int | None, stage: str) -> None:
@@ -115,9 +117,18 @@ class JobCommand(BaseCommand):
                 bar.set_description_str(stage, refresh=False)
                 bar.update(done - bar.n)
 
+        def leave() -> None:
+            """End this process from beside a job that hangs, as it would end by itself."""
+            try:
+                self.conclude(run, as_json=as_json)
+            except SystemExit as ended:
+                sys.stdout.flush()
+                os._exit(int(ended.code or 0))
+            os._exit(1)
+
         with _signals(run, stopped):
             try:
-                done = runs.perform(run, stopping=stopped.is_set, listener=listen)
+                done = runs.perform(run, stopping=stopped.is_set, listener=listen, kill=leave)
                 if not done:
                     run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
             except (Exception, KeyboardInterrupt) as failure:

@@ -108,6 +108,7 @@ VIEWS = [
     ("admin:maintenance_jobrun_change", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
     ("admin:maintenance_jobrun_live", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
     ("admin:maintenance_jobrun_cancel", "post", [SEE_RUNS, CANCEL], [SEE_RUNS, RUN], 302),
+    ("admin:maintenance_jobrun_force_stop", "post", [SEE_RUNS, CANCEL], [SEE_RUNS, RUN], 302),
     ("admin:maintenance_jobrun_approve", "post", [SEE_RUNS, APPROVE], [SEE_RUNS, RUN, CANCEL], 302),
     ("admin:maintenance_jobrun_reject", "post", [SEE_RUNS, APPROVE], [SEE_RUNS, RUN, CANCEL], 302),
     ("admin:maintenance_retentionpolicy_change", "get", ["maintenance.view_retentionpolicy"], [SEE, EDIT, RUN], 200),
@@ -158,7 +159,7 @@ def test_looking_changes_no_schedule(client, operator, purge, name):
     assert client.get(reverse(f"admin:maintenance_schedule_{name}", args=[purge.pk])).status_code == 405
 
 
-@pytest.mark.parametrize("name", ["cancel", "approve", "reject"])
+@pytest.mark.parametrize("name", ["cancel", "force_stop", "approve", "reject"])
 def test_looking_changes_no_run(client, operator, name):
     run = factories.job_run(status="blocked")
 

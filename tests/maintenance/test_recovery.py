@@ -37,15 +37,18 @@ def test_a_silent_run_is_interrupted_and_its_next_attempt_resumes_the_cursor():
 
 
 def test_a_run_that_kills_its_workers_fails_at_the_third_loss():
-    run = lost_run()
+    run, waits = lost_run(), []
     for _ in range(2):
         recovery.interrupt_lost_runs()
         run = JobRun.objects.get(retry_of=run)
+        waits.append(run.not_before is not None)
+        JobRun.objects.filter(pk=run.pk).update(not_before=None)
         run.claim(worker="w")
         JobRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - LONG_AGO)
     recovery.interrupt_lost_runs()
 
     run.refresh_from_db()
+    assert waits == [False, True]  # a second loss is no accident
     assert (run.status, run.reason, run.attempt) == ("failed", "too_many_attempts", 3)
     assert "no other is made" in run.error
     assert not JobRun.objects.filter(retry_of=run).exists()

@@ -11,7 +11,7 @@ from django.utils import timezone
 from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
 from maintenance import maintenance_mode, purge, registry, runs
-from maintenance.ledger import decisions
+from maintenance.ledger import decisions, heartbeat
 from maintenance.models import JobRun, RunLogLine
 from maintenance.purging import deletion
 from scraping.models import RedditPost
@@ -22,20 +22,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Status = JobRun.Status
 
 
-@pytest.fixture
-def declare(monkeypatch):
-    """Declare a job for one test only."""
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-
-    def declare(function, **options):
-        registry.job(**options)(function)
-        return function.__name__
-
-    return declare
-
-
 def request(slug, **options):
     return runs.request_run(job=slug, trigger="command", send=False, **options)
+
+
+def at_once(run):
+    """The run, whose time has come."""
+    if run is not None:
+        run.not_before = None
+        run.save(update_fields=["not_before"])
+    return run
 
 
 def performed(slug, **options):
@@ -166,7 +162,7 @@ def test_a_run_is_handed_back_although_its_schedule_or_person_was_deleted(declar
     def hand_back(ctx):
         """Stop."""
         (schedule if subject == "schedule" else person).delete()
-        raise contexts.HandBack
+        raise contexts.HandBack("worker_stopped")
 
     declare(hand_back)
     run = factories.job_run(
@@ -380,7 +376,7 @@ def test_only_the_worker_that_claimed_a_run_may_write_it():
 
 def test_a_running_run_tells_that_it_is_alive(declare, monkeypatch, settings):
     settings.HEARTBEAT_SECONDS = 0.02
-    monkeypatch.setattr(contexts, "CANCEL_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "POLL_SECONDS", 0.01)
 
     def wait(ctx):
         """Wait for a heartbeat."""
@@ -416,10 +412,11 @@ def test_a_run_that_always_meets_the_same_database_error_fails_in_the_end(declar
         with pytest.raises(OperationalError):
             runs.perform(run)
         run.refresh_from_db()
-        last, run = run, JobRun.objects.filter(retry_of=run).first()
+        last, run = run, at_once(JobRun.objects.filter(retry_of=run).first())
 
     assert run is None
     assert (last.status, last.reason) == (Status.FAILED, "too_many_attempts")
+    assert "out of shared memory" in last.error
 
 
 def test_what_an_operator_cancelled_is_not_handed_back(declare):
@@ -655,7 +652,13 @@ def test_a_batch_that_was_undone_is_not_counted_though_the_row_cannot_be_read(mo
         save(context, **values)
         saved.append(values)
         if len(saved) == 2:
-            monkeypatch.setattr(contexts, "JobRun", None)  # nor can its row be read
+            monkeypatch.setattr(contexts, "JobRun", None)  # nor can its row be read, before it is written
+            reread = contexts.JobContext.reread_cursor
+            monkeypatch.setattr(
+                contexts.JobContext,
+                "reread_cursor",
+                lambda context: (monkeypatch.setattr(contexts, "JobRun", JobRun), reread(context)),
+            )
             raise OperationalError("the server restarts")
 
     monkeypatch.setattr(contexts.JobContext, "save_cursor", save_twice)

@@ -30,12 +30,12 @@ def work(run):
 
 
 def test_a_run_goes_on_as_its_next_attempt_before_the_time_limit_kills_it(run, monkeypatch):
-    monkeypatch.setattr(tasks, "HAND_BACK_SECONDS", -1)
+    monkeypatch.setattr(runs, "HAND_ON_SHARE", 1e-9)
 
     work(run)
 
     run.refresh_from_db()
-    assert (run.status, run.reason) == ("interrupted", "worker_stopped")
+    assert (run.status, run.reason) == ("interrupted", "handed_on")
     assert JobRun.objects.filter(retry_of=run, status="queued").exists()
     assert RedditPost.objects.count() == 1
 

@@ -1,6 +1,5 @@
 """`manage.py run_job SLUG`: run any job here, or leave it to the workers."""
 
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -39,5 +38,5 @@ class Command(JobCommand):
         """Request the run, and perform it here unless --queue."""
         run = self.request(options["job"], options, send=options["queue"])
         if not options["queue"]:
-            self.perform_here(run, show_bar=not options["json"] and sys.stderr.isatty())
+            self.perform_here(run, as_json=options["json"])
         self.conclude(run, as_json=options["json"], check=options["check"])

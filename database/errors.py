@@ -1,0 +1,89 @@
+"""What the database's refusals mean: it is full, locked, slow, closed for writing, or away."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from django.db import Error, connection
+
+Result = TypeVar("Result")
+
+
+class Cause(StrEnum):
+    """Why the database did not do what it was asked, though nothing was wrong with that."""
+
+    FULL = "full"
+    LOCKED = "locked"
+    TIMEOUT = "timeout"
+    READ_ONLY = "read_only"
+    OVERLOADED = "overloaded"
+    LOST = "lost"
+
+
+# PostgreSQL's codes by their first characters.
+_BY_CODE = {
+    "53100": Cause.FULL,  # disk_full
+    "53": Cause.OVERLOADED,  # memory, connections, or room in a table of the server's
+    "55P03": Cause.LOCKED,  # lock_not_available: lock_timeout
+    "40": Cause.LOCKED,  # deadlock_detected, serialization_failure
+    "57014": Cause.TIMEOUT,  # query_canceled: statement_timeout
+    "25P03": Cause.TIMEOUT,  # idle_in_transaction_session_timeout
+    "25006": Cause.READ_ONLY,  # read_only_sql_transaction: a standby, default_transaction_read_only
+    "57P": Cause.LOST,  # shut down, crashed, starting
+    "08": Cause.LOST,  # connection exceptions
+}
+# SQLite's, by the beginnings of their names.
+_BY_NAME = {
+    "SQLITE_FULL": Cause.FULL,
+    "SQLITE_NOMEM": Cause.OVERLOADED,
+    "SQLITE_BUSY": Cause.LOCKED,
+    "SQLITE_LOCKED": Cause.LOCKED,
+    "SQLITE_INTERRUPT": Cause.TIMEOUT,
+    "SQLITE_READONLY": Cause.READ_ONLY,
+    "SQLITE_CANTOPEN": Cause.LOST,
+    "SQLITE_IOERR": Cause.LOST,
+}
+
+
+def cause_of(error: BaseException) -> Cause | None:
+    """Return why the database refused; None for an error that would come again, such as a violated constraint."""
+    original = error.__cause__ if isinstance(error, Error) else error
+    if isinstance(original, sqlite3.Error):
+        return _look_up(_BY_NAME, getattr(original, "sqlite_errorname", None))
+    if not type(original).__module__.startswith("psycopg2"):
+        return None
+    if code := getattr(original, "pgcode", None):
+        return _look_up(_BY_CODE, code)
+    # The driver itself, which has no code: it lost the connection, or never had one.
+    return Cause.LOST if type(original).__name__ in ("OperationalError", "InterfaceError") else None
+
+
+def _look_up(causes: dict[str, Cause], code: str | None) -> Cause | None:
+    return next((cause for start, cause in causes.items() if (code or "").startswith(start)), None)
+
+
+def once_it_answers(
+    ask: Callable[[], Result], *, for_seconds: float, give_up: Callable[[], bool], pause: float = 1.0
+) -> Result:
+    """Return what ``ask`` returns; ask again while the database refuses or is away.
+
+    Outside any transaction: after an error the connection is a new one.
+
+    Args:
+        ask: may be called several times.
+        for_seconds: how long to go on asking; then the error is raised.
+        give_up: whether to raise it now.
+        pause: seconds between two questions; it doubles, up to ten times as long.
+    """
+    until, longest = time.monotonic() + for_seconds, 10 * pause
+    while True:
+        try:
+            return ask()
+        except Error as error:
+            if cause_of(error) is None or time.monotonic() > until or give_up():
+                raise
+        connection.close()
+        time.sleep(pause)
+        pause = min(2 * pause, longest)

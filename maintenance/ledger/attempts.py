@@ -1,0 +1,104 @@
+"""What becomes of a run whose attempt has ended before its work: another attempt, when, or none.
+
+One rule for all ends, whatever brought them about: a stop, a limit, a lost worker, the database. An attempt counts
+against the run unless its cursor has moved.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from database import clock
+from database.errors import Cause
+from maintenance.models import JobRun
+
+Reason = JobRun.Reason
+
+# The third attempt in a row that got no further is the last.
+ATTEMPTS_MAX = 3
+# How long the next attempt waits after the first and the second that got no further: a cause may pass.
+PAUSES = (timedelta(seconds=5), timedelta(seconds=30))
+# They say nothing against the run: at a checkpoint it did what it was told, or it waits for its Reddit app.
+BLAMELESS = frozenset({Reason.WAITS, Reason.WORKER_STOPPED, Reason.RETENTION})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an attempt ends."""
+
+    status: str
+    reason: str
+    error: str
+    # When the next attempt may begin; None: at once. There is one where the status is INTERRUPTED.
+    not_before: datetime | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a next attempt."""
+        return self.status == JobRun.Status.INTERRUPTED
+
+
+def judge(
+    run: JobRun,
+    *,
+    reason: str,
+    cursor: Mapping[str, Any] | None,
+    error: str = "",
+    until: datetime | None = None,
+) -> Verdict:
+    """Return what becomes of a running run.
+
+    Args:
+        run: the attempt that ends.
+        reason: what ended it.
+        cursor: what has been committed of it.
+        error: what to tell of that.
+        until: before which the next attempt could do nothing.
+    """
+    if is_cancel_requested(run):
+        return Verdict(JobRun.Status.CANCELLED, Reason.OPERATOR, error)
+    if reason in BLAMELESS:
+        return Verdict(JobRun.Status.INTERRUPTED, reason, error, until)
+    number = attempts_without_progress(run, reason=reason, cursor=cursor)
+    if number >= ATTEMPTS_MAX:
+        last = _("That was attempt %(number)s in a row without progress; no other is made.")
+        told = f"{error or Reason(reason).label} {last % {'number': number}}"
+        return Verdict(JobRun.Status.FAILED, Reason.TOO_MANY_ATTEMPTS, told)
+    return Verdict(JobRun.Status.INTERRUPTED, reason, error, _not_before(reason, number))
+
+
+def _not_before(reason: str, number: int) -> datetime | None:
+    # Who hands on has done some work; and a lost worker has been silent for long enough already, once.
+    if reason == Reason.HANDED_ON or (reason == Reason.WORKER_LOST and number <= 1):
+        return None
+    return clock.now() + PAUSES[max(number, 1) - 1]
+
+
+def attempts_without_progress(run: JobRun, *, reason: str, cursor: Mapping[str, Any] | None) -> int:
+    """Return how many attempts in a row, this one included, have ended where they began."""
+    number = 0
+    while True:
+        earlier = run.retry_of
+        if _place(cursor) != _place(earlier.cursor if earlier else None):
+            return number
+        number += reason not in BLAMELESS
+        if earlier is None:
+            return number
+        run, reason, cursor = earlier, earlier.reason, earlier.cursor
+
+
+def _place(cursor: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (cursor or {}).items() if name != "now"}
+
+
+def is_cancel_requested(run: JobRun) -> bool:
+    """Whether an operator cancelled the run: it must not go on as another attempt."""
+    return JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists()
+
+
+def reason_of(cause: Cause | None) -> str:
+    """Return the reason that names why the database refused."""
+    return Reason(f"database_{cause}") if cause else Reason.DATABASE

@@ -1,0 +1,160 @@
+"""The thread beside a job: tells that its run lives, hears that it was cancelled, and ends it when it hangs."""
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
+
+from maintenance.context import JobContext
+from maintenance.models import JobRun
+
+logger = logging.getLogger(__name__)
+
+# How soon a cancel is noticed; one small SELECT each.
+POLL_SECONDS = 1.0
+# How long the end of a run that hangs waits for the run's own transaction, and its process for a job that has just
+# come to its end.
+END_LOCK_SECONDS = 3.0
+JUST_ENDED_SECONDS = 3.0
+
+# Writes the end of a run that does not end by itself: its reason, and where it hangs. False: it has ended.
+End = Callable[[str, str], bool]
+
+
+class Heartbeat:
+    """A thread, because a job may sit in one long request or statement; recovery would take it for dead.
+
+    Args:
+        context: of the run.
+        limit: how long the job may take; None: for ever.
+        from_checkpoint: whether the limit counts from the latest checkpoint instead of from the start.
+        end: see End.
+        kill: ends this process at once, because nothing else ends a job that hangs; None: it must not be ended.
+    """
+
+    def __init__(
+        self,
+        context: JobContext,
+        *,
+        limit: timedelta | None = None,
+        from_checkpoint: bool = False,
+        end: End,
+        kill: Callable[[], None] | None = None,
+    ) -> None:
+        self._context, self._limit, self._from_checkpoint = context, limit, from_checkpoint
+        self._end, self._kill = end, kill
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._job_thread = threading.get_ident()
+        self._job_connection: Any = connections[DEFAULT_DB_ALIAS]
+        self._thread = threading.Thread(target=self._live, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        # Also because this thread may be about to kill the process: that must not hit whatever comes next.
+        self._thread.join()
+
+    def _live(self) -> None:
+        run = self._context.run
+        assert run is not None
+        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
+        try:
+            while not self._ended.wait(min(POLL_SECONDS, self._seconds_left())):
+                reason: str | None = JobRun.Reason.TIME_LIMIT if self._seconds_left() <= 0 else None
+                try:
+                    if time.monotonic() >= beat_at and run.beat():
+                        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
+                    if self._hears_of_force(run):
+                        reason = JobRun.Reason.OPERATOR
+                except Error:
+                    # The database is away: the job itself will meet that, or it comes back first.
+                    logger.warning("Heartbeat of %s failed.", run, exc_info=True)
+                    connection.close()
+                if reason:
+                    self._put_an_end(run, reason)
+                    return
+        finally:
+            connection.close()
+
+    def _seconds_left(self) -> float:
+        if self._limit is None:
+            return POLL_SECONDS
+        since = self._context.checked_at if self._from_checkpoint else self._started
+        return max(0.0, since + self._limit.total_seconds() - time.monotonic())
+
+    def _hears_of_force(self, run: JobRun) -> bool:
+        """Tell the context of a cancel or a lost claim; return whether the run is to be stopped by force."""
+        mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)
+        row = mine.values("cancel_requested_at", "force_stop_at").first()
+        if row is None:
+            self._context.lose()
+            return False
+        if row["cancel_requested_at"]:
+            self._context.cancel()
+        return row["force_stop_at"] is not None
+
+    def _put_an_end(self, run: JobRun, reason: str) -> None:
+        """End a run that does not end by itself; then what it does, and the process in which it does it."""
+        where = self._where_it_is()
+        ended = self._write_end(run, reason, where)
+        if ended is None:
+            # It hangs in a transaction that has written the run's row. Without that the row can be had.
+            self._context.lose()
+            self._cancel_statement()
+            ended = self._write_end(run, reason, where)
+        if ended is False and self._ended.wait(JUST_ENDED_SECONDS):
+            return  # it has come to its end in this very moment
+        logger.error("%s is ended (%s) where it is:\n%s", run, reason, where)
+        self._cancel_statement()
+        if self._kill:
+            self._kill()
+
+    def _write_end(self, run: JobRun, reason: str, where: str) -> bool | None:
+        """Return what End does; None where the database does not take it: then recovery finds a silent run."""
+        try:
+            self._wait_for_locks_no_longer_than(END_LOCK_SECONDS)
+            return self._end(reason, where)
+        except Error:
+            logger.warning("%s hangs, and that could not be written.", run, exc_info=True)
+            connection.close()
+            return None
+
+    def _where_it_is(self) -> str:
+        """Return the stack of the job, from its function on."""
+        frames = traceback.extract_stack(sys._current_frames().get(self._job_thread))
+        callers = [number for number, frame in enumerate(frames) if frame.name == "_execute"]
+        return "".join(traceback.format_list(frames[callers[0] + 1 if callers else 0 :]))
+
+    @staticmethod
+    def _wait_for_locks_no_longer_than(seconds: float) -> None:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(seconds * 1000)}ms"])
+
+    def _cancel_statement(self) -> None:
+        """Let the server give up what the job waits for: it would go on with it although nobody is there any more."""
+        if connection.vendor != "postgresql":
+            return
+        try:
+            # psycopg2 allows that from another thread.
+            if (raw := self._job_connection.connection) is not None:
+                raw.cancel()
+        except Exception:  # whatever it is, the process is to end all the same
+            logger.warning("The statement of the job could not be cancelled.", exc_info=True)

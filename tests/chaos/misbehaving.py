@@ -1,0 +1,73 @@
+"""A Celery application that knows jobs which misbehave, for workers of the tests (``celery -A tests.chaos.misbehaving``)."""
+
+import os
+import sys
+import time
+from datetime import timedelta
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+
+from django.db import connection, transaction
+
+from console.celery import app  # noqa: F401  (celery -A looks for it)
+
+# Seconds that one attempt may take; its jobs hang for as good as ever.
+LIMIT = 2
+EVER = 600
+
+
+def hang_in_python(ctx):
+    """Sleep without a checkpoint, and swallow every signal and exception."""
+    while True:
+        try:
+            time.sleep(EVER)
+        except BaseException:
+            continue
+
+
+def hang_in_sql(ctx):
+    """Wait for the database within a transaction that has written the run's own row."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        ctx.save_cursor(step=1)
+        cursor.execute("SELECT pg_sleep(%s)", [EVER])
+
+
+def go_on(ctx):
+    """Reach checkpoints, three steps an attempt, for longer than the limit."""
+    for step in range(ctx.cursor.get("step", 0), 8):
+        ctx.checkpoint()
+        time.sleep(LIMIT * 0.3)
+        ctx.save_cursor(step=step + 1)
+
+
+def stand_still(ctx):
+    """Reach checkpoints, and get nowhere."""
+    while True:
+        ctx.checkpoint()
+        time.sleep(0.1)
+
+
+def hang_for_long(ctx):
+    """Hang, without a limit that a test could wait for."""
+    time.sleep(EVER)
+
+
+def exit_at_once(ctx):
+    """End the process in the middle of the work."""
+    sys.exit(1)
+
+
+def declare():
+    """Put these jobs into the registry."""
+    from maintenance import registry  # once Django is set up
+
+    for function in (hang_in_python, hang_in_sql, go_on, stand_still, exit_at_once):
+        registry.job(time_limit=timedelta(seconds=LIMIT))(function)
+    registry.job()(hang_for_long)
+
+
+if sys.argv[0].endswith("celery"):
+    import django
+
+    django.setup()
+    declare()

@@ -1,0 +1,155 @@
+"""Jobs that hang, in real workers: they are killed and named, and the worker goes on with the next."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import psutil
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from console import processes
+from maintenance import recovery, registry, runs
+from maintenance.ledger import attempts
+from maintenance.models import JobRun
+from tests import factories
+from tests.chaos import misbehaving
+from tests.chaos.services import Service
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
+
+
+@pytest.fixture(autouse=True)
+def misbehaving_jobs(monkeypatch):
+    """Let this process request what its workers know."""
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    misbehaving.declare()
+    monkeypatch.setattr(attempts, "PAUSES", (timedelta(), timedelta()))
+
+
+@contextlib.contextmanager
+def worker(concurrency=1):
+    """One worker that knows the jobs above."""
+    command = processes.worker(concurrency=concurrency)
+    command[command.index("console")] = "tests.chaos.misbehaving"
+    with Service(command) as service:
+        service.wait_for(" ready.")
+        yield service
+
+
+def request(job):
+    return runs.request_run(job=job, trigger="command")
+
+
+def last_attempts(jobs):
+    """The last attempts of these jobs, once they are over; the leading scheduler's part is played here."""
+
+    def over():
+        JobRun.objects.queued().update(not_before=None)
+        recovery.republish()
+        goes_on = ["queued", "running", "interrupted"]
+        found = {run.job: run for run in JobRun.objects.filter(job__in=jobs).exclude(status__in=goes_on)}
+        return len(found) == len(jobs) and found
+
+    return wait_until(over, timeout=120, every=0.3)
+
+
+def test_jobs_that_get_nowhere_end_and_others_go_on():
+    hanging = ["hang_in_python", *(["hang_in_sql"] if connection.vendor == "postgresql" else [])]
+    jobs = [*hanging, "go_on", "stand_still", "exit_at_once"]
+    with worker(concurrency=5) as service:
+        for job in jobs:
+            request(job)
+        last = last_attempts(jobs)
+        healthy = request("cleanup_login_sessions")  # the worker has other children by now
+        wait_until(lambda: JobRun.objects.get(pk=healthy.pk).status == "succeeded", timeout=60)
+        assert service.process.poll() is None
+        assert_the_server_works_on_nothing()
+
+    def ends_before(job):
+        return {
+            *JobRun.objects.filter(job=job, attempt__lt=last[job].attempt).values_list("status", "reason")
+        }
+
+    for job in hanging:
+        assert (last[job].status, last[job].reason, last[job].attempt) == ("failed", "too_many_attempts", 3)
+        assert f"longer than its time limit of {misbehaving.LIMIT} s" in last[job].error
+        assert "no other is made" in last[job].error
+        assert job in last[job].traceback
+        assert "celery" not in last[job].traceback  # from the job on
+        assert ends_before(job) == {("interrupted", "time_limit")}
+    for job, reason in [("stand_still", "handed_on"), ("exit_at_once", "terminated")]:
+        assert (last[job].status, last[job].reason, last[job].attempt) == ("failed", "too_many_attempts", 3)
+        assert ends_before(job) == {("interrupted", reason)}
+    assert last["go_on"].status == "succeeded"
+    assert last["go_on"].attempt >= 3
+    assert ends_before("go_on") == {("interrupted", "handed_on")}
+
+
+def assert_the_server_works_on_nothing():
+    if connection.vendor == "sqlite":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
+def test_force_stop_kills_that_child_only():
+    operator = factories.user("maintenance.cancel_jobrun")
+    with worker() as service:
+        run = request("hang_for_long")
+        wait_until(lambda: JobRun.objects.get(pk=run.pk).status == "running", timeout=40)
+        child = int(JobRun.objects.get(pk=run.pk).worker.rpartition(":")[2])
+        runs.cancel_run(run, by=operator)
+        with pytest.raises(runs.NotPossible, match="30 seconds"):
+            runs.force_stop_run(run, by=operator)
+        JobRun.objects.filter(pk=run.pk).update(cancel_requested_at=timezone.now() - timedelta(seconds=31))
+
+        runs.force_stop_run(run, by=operator)
+
+        wait_until(lambda: JobRun.objects.get(pk=run.pk).is_final, timeout=20)
+        wait_until(lambda: not psutil.pid_exists(child), timeout=20)
+        assert service.process.poll() is None
+        healthy = request("cleanup_login_sessions")
+        wait_until(lambda: JobRun.objects.get(pk=healthy.pk).status == "succeeded", timeout=60)
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == ("cancelled", "operator")
+    assert "by force" in run.error
+    assert [line.text for line in run.log_lines.all()] == [f"{operator.username} has it stopped by force."]
+    assert not JobRun.objects.filter(retry_of=run).exists()
+
+
+def test_a_command_that_hangs_ends_and_says_so():
+    script = (
+        "import sys, django; django.setup(); from tests.chaos import misbehaving; misbehaving.declare();"
+        "from django.core.management import call_command; call_command('run_job', 'hang_in_python')"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=settings.BASE_DIR,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "console.settings",
+            "DATABASE_URL": factories.database_url(),
+            "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1, ended.stderr
+    assert "hang_in_python" in ended.stdout
+    assert "longer than its time limit of 2 s" in ended.stderr
+    run = JobRun.objects.get(attempt=1)
+    assert (run.status, run.reason) == ("interrupted", "time_limit")

@@ -1,0 +1,66 @@
+"""Stopping a run by force, from its page; what happens to the process is in tests/chaos/test_hanging.py."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from maintenance import runs
+from maintenance.ledger.decisions import decisions_about
+from maintenance.models import JobRun
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SEE, CANCEL = "maintenance.view_jobrun", "maintenance.cancel_jobrun"
+
+
+def running(cancelled_ago=None, **fields):
+    asked = None if cancelled_ago is None else timezone.now() - timedelta(seconds=cancelled_ago)
+    return factories.job_run(
+        status="running", cancel_requested_at=asked, heartbeat_at=timezone.now(), **fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("ago", "permissions", "is_offered"),
+    [
+        (31, [SEE, CANCEL], True),
+        (31, [SEE], False),
+        (29, [SEE, CANCEL], False),
+        (None, [SEE, CANCEL], False),
+    ],
+)
+def test_it_is_offered_thirty_seconds_after_a_cancel(client, ago, permissions, is_offered):
+    run = running(ago)
+    client.force_login(factories.user(*permissions))
+
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+
+    assert ("Force stop</button>" in page) == is_offered
+
+
+def test_the_button_marks_the_run_and_says_who(client):
+    run = running(31)
+    person = factories.user(SEE, CANCEL)
+    client.force_login(person)
+
+    client.post(reverse("admin:maintenance_jobrun_force_stop", args=[run.pk]))
+
+    run.refresh_from_db()
+    assert (run.status, run.force_stop_at is not None) == ("running", True)
+    assert person.username in run.log_lines.get().text
+    assert [(event.verb, event.actor) for event in decisions_about(run)] == [("run.stopped_by_force", person)]
+    page = client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk])).content.decode()
+    assert "Its process is being killed." in page
+    assert "Force stop</button>" not in page
+
+
+def test_a_run_that_was_not_cancelled_or_is_over_cannot_be_stopped_by_force():
+    person = factories.superuser()
+
+    with pytest.raises(runs.NotPossible, match="Cancel it first"):
+        runs.force_stop_run(running(), by=person)
+    with pytest.raises(runs.NotPossible, match="succeeded"):
+        runs.force_stop_run(factories.job_run(status="succeeded"), by=person)
+    assert not JobRun.objects.filter(force_stop_at__isnull=False).exists()
