@@ -32,13 +32,14 @@ chaos: .venv/.dev ## kill and freeze real processes for half an hour, on Postgre
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
 	exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-services CHAOS=full $$services $(PYTHON) -m pytest tests/chaos -p no:randomly --timeout 1800 $(ARGS)
 
-lint: .venv/.dev ## check style, types, the direction of imports, migrations and settings
+lint: .venv/.dev ## check style, types, the direction of imports, migrations, settings and translations
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py makemigrations --check --dry-run
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py check --fail-level WARNING
+	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest -q -p no:cacheprovider tests/messages.py
 
 bench: .venv/.dev ## run the benchmarks; each prints a table: embedded, then on PostgreSQL where it answers
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
