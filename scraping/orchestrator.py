@@ -17,11 +17,11 @@ from django.utils.translation import gettext as _
 
 from database import clock
 from database.names import folded
-from scraping import health
+from scraping import due, health
 from scraping.answers import Page
 from scraping.checkpoint import Checkpoint
 from scraping.comment_walk import Reach, requests_per_post
-from scraping.content import storable_text
+from scraping.content import post_values, storable_text
 from scraping.filters import FILTERED, keep_wanted
 from scraping.listing import LISTING_MAX, Frontier, ListingWalk, creation_times, posts_per_hour
 from scraping.models import (
@@ -47,6 +47,8 @@ SKIP_LINES_MAX: Final = 20
 FAILURES_MAX: Final = 3
 # Sessions in a row that got nothing but a 429, after which the scrape fails instead of waiting once more.
 REFUSED_MAX: Final = 3
+# /api/info may leave a post out once by accident.
+MISSING_MAX: Final = 2
 # Listings in the order of creation, which have a watermark.
 INCREMENTAL: Final = (BotConfig.Sort.NEW, BotConfig.Sort.SEARCH)
 
@@ -213,7 +215,7 @@ class _Scrape:
             if subreddit in self.checkpoint.done:
                 continue
             self.stop_here_if_asked()
-            self.checkpoint.begin(subreddit)
+            self.checkpoint.begin(subreddit, self._config.pk)
             scrape = _SubredditScrape(self._config, self._session, self, client, subreddit)
             self._totals[subreddit] = scrape.totals
             try:
@@ -228,7 +230,7 @@ class _Scrape:
                     self._give_up_the_rest(error)
                     break
             if not scrape.totals["error_kind"]:
-                self.checkpoint.finish(subreddit)
+                self.checkpoint.finish(subreddit, self._config.pk)
         self.save(client)
 
     def _give_up_the_rest(self, error: RedditError) -> None:
@@ -259,18 +261,23 @@ class _Scrape:
         )
         return True
 
+    def _hand_on(self) -> None:
+        """Keep what the session has left over due; nobody needs its checkpoint then."""
+        self.checkpoint.begin("", self._config.pk)
+
     def _fail_by(self, shortage: OutOfBudget, text: str) -> None:
         failed = {"error_kind": str(shortage.kind), "error": text}
         for subreddit in self._subreddits:
             if subreddit not in self.checkpoint.done:
                 self._totals[subreddit] = self._totals.get(subreddit, _no_totals()) | failed
         status = Status.PARTIAL if self._session.posts_found else Status.FAILED
+        self._hand_on()
         self._session.close(
             status,
             error_kind=shortage.kind,
             error=text,
             totals=self._totals,
-            checkpoint=self.checkpoint.remainder,
+            checkpoint=None,
         )
 
     def save(self, client: RedditClient) -> None:
@@ -324,15 +331,16 @@ class _Scrape:
         if skipped and self._skip_lines >= SKIP_LINES_MAX:
             text = _("%(count)d items skipped in all; the session counts them by reason.")
             self.log(text % {"count": skipped}, "warning")
+        self._hand_on()
         if not failed:
-            closed = self._session.close(Status.SUCCEEDED, checkpoint=self.checkpoint.remainder)
+            closed = self._session.close(Status.SUCCEEDED, checkpoint=None)
         else:
             nothing = len(failed) == len(self._subreddits) and not self._session.posts_found
             closed = self._session.close(
                 Status.FAILED if nothing else Status.PARTIAL,
                 error_kind=next(iter(failed.values()))["error_kind"],
                 error="\n".join(f"r/{name}: {total['error']}" for name, total in failed.items()),
-                checkpoint=self.checkpoint.remainder,
+                checkpoint=None,
             )
         if not closed:
             raise _SessionClosed
@@ -348,6 +356,7 @@ def _no_totals() -> dict[str, Any]:
         "posts_changed": 0,
         "posts_refreshed": 0,  # young posts behind the listing's end, looked at again
         "comments_changed": 0,
+        "comments_due": 0,  # posts whose comments are still to be read
         "comments_unavailable": 0,  # named by Reddit, and never handed out
         "skipped": {},  # items by reason
         "warnings": [],
@@ -394,7 +403,11 @@ class _SubredditScrape:
                 if error.stops_everything or not self._checkpoint.posts:
                     raise
                 self.fail(error)  # the comments of the pages before can be had all the same
+        if self._reach is not None:
+            # Behind those of the listing: some of them may fail again.
+            self._checkpoint.add_posts(due.posts_due(self._config.pk, self._subreddit))
         self._scrape_comments()
+        self._tell_what_is_due()
         text = _("%(subreddit)s: %(posts)d posts (%(new)d new), %(comments)d comments.")
         self._scrape.log(
             text
@@ -559,6 +572,8 @@ class _SubredditScrape:
             for post in rows.only("fullname", "num_comments", "walk")
             if not is_walked(post, reach, lowest=lowest)
         }
+        # Those that are due have a next try of their own.
+        wanted -= due.among(self._config.pk, wanted)
         return [fullname for fullname in dict.fromkeys(order) if fullname in wanted]
 
     def _refresh_young(self) -> None:
@@ -595,13 +610,16 @@ class _SubredditScrape:
                     if fullname in found:
                         self._scrape_post(found[fullname])
                     else:
-                        self._checkpoint.fetched(fullname)  # it was deleted here
+                        due.settle(self._config.pk, fullname)  # it was deleted here
                 except RedditError as error:
                     if not error.stops_everything:  # else the post is still to be fetched
-                        pending.pop(0)
+                        self._be_done_with_first()
                     raise
-                pending.pop(0)
-                self._checkpoint.walk = None
+                self._be_done_with_first()
+
+    def _be_done_with_first(self) -> None:
+        self._checkpoint.posts.pop(0)
+        self._checkpoint.walk = None
 
     def _scrape_post(self, post: RedditPost) -> None:
         self._scrape.report(_("%(subreddit)s: comments") % {"subreddit": f"r/{self._subreddit}"})
@@ -610,15 +628,39 @@ class _SubredditScrape:
         except RedditError as error:
             if error.stops_everything:
                 raise
+            tries = due.note_failure(
+                self._config.pk, self._subreddit, post.fullname, reason=str(error.kind), error=str(error)
+            )
+            if self._is_gone(post, tries, error):
+                due.settle(self._config.pk, post.fullname)
+                self._scrape.log(_("%(post)s is gone from Reddit.") % {"post": post.fullname}, "warning")
+                return
             self.fail(error)
             self._failures += 1
-            if error.kind not in health.LASTING | {ErrorKind.FORBIDDEN}:
-                self._checkpoint.leave(post.fullname)
             if self._failures >= FAILURES_MAX:
                 raise
         else:
-            self._checkpoint.fetched(post.fullname)
+            due.settle(self._config.pk, post.fullname)
             self._failures = 0
+
+    def _is_gone(self, post: RedditPost, tries: int, error: RedditError) -> bool:
+        """Ask whether Reddit knows the post at all; one answer without it proves nothing."""
+        if error.kind not in health.LASTING | {ErrorKind.FORBIDDEN} or tries < MISSING_MAX:
+            return False
+        try:
+            found = self._client.info([post.fullname]).posts
+        except RedditError as failure:
+            if failure.stops_everything:
+                raise
+            return False
+        states = [post_values(data)["state"] for data in found if data.get("name") == post.fullname]
+        return not states or (states[0] != ContentState.LIVE and tries >= due.TRIES_AT_ONCE)
+
+    def _tell_what_is_due(self) -> None:
+        number = self.totals["comments_due"] = due.number_waiting(self._config.pk, self._subreddit)
+        if number and not self.totals["error_kind"]:
+            text = _("The comments of %(number)d posts could not be read so far; they are tried again.")
+            self._warn(text % {"number": number})
 
     def _store_comments(self, post: RedditPost) -> None:
         assert self._reach is not None

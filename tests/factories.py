@@ -15,6 +15,7 @@ from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLo
 from scraping.models import (
     AccessToken,
     BotConfig,
+    DueWalk,
     PostSighting,
     RedditApp,
     RedditComment,
@@ -138,6 +139,11 @@ def watermark(**fields):
     values = {"subreddit": name, "name": name, "listing": "new", "newest_at": now, "listed_at": now, **fields}
     values["config"] = values.get("config") or bot_config()
     return Watermark.objects.create(**values)
+
+
+def due_walk(**fields):
+    values = {"subreddit": "python", "fullname": f"t3_{next(_numbers)}", **fields}
+    return DueWalk.objects.create(config=values.pop("config", None) or bot_config(), **values)
 
 
 def access_token(**fields):

@@ -53,6 +53,11 @@ def one_owner_names_two_bots_alike():
     return same_as_another(lambda: factories.bot_config(owner=owner), "name")
 
 
+def one_post_is_due_twice():
+    first = factories.due_walk()
+    return factories.due_walk(config=first.config), {"fullname": first.fullname}
+
+
 def one_subreddit_has_two_watermarks():
     config = factories.bot_config()
     return same_as_another(lambda: factories.watermark(config=config), "subreddit")
@@ -166,6 +171,9 @@ BROKEN = [
     ("watermark_subreddit_is_folded", lambda: (factories.watermark(), {"subreddit": "Python"})),
     ("watermark_rate_not_negative", lambda: (factories.watermark(), {"posts_per_hour": -0.1})),
     ("accesstoken_one_per_client", lambda: same_as_another(factories.access_token, "client_id")),
+    ("duewalk_config_fk", lambda: (factories.due_walk(), {"config_id": NOBODY})),
+    ("duewalk_one_per_post", one_post_is_due_twice),
+    ("duewalk_is_of_a_post", lambda: (factories.due_walk(), {"fullname": "t1_1"})),
     ("requestbudget_one_per_client", lambda: same_as_another(factories.request_budget, "client_id")),
     ("requestbudget_window_not_empty", lambda: (factories.request_budget(), {"window_requests": 0})),
     ("scrapesession_run_fk", lambda: (factories.session(), {"run_id": NOBODY})),

@@ -162,8 +162,8 @@ def test_a_scrape_that_is_handed_on_for_a_day_fails(
     assert last.error_kind == "rate_limited"
     assert "do not suffice" in last.error
     assert last.status in (Status.PARTIAL, Status.FAILED)
-    # What it could not fetch is left to the next scrape, the listing is not gone on with.
-    assert (last.checkpoint["listing"], last.checkpoint["posts"]) == (None, [])
+    # What it could not fetch is due for the next scrape, the listing is not gone on with.
+    assert last.checkpoint is None
 
 
 # --- Stopped, killed, edited ---------------------------------------------------------------------

@@ -1,0 +1,109 @@
+"""Comment walks that are due: posts whose comments a bot wanted and could not read.
+
+One refused request (403, 404, 451, or any other) says nothing of a post: healthy ones get it too. So the post stays
+due, with the reason and the next try, until its comments are read or Reddit does not know the post any more. No
+listing need ever show it again.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from database import clock
+from database.constraints import DatabaseOnDelete
+
+# So often the next scrape tries again, whenever it is; after that, twice as long is waited each time.
+TRIES_AT_ONCE: Final = 5
+FIRST_WAIT: Final = timedelta(hours=1)
+LONGEST_WAIT: Final = timedelta(hours=24)
+
+
+class DueWalk(models.Model):
+    """A post whose comments a bot has still to read."""
+
+    config = models.ForeignKey(
+        "scraping.BotConfig",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # duewalk_one_per_post
+        related_name="due_walks",
+        verbose_name=_("bot"),
+    )
+    # As the config's list has it.
+    subreddit = models.CharField(_("subreddit"), max_length=50)
+    fullname = models.CharField(_("post"), max_length=16)
+    # A ScrapeSession.ErrorKind and its words; empty: it was not tried yet.
+    reason = models.CharField(_("reason"), max_length=16, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    tries = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
+    since = models.DateTimeField(_("since"), default=clock.now, db_default=Now())
+    next_try_at = models.DateTimeField(_("next try"), default=clock.now, db_default=Now())
+
+    class Meta:
+        verbose_name = _("due comments")
+        verbose_name_plural = _("due comments")
+        ordering = ["next_try_at", "id"]
+        constraints = [
+            DatabaseOnDelete(name="duewalk_config_fk", field="config"),
+            models.UniqueConstraint(fields=["config", "fullname"], name="duewalk_one_per_post"),
+            models.CheckConstraint(name="duewalk_is_of_a_post", condition=Q(fullname__startswith="t3_")),
+        ]
+
+    def __str__(self) -> str:
+        return self.fullname
+
+
+def posts_due(config_id: int, subreddit: str) -> list[str]:
+    """Return the fullnames of the posts to try now, those that failed least often first."""
+    rows = DueWalk.objects.filter(config=config_id, subreddit=subreddit, next_try_at__lte=clock.now())
+    return list(rows.order_by("tries", "id").values_list("fullname", flat=True))
+
+
+def among(config_id: int, fullnames: Iterable[str]) -> set[str]:
+    """Return those of the posts that are due, now or later."""
+    rows = DueWalk.objects.filter(config=config_id, fullname__in=list(fullnames))
+    return set(rows.values_list("fullname", flat=True))
+
+
+def number_waiting(config_id: int, subreddit: str) -> int:
+    """Return of how many posts the comments are not read yet."""
+    return DueWalk.objects.filter(config=config_id, subreddit=subreddit).count()
+
+
+def keep_due(config_id: int, subreddit: str, fullnames: Iterable[str]) -> None:
+    """Have posts tried by the next scrape that no request was sent for; those that are due stay as they are."""
+    DueWalk.objects.bulk_create(
+        [DueWalk(config_id=config_id, subreddit=subreddit, fullname=fullname) for fullname in fullnames],
+        ignore_conflicts=True,
+    )
+
+
+def note_failure(config_id: int, subreddit: str, fullname: str, *, reason: str, error: str) -> int:
+    """Keep a post due after a failed try; return how often it was tried."""
+    keep_due(config_id, subreddit, [fullname])
+    row = DueWalk.objects.filter(config=config_id, fullname=fullname)
+    row.update(tries=F("tries") + 1, reason=reason, error=error)
+    tries = row.values_list("tries", flat=True).first() or 1
+    row.update(next_try_at=next_try(tries, now=clock.now()))
+    return tries
+
+
+def next_try(tries: int, *, now: datetime) -> datetime:
+    """Return from when on a post may be tried again that was tried so often."""
+    waits = tries - TRIES_AT_ONCE
+    return now if waits < 0 else now + min(FIRST_WAIT * 2 ** min(waits, 10), LONGEST_WAIT)
+
+
+def settle(config_id: int, fullname: str) -> None:
+    """Be done with a post: its comments are read, or it is gone."""
+    DueWalk.objects.filter(config=config_id, fullname=fullname).delete()
+
+
+def forget_unwanted(config_id: int, subreddits: Iterable[str]) -> None:
+    """Drop what is due of subreddits that the bot does not scrape any more."""
+    DueWalk.objects.filter(config=config_id).exclude(subreddit__in=list(subreddits)).delete()

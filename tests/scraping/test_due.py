@@ -1,0 +1,174 @@
+"""Comments that could not be read stay due until they are read, or Reddit does not know the post any more."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from scraping import due
+from scraping.due import DueWalk
+from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
+from scraping.orchestrator import scrape_config
+from scraping.progress import SilentProgress
+from tests.scraping.factories import make_config, make_session, raw_comment, raw_post
+from tests.scraping.reddit_replay import Answer, RedditReplay
+from tests.scraping.test_orchestrator import Recorder, Stop
+
+pytestmark = pytest.mark.django_db
+
+REFUSALS = {
+    "403": Answer(403, {}, b"<html>no</html>"),
+    "403 json": Answer(403, {}, b'{"message": "Forbidden", "error": 403}'),
+    "404": Answer(404, {}, b'{"message": "Not Found", "error": 404}'),
+    "451": Answer(451),
+    "500": Answer(500),
+    "html": Answer(200, {"Content-Type": "text/html"}, b"<!doctype html>"),
+}
+
+
+def scrape(config: BotConfig, progress: Any = None) -> ScrapeSession:
+    return scrape_config(
+        config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=progress or SilentProgress()
+    )
+
+
+def old_and_new_posts(reddit: RedditReplay, *, discussed: int = 240) -> tuple[dict[str, Any], BotConfig]:
+    """250 posts, of which one far behind the frontier has 12 comments."""
+    posts = [raw_post(created_utc=1_700_000_000.0 - n * 600) for n in range(250)]
+    posts[discussed]["num_comments"] = 12
+    reddit.add_posts("python", posts)
+    reddit.add_tree(posts[discussed], [raw_comment(posts[discussed]) for _ in range(12)])
+    return posts[discussed], make_config(post_limit=1000, comment_policy="complete")
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_one_refusal_costs_a_post_nothing_but_time(reddit: RedditReplay, kind: str) -> None:
+    post, config = old_and_new_posts(reddit)
+    path = f"/comments/{post['id']}"
+    reddit.answers[path] = [REFUSALS[kind]]
+    first = scrape(config)
+    assert (first.status, first.comments_new) == ("partial", 0)
+    row = DueWalk.objects.get()
+    assert (row.fullname, row.reason, row.tries) == (post["name"], first.error_kind, 1)
+    del reddit.answers[path]
+    second = scrape(config)
+    assert (second.status, second.comments_new) == ("succeeded", 12)
+    assert not DueWalk.objects.exists()
+
+
+def test_what_fails_again_and_again_is_tried_less_and_less_often_and_told(reddit: RedditReplay) -> None:
+    post, config = old_and_new_posts(reddit)
+    reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["404"]]
+    for _ in range(due.TRIES_AT_ONCE):
+        assert scrape(config).status == "partial"
+    reddit.requests.clear()
+    session = scrape(config)
+    assert (session.status, session.totals["python"]["comments_due"]) == ("succeeded", 1)
+    assert any("could not be read so far" in text for text in session.totals["python"]["warnings"])
+    assert not reddit.asked(path="/comments/")
+    DueWalk.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
+    assert scrape(config).status == "partial"
+
+
+def test_a_post_that_reddit_does_not_know_any_more_is_due_no_more(reddit: RedditReplay) -> None:
+    post, config = old_and_new_posts(reddit)
+    reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["404"]]
+    del reddit.known[post["name"]]
+    progress = Recorder()
+    assert scrape(config).status == "partial"
+    assert scrape(config, progress).status == "succeeded"
+    assert ("warning", f"{post['name']} is gone from Reddit.") in progress.lines
+    assert not DueWalk.objects.exists()
+
+
+def test_a_deleted_post_is_given_up_after_some_tries_and_a_live_one_never(reddit: RedditReplay) -> None:
+    post, config = old_and_new_posts(reddit)
+    reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["403 json"]]
+    for _ in range(due.TRIES_AT_ONCE + 3):
+        DueWalk.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
+        assert scrape(config).status == "partial"
+    reddit.known[post["name"]] = post | {"removed_by_category": "deleted"}
+    DueWalk.objects.update(next_try_at=timezone.now() - timedelta(seconds=1))
+    assert scrape(config).status == "succeeded"
+    assert not DueWalk.objects.exists()
+
+
+def test_what_a_subreddit_was_given_up_before_is_due(reddit: RedditReplay) -> None:
+    posts = [raw_post(num_comments=1) for _ in range(10)]
+    reddit.add_posts("python", posts)
+    config = make_config(comment_policy="complete")
+    assert scrape(config).status == "partial"
+    assert sorted(DueWalk.objects.values_list("tries", flat=True)) == [0] * 7 + [1] * 3
+    for post in posts:
+        reddit.add_tree(post, [raw_comment(post)])
+    assert scrape(config).comments_new == 10
+
+
+def test_posts_that_fail_for_ever_do_not_starve_the_others(reddit: RedditReplay) -> None:
+    posts = [raw_post(num_comments=1) for _ in range(10)]
+    reddit.add_posts("python", posts)
+    for post in posts[5:]:
+        reddit.add_tree(post, [raw_comment(post)])
+    config = make_config(comment_policy="complete")
+    for _ in range(4):
+        scrape(config)
+    assert RedditComment.objects.count() == 5
+
+
+@pytest.mark.parametrize("stop_at", [5, 6])
+def test_a_checkpoint_that_nobody_goes_on_with_leaves_its_posts_due(
+    reddit: RedditReplay, stop_at: int
+) -> None:
+    posts = [raw_post(created_utc=1_700_000_000.0 - n * 600, num_comments=n // 240) for n in range(250)]
+    reddit.add_posts("python", posts)
+    for post in posts[240:]:
+        reddit.add_tree(post, [raw_comment(post)])
+    config = make_config(post_limit=1000, comment_policy="complete")
+    with pytest.raises(Stop):
+        scrape(config, Recorder(stop_at=stop_at))
+    ScrapeSession.objects.update(finished_at=timezone.now() - timedelta(hours=2))
+    assert scrape(config).status == "succeeded"
+    assert RedditComment.objects.count() == 10
+
+
+def test_what_an_earlier_release_left_over_is_due(reddit: RedditReplay) -> None:
+    post, config = old_and_new_posts(reddit)
+    reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]
+    scrape(config)
+    DueWalk.objects.all().delete()
+    checkpoint = {
+        "config": "", "since": timezone.now().isoformat(), "left_over": {"python": {post["name"]: 1}},
+    }  # fmt: skip
+    session = make_session(config, checkpoint=checkpoint)
+    session.close("partial")
+    del reddit.answers[f"/comments/{post['id']}"]
+    assert scrape(config).comments_new == 12
+
+
+def test_what_was_deleted_here_or_is_wanted_no_more_is_due_no_more(reddit: RedditReplay) -> None:
+    post, config = old_and_new_posts(reddit)
+    reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]
+    scrape(config)
+    RedditPost.objects.filter(fullname=post["name"]).delete()
+    scrape(config)
+    assert not DueWalk.objects.exists()
+    due.keep_due(config.pk, "golang", ["t3_1"])
+    due.keep_due(config.pk, "python", ["t3_2"])
+    other = make_config(subreddits=["golang"])
+    due.keep_due(other.pk, "golang", ["t3_1"])
+    config.comment_policy = "none"
+    config.save()
+    scrape(config)
+    assert set(DueWalk.objects.values_list("config", "fullname")) == {
+        (config.pk, "t3_2"), (other.pk, "t3_1"),
+    }  # fmt: skip
+    config.delete()
+    assert DueWalk.objects.get().config_id == other.pk
+
+
+def test_the_waits_grow_to_a_day() -> None:
+    now = timezone.now()
+    waits = [due.next_try(tries, now=now) - now for tries in (1, 4, 5, 6, 9, 10, 10**6)]
+    hours = [wait.total_seconds() / 3600 for wait in waits]
+    assert hours == [0, 0, 1, 2, 16, 24, 24]
