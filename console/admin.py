@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
+from adminkit.guarded import guarded
 from console import dashboard
 from maintenance import job_page, mode_page
 from maintenance.models import MaintenanceMode
@@ -56,6 +57,10 @@ class ConsoleAdminSite(admin.AdminSite):
     # The console is the site: a link to "/" would lead back here.
     site_url = None
     empty_value_display = "–"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register models with a guard before their admin, whichever app it is of."""
+        super().register(model_or_iterable, guarded(admin_class or admin.ModelAdmin), **options)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""

@@ -4,6 +4,8 @@ from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.utils.translation import gettext_lazy as _
 
+from database import lookups
+
 
 class ConsoleConfig(AppConfig):
     """The project itself: commands, templates, dashboard."""
@@ -11,6 +13,10 @@ class ConsoleConfig(AppConfig):
     name = "console"
     verbose_name = _("Console")
     default = True
+
+    def ready(self) -> None:
+        """Teach columns of whole numbers to bear any number."""
+        lookups.register()
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

@@ -1,8 +1,25 @@
-"""What a person sees instead of a page: 403 and 404 in the console's own frame."""
+"""What a person sees instead of a page: 400, 403, 404 and 503 in the console's own frame."""
 
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from adminkit.parameters import RefusedParameter
+from database.statement_timeout import was_too_slow
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say what of the request cannot be used, and the way out."""
+    if not hasattr(request, "user"):
+        # Refused before anybody was asked who they are, such as a wrong host: the frame's links would not lead here.
+        return render(request, "400_bare.html", status=400)
+    refused = exception if isinstance(exception, RefusedParameter) else None
+    context = {**admin.site.each_context(request), "refused": refused, "back": request.path}
+    return render(request, "400.html", context, status=400)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -14,3 +31,30 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say that there is no such page."""
     return render(request, "404.html", admin.site.each_context(request), status=404)
+
+
+def too_slow(request: HttpRequest) -> HttpResponse:
+    """Say that the database ended the page's question, and how to ask for less."""
+    context = {
+        **admin.site.each_context(request),
+        "seconds": settings.WEB_STATEMENT_TIMEOUT_SECONDS,
+        "back": request.path,
+    }
+    return render(request, "503.html", context, status=503)
+
+
+class ExplainedErrors:
+    """Middleware: errors with a remedy get their page, also where DEBUG would show a traceback."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Pass the request on."""
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer a refused parameter and a statement that took too long."""
+        if isinstance(exception, RefusedParameter):
+            return bad_request(request, exception)
+        return too_slow(request) if was_too_slow(exception) else None

@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "audit.middleware.AddressMiddleware",
+    "console.errors.ExplainedErrors",
 ]
 
 TEMPLATES = [
@@ -153,6 +154,12 @@ elif _database.get("ENGINE") == "django.db.backends.postgresql":
     _database["CONN_HEALTH_CHECKS"] = True
 else:
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// or sqlite:/// address.")
+
+# How long a statement of a web request may take, on PostgreSQL; 0: as long as it likes. Workers and commands have no
+# such limit. Below it, one slow page holds one thread of one process.
+WEB_STATEMENT_TIMEOUT_SECONDS = env.float("WEB_STATEMENT_TIMEOUT_SECONDS", default=30.0)
+if WEB_STATEMENT_TIMEOUT_SECONDS != 0 and not 0.1 <= WEB_STATEMENT_TIMEOUT_SECONDS <= 3600:
+    raise ImproperlyConfigured("WEB_STATEMENT_TIMEOUT_SECONDS must be 0, or between 0.1 and 3600.")
 
 # --- People ---------------------------------------------------------------------------------
 

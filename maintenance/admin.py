@@ -33,6 +33,7 @@ from adminkit import live
 from database import clock, zones
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
 from database.paginator import BoundedPaginator
+from database.text import row_key
 from maintenance import runs, schedules, strip
 from maintenance.change_log import read_changes
 from maintenance.forms import (
@@ -564,7 +565,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         if term.isdecimal():
-            return queryset.filter(pk=int(term[:18])), False
+            return queryset.filter(pk=row_key(term)), False
         slugs = [job.slug for job in jobs() if term.lower() in (job.slug, job.title.lower())]
         if slugs:
             return queryset.filter(job__in=slugs), False
@@ -702,8 +703,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         The answer for a run that has ended does not ask again.
         """
         run = self._visible(request, pk)
-        after = request.GET.get("after", "0")
-        last = int(after) if after.isdecimal() else 0
+        last = row_key(request.GET.get("after", ""))
         lines = list(run.log_lines.filter(pk__gt=last).order_by("pk")[:LOG_LINES_SHOWN])
         is_over = run.is_final or run.status == JobRun.Status.BLOCKED
         return live.answer(

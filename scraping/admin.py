@@ -6,7 +6,6 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
@@ -33,6 +32,7 @@ from django.views.decorators.http import require_POST
 from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
+from database.text import row_key
 from scraping import export, filters, trial
 from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
@@ -335,7 +335,7 @@ class RedditAppAdmin(admin.ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Show the app's budget above its form."""
-        app = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdecimal() else None
+        app = self.get_queryset(request).filter(pk=row_key(object_id)).first()
         gauge = gauges(app, request.user) if app else {}
         return super().change_view(request, object_id, form_url, {**gauge, **(extra_context or {})})
 
@@ -352,6 +352,7 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
         "session", "status_badge", "kind", "started", "duration", "posts", "comments", "requests_used", "gap"
     )  # fmt: skip
     list_filter = ("status", "kind", "has_gap", "started_at")
+    lookups = ("config",)
     search_fields = ("id__exact", "config_name")
     search_help_text = _("A session’s number, or a part of its bot’s name.")
     sortable_by = ()
@@ -498,8 +499,6 @@ class ContentAdmin(ReadOnlyAdmin):
         try:
             rows = self.get_changelist_instance(request).get_queryset(request)
             pieces = export.export(rows, format=suffix, by=request.user)
-        except IncorrectLookupParameters:
-            return back  # where the list says so
         except export.FormatUnavailable as error:
             self.message_user(request, str(error), messages.ERROR)
             return back
@@ -559,6 +558,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         "created",
     )
     list_filter = [SubredditFilter, "state", HoldFilter, "created_at"]
+    lookups = ("session",)
     list_select_related = ("held_by",)
     search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")
     fieldsets = (
@@ -662,6 +662,7 @@ class RedditCommentAdmin(ContentAdmin):
     change_form_template = "scraping/content.html"
     list_display = ("excerpt", "post_link", "author_name", "score", "depth", "state_badge", "created")
     list_select_related = ("post",)
+    lookups = ("post",)
     search_help_text = _("A fullname (t1_…), its post’s (t3_…), or u/author, written out.")
     fieldsets = (
         (None, {"fields": ("fullname", "body", "post_link", "parent_link")}),

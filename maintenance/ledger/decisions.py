@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from audit.events import events_of, record
 from audit.models import Event
 from database import clock
+from database.text import row_key
 from maintenance.kept_plan import made_at, tables_of
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan
@@ -61,7 +62,7 @@ def shown_by_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = N
     Raises:
         UnknownJob; InvalidParams: it is no plan of this job with these parameters.
     """
-    run = JobRun.objects.filter(pk=plan_id).first() if str(plan_id).isdecimal() else None
+    run = JobRun.objects.filter(pk=row_key(str(plan_id))).first()
     if run is None or not run.dry_run or run.job != job or run.params != get_job(job).clean(params):
         error = _("%(id)s is no dry run of this job with these parameters.") % {"id": plan_id}
         raise InvalidParams({"plan": error})

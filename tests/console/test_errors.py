@@ -28,3 +28,19 @@ def test_an_error_page_needs_no_database():
     from django.template.loader import get_template
 
     assert "Something went wrong" in get_template("500.html").render({})
+
+
+def test_a_wrong_host_is_told_so_without_the_frame(client):
+    answer = client.get("/admin/", headers={"Host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert "ALLOWED_HOSTS" in answer.content.decode()
+
+
+def test_a_request_that_cannot_be_read_is_answered_in_the_frame(client):
+    client.force_login(factories.superuser())
+
+    answer = client.post(reverse("admin:auth_group_add"), {f"name{number}": "x" for number in range(1100)})
+
+    assert answer.status_code == 400
+    assert 'id="site-name"' in answer.content.decode()

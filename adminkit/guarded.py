@@ -1,0 +1,64 @@
+"""What every registered admin gets, the stock ones too: the site puts it in front of each when it is registered."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.parameters import Lookups, RefusedParameter, clean_keys, clean_query, require_text
+
+
+class GuardedAdmin(admin.ModelAdmin):
+    """Takes from the query string and the form what the list offers, and answers 400 to anything else.
+
+    An admin names in ``lookups`` the columns that links look its list up by, beside those of its filters.
+    """
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow what ``Lookups`` allows, which is far less than Django does."""
+        return request is not None and Lookups(self, request).allows(lookup)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list, once its query string is checked.
+
+        Raises:
+            RefusedParameter: a parameter cannot be used.
+        """
+        clean_query(self, request)
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters as error:
+            if PAGE_VAR in request.GET:
+                raise RefusedParameter(PAGE_VAR, _("The list has no such page.")) from error
+            raise RefusedParameter(
+                next(iter(request.GET), "?"), _("The list cannot be filtered so.")
+            ) from error
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row; an empty ``_to_field`` names no column."""
+        return super().get_object(request, object_id, from_field or None)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for text that the database can compare; the boxes that complete names ask here too."""
+        require_text(SEARCH_VAR, search_term)
+        return super().get_search_results(request, queryset, search_term)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
+        """Run an action on rows that may exist."""
+        clean_keys(self.model, ACTION_CHECKBOX_NAME, request.POST)
+        return super().response_action(request, queryset)
+
+
+def guarded(admin_class: type[admin.ModelAdmin]) -> type[admin.ModelAdmin]:
+    """Return the class with the guard in front."""
+    if issubclass(admin_class, GuardedAdmin):
+        return admin_class
+    members = {"__module__": admin_class.__module__, "__doc__": admin_class.__doc__}
+    return type(admin_class.__name__, (GuardedAdmin, admin_class), members)

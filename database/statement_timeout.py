@@ -1,0 +1,31 @@
+"""A limit for the statements of one kind of process: the web's, where somebody waits."""
+
+from typing import Any
+
+from django.db import OperationalError
+from django.db.backends.signals import connection_created
+
+# PostgreSQL's query_canceled.
+CANCELED = "57014"
+
+
+def limit_statements(seconds: float) -> None:
+    """End every statement of this process that takes longer than ``seconds``; 0: none. PostgreSQL only.
+
+    It is set on each connection as it is made, so behind a pooler that shares connections it would meet workers too:
+    there set 0, and the limit on the database's user of the web instead.
+    """
+    if not seconds:
+        return
+
+    def set_timeout(connection: Any, **_kwargs: Any) -> None:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET statement_timeout = %s", [round(seconds * 1000)])
+
+    connection_created.connect(set_timeout, weak=False, dispatch_uid="database.statement_timeout")
+
+
+def was_too_slow(error: BaseException) -> bool:
+    """Whether the database ended a statement because it took too long."""
+    return isinstance(error, OperationalError) and getattr(error.__cause__, "pgcode", None) == CANCELED
