@@ -20,9 +20,10 @@ class MaintenanceConfig(AppConfig):
     verbose_name = _("Operations")
 
     def ready(self) -> None:
-        """Connect the signals."""
+        """Declare the jobs, and connect the signals."""
         from django_celery_beat import models as beat
 
+        import maintenance.jobs  # noqa: F401  (declares them, whoever asks first)
         from database.zones import StoredTimeZoneField
         from maintenance.bot_schedules import BotSchedules
         from scraping.dependents import register_schedules

@@ -3,12 +3,6 @@
 from functools import lru_cache
 from typing import Any
 
-import re2
-
-_OPTIONS = re2.Options()
-_OPTIONS.case_sensitive = False
-_OPTIONS.log_errors = False  # it would write them to standard error
-
 
 @lru_cache(maxsize=256)
 def compiled(pattern: str) -> Any:
@@ -17,8 +11,13 @@ def compiled(pattern: str) -> Any:
     Raises:
         ValueError: it is none (https://github.com/google/re2/wiki/Syntax); the text says why.
     """
+    import re2  # here, because the models import this module, and not everybody who does so matches anything
+
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False  # it would write them to standard error
     try:
-        return re2.compile(pattern, _OPTIONS)
+        return re2.compile(pattern, options)
     except re2.error as error:
         cause = error.args[0]
         raise ValueError(cause.decode(errors="replace") if isinstance(cause, bytes) else str(cause)) from None
