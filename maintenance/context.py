@@ -61,7 +61,14 @@ class SkipRun(StopRun):
 
 
 class JobFailed(Exception):
-    """The job could not do its work, and the message says why; no traceback is kept."""
+    """The job could not do its work, and the message says why; no traceback is kept.
+
+    ``is_transient``: what was in the way may be gone soon, so that the job is tried again as it declares.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
 
 
 def never() -> bool:
@@ -112,6 +119,7 @@ class JobContext:
         self.plan: list[TablePlan] = tables_of(run.plan) if run else []
         self.message = ""
         self.is_partial = False
+        self.is_transient = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
         # The database's clock. All attempts of a run share the moment of the first: what became old since is the
         # next run's work. Unless that clock was ahead then.
@@ -216,9 +224,10 @@ class JobContext:
         """Add to the run's counts."""
         self.counts[name] += number
 
-    def partial(self, message: str) -> None:
-        """Note that a part of the work failed: the run ends PARTIAL."""
+    def partial(self, message: str, *, is_transient: bool = False) -> None:
+        """Note that a part of the work failed: the run ends PARTIAL; see JobFailed."""
         self.is_partial = True
+        self.is_transient |= is_transient
         self.message = message
 
     # --- Stopping --------------------------------------------------------------------------

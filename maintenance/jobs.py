@@ -4,6 +4,7 @@ To add one: write its function here, its test, and its command file (four lines)
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.sessions.models import Session
@@ -19,13 +20,16 @@ from scraping.compliance import refresh_stored_content as refresh
 from scraping.models import BotConfig, RedditPost, ScrapeSession
 from scraping.orchestrator import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 from scraping.parallel import scrape_configs
-from scraping.reddit import OutOfBudget
+from scraping.reddit import OutOfBudget, RedditError
 
 # cleanup_run_history keeps at least this many runs of each job, however old.
 RUNS_KEPT_PER_JOB = 100
 
 # Of so few posts and comments, a great share is soon reached; of more, it is a typing error in the retention.
 CONTENT_CAP_MIN_ROWS = 100
+
+# When Reddit or the network failed: well before the next slot of six-hourly scraping.
+RETRIES = (timedelta(minutes=5), timedelta(minutes=30))
 
 # 100 requests a minute, half of them, for half of the 20 minutes between two sweeps.
 COMPLIANCE_REQUESTS = 500
@@ -55,7 +59,7 @@ def purge_old_content(ctx: JobContext) -> None:
     ctx.delete(expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now))
 
 
-@job(crontab="0 0,6,12,18 * * *", keeps_its_place=True)
+@job(crontab="0 0,6,12,18 * * *", keeps_its_place=True, retries=RETRIES)
 def auto_scraping(ctx: JobContext) -> None:
     """Scrape every active bot that has automatic scraping on."""
     configs = list(BotConfig.objects.auto_scraped().select_related("app").order_by("pk"))
@@ -70,6 +74,8 @@ def auto_scraping(ctx: JobContext) -> None:
         return
     finished: list[int] = list(ctx.cursor.get("finished", []))
     failures = int(ctx.cursor.get("failures", 0))
+    # Those that may succeed soon are not finished: another attempt scrapes them again.
+    failed_for_now = 0
     postponed: list[ContinueLater] = []
     ctx.checkpoint()
     for config, outcome in scrape_configs(
@@ -87,7 +93,11 @@ def auto_scraping(ctx: JobContext) -> None:
                 ctx.log(f"{config.name}: {outcome}", "warning")
                 failures += 1
             case _:
-                failures += not _tally(ctx, outcome)
+                succeeded = _tally(ctx, outcome)
+                if not succeeded and outcome.has_transient_error:
+                    failed_for_now += 1
+                    continue
+                failures += not succeeded
         finished.append(config.pk)
         ctx.save_cursor(finished=finished, failures=failures)
         ctx.report(len(finished), len(configs), config.name)
@@ -100,11 +110,16 @@ def auto_scraping(ctx: JobContext) -> None:
             message=text % {"done": len(finished) - failures, "all": len(configs)},
         )
     ctx.report(len(configs), len(configs), "")
-    summary = _("%(done)s of %(all)s bots scraped") % {"done": len(configs) - failures, "all": len(configs)}
-    if failures == len(configs):
-        raise JobFailed(summary)
+    _sum_up(ctx, len(configs), failures + failed_for_now, is_transient=failed_for_now > 0)
+
+
+def _sum_up(ctx: JobContext, number: int, failures: int, *, is_transient: bool) -> None:
+    """End as succeeded, partial or failed: so many of the bots failed."""
+    summary = _("%(done)s of %(all)s bots scraped") % {"done": number - failures, "all": number}
+    if failures == number:
+        raise JobFailed(summary, is_transient=is_transient)
     if failures:
-        ctx.partial(summary)
+        ctx.partial(summary, is_transient=is_transient)
     else:
         ctx.message = summary
 
@@ -126,7 +141,7 @@ def cleanup_login_sessions(ctx: JobContext) -> None:
     ctx.delete(Session.objects.filter(expire_date__lt=ctx.now), by="expire_date")
 
 
-@job(crontab="*/20 * * * *", keeps_its_place=True)
+@job(crontab="*/20 * * * *", keeps_its_place=True, retries=RETRIES)
 def refresh_stored_content(ctx: JobContext) -> None:
     """Check stored posts and comments with Reddit and blank what was deleted there."""
     if ctx.dry_run:
@@ -137,6 +152,8 @@ def refresh_stored_content(ctx: JobContext) -> None:
         done = refresh(ctx, max_requests=COMPLIANCE_REQUESTS, counts=ctx.counts)
     except OutOfBudget as shortage:
         ctx.hand_back(until=shortage.until, message=str(shortage))
+    except RedditError as error:
+        raise JobFailed(str(error), is_transient=error.kind.is_transient) from error
     for name in done:
         ctx.count(name, 0)  # "0 removed" is an answer too
     verified = coverage()
@@ -181,6 +198,7 @@ def of_own_configs(user: Person) -> Q:
     authorize_many=owns_configs,
     shown_to=of_own_configs,
     keeps_its_place=True,
+    retries=RETRIES,
 )
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""
@@ -200,8 +218,8 @@ def scrape_now(ctx: JobContext) -> None:
     else:
         if not _tally(ctx, session):
             if session.status == ScrapeSession.Status.FAILED:
-                raise JobFailed(session.error)
-            ctx.partial(session.error)
+                raise JobFailed(session.error, is_transient=session.has_transient_error)
+            ctx.partial(session.error, is_transient=session.has_transient_error)
 
 
 def _tally(ctx: JobContext, session: ScrapeSession) -> bool:

@@ -128,6 +128,8 @@ class Job:
     # How long one attempt may take. A job that reaches checkpoints goes on as its next attempt before that; one
     # that does not is killed.
     time_limit: timedelta = TIME_LIMIT
+    # How long after each end as FAILED or PARTIAL, for a cause that may pass, the job is tried again.
+    retries: tuple[timedelta, ...] = ()
     # Whether the job keeps its place elsewhere than in its run's cursor: what it reports is done for good.
     keeps_its_place: bool = False
 
@@ -264,6 +266,7 @@ def job(
     has_relative_caps: bool = True,
     share_cap_min_rows: int | None = None,
     time_limit: timedelta = TIME_LIMIT,
+    retries: tuple[timedelta, ...] = (),
     keeps_its_place: bool = False,
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
     """Declare the decorated function as a job; its name is the slug, its docstring the summary.
@@ -301,6 +304,7 @@ def job(
             has_relative_caps=has_relative_caps,
             share_cap_min_rows=share_cap_min_rows,
             time_limit=time_limit,
+            retries=retries,
             keeps_its_place=keeps_its_place,
         )
         if shown_to is not None:

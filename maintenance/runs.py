@@ -38,7 +38,7 @@ from maintenance.context import (
     never,
 )
 from maintenance.ledger import decisions, publishing
-from maintenance.ledger.attempts import Verdict, judge, reason_of
+from maintenance.ledger.attempts import Verdict, judge, reason_of, retry_at
 from maintenance.ledger.heartbeat import Heartbeat
 from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine, ScheduleControl
 from maintenance.plan import TablePlan
@@ -145,6 +145,11 @@ class Overlaps:
     def __init__(self, keys: Iterable[str]) -> None:
         self._open: dict[str, list[JobRun]] = {}
         in_the_way = JobRun.objects.open().filter(concurrency_key__in={*keys} - {""}, dry_run=False)
+        # What waits for its retry has come to an end once: no slot is left out for it.
+        failed = [JobRun.Status.FAILED, JobRun.Status.PARTIAL]
+        in_the_way = in_the_way.exclude(
+            status=JobRun.Status.QUEUED, retry_of__status__in=failed, not_before__gt=clock.now()
+        )
         for run in in_the_way.only("pk", "status", "concurrency_key", "params").order_by("pk"):
             self._open.setdefault(run.concurrency_key, []).append(run)
 
@@ -305,7 +310,7 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
         _break_off(run, context, JobRun.Reason.TERMINATED, is_abrupt=True)
         raise
     except JobFailed as failure:
-        _finish(run, context, JobRun.Status.FAILED, error=str(failure))
+        _end(job, run, context, JobRun.Status.FAILED, error=str(failure), is_transient=failure.is_transient)
     except Exception as failure:
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
         if context.is_lost:
@@ -319,7 +324,16 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
             _finish(run, context, JobRun.Status.FAILED, error=error, trace=trace)
         raise
     else:
-        _finish(run, context, JobRun.Status.PARTIAL if context.is_partial else JobRun.Status.SUCCEEDED)
+        status = JobRun.Status.PARTIAL if context.is_partial else JobRun.Status.SUCCEEDED
+        _end(job, run, context, status, is_transient=context.is_transient)
+
+
+def _end(
+    job: Job, run: JobRun, context: JobContext, status: str, *, error: str = "", is_transient: bool
+) -> None:
+    """End a run whose job has said how it went; perhaps it is tried again soon."""
+    again = _write(context, lambda: retry_at(run, job.retries)) if is_transient else None
+    _finish(run, context, status, error=error, next_attempt=again is not None, not_before=again)
 
 
 def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:

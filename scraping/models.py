@@ -522,6 +522,11 @@ class ScrapeSession(models.Model):
         BAD_REQUEST = "bad_request", _("request refused")
         INTERNAL = "internal", _("our own fault")
 
+        @property
+        def is_transient(self) -> bool:
+            """Whether it may be right again within the hour."""
+            return self.value in ("rate_limited", "server_error", "network", "bad_answer")
+
     config = models.ForeignKey(
         BotConfig,
         on_delete=models.SET_NULL,
@@ -632,6 +637,11 @@ class ScrapeSession(models.Model):
         for name, value in values.items():
             setattr(self, name, value)
         return True
+
+    @property
+    def has_transient_error(self) -> bool:
+        """Whether what went wrong may be right again within the hour."""
+        return self.ErrorKind(self.error_kind).is_transient
 
     def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "", **values: Any) -> bool:
         """RUNNING ─► a final status. False: somebody has closed it before."""

@@ -4,7 +4,7 @@ One rule for all ends, whatever brought them about: a stop, a limit, a lost work
 against the run unless its cursor has moved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,8 @@ ATTEMPTS_MAX = 3
 # How long the next attempt waits after the first and the second that got no further: a cause may pass.
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30))
 # They say nothing against the run: at a checkpoint it did what it was told, or it waits for its Reddit app.
-BLAMELESS = frozenset({Reason.WAITS, Reason.WORKER_STOPPED, Reason.RETENTION})
+# Nor does an earlier attempt that has come to an end of its own, to be tried again (retry_at).
+BLAMELESS = frozenset({Reason.NONE, Reason.WAITS, Reason.WORKER_STOPPED, Reason.RETENTION})
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,22 @@ def attempts_without_progress(run: JobRun, *, reason: str, cursor: Mapping[str, 
         if earlier is None:
             return number
         run, reason, cursor = earlier, earlier.reason, earlier.cursor
+
+
+def retry_at(run: JobRun, retries: Sequence[timedelta]) -> datetime | None:
+    """Return when a run that ends as FAILED or PARTIAL, for a cause that may pass, is tried again; None: not.
+
+    Args:
+        run: the run, which is still running.
+        retries: how long after each such end.
+    """
+    used, earlier = 0, run.retry_of
+    while earlier is not None:
+        used += earlier.status in (JobRun.Status.FAILED, JobRun.Status.PARTIAL)
+        earlier = earlier.retry_of
+    if used >= len(retries) or run.dry_run or is_cancel_requested(run):
+        return None
+    return clock.now() + retries[used]
 
 
 def _place(cursor: Mapping[str, Any] | None) -> dict[str, Any]:
