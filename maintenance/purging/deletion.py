@@ -1,7 +1,7 @@
 """Conducts one deletion of a run: plan → mandate → batches → verify."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -40,6 +40,10 @@ class NeedsApproval(Exception):
 
 class RetentionEdited(Exception):
     """Rows that this attempt would delete next are to be kept since it began."""
+
+
+class Outgrown(Exception):
+    """More than was allowed would be gone after this batch; its arguments say of what."""
 
 
 class Condition(NamedTuple):
@@ -133,6 +137,8 @@ class Deletion:
         self._queryset, self._by = condition.queryset, condition.by
         self._label = self._queryset.model._meta.label
         self._using = self._queryset.db
+        # What this attempt was found to be allowed.
+        self._given: Mandate = mandates.of_rule(at=context.now)
 
     def describe(self) -> list[str]:
         """Plan; delete nothing. Return why a real run would wait for a person."""
@@ -165,7 +171,10 @@ class Deletion:
         if is_underestimated(self._queryset, now[0].rows):
             self._analyze(tables[:1])
         before = self._footprints(tables)
-        left = self._delete(now)
+        try:
+            left = self._delete(now)
+        except Outgrown as reasons:
+            raise self._needs_approval(reasons.args, self._make_plan()) from None
         context.keep_plan([replace(tables[0], left=left), *tables[1:]])
         self._report_footprints(tables, before)
         if left:
@@ -237,11 +246,26 @@ class Deletion:
         if caps is not None:
             objections += self._above_caps(tables, caps)
         if objections:
-            if is_resumed:
-                tables = self._make_plan()
-            last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
-            raise NeedsApproval(" ".join([*objections, last % {"table": tables[0].verbose_name}]))
+            raise self._needs_approval(objections, self._make_plan() if is_resumed else tables)
         self._keep(given)
+        self._given = given
+
+    @staticmethod
+    def _needs_approval(reasons: Sequence[str], tables: list[TablePlan]) -> NeedsApproval:
+        last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
+        return NeedsApproval(" ".join([*reasons, last % {"table": tables[0].verbose_name}]))
+
+    def _refuse_outgrown(self, gone: Counter[str], tables: list[TablePlan]) -> None:
+        """Undo a batch by which more would be gone than was allowed: rows may come while the run deletes."""
+        gone_tables = [replace(table, rows=0, gone=gone[table.model]) for table in tables]
+        reasons = self._given.objections(gone_tables)
+        caps = self._given.caps_for(self._label, self._caps)
+        if caps is not None and sum(table.gone for table in gone_tables) > caps.rows:
+            reasons += refusals(
+                self._run.job, gone_tables, caps=replace(caps, has_relative=False), using=self._using
+            )
+        if reasons:
+            raise Outgrown(*reasons)
 
     def _above_caps(self, tables: list[TablePlan], caps: Caps) -> list[str]:
         job = self._context.terms.job if self._context.terms else ""
@@ -308,6 +332,7 @@ class Deletion:
         left = tables[0].rows
 
         def save(gone: Counter[str], cursor: purge.Cursor) -> None:
+            self._refuse_outgrown(gone_before + gone, tables)
             context.counts = Counter(counted)
             context.counts.update(gone)
             run.progress_done, run.progress_total, run.stage = before + gone.total(), goal, name

@@ -1,0 +1,317 @@
+"""Random worlds against a naive reference: nothing goes that the mandate did not name.
+
+A world is some posts, a retention with overrides, holds, and one run that is asked for in one of the ways there are.
+Between plan, block, approval and every single batch anybody may edit the retention, place and release holds, and scrape
+old posts; two approvers look at the same page; the run is stopped, and its commits fail. The reference knows no SQL: it
+keeps every row, the retention and what was authorised as plain values, and says before each attempt whether it must be
+blocked, and of each row that went whether it might.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from maintenance import purge, retention, runs
+from maintenance.context import HandBack, JobContext
+from maintenance.ledger import decisions
+from maintenance.models import JobRun, RetentionOverride
+from maintenance.purging import mandate as mandates
+from maintenance.purging.days import Retention
+from scraping.models import RedditComment, RedditPost
+from tests import factories
+from tests.soak import size
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
+
+Status = JobRun.Status
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+SUBREDDITS = ("Python", "DJANGO", "rust")
+DAYS = (1, 6)
+# Scaled to worlds of some dozens of rows.
+GROWTH_ROWS = 3
+CAP_ROWS = 25
+ROUNDS_MAX = 12
+POST, COMMENT = "scraping.RedditPost", "scraping.RedditComment"
+
+
+@dataclass
+class Row:
+    """A post as the reference knows it."""
+
+    age: int
+    subreddit: str
+    bot: int | None
+    held: bool
+    comments: int
+
+
+@dataclass
+class Kept:
+    """A retention as the reference knows it."""
+
+    days: int
+    overrides: dict = field(default_factory=dict)  # of a subreddit's lower name, or a bot's index
+
+    def dooms(self, row):
+        own = [self.overrides[key] for key in (row.subreddit.lower(), row.bot) if key in self.overrides]
+        return row.age >= max(own, default=self.days)
+
+
+@dataclass
+class Authority:
+    """What somebody allowed."""
+
+    kept: Kept | None = None  # None: what the first attempt finds
+    rows: Counter | None = None
+    takes_first_plan: bool = False
+    past_caps: bool = False
+
+
+class World:
+    """The database, and beside it what the reference knows of it."""
+
+    def __init__(self, seed, monkeypatch):
+        self.random = random.Random(seed)
+        self.now = timezone.now()
+        self.bots = [factories.bot_config(), factories.bot_config()]
+        self.boss, self.approvers = factories.superuser(), [factories.superuser(), factories.superuser()]
+        self.policy = factories.retention_policy(job="purge_old_content", days=90)
+        self.rows, self.gone = {}, Counter()
+        self.kept, self.authority, self.planned = Kept(90), Authority(), None
+        self.fails_next_commit = False
+        self.edit()
+        for _ in range(self.random.randint(0, 40)):
+            self.scrape()
+        batch = self.random.randint(1, 5)
+        for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MIN", "BATCH_ROWS_MAX"):
+            monkeypatch.setattr(purge, name, batch)
+        monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", self.random.choice([0, 2]))
+
+    # --- What people do
+
+    def edit(self):
+        keys = self.random.sample([*(name.lower() for name in SUBREDDITS), 0, 1], self.random.randint(0, 3))
+        self.kept = Kept(self.random.randint(*DAYS), {key: self.random.randint(*DAYS) for key in keys})
+        overrides = tuple(
+            RetentionOverride(subreddit=key, days=days)
+            if isinstance(key, str)
+            else RetentionOverride(config=self.bots[key], days=days)
+            for key, days in self.kept.overrides.items()
+        )
+        retention.change(self.policy, Retention(self.kept.days, overrides), by=self.boss)
+        self.policy.refresh_from_db()
+
+    def scrape(self):
+        row = Row(
+            age=self.random.randint(0, 7),
+            subreddit=self.random.choice(SUBREDDITS),
+            bot=self.random.choice([None, 0, 1]),
+            held=self.random.random() < 0.15,
+            comments=self.random.choice([0, 0, 1, 3]),
+        )
+        made = self.now - row.age * DAY - HOUR
+        post = factories.post(
+            created_at=made,
+            subreddit=row.subreddit,
+            config=None if row.bot is None else self.bots[row.bot],
+            **self.hold_fields(row.held),
+        )
+        for _ in range(row.comments):
+            factories.comment(post=post, created_at=made)
+        self.rows[post.pk] = row
+
+    def scrape_many(self):
+        for _ in range(self.random.randint(5, 15)):
+            self.scrape()
+
+    def hold_fields(self, held):
+        ended = {"held_at": self.now, "held_until": self.now - HOUR, "hold_reason": "over"}
+        none = {"held_at": None, "held_until": None, "hold_reason": ""}
+        later = {"held_at": self.now, "held_until": self.now + DAY, "hold_reason": "until later"}
+        ever = {"held_at": self.now, "held_until": None, "hold_reason": "court order"}
+        return self.random.choice([later, ever] if held else [none, none, ended])
+
+    def hold_or_release(self):
+        for pk in self.random.sample(sorted(self.rows), min(len(self.rows), self.random.randint(1, 8))):
+            self.rows[pk].held = self.random.random() < 0.5
+            RedditPost.objects.filter(pk=pk).update(**self.hold_fields(self.rows[pk].held))
+
+    def something_happens(self, chance):
+        if self.random.random() < chance:
+            self.random.choice([self.edit, self.scrape, self.scrape_many, self.hold_or_release])()
+
+    # --- The reference
+
+    def matching(self):
+        rows = [row for row in self.rows.values() if self.kept.dooms(row) and not row.held]
+        return Counter({POST: len(rows), COMMENT: sum(row.comments for row in rows)})
+
+    def others(self):
+        kept = self.authority.kept
+        return [
+            row
+            for row in self.rows.values()
+            if kept and self.kept.dooms(row) and not row.held and not kept.dooms(row)
+        ]
+
+    def must_block(self):
+        """Say whether an attempt that begins now must be blocked; note what it is held to if not."""
+        now, authority = self.matching() + self.gone, self.authority
+        if authority.takes_first_plan and authority.rows is None:
+            authority.rows = self.matching()
+        grown = authority.rows is not None and any(
+            now[label] > authority.rows[label] * 1.1 and now[label] - authority.rows[label] > GROWTH_ROWS
+            for label in (POST, COMMENT)
+        )
+        above_cap = now.total() > CAP_ROWS and not (authority.past_caps and authority.rows is not None)
+        if self.others() or grown or above_cap:
+            return True
+        authority.kept = authority.kept or self.kept
+        return False
+
+    def check_what_went(self):
+        """Compare with the database; called before each batch, with whatever the last one deleted."""
+        stored = set(RedditPost.objects.values_list("pk", flat=True))
+        for pk in set(self.rows) - stored:
+            row = self.rows.pop(pk)
+            assert not row.held, f"held: {row}"
+            assert self.authority.kept.dooms(row), f"not of the mandate: {row}"
+            assert self.kept.dooms(row), f"kept by the retention as it is now: {row}"
+            self.gone.update({POST: 1, COMMENT: row.comments})
+        assert stored == set(self.rows)
+        if self.authority.rows is not None:
+            for label in (POST, COMMENT):
+                allowed = self.authority.rows[label]
+                assert self.gone[label] <= max(allowed * 1.1, allowed + GROWTH_ROWS), f"more {label}"
+
+    # --- The run
+
+    def ask(self):
+        kind = self.random.choice(["rule", "plan", "force"])
+        options = {"job": "purge_old_content", "trigger": "command", "send": False}
+        if kind == "plan":
+            dry = runs.request_run(**options, dry_run=True)
+            runs.perform(dry)
+            dry.refresh_from_db()
+            assert (runs.would_do(dry) == "block") == (self.matching().total() > CAP_ROWS)
+            self.authority = Authority(kept=self.kept, rows=self.matching())
+            self.something_happens(0.6)
+            return runs.request_run(**options, shown=decisions.shown_by_run(dry.pk, job=dry.job))
+        if kind == "force":
+            self.authority = Authority(takes_first_plan=True, past_caps=True)
+            return runs.request_run(**options, force_reason="the import")
+        return runs.request_run(**options)
+
+    def perform(self, run):
+        """Perform one attempt, and return the run as it is then."""
+        must_block, self.began_under = self.must_block(), self.kept
+        gone_before = self.gone.copy()
+        JobRun.objects.filter(pk=run.pk).update(not_before=None)
+        run.refresh_from_db()
+        try:
+            runs.perform(run)
+        except OperationalError as failure:
+            assert "disk full" in str(failure)  # noqa: PT017  (an end among others)
+        run.refresh_from_db()
+        self.check_what_went()
+        if must_block:
+            assert (run.status, self.gone) == (Status.BLOCKED, gone_before)
+        if run.status == Status.BLOCKED:
+            # Either at once, or because rows came while it ran.
+            assert must_block or self.gone.total() or run.message.startswith("Changed since the plan")
+            self.planned = (self.kept, self.matching() + self.gone)
+            assert {table.model: table.rows + table.gone for table in decisions.plan_of(run)} == {
+                POST: self.planned[1][POST],
+                COMMENT: self.planned[1][COMMENT],
+            }
+        totals = runs.totals(run)
+        assert (totals.get(POST, 0), totals.get(COMMENT, 0)) == (self.gone[POST], self.gone[COMMENT])
+        return run
+
+    def between_batches(self):
+        """Happen before each batch."""
+        self.check_what_went()
+        self.something_happens(0.25)
+        if self.random.random() < 0.05:
+            raise HandBack
+        self.fails_next_commit = self.random.random() < 0.03
+
+    def decide(self, run):
+        """Two approvers look at the page of a blocked run; whoever is late changes nothing."""
+        first, second = self.random.sample(self.approvers, 2)
+        pages = [JobRun.objects.get(pk=run.pk) for _ in range(2)]
+        plan_at = run.plan["at"]
+        self.something_happens(0.5)
+        if self.random.random() < 0.2:
+            runs.reject_run(pages[0], by=first, reason="looks wrong")
+        else:
+            runs.approve_run(pages[0], by=first, reason="seen", plan_at=plan_at)
+            kept, rows = self.planned
+            self.authority = Authority(kept=kept, rows=rows, past_caps=True)
+        with pytest.raises(runs.NotPossible):
+            runs.approve_run(pages[1], by=second, reason="seen too", plan_at=plan_at)
+        self.something_happens(0.3)
+
+    def live(self):
+        run = self.ask()
+        for _ in range(ROUNDS_MAX):
+            self.something_happens(0.4)
+            run = self.perform(run)
+            if run.status == Status.BLOCKED:
+                self.decide(run)
+                run.refresh_from_db()
+            elif run.status == Status.INTERRUPTED:
+                run = JobRun.objects.get(retry_of=run)
+            if run.is_final:
+                break
+        if run.status == Status.SUCCEEDED:
+            # An edit that only takes more counts from the next run on.
+            rules = (self.authority.kept, self.began_under, self.kept)
+            assert not [
+                row for row in self.rows.values() if all(kept.dooms(row) for kept in rules) and not row.held
+            ]
+        comments = sum(row.comments for row in self.rows.values())
+        assert RedditComment.objects.count() == comments
+        return run.status
+
+
+def clear():
+    for model in (RedditComment, RedditPost, JobRun, RetentionOverride):
+        model.objects.all().delete()
+
+
+def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings):
+    settings.RETENTION_FLOOR_DAYS = 1
+    settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = CAP_ROWS, 1.0, 1.0
+    monkeypatch.setattr(mandates, "GROWTH_ROWS", GROWTH_ROWS)
+    worlds = []
+    checkpoint, save_cursor = JobContext.checkpoint, JobContext.save_cursor
+
+    def look(context):
+        worlds[-1].between_batches()
+        checkpoint(context)
+
+    def save(context, **values):
+        save_cursor(context, **values)
+        if worlds[-1].fails_next_commit:
+            worlds[-1].fails_next_commit = False
+            raise OperationalError("disk full")
+
+    monkeypatch.setattr(JobContext, "checkpoint", look)
+    monkeypatch.setattr(JobContext, "save_cursor", save)
+    ends = Counter()
+    for seed in range(size(12, 500)):
+        worlds.append(World(seed, monkeypatch))
+        try:
+            ends[worlds[-1].live()] += 1
+        except BaseException as failure:
+            failure.add_note(f"world {seed}")
+            raise
+        clear()
+    assert ends[Status.SUCCEEDED] > sum(ends.values()) / 4, ends
+    print(dict(ends))  # noqa: T201  (of a soak)
