@@ -20,8 +20,10 @@ from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
 from maintenance.plan import TablePlan
 from maintenance.purging.days import Retention
-from maintenance.purging.deletion import Condition, Deletion, NeedsApproval, RetentionEdited
+from maintenance.purging.deletion import Deletion, NeedsApproval, RetentionEdited
+from maintenance.purging.facts import Facts
 from maintenance.purging.mandate import Mandate
+from maintenance.purging.surroundings import Condition
 
 logger = logging.getLogger(__name__)
 
@@ -309,6 +311,7 @@ class JobContext:
         *,
         by: str,
         held: models.QuerySet[Any] | None = None,
+        facts: Facts | None = None,
     ) -> None:
         """Delete the rows and what the database cascades from them; a dry run only plans.
 
@@ -316,6 +319,7 @@ class JobContext:
             queryset: what to delete, by conditions on its own table.
             by: its indexed time field; the plan counts by its months.
             held: rows old enough that stay because of a hold, for the plan.
+            facts: what the job knows of these rows, for the plan.
 
         Raises:
             JobFailed: this host's clock is wrong.
@@ -324,7 +328,7 @@ class JobContext:
         number, self._deletions = self._deletions, self._deletions + 1
         if held is not None:
             self._spares_held.append(queryset.model._meta.label)
-        deletion = Deletion(self, Condition(queryset, by, held), number=number)
+        deletion = Deletion(self, Condition(queryset, by, held, facts or Facts()), number=number)
         if self.dry_run or self.run is None:
             self.would_wait_for += deletion.describe()
             self.message = _what_a_run_would_do(self.would_wait_for)
@@ -418,9 +422,14 @@ class _Collector(JobContext):
         self.found: list[Condition] = []
 
     def delete(
-        self, queryset: models.QuerySet[Any], *, by: str, held: models.QuerySet[Any] | None = None
+        self,
+        queryset: models.QuerySet[Any],
+        *,
+        by: str,
+        held: models.QuerySet[Any] | None = None,
+        facts: Facts | None = None,
     ) -> None:
-        self.found.append(Condition(queryset, by, held))
+        self.found.append(Condition(queryset, by, held, facts or Facts()))
 
 
 def conditions(function: Callable[[Any], None], retention: Retention, *, now: datetime) -> list[Condition]:

@@ -14,9 +14,11 @@ from django.utils.translation import gettext as _
 from accounts.models import PasswordResetToken, RefreshToken
 from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun
+from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, job
 from scraping.compliance import coverage
 from scraping.compliance import refresh_stored_content as refresh
+from scraping.content import without_profile_name
 from scraping.models import BotConfig, RedditPost, ScrapeSession
 from scraping.orchestrator import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 from scraping.parallel import scrape_configs
@@ -56,7 +58,40 @@ def purge_old_content(ctx: JobContext) -> None:
         subreddits={row.subreddit: ctx.cutoff_of(row) for row in ctx.overrides if row.subreddit},
         configs={row.config_id: ctx.cutoff_of(row) for row in ctx.overrides if row.config_id},
     )
-    ctx.delete(expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now))
+    ctx.delete(
+        expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now), facts=_facts_of_content(ctx)
+    )
+
+
+def _facts_of_content(ctx: JobContext) -> Facts:
+    """Return what decides which posts go: their subreddits and bots, and the lines of the retention."""
+    bots = BotConfig.objects.in_bulk([row.config_id for row in ctx.overrides if row.config_id])
+    overrides = sorted(ctx.overrides, key=lambda row: -row.days)  # the longer of two decides
+    rules = [
+        Rule(
+            f"r/{without_profile_name(row.subreddit)}"
+            if row.subreddit
+            else str(bots.get(row.config_id or 0, "–")),
+            row.days,
+        )
+        for row in overrides
+    ]
+    general = ctx.retention.days if ctx.retention else 0
+    posts = RedditPost.objects.not_held(ctx.now).by_rule(
+        ctx.cutoff, [(row.subreddit, row.config_id, ctx.cutoff_of(row)) for row in overrides]
+    )
+    return Facts(
+        groups={"subreddit": "subreddit", "bot": "config__name"},
+        name_of=_group_name,
+        by_rule=posts if overrides else None,
+        rules=[*rules, Rule("", general)],
+    )
+
+
+def _group_name(group: str, value: Any) -> str:
+    if group == "subreddit":
+        return f"r/{without_profile_name(value)}"  # a plan is kept longer than a deleted account may be named
+    return str(value or "")
 
 
 @job(crontab="0 0,6,12,18 * * *", keeps_its_place=True, retries=RETRIES)

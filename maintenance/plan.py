@@ -6,7 +6,7 @@ are looked up when it is read, and are gone when the rows are.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.apps import apps
@@ -21,6 +21,7 @@ from database.parallel import without_parallel_workers
 
 SAMPLE_ROWS = 20
 HOLD_REASONS_SHOWN = 10
+HOLDS_ENDING = timedelta(days=7)
 # SQLite tells the size of a table by reading it; the plan of a greater database does without.
 SQLITE_SIZED_BYTES_MAX = 2_000_000_000
 
@@ -39,6 +40,27 @@ class HoldReason:
 
     reason: str
     rows: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one subreddit or bot; without a name: of all that are not named."""
+
+    name: str | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class RuleEffect:
+    """What one line of a retention takes; a name that is empty stands for everything without an override."""
+
+    name: str
+    days: int
+    rows: int
+    # Of those, younger than the general cutoff.
+    sooner: int
+    # Older than the general cutoff, and kept.
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +84,14 @@ class TablePlan:
     # Old enough, but held.
     held: int = 0
     held_reasons: list[HoldReason] = field(default_factory=list)
+    # Holds that end within a week: what they keep goes soon.
+    holds_ending: int = 0
+    # The largest groups of the rows, such as {"subreddit": [...], "bot": [...]}
+    groups: dict[str, list[Group]] = field(default_factory=dict)
+    # What each line of the retention takes; empty where there are no overrides to tell apart.
+    rules: list[RuleEffect] = field(default_factory=list)
+    # What the job's last purges deleted as a rule, with what belongs to it; None: there were too few.
+    usual: int | None = None
     # What the run had deleted already when this was planned: attempts before it, or it before it was blocked.
     gone: int = 0
     # How many rows the purge found at its end that should have been gone; None before that.
@@ -91,7 +121,13 @@ class TablePlan:
         known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
         sample = [SampleRow(**row) for row in values["sample"]]
         held_reasons = [HoldReason(**row) for row in values["held_reasons"]]
-        return cls(**{**known, "sample": sample, "held_reasons": held_reasons})
+        groups = {
+            name: [Group(**group) for group in found] for name, found in known.pop("groups", {}).items()
+        }
+        rules = [RuleEffect(**rule) for rule in known.pop("rules", [])]
+        return cls(
+            **{**known, "sample": sample, "held_reasons": held_reasons, "groups": groups, "rules": rules}
+        )
 
 
 def plan_deletion(
@@ -100,13 +136,15 @@ def plan_deletion(
     key: str,
     cutoff: datetime | None = None,
     held: models.QuerySet[Any] | None = None,
+    now: datetime | None = None,
 ) -> list[TablePlan]:
     """Return what deleting ``queryset`` would delete: its own rows first, then what the database cascades.
 
-    Each table is read once. ``held`` are rows old enough that stay, with their ``hold_reason``.
+    Each table is read once. ``held`` are rows old enough that stay, with their ``hold_reason``; those whose hold ends
+    within a week of ``now`` are counted.
     """
     with without_parallel_workers(queryset.db):
-        return _plan(queryset, key=key, cutoff=cutoff, held=held)
+        return _plan(queryset, key=key, cutoff=cutoff, held=held, now=now)
 
 
 def _plan(
@@ -115,6 +153,7 @@ def _plan(
     key: str,
     cutoff: datetime | None,
     held: models.QuerySet[Any] | None,
+    now: datetime | None,
 ) -> list[TablePlan]:
     label = queryset.model._meta.label
     children = cascaded_children(queryset.model)
@@ -142,7 +181,7 @@ def _plan(
             oldest=_iso(min((month["_oldest"] for month in months), default=None)),
             newest=_iso(max((month["_newest"] for month in months), default=None)),
             sample=_sample(queryset, key, sum(month["_rows"] for month in months)),
-            **_held(held),
+            **_held(held, now),
         )
     ]
     for child in children:
@@ -240,7 +279,7 @@ def _sample(queryset: models.QuerySet[Any], key: str, rows: int) -> list[SampleR
     return [SampleRow(pk if isinstance(pk, int) else None, at.isoformat()) for pk, at in found]
 
 
-def _held(held: models.QuerySet[Any] | None) -> dict[str, Any]:
+def _held(held: models.QuerySet[Any] | None, now: datetime | None) -> dict[str, Any]:
     if held is None:
         return {}
     reasons = list(
@@ -248,6 +287,7 @@ def _held(held: models.QuerySet[Any] | None) -> dict[str, Any]:
     )
     return {
         "held": sum(rows for _reason, rows in reasons),
+        "holds_ending": held.filter(held_until__lte=now + HOLDS_ENDING).count() if now and reasons else 0,
         "held_reasons": [HoldReason(reason, rows) for reason, rows in reasons[:HOLD_REASONS_SHOWN]],
     }
 

@@ -74,10 +74,11 @@ def effect(policy: RetentionPolicy, after: Retention) -> Effect:
         old_and_new = zip(
             conditions(function, before, now=now), conditions(function, after, now=now), strict=True
         )
-        for (old, by, _held), (new, _by, _new_held) in old_and_new:
-            between = range_between(by, now, before, after)
-            more += _counts(new.filter(**between), without=old.filter(**between))
-            fewer += _counts(old.filter(**between), without=new.filter(**between))
+        for old, new in old_and_new:
+            between = range_between(old.by, now, before, after)
+            taken, spared = new.queryset.filter(**between), old.queryset.filter(**between)
+            more += _counts(taken, without=spared)
+            fewer += _counts(spared, without=taken)
     return Effect(_rows(more), _rows(fewer))
 
 

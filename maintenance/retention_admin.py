@@ -17,7 +17,7 @@ from database.admin_classes import PersonalAdmin, holding_for_edit
 from maintenance import retention
 from maintenance.change_log import read_changes
 from maintenance.forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
-from maintenance.models import RetentionOverride, RetentionPolicy
+from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
 from maintenance.registry import UnknownJob, get_job, job_title
 
 
@@ -192,7 +192,11 @@ class RetentionPolicyAdmin(PersonalAdmin):
                 context = _effect_context(policy, after, is_stale=is_stale)
                 if is_stale or context["effect"].more.total:
                     return self._ask(request, policy, context)
-        context = {"subtitle": job_title(policy.job), "opened": request.POST.get("opened") or before.key()}
+        context = {
+            "subtitle": job_title(policy.job),
+            "opened": request.POST.get("opened") or before.key(),
+            "running": _running(policy),
+        }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def _ask(self, request: HttpRequest, policy: RetentionPolicy, context: dict[str, Any]) -> HttpResponse:
@@ -242,7 +246,14 @@ def _effect_context(policy: RetentionPolicy, after: retention.Retention, *, is_s
         "seen": _seen(before, after),
         "opened": before.key(),
         "is_stale": is_stale,
+        "running": _running(policy),
     }
+
+
+def _running(policy: RetentionPolicy) -> JobRun | None:
+    """Return the run of the job that is deleting now, if there is one."""
+    running = JobRun.objects.running().filter(job=policy.job, dry_run=False)
+    return running.only("pk", "job").first()
 
 
 def _seen(before: retention.Retention, after: retention.Retention) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -698,6 +698,29 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
         # The first term follows from the second; it is what lets the database use the index on created_at.
         return self.filter(created_at__lt=max(cutoff, *own)).filter(
             created_at__lt=Case(*branches, default=Value(cutoff, DateTimeField()))
+        )
+
+    def by_rule(
+        self, cutoff: datetime, rules: Sequence[tuple[str, int | None, datetime]]
+    ) -> "models.QuerySet[RedditPost, Any]":
+        """Return posts that any rule may take, with the number of the ``rule`` that decides and their ``own_cutoff``.
+
+        Args:
+            cutoff: of posts without a rule; their number is that of the rules.
+            rules: a subreddit's name or a bot's id, and its cutoff; the earliest first, which decides.
+        """
+        conditions = [
+            Q(subreddit__folded=folded(name)) if name else Q(config_id=config)
+            for name, config, _cutoff in rules
+        ]
+        numbers = [When(condition, then=Value(number)) for number, condition in enumerate(conditions)]
+        moments = [
+            When(condition, then=Value(rule[2], DateTimeField()))
+            for condition, rule in zip(conditions, rules, strict=True)
+        ]
+        return self.filter(created_at__lt=max([cutoff, *(rule[2] for rule in rules)])).annotate(
+            rule=Case(*numbers, default=Value(len(rules)), output_field=models.IntegerField()),
+            own_cutoff=Case(*moments, default=Value(cutoff, DateTimeField())),
         )
 
     def held(self, now: datetime | None = None) -> Self:

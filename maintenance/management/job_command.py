@@ -19,7 +19,7 @@ from tqdm import tqdm
 from maintenance import runs
 from maintenance.ledger import decisions
 from maintenance.models import JobRun
-from maintenance.plan import differences
+from maintenance.plan import TablePlan, differences
 from maintenance.registry import UnknownJob, get_job
 
 # The contract: 0 succeeded, 1 failed or partial, 2 wrong usage, 3 blocked, 4 skipped.
@@ -179,13 +179,29 @@ class JobCommand(BaseCommand):
                 self.stdout.write(f"    from {table.oldest} to {table.newest}")
             for month, rows in table.by_month.items():
                 self.stdout.write(f"    {month}: {rows}")
+            self._print_facts(table)
             if table.held:
                 self.stdout.write(f"    held: {table.held}")
             for held in table.held_reasons:
                 self.stdout.write(f"      {held.rows}: {held.reason}")
+            if table.holds_ending:
+                self.stdout.write(f"    holds that end within a week: {table.holds_ending}")
             keys = [str(row.pk) for row in table.sample if row.pk is not None]
             if keys:
                 self.stdout.write(f"    such as {', '.join(keys)}")
+
+    def _print_facts(self, table: TablePlan) -> None:
+        if table.usual is not None:
+            self.stdout.write(f"    usual: {table.usual}")
+        for rule in table.rules:
+            self.stdout.write(
+                f"    {rule.name or 'everything else'}, {rule.days} days: {rule.rows}"
+                f" ({rule.sooner} younger than the cutoff, {rule.kept} kept although older)"
+            )
+        for name, groups in table.groups.items():
+            for group in groups:
+                label = "others" if group.name is None else group.name or "–"
+                self.stdout.write(f"    {name} {label}: {group.rows}")
 
 
 @contextmanager

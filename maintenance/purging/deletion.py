@@ -1,13 +1,11 @@
 """Conducts one deletion of a run: plan → mandate → batches → verify."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, NamedTuple, NoReturn, Protocol
 
 from django.apps import apps
-from django.db import OperationalError, models, transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef
 from django.template.defaultfilters import filesizeformat
 from django.utils.text import capfirst
@@ -17,12 +15,14 @@ from database import clock
 from database.footprint import Footprint, analyze, footprint, is_underestimated
 from database.parallel import without_parallel_workers
 from maintenance import purge
-from maintenance.cap import Caps, refusals
+from maintenance.cap import Caps, refusals, usual
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan, count_deletion, differences, plan_deletion
 from maintenance.purging import mandate as mandates
-from maintenance.purging.days import Retention, range_between
+from maintenance.purging.days import range_between
+from maintenance.purging.facts import grouped, rule_effects
 from maintenance.purging.mandate import Mandate
+from maintenance.purging.surroundings import Condition, Surroundings
 
 # From so many deleted rows on, the planner's statistics of a table are renewed.
 ANALYZE_ROWS_MIN = 10_000
@@ -44,89 +44,6 @@ class RetentionEdited(Exception):
 
 class Outgrown(Exception):
     """More than was allowed would be gone after this batch; its arguments say of what."""
-
-
-class Condition(NamedTuple):
-    """What a job would delete from one table."""
-
-    queryset: models.QuerySet[Any]
-    # The indexed time field by which it is old.
-    by: str
-    # Rows old enough that stay because of a hold; None: the job knows no holds.
-    held: models.QuerySet[Any] | None
-
-
-class Terms(Protocol):
-    """What a job's declaration and its operators say of its deletions."""
-
-    @property
-    def job(self) -> str:
-        """The job's slug."""
-
-    @property
-    def caps(self) -> Caps:
-        """The caps in force."""
-
-    def read_retention(self) -> Retention | None:
-        """Return the retention as it is stored now."""
-
-
-class Surroundings(Protocol):
-    """What a deletion needs of its run's context."""
-
-    run: JobRun | None
-    counts: Counter[str]
-    plan: list[TablePlan]
-    now: datetime
-    retention: Retention | None
-
-    @property
-    def terms(self) -> Terms | None:
-        """What the job says of its deletions."""
-
-    @property
-    def cutoff(self) -> datetime:
-        """The moment before which things are old."""
-
-    @property
-    def cursor(self) -> Mapping[str, Any]:
-        """What earlier attempts saved."""
-
-    def show(self, done: int, total: int | None, stage: str) -> None:
-        """Tell the listener."""
-
-    def log(self, text: str, level: str = "info") -> None:
-        """Write a line of the run's log."""
-
-    def count(self, name: str, number: int = 1) -> None:
-        """Add to the run's counts."""
-
-    def partial(self, message: str) -> None:
-        """Note that a part of the work failed."""
-
-    def checkpoint(self) -> None:
-        """Raise if the run must stop."""
-
-    def lose_claim(self) -> NoReturn:
-        """Stop: somebody else has the run."""
-
-    def save_cursor(self, **values: Any) -> None:
-        """Save cursor, counts and progress."""
-
-    def keep_plan(self, tables: list[TablePlan]) -> None:
-        """Keep the plan on the run."""
-
-    def plan_as_json(self) -> dict[str, Any]:
-        """Return the plan as the run keeps it."""
-
-    def conditions_under(self, retention: Retention) -> list[Condition]:
-        """Return what the job would delete under another retention."""
-
-    def note_commit(self) -> None:
-        """Remember what the row says."""
-
-    def forget_what_was_rolled_back(self) -> None:
-        """Take counts and cursor from the row."""
 
 
 class Deletion:
@@ -201,11 +118,29 @@ class Deletion:
     def _make_plan(self) -> list[TablePlan]:
         cutoff = self._context.cutoff if self._context.retention is not None else None
         wanted = self._condition.queryset  # all of it: who decides must see what the rule takes now
-        tables = plan_deletion(wanted, key=self._by, cutoff=cutoff, held=self._condition.held)
+        tables = plan_deletion(
+            wanted, key=self._by, cutoff=cutoff, held=self._condition.held, now=self._context.now
+        )
         gone = self._gone()
         tables = [replace(table, gone=gone[table.model]) for table in tables]
+        tables[0] = self._with_facts(tables[0], {table.model for table in tables})
         self._context.keep_plan(tables)
         return tables
+
+    def _with_facts(self, table: TablePlan, labels: set[str]) -> TablePlan:
+        """Return the plan of the first table with what decides it."""
+        facts, known = self._condition.facts, usual(self._job, labels)
+        cutoff = self._context.cutoff if self._context.retention is not None else None
+        return replace(
+            table,
+            groups=grouped(self._condition.queryset, facts, rows=table.rows),
+            rules=rule_effects(facts, by=self._by, cutoff=cutoff) if cutoff else [],
+            usual=known[0] if known else None,
+        )
+
+    @property
+    def _job(self) -> str:
+        return self._context.terms.job if self._context.terms else ""
 
     def _counted_now(self, tables: list[TablePlan]) -> list[TablePlan]:
         """Return the plan with the rows that match now, and those that are gone."""
@@ -268,8 +203,7 @@ class Deletion:
             raise Outgrown(*reasons)
 
     def _above_caps(self, tables: list[TablePlan], caps: Caps) -> list[str]:
-        job = self._context.terms.job if self._context.terms else ""
-        return refusals(job, tables, caps=caps, using=self._using)
+        return refusals(self._job, tables, caps=caps, using=self._using)
 
     def _moved(self, given: Mandate, tables: list[TablePlan]) -> list[str]:
         """Return what the rule that holds now would delete and the mandate's would not."""

@@ -1,0 +1,99 @@
+"""What a deletion is told of its job and its run, without knowing either."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+from django.db import models
+
+from maintenance.cap import Caps
+from maintenance.models import JobRun
+from maintenance.plan import TablePlan
+from maintenance.purging.days import Retention
+from maintenance.purging.facts import Facts
+
+
+class Condition(NamedTuple):
+    """What a job would delete from one table."""
+
+    queryset: models.QuerySet[Any]
+    # The indexed time field by which it is old.
+    by: str
+    # Rows old enough that stay because of a hold; None: the job knows no holds.
+    held: models.QuerySet[Any] | None
+    # What the job knows of its rows, for the plan.
+    facts: Facts
+
+
+class Terms(Protocol):
+    """What a job's declaration and its operators say of its deletions."""
+
+    @property
+    def job(self) -> str:
+        """The job's slug."""
+
+    @property
+    def caps(self) -> Caps:
+        """The caps in force."""
+
+    def read_retention(self) -> Retention | None:
+        """Return the retention as it is stored now."""
+
+
+class Surroundings(Protocol):
+    """What a deletion needs of its run's context."""
+
+    run: JobRun | None
+    counts: Counter[str]
+    plan: list[TablePlan]
+    now: datetime
+    retention: Retention | None
+
+    @property
+    def terms(self) -> Terms | None:
+        """What the job says of its deletions."""
+
+    @property
+    def cutoff(self) -> datetime:
+        """The moment before which things are old."""
+
+    @property
+    def cursor(self) -> Mapping[str, Any]:
+        """What earlier attempts saved."""
+
+    def show(self, done: int, total: int | None, stage: str) -> None:
+        """Tell the listener."""
+
+    def log(self, text: str, level: str = "info") -> None:
+        """Write a line of the run's log."""
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to the run's counts."""
+
+    def partial(self, message: str) -> None:
+        """Note that a part of the work failed."""
+
+    def checkpoint(self) -> None:
+        """Raise if the run must stop."""
+
+    def lose_claim(self) -> NoReturn:
+        """Stop: somebody else has the run."""
+
+    def save_cursor(self, **values: Any) -> None:
+        """Save cursor, counts and progress."""
+
+    def keep_plan(self, tables: list[TablePlan]) -> None:
+        """Keep the plan on the run."""
+
+    def plan_as_json(self) -> dict[str, Any]:
+        """Return the plan as the run keeps it."""
+
+    def conditions_under(self, retention: Retention) -> list[Condition]:
+        """Return what the job would delete under another retention."""
+
+    def note_commit(self) -> None:
+        """Remember what the row says."""
+
+    def forget_what_was_rolled_back(self) -> None:
+        """Take counts and cursor from the row."""
