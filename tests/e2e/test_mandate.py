@@ -1,0 +1,46 @@
+"""An approver looks at a plan, approves it, and finds the decision again afterwards."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from maintenance import runs
+from maintenance.models import JobRun
+from scraping.models import RedditPost
+from tests import factories
+from tests.e2e.test_every_page import axe  # noqa: F401  (a fixture)
+from tests.e2e.test_retention import violations
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, axe, settings):  # noqa: F811
+    settings.PURGE_CAP_ROWS = 2
+    now, news = timezone.now(), factories.bot_config(name="News")
+    factories.retention_override(subreddit="Python", days=400)
+    for days, subreddit in ((100, "django"), (100, "django"), (500, "Python"), (200, "Python")):
+        factories.post(created_at=now - timedelta(days=days), subreddit=subreddit, config=news)
+    page = signed_in
+
+    page.goto("/admin/jobs/purge_old_content/run/")
+    expect(page.get_by_text("This run would wait for approval:")).to_be_visible()
+    expect(page.get_by_role("row", name="r/Python 400 1 0 1")).to_be_visible()
+    assert violations(page, axe) == []
+    page.get_by_role("button", name="Run now and delete 3 rows").click()
+    expect(page.get_by_text("is queued as run")).to_be_visible()
+    runs.perform(JobRun.objects.get())
+    page.reload()
+    expect(page.get_by_text("It asks again where other rows would go")).to_be_visible()
+    assert violations(page, axe) == []
+    page.get_by_label("Reason").fill("after the import")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_role("button", name="Approve")).not_to_be_visible()
+    runs.perform(JobRun.objects.get())
+    page.reload()
+
+    expect(page.get_by_text("lin · approved: after the import")).to_be_visible()
+    assert RedditPost.objects.get().subreddit == "Python"
+    if shots := settings.VAR_DIR / "shots" if (settings.VAR_DIR / "shots").is_dir() else None:
+        page.screenshot(path=str(shots / "run.png"), full_page=True)
