@@ -26,7 +26,7 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models import F
+from django.db.models import F, Q
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
@@ -71,6 +71,9 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         self._lease = Lease(settings.BEAT_LEASE_SECONDS)
         self._sweep_at = self._audit_at = self._judge_at = float("-inf")
         self._audited_until = 0
+        # While schedules are put back: since when the clock shows its present time, and the last one that was.
+        self._set_back_at: datetime | None = None
+        self._put_back_until = 0
         super().__init__(*args, **kwargs)
 
     # --- What celery beat calls --------------------------------------------------------------
@@ -114,6 +117,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                 logger.info("This scheduler holds the lease: %s", self._lease.holder)
                 self._audit_at, self._audited_until = float("-inf"), 0
             began = time.monotonic()
+            self._put_back_after_the_clock()
             wait = self._run_due()
             self._sweep(spare=wait)
             return max(0.0, wait - (time.monotonic() - began))
@@ -208,6 +212,21 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         self._audit()
         recovery.sweep(judge_workers=time.monotonic() >= self._judge_at)
 
+    def _put_back_after_the_clock(self) -> None:
+        """Where the database's clock was set back, let schedules count from that moment: they were settled beyond it."""
+        if set_back_at := self._lease.take_set_back():
+            self._set_back_at, self._put_back_until = set_back_at, 0
+        while self._set_back_at is not None:
+            ahead = self._set_back_at + slots.AHEAD
+            rest = ScheduleControl.objects.filter(Q(last_slot_at__gt=ahead) | Q(effective_from__gt=ahead))
+            rest = rest.filter(pk__gt=self._put_back_until).order_by("pk")
+            pks = list(rest.values_list("pk", flat=True)[:AUDITED])
+            if not pks:
+                self._set_back_at = None
+                return
+            self._put_back_until = pks[-1]
+            self._look_over(pks, now=self._set_back_at)
+
     def _audit(self) -> None:
         """Look over the next schedules for edits that left no sign."""
         if time.monotonic() - self._audit_at < AUDIT_SECONDS:
@@ -219,6 +238,10 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             self._audited_until = pks[-1]
         else:
             self._audited_until, self._audit_at = 0, time.monotonic()
+        self._look_over(pks)
+
+    def _look_over(self, pks: list[int], *, now: datetime | None = None) -> None:
+        """Put these schedules right; ``now``: by another moment than the clock's."""
         with transaction.atomic():
             # A leader that slept would take what its heir has settled for a clock that was set back.
             self._lease.guard()
@@ -226,7 +249,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             for task in _locked(pks):
                 try:
                     with transaction.atomic():
-                        schedules.audit(task, now=self._lease.now())
+                        schedules.audit(task, now=now or self._lease.now())
                 except (OperationalError, InterfaceError):
                     raise
                 except Exception:

@@ -4,6 +4,7 @@ A row, not an advisory lock: a frozen holder of a row loses it when it expires, 
 is refused by the fence.
 """
 
+import logging
 import os
 import socket
 import time
@@ -18,6 +19,9 @@ from django.utils import timezone
 
 from database import clock
 from maintenance.models import BeatLease, BeatProcess
+from maintenance.slots import AHEAD
+
+logger = logging.getLogger(__name__)
 
 # A scheduler that was not seen for so many leases is gone.
 GONE_LEASES = 3
@@ -40,6 +44,9 @@ class Lease:
         self._renewed_at = self._seen_at = float("-inf")
         # What the database's clock showed when this process's stopwatch did.
         self._clock = (timezone.now(), time.monotonic())  # noqa: TID251  (until the first acquire)
+        self._has_read_clock = False
+        # The clock at the last reading before it was set back, as it shows time now; and when that was noticed.
+        self._set_back: tuple[datetime, float] | None = None
 
     @property
     def is_held(self) -> bool:
@@ -47,7 +54,7 @@ class Lease:
         return self._fence is not None
 
     def now(self) -> datetime:
-        """Return the database's clock, read every few seconds and carried on by a stopwatch.
+        """Return the database's clock, read at each tick and carried on by a stopwatch.
 
         The host's own clock plays no part: it may be wrong, and may be set.
         """
@@ -56,6 +63,7 @@ class Lease:
 
     def acquire(self) -> bool:
         """Renew the lease when that is due, or take it if it is free or has expired. False: another one ticks."""
+        self._read_clock()
         self._show_up()
         if self._fence is not None:
             if time.monotonic() - self._renewed_at < self.seconds / 3:
@@ -103,7 +111,6 @@ class Lease:
             return False
         self._fence = rows.filter(holder=self.holder).values_list("fence", flat=True).first()
         self._renewed_at = started
-        self._read_clock()
         return self._fence is not None
 
     def guard(self, *, lag_seconds: float | None = None) -> None:
@@ -144,7 +151,6 @@ class Lease:
         if time.monotonic() - self._seen_at < self.seconds:
             return
         self._seen_at = time.monotonic()
-        self._read_clock()
         BeatProcess.objects.update_or_create(
             pk=self.holder,
             defaults={"seen_at": Now()},
@@ -153,5 +159,21 @@ class Lease:
         gone = Now() - timedelta(seconds=GONE_LEASES * self.seconds)
         BeatProcess.objects.filter(Q(seen_at__lt=gone) | Q(seen_at__gt=Now() + LEASE_MAX)).delete()
 
+    def take_set_back(self) -> datetime | None:
+        """Return since when the database's clock shows its present time, once after it was set back by a minute or more.
+
+        Every scheduler notices it; one that takes over a while later need not do what the leader has done.
+        """
+        noticed, self._set_back = self._set_back, None
+        if noticed is None or time.monotonic() - noticed[1] > GONE_LEASES * self.seconds:
+            return None
+        return noticed[0]
+
     def _read_clock(self) -> None:
-        self._clock = (clock.database_now(), time.monotonic())
+        read, stopwatch = clock.database_now(), time.monotonic()
+        before, then = self._clock
+        elapsed = timedelta(seconds=stopwatch - then)
+        if self._has_read_clock and before + elapsed - read > AHEAD:
+            logger.warning("The database's clock was set back from %s to %s.", before + elapsed, read)
+            self._set_back = (read - elapsed, stopwatch)
+        self._clock, self._has_read_clock = (read, stopwatch), True

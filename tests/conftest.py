@@ -15,6 +15,7 @@ from audit import triggers
 from console import broker as private_broker
 from database import clock
 from maintenance.lease import Lease
+from maintenance.ledger import publishing
 from tests.waiting import wait_until
 
 # Playwright runs an event loop in the thread of the tests.
@@ -79,6 +80,14 @@ def plain(settings):
     }
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def patient(request, monkeypatch):
+    """A process that waits for its broker on a busy machine, unless the test is about not waiting."""
+    if request.module.__name__.rpartition(".")[2] not in ("test_publishing", "test_hung_broker"):
+        monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 20.0)
+        monkeypatch.setattr(publishing, "PATIENCE_IN_ALL_SECONDS", 40.0)
 
 
 @pytest.fixture(autouse=True)

@@ -130,3 +130,38 @@ def own_postgres():
         finally:
             connection.close()
             connection.settings_dict.update(before)
+
+
+# Calls without a schema find these before PostgreSQL's own.
+MOVABLE_CLOCK = """
+CREATE SCHEMA shadow;
+CREATE TABLE shadow.clock (ahead interval NOT NULL);
+INSERT INTO shadow.clock VALUES ('0');
+CREATE FUNCTION shadow.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+  AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM shadow.clock';
+CREATE FUNCTION shadow.statement_timestamp() RETURNS timestamptz LANGUAGE sql
+  AS 'SELECT pg_catalog.statement_timestamp() + ahead FROM shadow.clock';
+CREATE FUNCTION shadow.now() RETURNS timestamptz LANGUAGE sql
+  AS 'SELECT pg_catalog.now() + ahead FROM shadow.clock';
+ALTER DATABASE console SET search_path = shadow, pg_catalog, public;
+"""
+
+
+def make_clock_movable():
+    """Give the test's own PostgreSQL a clock that ``move_clock`` sets, for all connections from now on."""
+    with connection.cursor() as cursor:
+        cursor.execute(MOVABLE_CLOCK)
+    connection.close()
+
+
+def move_clock(ahead):
+    """Let the clock be so much ahead of the machine's, or behind it (a timedelta)."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE shadow.clock SET ahead = %s", [ahead])
+
+
+def clock_shows():
+    """What the clock shows."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]

@@ -523,15 +523,56 @@ def test_a_clock_that_was_set_back_stops_no_schedule(scheduler):
         task = schedule()
         clock.shift(60)
         scheduler.tick()
+        scheduler._audit_at = time.monotonic()  # the next audit is a minute away
         clock.move_to(NOON)
-        scheduler._lease._read_clock()
-        look_everywhere(scheduler)
         scheduler.tick()
         finish_all()
         clock.shift(60)
         scheduler.tick()
 
         assert NOON + timedelta(minutes=1) in dict(made(task))
+
+
+def test_a_slot_between_the_moment_when_the_clock_was_set_back_and_the_tick_that_notices_is_kept(
+    scheduler, monkeypatch
+):
+    clock_shows = [NOON + timedelta(hours=1)]
+    stopwatch = time.monotonic()
+    monkeypatch.setattr(clock, "database_now", lambda: clock_shows[0])
+    monkeypatch.setattr(Lease, "now", lambda lease: clock_shows[0])
+    task = schedule(effective_from=NOON + timedelta(minutes=30))
+    scheduler.tick()
+    finish_all()
+    # Set back to half a second before noon, and noticed a second later.
+    monkeypatch.setattr(time, "monotonic", lambda: stopwatch + 1)
+    scheduler._lease._clock = (clock_shows[0], stopwatch)
+    clock_shows[0] = NOON + timedelta(seconds=0.5)
+    scheduler.tick()
+
+    assert NOON in dict(made(task))
+
+
+def test_many_schedules_are_put_back_at_once(scheduler):
+    with time_machine.travel(NOON + timedelta(hours=1), tick=False) as clock:
+        tasks = [schedule() for _ in range(beat.AUDITED + 2)]
+        clock.shift(60)
+        scheduler.tick()
+        clock.move_to(NOON)
+        scheduler.tick()
+
+        controls = ScheduleControl.objects.filter(pk__in=[task.pk for task in tasks])
+        assert set(controls.values_list("next_slot_at", flat=True)) == {NOON + timedelta(minutes=1)}
+
+
+def test_what_the_leader_has_put_back_is_not_put_back_again_by_its_heir():
+    lease = Lease(1)
+    with time_machine.travel(NOON + timedelta(hours=1), tick=False) as clock:
+        lease.acquire()
+        clock.move_to(NOON)
+        lease.acquire()
+        lease._set_back = (lease._set_back[0], time.monotonic() - 4)
+
+        assert lease.take_set_back() is None
 
 
 def test_a_schedule_that_was_never_seen_by_us_is_found(scheduler):
