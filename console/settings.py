@@ -225,8 +225,11 @@ STORAGES = {
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
-# Who is told when something waits for a decision.
-ADMINS = [(address, address) for address in env.list("ALERT_EMAILS", default=[])]
+# Seconds that a mail server may take to answer.
+EMAIL_TIMEOUT = EMAIL_CONFIG.get("EMAIL_TIMEOUT", 10)
+# Who is told when something waits for a decision. There are no ADMINS: errors stand in the log, and whoever can cause
+# one (a wrong Host does) must not be able to send mail.
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
 SERVER_EMAIL = env.str("SERVER_EMAIL", default="console@localhost")
 
 # --- Celery ---------------------------------------------------------------------------------
@@ -350,5 +353,11 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     # PRAW and urllib3 log whole requests at DEBUG; never let a token reach a log.
-    "loggers": {"prawcore": {"level": "INFO"}, "urllib3": {"level": "INFO"}},
+    "loggers": {
+        "prawcore": {"level": "INFO"},
+        "urllib3": {"level": "INFO"},
+        # Without Django's own handlers: one writes each line twice while debugging, the other mails error reports.
+        "django": {"handlers": [], "level": "INFO"},
+    },
 }
+DEFAULT_EXCEPTION_REPORTER_FILTER = "console.error_reports.WithoutSecrets"

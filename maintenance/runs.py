@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.core.mail import mail_admins
+from django.core.mail import send_mail
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import Signal, receiver
 from django.utils.translation import gettext as _
@@ -48,7 +48,7 @@ from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-# Sent with ``run`` when the safety cap has stopped it. The mail to ADMINS below is one receiver; connect yours.
+# Sent with ``run`` when the safety cap has stopped it. The mail to ALERT_EMAILS below is one receiver; connect yours.
 run_blocked = Signal()
 
 # When so much of its time limit is over, a job goes on as its next attempt, at its next checkpoint.
@@ -570,11 +570,16 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
 
 @receiver(run_blocked)
 def mail_blocked_run(*, run: JobRun, **_kwargs: Any) -> None:
-    """Tell ADMINS, if there are any, that a run waits for a decision."""
-    if not settings.ADMINS:
+    """Tell ALERT_EMAILS, if there are any, that a run waits for a decision."""
+    if not settings.ALERT_EMAILS:
         return
     try:
-        mail_admins(_("%(run)s waits for approval") % {"run": run}, run.message)
+        send_mail(
+            _("%(run)s waits for approval") % {"run": run},
+            run.message,
+            settings.SERVER_EMAIL,
+            settings.ALERT_EMAILS,
+        )
     except OSError:
         logger.exception("No mail about %s could be sent.", run)
 

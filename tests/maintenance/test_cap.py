@@ -183,7 +183,7 @@ def test_forcing_needs_the_permission_to_approve():
 
 def test_a_blocked_run_is_mailed_and_signalled(settings):
     settings.PURGE_CAP_ROWS = 0
-    settings.ADMINS = [("ops", "ops@example.org")]
+    settings.ALERT_EMAILS = ["ops@example.org"]
     old_posts(1)
     heard = []
     runs.run_blocked.connect(lambda run, **_: heard.append(run.pk), weak=False, dispatch_uid="test")
@@ -200,7 +200,7 @@ def test_a_blocked_run_is_mailed_and_signalled(settings):
 
 def test_a_mail_that_cannot_be_sent_changes_nothing(settings):
     settings.PURGE_CAP_ROWS = 0
-    settings.ADMINS = [("ops", "ops@example.org")]
+    settings.ALERT_EMAILS = ["ops@example.org"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     old_posts(1)
