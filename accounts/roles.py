@@ -30,6 +30,7 @@ _SEE_EVERYTHING = (
     "scraping.view_redditcomment",
     "scraping.view_redditpost",
     "scraping.view_scrapesession",
+    "scraping.view_setaside",
 )
 PERMISSIONS = {
     VIEWERS: _SEE_EVERYTHING,
@@ -46,7 +47,7 @@ PERMISSIONS = {
         "scraping.hold_redditpost",
     ),
     # Decide about what a cap stopped. Apart from the operators, so that two people can be asked for.
-    APPROVERS: (*_SEE_EVERYTHING, "maintenance.approve_run"),
+    APPROVERS: (*_SEE_EVERYTHING, "maintenance.approve_run", "scraping.decide_setaside"),
     # Their own bots and what these found; querysets leave out what is not theirs, and who owns a bot may scrape it.
     BOT_OWNERS: (
         "scraping.add_botconfig",

@@ -82,7 +82,7 @@ def verify(until: float) -> dict[str, Any]:
     requests = 0
     while time.time() < until:
         try:
-            requests += refresh_stored_content(SilentProgress(), max_requests=5)["requests"]
+            requests += refresh_stored_content(SilentProgress(), max_requests=5).counts["requests"]
             time.sleep(0.02)
         except OutOfBudget as shortage:
             left = min((shortage.until - timezone.now()).total_seconds(), until - time.time())

@@ -91,7 +91,7 @@ def sweep() -> dict[str, Any]:
 
     memory = Memory()
     started, cpu = time.monotonic(), time.process_time()
-    counts = refresh_stored_content(memory, max_requests=REQUESTS)
+    counts = refresh_stored_content(memory, max_requests=REQUESTS).counts
     return {
         "seconds": time.monotonic() - started,
         "cpu": time.process_time() - cpu,

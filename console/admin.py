@@ -34,6 +34,7 @@ MENU: list[tuple[Promise, list[tuple[str, str, Promise]]]] = [
             ("scraping", "scrapesession", _("Scrape sessions")),
             ("scraping", "redditpost", _("Posts")),
             ("scraping", "redditcomment", _("Comments")),
+            ("scraping", "setaside", _("Items set aside")),
             ("scraping", "redditapp", _("Reddit apps")),
         ],
     ),

@@ -17,6 +17,7 @@ from maintenance.ledger.worker_health import worker_health
 from maintenance.models import JobRun
 from maintenance.registry import Job, jobs
 from maintenance.scheduling.reading import Reading, read_all
+from scraping.brake import set_aside_waiting
 from scraping.compliance import coverage
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 
@@ -96,6 +97,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "failures": JobRun.objects.filter(status=JobRun.Status.FAILED).order_by("-pk")[:FAILURES_SHOWN],
         "storage": [{"name": model._meta.verbose_name_plural, "size": size} for model, size in sizes.items()],
         "coverage": coverage(sizes),
+        "set_aside": set_aside_waiting(request.user),
         "may_change_schedules": request.user.has_perm(schedules.PERMISSION),
         "jobs_by_slug": {row.job.slug: row.job for row in rows},
     }

@@ -189,8 +189,12 @@ def refresh_stored_content(ctx: JobContext) -> None:
         ctx.hand_back(until=shortage.until, message=str(shortage))
     except RedditError as error:
         raise JobFailed(str(error), is_transient=error.kind.is_transient) from error
-    for name in done:
+    for name in done.counts:
         ctx.count(name, 0)  # "0 removed" is an answer too
+    for problem in done.problems:
+        ctx.log(problem, "warning")
+    if done.problems:
+        ctx.partial(" ".join(done.problems))
     verified = coverage()
     if verified.is_below_target:
         text = _(

@@ -33,7 +33,7 @@ from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
 from database.text import row_key
-from scraping import export, filters, trial
+from scraping import export, filters, set_aside_admin, trial  # noqa: F401  # registers its page
 from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
 from scraping.forms import BotConfigForm, RedditAppForm
@@ -409,7 +409,9 @@ def subreddits_of(user: Person) -> list[str]:
     listed = set(Watermark.objects.filter(config__in=own).values_list("name", flat=True))
     listed.update(name for names in own.values_list("subreddits", flat=True) for name in names)
     posts = RedditPost.objects.visible_to(user)
-    return [name for name in sorted(listed) if posts.filter(subreddit=name).exists()][:SUBREDDITS_SHOWN_MAX]
+    return [name for name in sorted(listed) if posts.filter(subreddit__folded=folded(name)).exists()][
+        :SUBREDDITS_SHOWN_MAX
+    ]
 
 
 def stored_subreddits() -> list[str]:

@@ -10,10 +10,11 @@ meets an item verifies it too. What a subreddit that went private hides is not d
 tombstone, its subreddit is asked for.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -25,6 +26,9 @@ from django.utils.translation import gettext as _
 from database import clock
 from database.estimates import TableSize, share_since, table_sizes
 from database.names import folded
+from scraping import doubts, sweep_queue
+from scraping.answers import Page
+from scraping.brake import Brake, age_of, close_returned
 from scraping.content import (
     PROFILE_OF_NOBODY,
     TOMBSTONE_COMMENT,
@@ -33,6 +37,8 @@ from scraping.content import (
     comment_values,
     post_values,
 )
+from scraping.doubt_models import Doubt, SetAside
+from scraping.doubts import MARKS, Item, Verdict
 from scraping.models import (
     SANDBOX_CLIENT_ID,
     BotConfig,
@@ -51,6 +57,7 @@ from scraping.reddit import (
     client_for,
     environment_credentials,
 )
+from scraping.sweep_queue import KINDS, Halving
 from scraping.upserts import Content, update_changed
 
 # Reddit may leave an item out once by accident; twice in a row it is gone.
@@ -66,7 +73,6 @@ _GONE: Final = frozenset(
         ScrapeSession.ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
     }
 )
-_KINDS: Final[tuple[Content, ...]] = (RedditPost, RedditComment)
 _COUNTED: Final = (
     "requests",
     "checked",
@@ -79,30 +85,19 @@ _COUNTED: Final = (
     "missing",
     "hidden",
     "tombstoned",
+    "set_aside",
+    "suspect",
     "unreadable",
+    "failing",
 )
 
 
 @dataclass(frozen=True)
-class _Item:
-    """A stored item as it was before Reddit was asked: just what is needed to name what becomes of it."""
+class Swept:
+    """What a sweep did: ``counts`` of what happened, and ``problems`` in sentences, for which it is not whole."""
 
-    model: Content
-    pk: int
-    fullname: str
-    state: str
-    is_author_deleted: bool
-    missing_count: int
-    checked_at: datetime | None
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """What one answer says of one item; ``values`` are its new columns where Reddit showed it."""
-
-    item: _Item
-    outcome: str
-    values: dict[str, Any] | None = None
+    counts: dict[str, int]
+    problems: list[str]
 
 
 # --- The sweep ----------------------------------------------------------------------------------
@@ -110,43 +105,52 @@ class _Verdict:
 
 def refresh_stored_content(
     progress: Progress, *, max_requests: int = 20, counts: Counter[str] | None = None
-) -> dict[str, int]:
-    """Verify up to 100 items a request, least recently verified first, and return counts of what happened.
+) -> Swept:
+    """Verify up to 100 items a request, least recently verified first, and return what happened.
 
     ``counts``, if given, is added to as the work goes, for who wants to know although it was interrupted.
 
     Counts: ``requests``, ``checked`` = ``unchanged`` + ``updated`` + ``deleted`` (by the author) + ``removed``
     (by a moderator or Reddit) + ``account_deleted`` + ``restored`` + ``missing`` (once; kept) + ``hidden`` (missing
-    again, in a subreddit that is closed to us; kept) + ``tombstoned`` + ``unreadable`` (left as they were). Each
-    request's items are one transaction. With nothing stored, Reddit is not asked.
+    again, in a subreddit that is closed to us; kept) + ``tombstoned`` + ``set_aside`` (for a person; kept) +
+    ``suspect`` (in an answer that proves nothing; kept) + ``unreadable`` (left as they were) + ``failing`` (the
+    request fails when it asks for them). Each request's items are one transaction. With nothing stored, Reddit is
+    not asked.
 
     Raises:
         RedditError: Reddit did not answer as hoped; what was verified before is saved.
         BaseException: what ``progress.checkpoint()`` raised, likewise.
     """
-    started_at = clock.now()
     counts = Counter() if counts is None else counts
-    items = _least_recently_checked(started_at)
-    if not items:
-        return _all_counts(counts)
+    started_at = clock.now()
+    batches = sweep_queue.batches(started_at)
+    first = next(batches, None)
+    if first is None:
+        return Swept(_all_counts(counts), [])
     most = max_requests * INFO_SIZE
     # Counting no further than needed: these tables may hold millions.
-    total = min(most, sum(model._default_manager.order_by()[:most].count() for model in _KINDS))
+    total = min(most, sum(model._default_manager.order_by()[:most].count() for model in KINDS))
     with client_for(_stored_app(), for_compliance=True) as client:
-        subreddits = _Subreddits(client, counts)
-        while items and counts["requests"] < max_requests:
+        sweep = _Sweep(client, counts, started_at)
+        for items in chain([first], batches):
+            if counts["requests"] >= max_requests:
+                break
             progress.checkpoint()
-            counts["requests"] += 1
-            counts.update(_verify(client, subreddits, items))
-            counts["checked"] += len(items)
-            progress.report(counts["checked"], total, _("verifying stored content"))
-            items = _least_recently_checked(started_at)
+            sweep.verify(items)
+            progress.report(min(counts["checked"], total), total, _("verifying stored content"))
+    close_returned()
+    progress.log(_summary(counts))
+    return Swept(_all_counts(counts), sweep.problems())
+
+
+def _summary(counts: Counter[str]) -> str:
     text = _(
-        "%(checked)d items verified: %(gone)d deleted or removed, %(missing)d missing, %(restored)d restored."
+        "%(checked)d items asked for: %(gone)d deleted or removed, %(tombstoned)d tombstones (missing twice),"
+        " %(missing)d missing for the first time, %(restored)d restored, %(suspect)d in answers that prove nothing,"
+        " %(set_aside)d set aside for a person."
     )
-    gone = counts["deleted"] + counts["removed"] + counts["account_deleted"] + counts["tombstoned"]
-    progress.log(text % (_all_counts(counts) | {"gone": gone}))
-    return _all_counts(counts)
+    gone = counts["deleted"] + counts["removed"] + counts["account_deleted"]
+    return text % (_all_counts(counts) | {"gone": gone})
 
 
 def _all_counts(counts: Counter[str]) -> dict[str, int]:
@@ -165,57 +169,142 @@ def _stored_app() -> RedditApp | None:
     return RedditApp.objects.order_by(Case(When(is_sandbox, then=1), default=0), is_used.desc(), "pk").first()
 
 
-def _least_recently_checked(before: datetime) -> list[_Item]:
-    """Return up to one request of items not verified since ``before``, those never verified first."""
-    items: list[_Item] = []
-    for model in _KINDS:
-        # Two queries, because an index of PostgreSQL sorts nulls last.
-        rows = model._default_manager.order_by("checked_at").values_list(
-            "pk", "fullname", "state", "is_author_deleted", "missing_count", "checked_at"
+class _Sweep:
+    """The verification of some stored items, request by request."""
+
+    def __init__(self, client: RedditClient, counts: Counter[str], started_at: datetime) -> None:
+        self._client = client
+        self._counts = counts
+        self._subreddits = _Subreddits(client, counts)
+        self._brake = Brake(started_at)
+        self._failing: list[Doubt] = []
+        self._asides: dict[int, SetAside] = {}
+
+    def verify(self, items: list[Item]) -> None:
+        """Ask for the items, if need be in smaller requests, and save what Reddit says.
+
+        Raises:
+            RedditError: Reddit answers nothing at all, or no more.
+        """
+        # Before the question: what a scrape stores while the answer is under way is newer than the answer.
+        asked_at = clock.now()
+        for asked, page in Halving(items, self._ask).answers():
+            if page is None:
+                self._put_behind(asked[0], asked_at)
+            else:
+                self._take(asked, page, asked_at)
+            asked_at = clock.now()
+
+    def _ask(self, items: list[Item]) -> Page:
+        self._counts["requests"] += 1
+        return self._client.info([item.fullname for item in items])
+
+    def _put_behind(self, item: Item, asked_at: datetime) -> None:
+        """Note an item at which requests fail, so that the next sweeps do not begin with it."""
+        with transaction.atomic():
+            item.model._default_manager.filter(pk=item.pk).update(checked_at=asked_at)
+            doubts.save([Verdict(item, "failing")], asked_at, swept_at=self._brake.swept_at)
+        self._count(Counter(failing=1))
+        self._failing.append(Doubt.objects.get(fullname=item.fullname))
+
+    def _take(self, items: list[Item], page: Page, asked_at: datetime) -> None:
+        answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
+        # An answer with children that cannot be told apart proves nobody's absence.
+        is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
+        verdicts = [_judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
+        verdicts = doubts.weigh(verdicts, asked_at)
+        closed = self._subreddits.answers_for(verdicts)
+        with transaction.atomic():
+            self._tally(verdicts, asked_at)
+            verdicts = self._spare(verdicts, closed, asked_at)
+            saved = [
+                verdict
+                for model in KINDS
+                for verdict in _save(model, [v for v in verdicts if v.item.model is model], asked_at)
+            ]
+            doubts.save(saved, asked_at, swept_at=self._brake.swept_at)
+        self._asides |= {v.set_aside.pk: v.set_aside for v in saved if v.set_aside is not None}
+        self._count(Counter(verdict.outcome for verdict in saved))
+
+    def _count(self, outcomes: Counter[str]) -> None:
+        self._counts.update(outcomes)
+        self._counts["checked"] += outcomes.total()
+
+    def _tally(self, verdicts: list[Verdict], asked_at: datetime) -> None:
+        """Count by age what an answer to be believed says of items that are no tombstones."""
+        proven = [
+            verdict
+            for verdict in verdicts
+            if verdict.outcome not in ("suspect", "unreadable") and verdict.item.state != ContentState.MISSING
+        ]
+        self._brake.tally(
+            checked=Counter(age_of(v.item.created_at, asked_at) for v in proven),
+            missing=Counter(age_of(v.item.created_at, asked_at) for v in proven if v.is_first_miss),
         )
-        never = list(rows.filter(checked_at__isnull=True)[:INFO_SIZE])
-        found = [*never, *rows.filter(checked_at__lt=before)[: INFO_SIZE - len(never)]]
-        items += [_Item(model, *row) for row in found]
-    return sorted(items, key=_queue_place)[:INFO_SIZE]
 
+    def _spare(
+        self, verdicts: list[Verdict], closed: dict[str, tuple[str, str]], asked_at: datetime
+    ) -> list[Verdict]:
+        """Return the verdicts without those blanked items that prove too little, or are too many."""
+        kept: list[Verdict] = []
+        doomed: defaultdict[tuple[str, str], list[Verdict]] = defaultdict(list)
+        for verdict in verdicts:
+            item, (subreddit, answer) = verdict.item, closed.get(verdict.item.fullname, ("", ""))
+            if item.is_confirmed:
+                kept.append(verdict)
+            elif answer == "hidden":
+                kept.append(replace(verdict, outcome="hidden"))
+            elif verdict.outcome == "tombstoned" and answer == "gone":
+                doomed["closed", subreddit].append(verdict)
+            elif verdict.outcome == "tombstoned":
+                missed_at = (item.doubt and item.doubt.missed_at) or asked_at
+                doomed["missing", str(age_of(item.created_at, missed_at))].append(verdict)
+            elif item.doubt and item.doubt.reason == Doubt.Reason.MARKED and verdict.outcome in MARKS:
+                doomed["marked", verdict.outcome].append(verdict)
+            else:
+                kept.append(verdict)
+        for (cause, scope), group in doomed.items():
+            aside = self._brake.aside(cause, scope, group)
+            kept += (
+                [replace(v, outcome="set_aside", values=None, set_aside=aside) for v in group]
+                if aside
+                else group
+            )
+        return kept
 
-def _queue_place(item: _Item) -> tuple[bool, float]:
-    return item.checked_at is not None, item.checked_at.timestamp() if item.checked_at else 0.0
-
-
-def _verify(client: RedditClient, subreddits: "_Subreddits", items: list[_Item]) -> Counter[str]:
-    """Ask for the items, save what Reddit says, and return what happened to them."""
-    # Before the question: what a scrape stores while the answer is under way is newer than the answer.
-    asked_at = clock.now()
-    page = client.info([item.fullname for item in items])
-    answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
-    # An answer with children that cannot be told apart proves nobody's absence.
-    is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
-    verdicts = [_judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
-    verdicts = _spare_hidden(verdicts, subreddits)
-    with transaction.atomic():
-        return Counter(
-            outcome
-            for model in _KINDS
-            for outcome in _save(model, [v for v in verdicts if v.item.model is model], asked_at)
-        )
+    def problems(self) -> list[str]:
+        """Say for which items the sweep is not whole."""
+        found = []
+        for doubt in self._failing:
+            text = _("Reddit fails whenever %(fullname)s is asked for (%(times)d times so far).")
+            found.append(text % {"fullname": doubt.fullname, "times": doubt.times})
+        suspect = self._counts["suspect"]
+        if suspect >= doubts.ALIKE_MIN:
+            text = _(
+                "%(items)d items were in answers that leave out, or say the same of, nearly all: asked again."
+            )
+            found.append(text % {"items": suspect})
+        for aside in self._asides.values():
+            text = _("%(what)s: set aside, a person must decide (%(items)d items).")
+            found.append(text % {"what": aside, "items": aside.items})
+        return found
 
 
 # --- What an answer says ------------------------------------------------------------------------
 
 
-def _judge(item: _Item, data: dict[str, Any] | None, *, is_whole: bool) -> _Verdict:
+def _judge(item: Item, data: dict[str, Any] | None, *, is_whole: bool) -> Verdict:
     if data is None:
-        return _Verdict(item, _absence(item) if is_whole else "unreadable")
+        return Verdict(item, _absence(item) if is_whole else "unreadable")
     try:
         values = post_values(data) if item.model is RedditPost else comment_values(data)
     except BadItem:
-        return _Verdict(item, "unreadable")
+        return Verdict(item, "unreadable")
     values.pop("depth", None)  # which /api/info does not tell
-    return _Verdict(item, _presence(item, values), values)
+    return Verdict(item, _presence(item, values), values)
 
 
-def _presence(item: _Item, values: dict[str, Any]) -> str:
+def _presence(item: Item, values: dict[str, Any]) -> str:
     if values["state"] != item.state:
         return _BECAME[values["state"]]
     if values["is_author_deleted"] != item.is_author_deleted:
@@ -231,10 +320,8 @@ _BECAME: Final = {
 }
 
 
-def _absence(item: _Item) -> str:
-    if item.state == ContentState.MISSING:
-        return "unchanged"
-    return "tombstoned" if item.missing_count + 1 >= MISSING_MAX else "missing"
+def _absence(item: Item) -> str:
+    return "unchanged" if item.state == ContentState.MISSING else "absent"
 
 
 class _Subreddits:
@@ -243,51 +330,41 @@ class _Subreddits:
     def __init__(self, client: RedditClient, counts: Counter[str]) -> None:
         self._client = client
         self._counts = counts
-        self._is_closed: dict[str, bool] = {}
+        self._answers: dict[str, str] = {}
 
-    def is_closed(self, name: str) -> bool:
-        """Whether the subreddit hides its content, so that an item's absence proves nothing."""
+    def answers_for(self, verdicts: list[Verdict]) -> dict[str, tuple[str, str]]:
+        """Return subreddit and answer ("hidden", "gone" or "shown") by fullname, for what would be a tombstone."""
+        doomed = [v.item for v in verdicts if v.outcome == "tombstoned" and not v.item.is_confirmed]
+        posts, comments = ([item.fullname for item in doomed if item.model is model] for model in KINDS)
+        names = dict(RedditPost.objects.filter(fullname__in=posts).values_list("fullname", "subreddit"))
+        of_comments = RedditComment.objects.filter(fullname__in=comments)
+        names |= dict(of_comments.values_list("fullname", "post__subreddit"))
+        return {
+            fullname: (folded(name), self._answer(name))
+            for fullname, name in names.items()
+            if name and name != PROFILE_OF_NOBODY
+        }
+
+    def _answer(self, name: str) -> str:
+        """Return "hidden" where the subreddit does not show its content, so that an item's absence proves nothing."""
         key = folded(name)
-        if key not in self._is_closed:
+        if key not in self._answers:
             self._counts["requests"] += 1
             try:
                 self._client.request("GET", f"r/{quote(name, safe='')}/about/", lambda body: body)
-                self._is_closed[key] = False
+                self._answers[key] = "shown"
             except OutOfBudget:
                 raise  # it was not asked at all
             except RedditError as error:
-                self._is_closed[key] = error.kind not in _GONE
-        return self._is_closed[key]
-
-
-def _spare_hidden(verdicts: list[_Verdict], subreddits: _Subreddits) -> list[_Verdict]:
-    """Return the verdicts, with "hidden" for what its subreddit does not show us instead of "tombstoned"."""
-    doomed = [verdict.item for verdict in verdicts if verdict.outcome == "tombstoned"]
-    posts, comments = ([item.pk for item in doomed if item.model is model] for model in _KINDS)
-    names: dict[tuple[Content, int], str] = {
-        (RedditPost, pk): name
-        for pk, name in RedditPost.objects.filter(pk__in=posts).values_list("pk", "subreddit")
-    }
-    names |= {
-        (RedditComment, pk): name
-        for pk, name in RedditComment.objects.filter(pk__in=comments).values_list("pk", "post__subreddit")
-    }
-    hidden = {
-        key
-        for key, name in names.items()
-        if name and name != PROFILE_OF_NOBODY and subreddits.is_closed(name)
-    }
-    return [
-        _Verdict(verdict.item, "hidden") if (verdict.item.model, verdict.item.pk) in hidden else verdict
-        for verdict in verdicts
-    ]
+                self._answers[key] = "gone" if error.kind in _GONE else "hidden"
+        return self._answers[key]
 
 
 # --- Saving -------------------------------------------------------------------------------------
 
 
-def _save(model: Content, verdicts: list[_Verdict], asked_at: datetime) -> list[str]:
-    """Write down what became of the items, in a fixed number of statements, and return the outcomes.
+def _save(model: Content, verdicts: list[Verdict], asked_at: datetime) -> list[Verdict]:
+    """Write down what became of the items, in a fixed number of statements, and return what came of it.
 
     Items that are gone or were seen since Reddit was asked stay as they are: "unchanged".
     """
@@ -308,16 +385,19 @@ def _save(model: Content, verdicts: list[_Verdict], asked_at: datetime) -> list[
 
     same = [v.item.pk for v in ours if v.values is not None and v.item.fullname not in changed]
     table.filter(pk__in=same).update(checked_at=asked_at, last_seen_at=asked_at, missing_count=0)
-    rest("missing").update(checked_at=asked_at, missing_count=F("missing_count") + 1)
+    rest("missing").update(checked_at=asked_at, missing_count=1)
     rest("tombstoned").update(checked_at=asked_at, missing_count=MISSING_MAX, **_tombstone(model))
     # Even what tells us nothing moves to the end of the queue, or it would block the queue for ever.
-    rest("unreadable", "hidden", "unchanged").update(checked_at=asked_at)
+    rest("unreadable", "hidden", "unchanged", "suspect", "set_aside").update(checked_at=asked_at)
     newer = [pk for pk, seen_at in seen.items() if seen_at > asked_at]
     table.filter(pk__in=newer).update(checked_at=asked_at)
+    is_ours = {verdict.item.pk for verdict in ours}
     return [
-        verdict.outcome if verdict.values is None or verdict.item.fullname in changed else "unchanged"
-        for verdict in ours
-    ] + ["unchanged"] * (len(verdicts) - len(ours))
+        verdict
+        if verdict.item.pk in is_ours and (verdict.values is None or verdict.item.fullname in changed)
+        else Verdict(verdict.item, "unchanged")
+        for verdict in verdicts
+    ]
 
 
 def _tombstone(model: Content) -> dict[str, Any]:
@@ -358,12 +438,16 @@ def coverage(sizes: Mapping[type[Model], TableSize] | None = None) -> Coverage:
     Who knows the tables' ``sizes`` gives them, among others if need be; else they are asked for.
     """
     since = clock.now() - VERIFIED_WITHIN
-    known = table_sizes(_KINDS) if sizes is None else sizes
-    rows = sum(known[model].rows for model in _KINDS)
+    known = table_sizes(KINDS) if sizes is None else sizes
+    rows = sum(known[model].rows for model in KINDS)
     if not rows:
         return Coverage(None)
     verified = sum(
-        known[model].rows * share_since(model, "checked_at", since, rows=known[model].rows)
-        for model in _KINDS
+        known[model].rows * share_since(model, "checked_at", since, rows=known[model].rows) for model in KINDS
     )
-    return Coverage(100 * verified / rows)
+    # What an answer that proves nothing left out was asked for, and is not verified.
+    in_vain = Doubt.objects.filter(Q(verified_at__isnull=True) | Q(verified_at__lt=since))
+    unproven = in_vain.filter(
+        reason__in=[Doubt.Reason.SUSPECT, Doubt.Reason.MARKED, Doubt.Reason.FAILS]
+    ).count()
+    return Coverage(100 * max(0.0, verified - unproven) / rows)

@@ -18,6 +18,7 @@ from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField
 from database.json_fields import JSONObjectField, JSONTextsField
 from database.names import Folded, folded
+from scraping.doubt_models import Doubt, SetAside, SweepTally  # noqa: F401  # Django looks for models here
 from scraping.patterns import compiled
 from scraping.visibility import Person, is_superuser, sees_everybodys
 

@@ -15,6 +15,7 @@ from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLo
 from scraping.models import (
     AccessToken,
     BotConfig,
+    Doubt,
     DueWalk,
     PostSighting,
     RedditApp,
@@ -22,6 +23,8 @@ from scraping.models import (
     RedditPost,
     RequestBudget,
     ScrapeSession,
+    SetAside,
+    SweepTally,
     Watermark,
 )
 
@@ -148,6 +151,31 @@ def due_walk(**fields):
 
 def access_token(**fields):
     return AccessToken.objects.create(**{"client_id": f"id{next(_numbers)}", **fields})
+
+
+def set_aside(*, doubt=None, **fields):
+    values = {
+        "cause": "missing",
+        "scope": "2",
+        "items": 120,
+        "checked": 480,
+        "gone": 120,
+        "usual_share": 0.01,
+    }
+    made = SetAside.objects.create(**values | fields)
+    if doubt is not None:
+        doubt_of(set_aside=made, **doubt)
+    return made
+
+
+def doubt_of(**fields):
+    now = timezone.now()
+    values = {"fullname": f"t3_{next(_numbers)}", "reason": "missing", "since": now, "ask_after": now}
+    return Doubt.objects.create(**values | fields)
+
+
+def sweep_tally(**fields):
+    return SweepTally.objects.create(**{"swept_at": timezone.now(), "age": 0, "checked": 10} | fields)
 
 
 def request_budget(**fields):

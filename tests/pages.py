@@ -74,6 +74,7 @@ def every_page(superuser):
             ("scraping_scrapesession", session),
             ("scraping_redditpost", comment.post),
             ("scraping_redditcomment", comment),
+            ("scraping_setaside", factories.set_aside(doubt={"fullname": comment.fullname})),
             ("auth_user", superuser),
         ]
     ]

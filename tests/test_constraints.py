@@ -69,6 +69,11 @@ def one_bot_is_scraped_twice_at_once():
     return factories.session(config=config), {"status": "running", "finished_at": None}
 
 
+def two_sweeps_of_one_moment():
+    factories.sweep_tally(swept_at=NOW)
+    return factories.sweep_tally(swept_at=NOW, age=1), {"age": 0}
+
+
 def one_slot_runs_twice():
     schedule = factories.schedule()
     factories.job_run(trigger="schedule", schedule=schedule, scheduled_for=NOW)
@@ -231,6 +236,21 @@ BROKEN = [
         "retentionpolicy_days_1_to_36500",
         lambda: (factories.retention_policy(job="x", days=1), {"days": 36_501}),
     ),
+    ("setaside_cause_known", lambda: (factories.set_aside(), {"cause": "x"})),
+    ("setaside_state_known", lambda: (factories.set_aside(), {"state": "x", "decided_at": NOW})),
+    ("setaside_decided_unless_open", lambda: (factories.set_aside(), {"state": "confirmed"})),
+    ("setaside_decided_unless_open", lambda: (factories.set_aside(), {"decided_at": NOW})),
+    (
+        "setaside_one_open_each",
+        lambda: (factories.set_aside() and factories.set_aside(scope="1"), {"scope": "2"}),
+    ),
+    (
+        "doubt_one_per_item",
+        lambda: (factories.doubt_of(fullname="t3_a") and factories.doubt_of(), {"fullname": "t3_a"}),
+    ),
+    ("doubt_reason_known", lambda: (factories.doubt_of(), {"reason": "x"})),
+    ("sweeptally_one_per_sweep_and_age", two_sweeps_of_one_moment),
+    ("sweeptally_missing_within_checked", lambda: (factories.sweep_tally(), {"missing": 11})),
     ("retentionoverride_one_target", lambda: override(subreddit="")),
     ("retentionoverride_one_target", lambda: override(config=factories.bot_config())),
     ("retentionoverride_days_1_to_36500", lambda: override(days=0)),

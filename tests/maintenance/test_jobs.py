@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import prawcore.sessions
 import pytest
 from django.contrib.sessions.models import Session
 from django.core.management import get_commands, load_command_class
@@ -313,7 +314,8 @@ def goes_on(run):
 
 
 @pytest.mark.parametrize("slug", ["scrape_now", "auto_scraping", "refresh_stored_content"])
-def test_a_job_whose_app_has_no_requests_left_goes_on_when_it_has(reddit, slug):
+def test_a_job_whose_app_has_no_requests_left_goes_on_when_it_has(reddit, settings, slug):
+    settings.COMPLIANCE_TARGET_PERCENT = 0  # Reddit does not know the post
     factories.post(checked_at=None)
     config = factories.bot_config(subreddits=["python"], post_limit=5)
     used_up()
@@ -387,6 +389,22 @@ def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddi
     assert run.status == JobRun.Status.SUCCEEDED
     assert (deleted.state, deleted.title, deleted.body, deleted.url) == ("author", "", "", "")
     assert (kept.state, kept.title) == ("live", title)
+
+
+def test_a_sweep_that_meets_a_bad_item_ends_partial_and_names_it(reddit, monkeypatch):
+    monkeypatch.setattr(prawcore.sessions.FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
+    perform("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
+    bad = RedditPost.objects.first()
+    reddit.faults.add(rf"/api/info.*{bad.fullname}(%2C|&|,|$)", status=500, times=None)
+
+    run = perform("refresh_stored_content")
+
+    assert run.status == JobRun.Status.PARTIAL
+    assert f"Reddit fails whenever {bad.fullname} is asked for" in run.message
+    assert run.counts["failing"] == 1
+    assert run.counts["checked"] == RedditPost.objects.count() + RedditComment.objects.count()
+    line = RunLogLine.objects.get(run=run, text__contains="items asked for")
+    assert "0 tombstones" in line.text
 
 
 def test_a_sweep_that_is_handed_back_has_done_something(reddit, monkeypatch):

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from scraping import compliance
 from scraping.compliance import coverage, refresh_stored_content
 from scraping.content import TOMBSTONE_COMMENT, TOMBSTONE_POST, comment_values, post_values
+from scraping.doubt_models import Doubt
 from scraping.models import ContentState, RedditApp, RedditComment, RedditContent, RedditPost, RequestBudget
 from scraping.progress import SilentProgress
 from scraping.reddit import OutOfBudget, RedditError, RedditNotConfigured
@@ -28,6 +29,7 @@ from tests.scraping.factories import (
     raw_post,
 )
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing, thing
+from tests.scraping.sweeps import later, missed
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +51,7 @@ class StopAtSecondCheckpoint(SilentProgress):
 
 
 def refresh(**limits: int) -> dict[str, int]:
-    counts = refresh_stored_content(SilentProgress(), **limits)
+    counts = refresh_stored_content(SilentProgress(), **limits).counts
     return {name: count for name, count in counts.items() if count}
 
 
@@ -61,6 +63,14 @@ def known(reddit: RedditReplay, item: RedditContent, **changes: Any) -> None:
         else raw_comment({"name": item.post.fullname}, id=item.id36)  # type: ignore[attr-defined]  # a RedditComment
     )
     reddit.known[item.fullname] = raw | changes
+
+
+def shown(reddit: RedditReplay, number: int = 1, **fields: Any) -> list[RedditPost]:
+    """Posts that Reddit shows: without any an answer proves nothing."""
+    posts = [make_post(**fields) for _ in range(number)]
+    for post in posts:
+        known(reddit, post)
+    return posts
 
 
 def content(item: RedditContent) -> list[Any]:
@@ -145,20 +155,27 @@ def test_missing_once_is_kept_and_twice_is_a_tombstone(reddit: RedditReplay) -> 
     assert refresh() == {"requests": 1, "checked": 3, "missing": 2, "updated": 1}
     assert all(content(post))
     assert (post.missing_count, post.state) == (1, ContentState.LIVE)
+    # Hours apart, or it is the same accident.
+    later(hours=5.9)
+    assert refresh() == {"requests": 1, "checked": 1, "unchanged": 1}
+    assert all(content(post))
+    later(hours=0.2)
     assert refresh() == {"requests": 2, "checked": 3, "tombstoned": 2, "unchanged": 1}
     for item in (post, comment):
         assert not any(content(item))
         assert (item.author, item.author_fullname, item.state) == ("", "", ContentState.MISSING)
     assert content(survivor)[0] == "A title"
     assert refresh() == {"requests": 1, "checked": 3, "unchanged": 3}
+    assert not Doubt.objects.exists()
 
 
 def test_missing_now_and_then_is_not_twice_in_a_row(reddit: RedditReplay) -> None:
-    post = make_post()
+    post, _survivor = make_post(), shown(reddit)
     for _ in range(2):
-        reddit.known.clear()
+        reddit.known.pop(post.fullname, None)
         assert refresh()["missing"] == 1
         known(reddit, post)
+        later(hours=7)
         refresh()
     assert content(post)[0] == "A title"
     assert post.missing_count == 0
@@ -232,13 +249,16 @@ def test_an_answer_that_cannot_be_told_apart_proves_nobodys_absence(
 
 
 def test_a_failing_request_keeps_what_was_verified_before(reddit: RedditReplay) -> None:
-    for _ in range(150):
-        make_post()
-    reddit.answers["/api/info"] = [Answer.of(listing([])), Answer(503), Answer(503), Answer(503)]
+    posts = shown(reddit, 150)
+    answer = Answer.of(listing(thing(reddit.known[post.fullname]) for post in posts[:50]))
+    reddit.answers["/api/info"] = [answer, Answer(503), Answer(503), Answer(503)]
     with pytest.raises(RedditError, match="503"):
         refresh()
     assert RedditPost.objects.filter(checked_at=None).count() == 50
-    assert RedditPost.objects.filter(missing_count=1).count() == 100
+    assert RedditPost.objects.filter(missing_count=1).count() == 50
+    assert (
+        len(reddit.asked(path="/api/info")) == 1 + 2 * 3
+    )  # PRAW repeats; then one item that was shown before
 
 
 def test_an_empty_body_is_no_proof_of_absence(reddit: RedditReplay) -> None:
@@ -256,7 +276,7 @@ def test_a_stop_comes_between_requests(reddit: RedditReplay) -> None:
         make_post()
     with pytest.raises(Stop):
         refresh_stored_content(StopAtSecondCheckpoint())
-    assert RedditPost.objects.filter(missing_count=1).count() == 100
+    assert RedditPost.objects.filter(checked_at__isnull=False).count() == 100
 
 
 def test_a_row_purged_meanwhile_does_not_come_back(
@@ -292,6 +312,8 @@ def test_a_tombstone_keeps_ids_and_times_and_nothing_else_of_reddit(reddit: Redd
     comment = make_comment(post, is_submitter=True, is_score_hidden=True, depth=2, **fields)
     survivor = make_comment(post, score=5)
     known(reddit, survivor, score=5)
+    for item in (post, comment):
+        missed(item)
     assert refresh()["tombstoned"] == 2
     left = {}
     for item in (post, comment):
@@ -358,8 +380,10 @@ def test_what_a_closed_subreddit_hides_is_no_tombstone(
     reddit: RedditReplay, about: Answer, outcome: str
 ) -> None:
     reddit.answers["/r/closing/about"] = [about]
-    posts = [make_full_post(subreddit="closing", missing_count=1) for _ in range(3)]
-    items = [*posts, *(make_comment(post, missing_count=1) for post in posts)]
+    posts = [make_full_post(subreddit="closing") for _ in range(3)]
+    items = [*posts, *(make_comment(post) for post in posts)]
+    for item in items:
+        missed(item)
     survivor = make_post(subreddit="open")
     known(reddit, survivor)
     counts = refresh()
@@ -373,8 +397,9 @@ def test_what_a_closed_subreddit_hides_is_no_tombstone(
 def test_a_subreddit_that_could_not_be_asked_for_hides_nothing(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    items = [make_full_post(subreddit="closing", missing_count=1), make_full_post(subreddit="open")]
+    items = [make_full_post(subreddit="closing"), make_full_post(subreddit="open")]
     known(reddit, items[1])
+    missed(items[0])
     reddit.answers["/r/closing/about"] = [Answer(429, {"retry-after": "600"}, b"")]
     counts: Counter[str] = Counter()
     with pytest.raises(OutOfBudget):
@@ -392,11 +417,12 @@ def test_a_subreddit_that_could_not_be_asked_for_hides_nothing(
 
 
 def test_a_subreddit_that_opens_again_shows_what_is_really_gone(reddit: RedditReplay) -> None:
-    gone, survivor = make_post(subreddit="closing"), make_post(subreddit="closing")
+    gone, survivor, _elsewhere = make_post(subreddit="closing"), make_post(subreddit="closing"), shown(reddit)
     closed = b'{"reason": "private", "message": "Forbidden", "error": 403}'
     reddit.answers["/r/closing/about"] = [Answer(403, {}, closed)]
     for expected in ("missing", "hidden", "hidden"):
         assert refresh()[expected] == 2
+        later(hours=13)
     reddit.answers["/r/closing/about"] = [Answer.of({"kind": "t5", "data": {}})]
     known(reddit, survivor, subreddit="closing")
     assert refresh()["tombstoned"] == 1
@@ -411,6 +437,7 @@ def test_a_second_sweep_changes_nothing(reddit: RedditReplay) -> None:
     known(reddit, posts[2], author="[deleted]")
     for _ in range(2):
         refresh()
+        later(hours=7)
 
     def rows() -> list[dict[str, Any]]:
         moving = ("checked_at", "last_seen_at")
@@ -494,7 +521,7 @@ def test_a_request_costs_a_fixed_number_of_statements(reddit: RedditReplay) -> N
         )
 
     statements(1)  # signs in
-    assert statements(90) == statements(9)
+    assert statements(90) == statements(12)
 
 
 # --- How well it keeps up ------------------------------------------------------------------------
