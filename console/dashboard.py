@@ -1,5 +1,6 @@
 """What the dashboard shows, in a number of queries that does not grow with jobs or runs."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,8 +16,8 @@ from maintenance import schedules, strip
 from maintenance.health import scheduler_health
 from maintenance.ledger.worker_health import worker_health
 from maintenance.models import JobRun
-from maintenance.registry import Job, jobs
-from maintenance.scheduling.reading import Reading, read_all
+from maintenance.registry import Job, job_title, jobs
+from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.brake import set_aside_waiting
 from scraping.compliance import coverage
 from scraping.models import RedditComment, RedditPost, ScrapeSession
@@ -26,8 +27,12 @@ FAILURES_SHOWN = 5
 RUNNING_SHOWN = 3
 STORED: tuple[type[Model], ...] = (RedditPost, RedditComment, ScrapeSession, JobRun)
 
-# What counts for the rate: a run that did its work or failed at it. Cancelled, skipped and interrupted runs
-# say nothing of the job's health, and an interrupted one has a next attempt that is counted.
+BLOCKED_SHOWN = 10
+# Rows of missed slots that are added up: one stands for all slots of one schedule in one outage.
+MISSED_ROWS_MAX = 10_000
+
+# What counts for the rate: a real run that did its work or failed at it, and a slot that had none. Cancelled, skipped
+# and interrupted runs say nothing of the job's health, and an interrupted one has a next attempt that is counted.
 SUCCESSES = {JobRun.Status.SUCCEEDED}
 FAILURES = {JobRun.Status.FAILED, JobRun.Status.PARTIAL}
 
@@ -45,7 +50,7 @@ class JobRow:
     next_reading: Reading | None
     # How many there are; counted up to schedules.NEXT_AMONG_MAX.
     number_of_schedules: int
-    last_run: JobRun | None
+    last_run: JobRun | None  # dry runs aside
     strip: dict[str, Any]
     may_run: bool
 
@@ -71,26 +76,34 @@ class Tiles:
 
     successes: int
     failures: int
+    # Slots that passed without a run.
+    missed: int
+    # Runs that wait for a person, however long already.
+    waiting: int
     running: list[JobRun]
-    next_row: JobRow | None
+    number_running: int
+    next_title: str
+    next_run_at: datetime | None  # in the schedule's zone
 
     @property
     def ended(self) -> int:
-        """Runs of the last 24 hours that succeeded or failed."""
-        return self.successes + self.failures
+        """What the last 24 hours should have done, and what waits."""
+        return self.successes + self.failures + self.missed + self.waiting
 
     @property
     def success_share(self) -> float | None:
-        """Per cent of them that succeeded; None when there were none."""
-        return round(100 * self.successes / self.ended, 1) if self.ended else None
+        """Per cent of them that succeeded, rounded down: 100 is all of them; None when there were none."""
+        return math.floor(1000 * self.successes / self.ended) / 10 if self.ended else None
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return the dashboard's context for somebody who may see runs."""
     rows = job_rows(request)
     sizes = table_sizes(STORED)
+    blocked = JobRun.objects.blocked().defer("traceback", "cursor")
     return {
         "tiles": tiles(rows),
+        "blocked": [{"run": run, "title": job_title(run.job)} for run in blocked[:BLOCKED_SHOWN]],
         "job_rows": rows,
         "scheduler": scheduler_health(),
         "workers": worker_health(),
@@ -105,27 +118,35 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def tiles(rows: list[JobRow]) -> Tiles:
     """Count the last 24 hours; the next run is the earliest of the schedules in force."""
-    since = clock.now() - PERIOD
-    by_status = Counter(
-        dict(
-            JobRun.objects.filter(queued_at__gte=since)
-            .order_by()
-            .values_list("status")
-            .annotate(number=Count("pk"))
-        )
+    now = clock.now()
+    lately = JobRun.objects.filter(queued_at__gte=now - PERIOD, dry_run=False).order_by()
+    by_status = Counter(dict(lately.values_list("status").annotate(number=Count("pk"))))
+    missed = lately.filter(status=JobRun.Status.MISSED)[:MISSED_ROWS_MAX] if by_status["missed"] else ()
+    open_ones = Counter(
+        dict(JobRun.objects.open().order_by().values_list("status").annotate(number=Count("pk")))
     )
-    due = [row for row in rows if row.next_run_at is not None]
+    coming = [(row.next_run_at, row.job.title) for row in rows if row.next_run_at is not None]
+    for task in schedules.coming(now)[:1]:
+        next_run_at = read(task).next_run_at
+        coming += [(next_run_at, schedules.title(task))] if next_run_at else []
+    next_run_at, next_title = min(coming, default=(None, ""))
+    running = JobRun.objects.running().order_by("pk")[:RUNNING_SHOWN] if open_ones["running"] else ()
     return Tiles(
         successes=sum(by_status[status] for status in SUCCESSES),
         failures=sum(by_status[status] for status in FAILURES),
-        running=list(JobRun.objects.running().order_by("pk")),
-        next_row=min(due, key=_next_run_at) if due else None,
+        missed=sum(_slots(run) for run in missed),
+        waiting=open_ones["blocked"],
+        running=list(running),
+        number_running=open_ones["running"],
+        next_title=next_title,
+        next_run_at=next_run_at,
     )
 
 
-def _next_run_at(row: JobRow) -> datetime:
-    assert row.next_run_at is not None
-    return row.next_run_at
+def _slots(run: JobRun) -> int:
+    """Return how many slots a row of missed ones stands for."""
+    number = run.counts.get("slots_missed")
+    return number if type(number) is int else 1
 
 
 def job_rows(request: HttpRequest) -> list[JobRow]:
@@ -137,6 +158,7 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
     tasks = list(PeriodicTask.objects.filter(pk__in=wanted).select_related(*schedules.RELATED))
     found = {task.pk: (task, reading) for task, reading in zip(tasks, read_all(tasks), strict=True)}
     runs = strip.latest_runs(job.slug for job in shown)
+    last = strip.last_real_runs(job.slug for job in shown)
     rows = []
     for job in shown:
         some, job_runs = keys[job.task_name], runs[job.slug]
@@ -151,7 +173,7 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
                 next_schedule=next_task,
                 next_reading=next_reading,
                 number_of_schedules=len(some),
-                last_run=job_runs[-1] if job_runs else None,
+                last_run=last.get(job.slug),
                 strip=strip.context(job_runs, job.title),
                 may_run=job.may_run(request.user),
             )

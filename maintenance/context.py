@@ -108,8 +108,10 @@ class JobContext:
         listener: Listener | None = None,
         hands_on_after: timedelta | None = None,
         keeps_its_place: bool = False,
+        on_plan: Callable[[JobRun], None] | None = None,
     ) -> None:
         self.run = run
+        self._on_plan = on_plan  # told once, when a real run has made its plan
         self.params = params
         self.dry_run = dry_run
         self.terms = terms
@@ -375,6 +377,9 @@ class JobContext:
             return
         if not self.run.record(plan=self.plan_as_json()):
             self.lose_claim()
+        if self._on_plan is not None and not self.dry_run:
+            on_plan, self._on_plan = self._on_plan, None
+            on_plan(self.run)
 
     def plan_as_json(self) -> dict[str, Any]:
         """Return the plan as the run keeps it: with the retention that it was made under."""

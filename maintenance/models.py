@@ -85,6 +85,10 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         same_key = self.model.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
         return self.may_start().filter(Q(concurrency_key="") | ~Exists(same_key))
 
+    def blocked(self) -> Self:
+        """Return runs that wait for a person, the one that has waited longest first."""
+        return self.filter(status=JobRun.Status.BLOCKED).order_by("waiting_since", "pk")
+
     def open(self) -> Self:
         """Return runs without an end: queued, running, or blocked until somebody approves or rejects."""
         return self.filter(status__in=[JobRun.Status.QUEUED, JobRun.Status.RUNNING, JobRun.Status.BLOCKED])
@@ -165,6 +169,7 @@ class JobRun(models.Model):
         DATABASE_LOST = "database_lost", _("the database did not answer")
         TOO_MANY_ATTEMPTS = "too_many_attempts", _("too many attempts")
         OPERATOR = "operator", _("an operator cancelled it")
+        SUPERSEDED = "superseded", _("superseded by a newer run")
 
     # Design: these and only these have an end.
     FINAL = frozenset({"succeeded", "partial", "failed", "cancelled", "interrupted", "skipped", "missed"})
@@ -205,6 +210,8 @@ class JobRun(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # Since when a person is asked to decide about it, or about the run that it superseded.
+    waiting_since = models.DateTimeField(_("waiting since"), null=True, blank=True)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
     # It did not stop: its process is to be killed.
     force_stop_at = models.DateTimeField(_("force stop requested"), null=True, blank=True)
@@ -329,10 +336,11 @@ class JobRun(models.Model):
 
     @property
     def duration(self) -> timedelta | None:
-        """Time from start to end, or to now while running; None before the start."""
+        """Time from start to end, to now while running, or to the moment it was blocked; None before the start."""
         if self.started_at is None:
             return None
-        return (self.finished_at or clock.now()) - self.started_at
+        stopped = self.heartbeat_at if self.status == self.Status.BLOCKED else None
+        return (self.finished_at or stopped or clock.now()) - self.started_at
 
     def _guarded(self, *, expect: str, owner: str | None = None, **values: Any) -> bool:
         """UPDATE this row if it still has the status ``expect`` (and the owner); copy the values on success."""
@@ -414,9 +422,32 @@ class JobRun(models.Model):
 
     def block(self, *, message: str) -> bool:
         """RUNNING ─► BLOCKED: the safety cap was reached; the plan and the message say by how many rows."""
+        now = clock.now()
         return self._guarded(
-            expect=self.Status.RUNNING, owner=self.worker, status=self.Status.BLOCKED, message=message
+            expect=self.Status.RUNNING,
+            owner=self.worker,
+            status=self.Status.BLOCKED,
+            message=message,
+            heartbeat_at=now,
+            waiting_since=self.waiting_since or now,
         )
+
+    def supersede(self, older: "JobRun", *, message: str) -> bool:
+        """Another run: BLOCKED ─► CANCELLED, as this one has made its own plan. False: that one was decided.
+
+        Should this one block too, it has waited as long as the other.
+        """
+        since = older.waiting_since
+        ended = older._guarded(
+            expect=self.Status.BLOCKED,
+            status=self.Status.CANCELLED,
+            reason=self.Reason.SUPERSEDED,
+            finished_at=clock.now(),
+            message=message,
+        )
+        if ended and since is not None and (self.waiting_since is None or since < self.waiting_since):
+            self.record(waiting_since=since)
+        return ended
 
     def approve(self, *, mandate: dict[str, Any] | None, message: str) -> bool:
         """BLOCKED ─► QUEUED, under this mandate. False: it is not blocked."""
@@ -427,6 +458,7 @@ class JobRun(models.Model):
             sent_at=None,
             started_at=None,
             heartbeat_at=None,
+            waiting_since=None,
             cancel_requested_at=None,
             force_stop_at=None,
             worker="",

@@ -40,6 +40,7 @@ from maintenance.context import (
 from maintenance.ledger import decisions, publishing
 from maintenance.ledger.attempts import Verdict, judge, reason_of, retry_at
 from maintenance.ledger.heartbeat import Heartbeat
+from maintenance.ledger.superseding import supersede_blocked
 from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine, ScheduleControl
 from maintenance.plan import TablePlan
 from maintenance.purging.deletion import GONE
@@ -150,6 +151,8 @@ class Overlaps:
         in_the_way = in_the_way.exclude(
             status=JobRun.Status.QUEUED, retry_of__status__in=failed, not_before__gt=clock.now()
         )
+        # One that waits for a person is in nobody's way: a newer run supersedes it.
+        in_the_way = in_the_way.exclude(status=JobRun.Status.BLOCKED)
         for run in in_the_way.only("pk", "status", "concurrency_key", "params").order_by("pk"):
             self._open.setdefault(run.concurrency_key, []).append(run)
 
@@ -199,6 +202,7 @@ def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> 
             "cursor": run.cursor,
             "plan": run.plan,
             "mandate": run.mandate,
+            "waiting_since": run.waiting_since,
             "attempt": run.attempt + 1,
             "not_before": not_before,
         },
@@ -279,6 +283,7 @@ def perform(
             dry_run=run.dry_run,
             stopping=stopping,
             listener=listener,
+            on_plan=supersede_blocked,
             hands_on_after=job.time_limit * HAND_ON_SHARE if hands_on else None,
             keeps_its_place=job.keeps_its_place,
         )
@@ -621,6 +626,7 @@ def as_json(run: JobRun) -> dict[str, Any]:
         "not_before": iso(run.not_before),
         "started_at": iso(run.started_at),
         "finished_at": iso(run.finished_at),
+        "waiting_since": iso(run.waiting_since) if run.status == JobRun.Status.BLOCKED else None,
         "duration_seconds": run.duration.total_seconds() if run.duration is not None else None,
         "worker": run.worker or None,
         "attempt": run.attempt,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Exists, Model, OuterRef
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask, PeriodicTasks
 
@@ -155,6 +155,12 @@ def next_of_each(keys: Mapping[str, Sequence[int]]) -> dict[str, int]:
             for pk in coming.filter(Exists(of_task)).values_list("pk", flat=True)[:1]:
                 following[name] = pk
     return following
+
+
+def coming(now: datetime) -> QuerySet[PeriodicTask]:
+    """Return the schedules that fire from now on, the next first."""
+    ahead: QuerySet[PeriodicTask] = PeriodicTask.objects.filter(control__next_slot_at__gt=now)
+    return ahead.order_by("control__next_slot_at").select_related(*RELATED)
 
 
 def job_of(task: PeriodicTask) -> Job | None:

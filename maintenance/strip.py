@@ -15,7 +15,18 @@ WIDTH = RUNS * (BAR_WIDTH + BAR_GAP)
 HEIGHT_MIN = 3
 # Durations span milliseconds to hours, so a bar's height is their logarithm: an hour fills it.
 SECONDS_SHORTEST, SECONDS_LONGEST = 0.01, 3600.0
-FIELDS = ("id", "job", "status", "trigger", "dry_run", "queued_at", "started_at", "finished_at", "attempt")
+FIELDS = (
+    "id",
+    "job",
+    "status",
+    "trigger",
+    "dry_run",
+    "queued_at",
+    "started_at",
+    "finished_at",
+    "attempt",
+    "heartbeat_at",
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,19 @@ def latest_runs(slugs: Iterable[str]) -> dict[str, list[JobRun]]:
     for run in sorted(parts[0].union(*parts[1:], all=True), key=_pk):
         runs[run.job].append(run)
     return runs
+
+
+def last_real_runs(slugs: Iterable[str]) -> dict[str, JobRun]:
+    """Return the last run of each job, dry runs aside: they only looked."""
+    parts = [
+        JobRun.objects.filter(
+            pk__in=JobRun.objects.filter(job=slug, dry_run=False).order_by("-pk").values("pk")[:1]
+        )
+        .order_by()
+        .only(*FIELDS)
+        for slug in dict.fromkeys(slugs)
+    ]
+    return {run.job: run for run in parts[0].union(*parts[1:], all=True)} if parts else {}
 
 
 def _pk(run: JobRun) -> int:

@@ -26,6 +26,7 @@ PLAN_FRESH = timedelta(minutes=15)
 
 BLOCKED, APPROVED, REJECTED = "run.blocked", "run.approved", "run.rejected"
 STOPPED_BY_FORCE = "run.stopped_by_force"
+SUPERSEDED = "run.superseded"
 PLAN_USED, FORCED, PLAN_EXPIRED = "run.plan_used", "run.forced", "run.plan_expired"
 # The words for the verbs; a page fills in reason and message.
 WORDS = {
@@ -33,6 +34,7 @@ WORDS = {
     APPROVED: gettext_noop("approved: %(reason)s"),
     REJECTED: gettext_noop("rejected: %(reason)s"),
     STOPPED_BY_FORCE: gettext_noop("stopped by force: its process was to be killed"),
+    SUPERSEDED: gettext_noop("ended undecided: %(message)s"),
     PLAN_USED: gettext_noop("asked for what a plan showed"),
     FORCED: gettext_noop("asked for, past the caps: %(reason)s"),
     PLAN_EXPIRED: gettext_noop("approved a plan older than a day: it is planned again"),

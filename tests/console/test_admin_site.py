@@ -90,7 +90,7 @@ def test_the_dashboard_counts_the_last_day(client, superuser):
     tiles = response.context["tiles"]
     assert (tiles.successes, tiles.failures, tiles.success_share) == (2, 2, 50.0)
     assert tiles.running == [running]
-    assert tiles.next_row.next_run_at is not None
+    assert tiles.next_run_at is not None
     page = response.content.decode()
     assert f"#{running.pk} purge_old_content · 25%" in page
     assert reverse("admin:maintenance_jobrun_change", args=[failed.pk]) in page
@@ -121,7 +121,7 @@ def test_the_dashboard_asks_as_many_queries_for_many_runs_as_for_one(client, sup
             factories.job_run(job=job.slug, status="failed", error="no")
         factories.schedule(task=job.task_name)
     assert queries() == few
-    assert few <= 23
+    assert few <= 28
 
 
 # --- Every page --------------------------------------------------------------------------------

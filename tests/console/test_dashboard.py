@@ -1,13 +1,16 @@
 """The dashboard: every state of the schedules, and as cheap with thousands of them as with ten."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from maintenance import schedules
-from maintenance.models import ScheduleControl
+from maintenance.models import JobRun, ScheduleControl
 from tests import factories, spoilt
 
 pytestmark = pytest.mark.django_db
@@ -241,3 +244,79 @@ def test_a_schedule_of_a_deleted_bot_is_shown_as_broken(client, superuser):
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=task.pk))) == "0 7 * * *"
     refused = client.post(address, data | {"kwargs": '{"config": 0}'})
     assert "kwargs" in refused.context["adminform"].form.errors
+
+
+# --- What is true ---------------------------------------------------------------------------------
+
+
+def tiles(client):
+    page = client.get(INDEX)
+    return page.context["tiles"], page.content.decode()
+
+
+def test_the_rate_counts_missed_slots_and_what_waits_and_no_dry_run(client, superuser):
+    factories.job_run(status="succeeded")
+    factories.job_run(status="succeeded", dry_run=True)
+    factories.job_run(status="failed", dry_run=True)
+    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": 60})
+    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": "many"})
+    factories.job_run(status="missed", trigger="schedule", queued_at=timezone.now() - timedelta(hours=25))
+    factories.job_run(status="blocked", queued_at=timezone.now() - timedelta(days=9))
+
+    found, page = tiles(client)
+
+    assert (found.successes, found.failures, found.missed, found.waiting) == (1, 0, 61, 1)
+    assert found.success_share == 1.5  # 1 of 63
+    assert "61 slots missed" in page
+    assert "1 run waits for a decision" in page
+
+
+def test_a_hundred_per_cent_is_all_of_them(client, superuser):
+    JobRun.objects.bulk_create(
+        JobRun(job="cleanup_tokens", status=status, trigger="schedule", finished_at=timezone.now())
+        for status in ["failed", *["succeeded"] * 2_999]
+    )
+
+    assert tiles(client)[0].success_share == 99.9
+
+
+def test_a_dry_run_is_never_a_jobs_last_run(client, superuser):
+    real = factories.job_run(job="purge_old_content", status="failed")
+    for _ in range(31):
+        factories.job_run(job="purge_old_content", dry_run=True)
+
+    assert row_of(client, "purge_old_content")[0].last_run == real
+
+
+def test_a_blocked_run_stays_on_top_until_it_is_decided(client):
+    run = factories.job_run(
+        job="purge_old_content", status="blocked", message="too many", waiting_since=timezone.now()
+    )
+    factories.job_run(job="purge_old_content", dry_run=True)
+    factories.job_run(job="purge_old_content", status="skipped")
+
+    client.force_login(factories.user(SEE_RUNS))
+    page = client.get(INDEX).content.decode()
+    assert page.index("Waiting for a decision") < page.index('class="tiles"')
+    assert "too many" in page
+    assert "Decide…" not in page
+
+    client.force_login(factories.user(SEE_RUNS, "maintenance.approve_run"))
+    assert "Decide…" in client.get(INDEX).content.decode()
+    assert run.reject(message="no")
+    assert "Waiting for a decision" not in client.get(INDEX).content.decode()
+
+
+def test_the_next_run_is_that_of_any_schedule(client, superuser):
+    bot = factories.bot_config()
+    PeriodicTask.objects.exclude(task="maintenance.purge_old_content").delete()
+    task = factories.schedule(
+        task="maintenance.scrape_now",
+        crontab="* * * * *",
+        kwargs=f'{{"config": {bot.pk}}}',
+        name="Every minute",
+    )
+
+    assert tiles(client)[0].next_title == "Every minute"
+    schedules.pause(task, by=None, reason="x")
+    assert tiles(client)[0].next_title == "Purge old content"
