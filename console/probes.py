@@ -1,0 +1,126 @@
+"""Probes, for supervisors and load balancers: the process lives; the console can do its work.
+
+Probes come by address and in plain HTTP. So they are answered before any other middleware: no ALLOWED_HOSTS, no redirect
+to HTTPS, no session.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from django.db import Error, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http.response import HttpResponseBase
+
+from maintenance.health import scheduler_health
+from maintenance.ledger import publishing
+from maintenance.ledger.worker_health import WorkersState, worker_health
+
+logger = logging.getLogger(__name__)
+
+
+class NotReady(Exception):
+    """One thing is missing; the text says which."""
+
+
+class ProbesMiddleware:
+    """Answers ``/healthz``, ``/livez`` and ``/readyz``; the first of all middleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer a probe, pass everything else on."""
+        probe = PROBES.get(request.path)
+        if probe is None:
+            return self._get_response(request)
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        response = probe(request)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer that this process serves requests; it asks nothing of the database or the broker."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    """Answer 200 when everything is there that a requested run needs, else 503; each check is named with what it saw."""
+    checks = {name: _checked(name, check) for name, check in CHECKS.items()}
+    is_ready = all(one["ok"] for one in checks.values())
+    return JsonResponse({"ready": is_ready, "checks": checks}, status=200 if is_ready else 503)
+
+
+def _checked(name: str, check: Callable[[], str]) -> dict[str, str | bool]:
+    try:
+        return {"ok": True, "detail": check()}
+    except NotReady as fault:
+        return {"ok": False, "detail": str(fault)}
+    except Error as error:
+        connection.close()
+        logger.warning("readyz: %s: %s", name, error)  # the answer is for everybody, addresses are not
+        return {"ok": False, "detail": "the database does not answer"}
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return "answers"
+
+
+@cache  # of a process that was ready once; a failure is asked again
+def _migrations() -> str:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        raise NotReady(f"{len(missing)} are missing: run manage.py migrate")
+    return "up to date"
+
+
+def _broker() -> str:
+    waiting = publishing.messages_waiting()
+    if waiting is None:
+        raise NotReady("does not answer")
+    return f"answers; {waiting} messages wait"
+
+
+def _scheduler() -> str:
+    health = scheduler_health()
+    if not health.is_alive:
+        raise NotReady("none is alive: start celery beat")
+    return f"last tick {health.tick_age_seconds or 0:.1f} s ago"
+
+
+def _workers() -> str:
+    health = worker_health()
+    match health.state:
+        case WorkersState.NONE:
+            raise NotReady("none is alive: start a worker")
+        case WorkersState.DEAF:
+            raise NotReady("none has a connection to the broker")
+        case WorkersState.STUCK:
+            raise NotReady("runs wait and none takes them")
+    return f"{len(health.listening)} take runs"
+
+
+def _queue() -> str:
+    health = worker_health()
+    return f"{health.waiting} runs wait, the first for {health.queue_age.total_seconds():.0f} s"
+
+
+CHECKS: Mapping[str, Callable[[], str]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "broker": _broker,
+    "scheduler": _scheduler,
+    "workers": _workers,
+    "queue": _queue,
+}
+PROBES: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": live,
+    "/livez": live,
+    "/readyz": ready,
+}
