@@ -3,12 +3,19 @@
 A test compares the two, so that what is tried on one machine is what runs in production.
 """
 
+import secrets
 from collections.abc import Mapping
+from pathlib import Path
 
 # The environment every service needs.
 ENVIRONMENT: Mapping[str, str] = {
     "PYTHONUNBUFFERED": "1",
 }
+
+# What a process needs that knows nothing of the console's settings: no key and no password is among them.
+BARE_ENVIRONMENT = frozenset(
+    {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", *ENVIRONMENT}
+)
 
 # How long each service may take to end after SIGTERM (seconds), before it is killed.
 WEB_GRACE_SECONDS = 15.0  # gunicorn gives open requests 10 s
@@ -46,6 +53,16 @@ def worker(*, concurrency: int | str = 4) -> list[str]:
 def beat() -> list[str]:
     """Return the scheduler's command; several may run, one of them ticks."""
     return ["celery", "-A", "console", "--quiet", "beat", "--loglevel", "INFO", "--pidfile="]
+
+
+def sandbox_environment(*, var_dir: Path) -> dict[str, str]:
+    """Return what the sandbox needs beside ``BARE_ENVIRONMENT``: keys of its own, so that it reads none of the console's."""
+    return {
+        "READ_DOT_ENV": "false",
+        "VAR_DIR": str(var_dir),  # where it keeps its journal
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "FIELD_ENCRYPTION_KEY": secrets.token_urlsafe(50),
+    }
 
 
 def sandbox(*, port: int) -> list[str]:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -63,6 +63,7 @@ class StopRequested(BaseException):
 class Service:
     """What to run, and how long it may take to end after SIGTERM (seconds).
 
+    ``inherits``: the names of the supervisor's environment that it gets; None: all, with the keys among them.
     ``alive_file``: what the service touches again and again while it lives; silence kills it, and it is started again.
     """
 
@@ -70,6 +71,7 @@ class Service:
     command: Sequence[str]
     grace_seconds: float = 10.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    inherits: Collection[str] | None = None
     alive_file: Path | None = None
     # Longer than any start takes.
     silent_seconds: float = 60.0
@@ -343,7 +345,7 @@ class Supervisor:
                 stdout=writer,
                 stderr=writer,
                 cwd=self._cwd,
-                env=self._environment | dict(service.environment),
+                env=self._environment_of(service),
                 start_new_session=True,
                 preexec_fn=lambda: _die_with(parent),
             )
@@ -357,6 +359,14 @@ class Supervisor:
         child.process, child.restart_at = process, None
         self._selector.register(reader, selectors.EVENT_READ, lambda: self._read(child, process))
         self._pid_file(child).write_text(f"{popen.pid} {process_start(popen.pid)}\n")
+
+    def _environment_of(self, service: Service) -> dict[str, str]:
+        inherited = {
+            name: value
+            for name, value in self._environment.items()
+            if service.inherits is None or name in service.inherits
+        }
+        return inherited | dict(service.environment)
 
     def _pid_file(self, child: _Child) -> Path:
         return self._directory / f"{child.service.name}.pid"

@@ -134,9 +134,14 @@ def everything_below(folder: Path) -> bytes:
 
 
 def test_it_comes_up_scrapes_the_sandbox_stops_without_a_trace_and_comes_up_again(start):
-    up = start().until_it_is_up()
+    key = "a key of the console's that broker and sandbox have no use for"
+    up = start(SECRET_KEY=key).until_it_is_up()
 
     assert requests.get(f"{up.address}/healthz", timeout=20).text == "ok\n"
+    wait_until(lambda: requests.get(f"{up.address}/readyz", timeout=20).status_code == 200, timeout=30)
+    knowing = {" ".join(one.cmdline()) for one in up.family() if one.environ().get("SECRET_KEY") == key}
+    assert any(" worker " in line for line in knowing)
+    assert not [line for line in knowing if "sandbox_reddit" in line or "unixsocket" in line]
     password = up.password()
     assert password
     assert "synthetic content" in up.said

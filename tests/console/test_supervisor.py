@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from console import processes
 from console import supervisor as module
 from console.supervisor import (
     AlreadyRunning,
@@ -369,3 +370,15 @@ def test_a_service_that_shows_no_sign_of_life_is_killed_and_started_again(make, 
         assert supervisor.pid("one") == pid
 
     assert output.getvalue().count(b"no sign of life for 2 s") == 1
+
+
+def test_a_service_inherits_what_it_needs_and_no_key(make, output, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "a key of the console's")
+    code = "import os, time; print(sorted(os.environ.keys() & {'SECRET_KEY', 'PATH', 'OWN'})); time.sleep(60)"
+    with make() as supervisor:
+        supervisor.start(
+            Service("one", python(code), environment={"OWN": "1"}, inherits=processes.BARE_ENVIRONMENT)
+        )
+        said(supervisor, "one", "['OWN', 'PATH']")
+        supervisor.start(Service("two", python(code)))
+        said(supervisor, "two", "['PATH', 'SECRET_KEY']")

@@ -131,7 +131,9 @@ class Start:
                 raise CommandError(str(error)) from error
             command = broker.broker_command(server=server, socket=address, directory=directory)
             try:
-                self.supervisor.start(Service("broker", command, grace_seconds=10))
+                self.supervisor.start(
+                    Service("broker", command, grace_seconds=10, inherits=processes.BARE_ENVIRONMENT)
+                )
                 self.supervisor.wait_until(
                     lambda: self.supervisor.never_died("broker") and broker.broker_answers(address),
                     seconds=READY_WAIT_SECONDS,
@@ -185,7 +187,8 @@ class Start:
                     "sandbox",
                     processes.sandbox(port=port),
                     grace_seconds=5,
-                    environment=self.sandbox_environment,
+                    environment=processes.sandbox_environment(var_dir=settings.VAR_DIR),
+                    inherits=processes.BARE_ENVIRONMENT,
                 )
             )
             self.supervisor.wait_until(
