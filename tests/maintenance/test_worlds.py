@@ -238,7 +238,7 @@ class World:
         self.check_what_went()
         self.something_happens(0.25)
         if self.random.random() < 0.05:
-            raise HandBack
+            raise HandBack(JobRun.Reason.WORKER_STOPPED)
         self.fails_next_commit = self.random.random() < 0.03
 
     def decide(self, run):
