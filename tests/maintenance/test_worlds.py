@@ -147,8 +147,8 @@ class World:
 
     # --- The reference
 
-    def matching(self):
-        rows = [row for row in self.rows.values() if self.kept.dooms(row) and not row.held]
+    def matching(self, kept=None):
+        rows = [row for row in self.rows.values() if (kept or self.kept).dooms(row) and not row.held]
         return Counter({POST: len(rows), COMMENT: sum(row.comments for row in rows)})
 
     def others(self):
@@ -224,7 +224,8 @@ class World:
         if run.status == Status.BLOCKED:
             # Either at once, or because rows came while it ran.
             assert must_block or self.gone.total() or run.message.startswith("Changed since the plan")
-            self.planned = (self.kept, self.matching() + self.gone)
+            # Its plan is of the retention that it began under: an edit since is met by the next attempt.
+            self.planned = (self.began_under, self.matching(self.began_under) + self.gone)
             assert {table.model: table.rows + table.gone for table in decisions.plan_of(run)} == {
                 POST: self.planned[1][POST],
                 COMMENT: self.planned[1][COMMENT],
