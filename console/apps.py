@@ -2,9 +2,10 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from database import lookups
+from database import keys, lookups
 
 
 class ConsoleConfig(AppConfig):
@@ -15,8 +16,9 @@ class ConsoleConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Teach columns of whole numbers to bear any number."""
+        """Teach columns of whole numbers to bear any number; check the keys of stored secrets."""
         lookups.register()
+        checks.register(keys.check_keys, checks.Tags.database)
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

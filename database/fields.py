@@ -9,41 +9,104 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+
+
+class SecretUnreadable(ImproperlyConfigured):
+    """A stored secret fits none of the keys; the message names its column and the remedy."""
 
 
 @cache
-def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+def _fernet(key: str) -> Fernet:
     # Any text may serve as a key: Fernet's 32 bytes are its SHA-256. Keys must be long and random.
-    return MultiFernet(
-        [Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest())) for key in keys]
-    )
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()))
+
+
+class Sealed:
+    """A stored secret as it was read: still encrypted, so that reading a row needs no key."""
+
+    def __init__(self, token: str, column: str) -> None:
+        self.token = token
+        self._column = column
+
+    def __repr__(self) -> str:
+        return f"<sealed {self._column}>"
+
+    def open(self) -> str:
+        """Return the plain text.
+
+        Raises:
+            SecretUnreadable: it fits none of the keys.
+        """
+        keys = [_fernet(key) for key in settings.FIELD_ENCRYPTION_KEY]
+        try:
+            return MultiFernet(keys).decrypt(self.token.encode()).decode()
+        except InvalidToken:
+            raise SecretUnreadable(
+                f"{self._column} was encrypted with a key that is not in FIELD_ENCRYPTION_KEY: put that key back"
+                " behind the new one, or enter the secret again."
+            ) from None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether one of the keys fits."""
+        try:
+            self.open()
+        except SecretUnreadable:
+            return False
+        return True
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the first key fits, so that the others are not needed for it."""
+        try:
+            _fernet(settings.FIELD_ENCRYPTION_KEY[0]).decrypt(self.token.encode())
+        except InvalidToken:
+            return False
+        return True
+
+
+class SecretAttribute(DeferredAttribute):
+    """Decrypts when the attribute is used, and not before."""
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        """Return the plain text."""
+        value = super().__get__(instance, cls)
+        return value.open() if isinstance(value, Sealed) else value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Keep a plain text, or a secret that was read."""
+        instance.__dict__[self.field.attname] = value
 
 
 class EncryptedTextField(models.TextField):
-    """A text column that holds a Fernet token; Python sees the plain text.
+    """A text column that holds a Fernet token; Python sees the plain text, decrypted when it is used.
 
-    The first of ``settings.FIELD_ENCRYPTION_KEY`` encrypts and all of them decrypt, so a key is changed by
-    putting a new one in front and saving the rows again. It cannot be searched: each token is different.
-
-    Raises:
-        ImproperlyConfigured: a stored value fits none of the keys.
+    The first of ``settings.FIELD_ENCRYPTION_KEY`` encrypts and all of them decrypt. A row whose secret fits none of
+    them can be read, shown, and saved without losing it; only using the secret raises SecretUnreadable. Saving a row
+    encrypts with the first key; ``rotate_keys`` does so with all rows. It cannot be searched: each token is different.
     """
 
+    descriptor_class = SecretAttribute
+
     def get_prep_value(self, value: Any) -> Any:
-        """Return the token to store."""
+        """Return the token to store; one that cannot be read stays as it is."""
+        if isinstance(value, Sealed):
+            if not value.is_readable:
+                return value.token
+            value = value.open()
         value = super().get_prep_value(value)
         if value in (None, ""):
             return value
-        return _cipher(tuple(settings.FIELD_ENCRYPTION_KEY)).encrypt(value.encode()).decode()
+        return _fernet(settings.FIELD_ENCRYPTION_KEY[0]).encrypt(value.encode()).decode()
 
-    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
-        """Return the plain text of a stored token."""
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        """Return what is stored, sealed."""
         if value in (None, ""):
             return value
-        try:
-            return _cipher(tuple(settings.FIELD_ENCRYPTION_KEY)).decrypt(value.encode()).decode()
-        except InvalidToken:
-            raise ImproperlyConfigured(
-                f"{self.model.__name__}.{self.name} was encrypted with a key that is not in"
-                " FIELD_ENCRYPTION_KEY: put that key back behind the new one."
-            ) from None
+        return Sealed(value, f"{self.model.__name__}.{self.name}" if hasattr(self, "model") else "A secret")
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Return the value without decrypting it."""
+        kept = model_instance.__dict__
+        return kept[self.attname] if self.attname in kept else super().pre_save(model_instance, add)

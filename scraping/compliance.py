@@ -160,13 +160,14 @@ def _all_counts(counts: Counter[str]) -> dict[str, int]:
 def _stored_app() -> RedditApp | None:
     """Return None for the environment's app or, where there is none, a stored one, rather of an active bot.
 
-    Content is verified though no bot is active. The sandbox's app comes last: it would not be let out.
+    Content is verified though no bot is active, by an app whose secret can be read. The sandbox's app comes last: it would not be let out.
     """
     if environment_credentials() is not None:
         return None
     is_used = Exists(BotConfig.objects.filter(app=OuterRef("pk"), is_active=True))
     is_sandbox = Q(client_id=SANDBOX_CLIENT_ID)
-    return RedditApp.objects.order_by(Case(When(is_sandbox, then=1), default=0), is_used.desc(), "pk").first()
+    apps = RedditApp.objects.order_by(Case(When(is_sandbox, then=1), default=0), is_used.desc(), "pk")
+    return next((app for app in apps if app.has_readable_secret), apps.first())
 
 
 class _Sweep:

@@ -127,7 +127,7 @@ class BotConfigForm(forms.ModelForm):
             self.fields[name].required = False
         if "app" in self.fields:
             app_field: Any = self.fields["app"]
-            app_field.queryset = RedditApp.objects.visible_to(self.person).defer("client_secret")
+            app_field.queryset = RedditApp.objects.visible_to(self.person)
 
     def clean(self) -> dict[str, Any]:
         """Take the default of a number that was left empty; refuse a search for nothing."""

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from database import clock
 from database.constraints import DatabaseOnDelete
-from database.fields import EncryptedTextField
+from database.fields import EncryptedTextField, SecretUnreadable
 from database.json_fields import JSONObjectField, JSONTextsField
 from database.names import Folded, folded
 from scraping.doubt_models import Doubt, SetAside, SweepTally  # noqa: F401  # Django looks for models here
@@ -83,6 +83,14 @@ class RedditApp(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_readable_secret(self) -> bool:
+        """Whether a key of FIELD_ENCRYPTION_KEY fits its secret."""
+        try:
+            return isinstance(self.client_secret, str)
+        except SecretUnreadable:
+            return False
 
     @property
     def is_sandbox(self) -> bool:

@@ -32,6 +32,7 @@ from django.utils.translation import gettext as _
 from requests.structures import CaseInsensitiveDict
 
 from database import clock
+from database.fields import SecretUnreadable
 from scraping import access_tokens, budget
 from scraping.answers import (
     Page,
@@ -290,12 +291,11 @@ def client_for(app: RedditApp | None, *, for_compliance: bool = False) -> "Reddi
     ``for_compliance``: it may spend the share of the app's budget that is reserved for verifying content.
 
     Raises:
-        RedditNotConfigured: there is no app, its user agent is unusable, or the sandbox's app would meet the
+        RedditNotConfigured: there is no app, its secret or user agent is unusable, or the sandbox's app would meet the
             real Reddit.
     """
     if app is not None:
-        own = Credentials(app.client_id, app.client_secret, app.user_agent)
-        return RedditClient(own, for_compliance=for_compliance)
+        return RedditClient(_credentials_of(app), for_compliance=for_compliance)
     credentials = environment_credentials()
     if credentials is None:
         raise RedditNotConfigured(
@@ -305,6 +305,19 @@ def client_for(app: RedditApp | None, *, for_compliance: bool = False) -> "Reddi
             )
         )
     return RedditClient(credentials, for_compliance=for_compliance)
+
+
+def _credentials_of(app: RedditApp) -> Credentials:
+    try:
+        return Credentials(app.client_id, app.client_secret, app.user_agent)
+    except SecretUnreadable:
+        raise RedditNotConfigured(
+            _(
+                "The secret of the Reddit app “%(app)s” fits none of the keys in FIELD_ENCRYPTION_KEY: put its key back"
+                " behind the others, or enter the secret again. Bots of other apps are not affected."
+            )
+            % {"app": app.name}
+        ) from None
 
 
 def _usable_user_agent(credentials: Credentials) -> str:

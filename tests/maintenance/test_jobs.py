@@ -347,6 +347,24 @@ def test_auto_scraping_goes_on_with_the_bots_that_wait_and_does_the_others_once(
     assert [config.sessions.latest("pk").status for config in waiting] == ["succeeded"] * 2
 
 
+def test_auto_scraping_leaves_out_only_the_bots_whose_secret_is_lost(reddit, settings):
+    settings.FIELD_ENCRYPTION_KEY = ["lost"]
+    lost = factories.reddit_app(client_id="other", client_secret="s", name="lost app")
+    settings.FIELD_ENCRYPTION_KEY = ["new"]
+    left_out = factories.bot_config(name="left out", subreddits=["python"], post_limit=5, app=lost)
+    scraped = factories.bot_config(subreddits=["django"], post_limit=5)
+
+    run = perform("auto_scraping")
+
+    assert (run.status, run.message) == (JobRun.Status.PARTIAL, "1 of 2 bots scraped")
+    assert scraped.sessions.get().status == "succeeded"
+    [line] = run.log_lines.filter(text__startswith="left out")
+    assert "lost app" in line.text
+    assert "FIELD_ENCRYPTION_KEY" in line.text
+    left_out.refresh_from_db()
+    assert left_out.is_active
+
+
 def test_auto_scraping_works_at_several_bots_at_once(reddit):
     reddit.latency = 0.25
     configs = [

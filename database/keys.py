@@ -1,0 +1,104 @@
+"""Moving stored secrets to the first key, and saying which are not there yet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.db import DatabaseError, connections, models, transaction
+
+from database.fields import EncryptedTextField, Sealed
+
+
+@dataclass(frozen=True)
+class StoredSecret:
+    """One secret of one row."""
+
+    model: type[models.Model]
+    column: str
+    key: Any
+    value: Sealed
+
+    def __str__(self) -> str:
+        return f"{self.model._meta.label} {self.key}, {self.column}"
+
+
+@dataclass
+class Rotation:
+    """What became of the secrets."""
+
+    rotated: int = 0
+    current: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+def encrypted_columns() -> Iterator[tuple[type[models.Model], str]]:
+    """Return every encrypted column of every model that is installed."""
+    for model in apps.get_models(include_auto_created=True):
+        for field in model._meta.local_concrete_fields:
+            if isinstance(field, EncryptedTextField) and not model._meta.proxy:
+                yield model, field.attname
+
+
+def stored_secrets(using: str = "default") -> Iterator[StoredSecret]:
+    """Return every stored secret, still sealed."""
+    for model, column in encrypted_columns():
+        rows = model._base_manager.using(using).order_by("pk").values_list("pk", column)
+        for key, value in rows.iterator():
+            if isinstance(value, Sealed):
+                yield StoredSecret(model, column, key, value)
+
+
+def rotate(*, dry_run: bool = False) -> Rotation:
+    """Encrypt every secret with the first key; those that no key reads stay as they are. Safe to repeat."""
+    done = Rotation()
+    for secret in list(stored_secrets()):
+        if secret.value.is_current:
+            done.current += 1
+        elif not secret.value.is_readable:
+            done.unreadable += (str(secret),)
+        else:
+            done.rotated += dry_run or _rotate_one(secret)
+    return done
+
+
+def _rotate_one(secret: StoredSecret) -> bool:
+    """Encrypt the secret as it is now: somebody may have changed it since it was read."""
+    with transaction.atomic():
+        rows = secret.model._base_manager.select_for_update().filter(pk=secret.key)
+        value = rows.values_list(secret.column, flat=True).first()
+        if not isinstance(value, Sealed) or not value.is_readable:
+            return False
+        secret.model._base_manager.filter(pk=secret.key).update(**{secret.column: value.open()})
+    return True
+
+
+def check_keys(app_configs: Any = None, databases: Any = None, **_kwargs: Any) -> list[checks.CheckMessage]:
+    """Name the stored secrets that the first key cannot read: `manage.py check --database default`."""
+    found: list[checks.CheckMessage] = []
+    for alias in databases or ():
+        try:
+            found += _unmoved(alias)
+        except DatabaseError:
+            # Before the first migration there are no tables.
+            connections[alias].close_if_unusable_or_obsolete()
+    return found
+
+
+def _unmoved(using: str) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    for secret in stored_secrets(using):
+        if secret.value.is_current:
+            continue
+        if secret.value.is_readable:
+            hint = "Run manage.py rotate_keys, then remove the old key."
+            found.append(
+                checks.Warning(
+                    f"{secret} is not encrypted with the first key.", hint=hint, id="database.W001"
+                )
+            )
+        else:
+            hint = "Put its key back behind the others in FIELD_ENCRYPTION_KEY, or enter the secret again."
+            found.append(checks.Warning(f"{secret} fits none of the keys.", hint=hint, id="database.W002"))
+    return found
