@@ -182,6 +182,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         runs.publish_all(batch.queued)
         for task in batch.foreign:
             self._send_foreign(task)
+            self._lease.acquire()  # each may take half a second, and they may be many
 
     def _send_foreign(self, task: PeriodicTask) -> None:
         """Send somebody else's task. It has no run in the ledger, so nobody sends it again."""

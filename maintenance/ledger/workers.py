@@ -112,6 +112,7 @@ class Watch:
             threading.Thread(target=self._report, name="liveness", daemon=True),
         ]
         self._started_at = time.monotonic()
+        self._listening_at = 0.0
         self._sick_since: float | None = None
 
     def start(self) -> None:
@@ -139,8 +140,11 @@ class Watch:
         while True:
             try:
                 close_old_connections()
+                waiting = publishing.messages_waiting()
+                if waiting is not None:  # a loop that turns beside a broker that hangs hears nothing
+                    self._listening_at = Ear.heard_at
                 self.write_row()
-                self.judge(self.why_sick())
+                self.judge(self.why_sick(waiting))
             except Error as error:
                 logger.warning("This worker could not tell the database that it lives: %s", error)
                 connection.close()
@@ -165,16 +169,18 @@ class Watch:
             "pid": os.getpid(),
             "seen_at": Now(),
             "started_at": moment(self._started_at),
-            "listening_at": moment(Ear.heard_at),
+            "listening_at": moment(self._listening_at),
             "taken_at": moment(_taken_at.value),
         }
         WorkerProcess.objects.update_or_create(pk=self.name, defaults=seen)
 
     # --- Judging -----------------------------------------------------------------------------
 
-    def why_sick(self) -> str:
-        """Return what keeps this worker from taking work although it should; empty: nothing that is its own fault."""
-        waiting = publishing.messages_waiting()
+    def why_sick(self, waiting: int | None) -> str:
+        """Return what keeps this worker from taking work although it should; empty: nothing that is its own fault.
+
+        ``waiting``: the messages in the queue; None: the broker does not answer.
+        """
         if waiting is None:
             return ""  # the broker's
         now = time.monotonic()

@@ -14,6 +14,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from maintenance.health import scheduler_health
 from maintenance.ledger import publishing
+from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun
 from tests import factories
 from tests.chaos.servers import OwnBroker
@@ -33,6 +34,7 @@ def server(settings, monkeypatch):
     PeriodicTask.objects.all().delete()
     with OwnBroker() as server:
         settings.CELERY_BROKER_URL = server.url
+        settings.HEARTBEAT_SECONDS = 1
         monkeypatch.setattr(publishing, "_publisher", publishing.Publisher(server.url))
         yield server
 
@@ -90,6 +92,7 @@ def test_the_broker_hangs(server, client):
             for _ in range(PAGES):
                 pages.append(seconds_of_a_page(client))
                 time.sleep(HUNG_SECONDS / PAGES)  # the outage itself
+            assert worker_health().state == WorkersState.DEAF
             server.go_on()
             back_at = timezone.now()
             wait_until(partial(has_ticked_past, task, back_at), timeout=60)
@@ -97,6 +100,7 @@ def test_the_broker_hangs(server, client):
         task.enabled = False
         task.save()
         wait_until(settled, timeout=120)
+        wait_until(lambda: worker_health().state == WorkersState.WELL, timeout=60)
 
     ticked = JobRun.objects.filter(schedule=task, trigger="schedule").values_list(
         "scheduled_for", "queued_at"

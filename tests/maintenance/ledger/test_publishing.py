@@ -1,10 +1,12 @@
 """Nobody waits for a broker that does not answer, and nothing is lost by not waiting."""
 
 import os
+import re
 import threading
 import time
 
 import pytest
+from django.conf import settings
 from django.urls import reverse
 
 from maintenance import recovery, runs
@@ -16,6 +18,25 @@ from tests.chaos.servers import OwnBroker
 from tests.waiting import wait_until
 
 MESSAGE = Message("maintenance.cleanup_tokens", [1])
+
+
+# The publisher itself, and a scheduler that sends somebody else's task through it.
+MAY_TALK_TO_THE_BROKER = {"maintenance/ledger/publishing.py", "maintenance/beat.py"}
+TALKS = re.compile(
+    r"\.(apply_async|delay|send_task|connection_for_\w+|producer_or_acquire|producer_pool|control\.\w+)\("
+)
+
+
+def test_nobody_else_talks_to_the_broker():
+    """A second way to it would be one without a deadline."""
+    sources = [
+        file
+        for package in ("console", "maintenance", "scraping", "accounts")
+        for file in (settings.BASE_DIR / package).rglob("*.py")
+    ]
+    talkers = {str(file.relative_to(settings.BASE_DIR)) for file in sources if TALKS.search(file.read_text())}
+
+    assert talkers == MAY_TALK_TO_THE_BROKER
 
 
 @pytest.fixture
