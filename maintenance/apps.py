@@ -23,13 +23,15 @@ class MaintenanceConfig(AppConfig):
         """Declare the jobs, and connect the signals."""
         from django_celery_beat import models as beat
 
-        import maintenance.jobs  # noqa: F401  (declares them, whoever asks first)
         from database.zones import StoredTimeZoneField
         from maintenance.bot_schedules import BotSchedules
+        from maintenance.jobs import content_cutoffs  # declares all jobs, whoever asks first
         from scraping.dependents import register_schedules
+        from scraping.expiry import register_cutoffs
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         register_schedules(BotSchedules())
+        register_cutoffs(content_cutoffs)
         post_migrate.connect(_seed, sender=self)
         pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)

@@ -12,13 +12,15 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.models import PasswordResetToken, RefreshToken
+from database import clock
 from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun
 from maintenance.purging.facts import Facts, Rule
-from maintenance.registry import Person, job
+from maintenance.registry import Person, get_job, job
 from scraping.compliance import coverage
 from scraping.compliance import refresh_stored_content as refresh
 from scraping.content import without_profile_name
+from scraping.expiry import Cutoffs
 from scraping.models import BotConfig, RedditPost, ScrapeSession
 from scraping.orchestrator import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 from scraping.parallel import scrape_configs
@@ -60,6 +62,18 @@ def purge_old_content(ctx: JobContext) -> None:
     )
     ctx.delete(
         expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now), facts=_facts_of_content(ctx)
+    )
+
+
+def content_cutoffs() -> Cutoffs:
+    """Return before when a purge that began now would delete posts: what is older is not stored."""
+    retention = get_job("purge_old_content").retention()
+    assert retention is not None
+    now = clock.now()
+    return Cutoffs(
+        now - timedelta(days=retention.days),
+        {row.subreddit: now - timedelta(days=row.days) for row in retention.overrides if row.subreddit},
+        {row.config_id: now - timedelta(days=row.days) for row in retention.overrides if row.config_id},
     )
 
 
@@ -118,6 +132,7 @@ def auto_scraping(ctx: JobContext) -> None:
         run_id=ctx.run_id,
         kind=ScrapeSession.Kind.AUTO,
         progress_of=lambda config: ctx.within(len(finished), len(configs), config.name),
+        cutoffs=content_cutoffs,
     ):
         match outcome:
             case ContinueLater():
@@ -246,7 +261,13 @@ def scrape_now(ctx: JobContext) -> None:
         ctx.message = _("%(bot)s would be scraped.") % {"bot": config.name}
         return
     try:
-        session = scrape_config(config, run_id=ctx.run_id, kind=ScrapeSession.Kind.MANUAL, progress=ctx)
+        session = scrape_config(
+            config,
+            run_id=ctx.run_id,
+            kind=ScrapeSession.Kind.MANUAL,
+            progress=ctx,
+            cutoffs=content_cutoffs,
+        )
     except AlreadyScraping as refusal:
         ctx.skip(str(refusal))
     except ScrapeRefused as refusal:

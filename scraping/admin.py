@@ -242,7 +242,10 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     @admin.display(description=_("subreddits"))
     def listed_so_far(self, config: BotConfig) -> str:
         """Show each subreddit's watermark, and how often it must be scraped."""
-        return render_to_string("scraping/_watermarks.html", {"rows": watermark_rows(config)})
+        return render_to_string(
+            "scraping/_watermarks.html",
+            {"rows": watermark_rows(config), "last": config.sessions.order_by("-pk").first()},
+        )
 
     @admin.display(description=_("last session"))
     def last_session(self, config: Any) -> str | None:

@@ -39,6 +39,7 @@ from scraping.content import (
 )
 from scraping.doubt_models import Doubt, SetAside
 from scraping.doubts import MARKS, Item, Verdict
+from scraping.expiry import cutoffs_in_force
 from scraping.models import (
     SANDBOX_CLIENT_ID,
     BotConfig,
@@ -213,7 +214,7 @@ class _Sweep:
         # An answer with children that cannot be told apart proves nobody's absence.
         is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
         verdicts = [_judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
-        verdicts = doubts.weigh(verdicts, asked_at)
+        verdicts = doubts.weigh(_without_expired(verdicts), asked_at)
         closed = self._subreddits.answers_for(verdicts)
         with transaction.atomic():
             self._tally(verdicts, asked_at)
@@ -323,6 +324,27 @@ _BECAME: Final = {
 
 def _absence(item: Item) -> str:
     return "unchanged" if item.state == ContentState.MISSING else "absent"
+
+
+def _without_expired(verdicts: list[Verdict]) -> list[Verdict]:
+    """Leave blank what would come back only to be deleted by the next purge."""
+    restored = [verdict.item for verdict in verdicts if verdict.outcome == "restored"]
+    cutoffs = cutoffs_in_force() if restored else None
+    if cutoffs is None:
+        return verdicts
+    posts, comments = ([item.fullname for item in restored if item.model is model] for model in KINDS)
+    expired = set(
+        cutoffs.expired(RedditPost.objects.filter(fullname__in=posts)).values_list("fullname", flat=True)
+    )
+    of_comments = RedditComment.objects.filter(
+        fullname__in=comments,
+        post__in=cutoffs.expired(RedditPost.objects.filter(comments__fullname__in=comments)),
+    )
+    expired.update(of_comments.values_list("fullname", flat=True))
+    return [
+        Verdict(verdict.item, "unchanged") if verdict.item.fullname in expired else verdict
+        for verdict in verdicts
+    ]
 
 
 class _Subreddits:

@@ -8,7 +8,7 @@ from django.db import transaction
 from scraping.models import SANDBOX_CLIENT_ID, BotConfig, RedditApp
 from scraping.sandbox import CLIENT_SECRET
 
-# Together about 30 requests. Their posts are young and old: some of TinyGardens' are past the default retention.
+# Together about 30 requests. Of TinyGardens' posts those past the retention are left out.
 BOTS: tuple[dict[str, Any], ...] = (
     {
         "name": "Gardens, newest posts",

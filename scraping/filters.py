@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from database.names import folded
 from scraping.answers import Page
 from scraping.content import BadItem, post_values
-from scraping.models import BotConfig, ContentState, RedditPost
+from scraping.models import EXPIRED, BotConfig, ContentState, RedditPost
 from scraping.patterns import compiled
 from scraping.visibility import Person
 
@@ -103,6 +103,7 @@ def reason_label(reason: str) -> str:
         "unwanted domain": _("unwanted domain"),
         "pattern": _("does not match"),
         "unwanted pattern": _("matches what is unwanted"),
+        EXPIRED: _("older than the retention"),
     }
     return labels.get(reason, reason)
 

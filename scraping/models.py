@@ -25,6 +25,9 @@ from scraping.visibility import Person, is_superuser, sees_everybodys
 # r/name: 2 to 21 letters, digits and underscores; a user's own subreddit is u_name.
 SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})\Z")
 
+# The reason under which posts are counted as skipped that a purge would delete at once.
+EXPIRED = "older than the retention"
+
 # What `up` and `sandbox_reddit` use as client id; an app with this id must never meet the real Reddit.
 SANDBOX_CLIENT_ID = "sandbox"
 
@@ -632,6 +635,11 @@ class ScrapeSession(models.Model):
                 )
             )
         return rows
+
+    @property
+    def posts_expired(self) -> int:
+        """Posts that were not stored, because a purge would delete them at once."""
+        return sum(total.get("skipped", {}).get(EXPIRED, 0) for total in self.totals.values())
 
     @property
     def duration(self) -> timedelta:

@@ -22,6 +22,7 @@ from scraping.answers import Page
 from scraping.checkpoint import Checkpoint
 from scraping.comment_walk import Reach, requests_per_post
 from scraping.content import post_values, storable_text
+from scraping.expiry import EXPIRED, Cutoffs, Source
 from scraping.filters import FILTERED, keep_wanted
 from scraping.listing import LISTING_MAX, Frontier, ListingWalk, creation_times, posts_per_hour
 from scraping.models import (
@@ -79,13 +80,20 @@ class _SessionClosed(Exception):
 
 
 def scrape_config(
-    config: BotConfig, *, run_id: int | None, kind: ScrapeSession.Kind, progress: Progress
+    config: BotConfig,
+    *,
+    run_id: int | None,
+    kind: ScrapeSession.Kind,
+    progress: Progress,
+    cutoffs: Source | None = None,
 ) -> ScrapeSession:
     """Scrape every subreddit of a config and return the closed session, which names every failure.
 
     ``run_id`` is the ``maintenance.JobRun`` this belongs to; a session without one counts as abandoned as
     soon as somebody else wants to scrape the config. A fault of ours closes the session as FAILED with the
     cause INTERNAL and is logged, so that one config never stops the rest.
+
+    ``cutoffs`` says what a purge would delete at once, which is not stored.
 
     An interrupted session's checkpoint of less than an hour ago is where this one begins.
 
@@ -98,7 +106,7 @@ def scrape_config(
     """
     config = _active(config)
     session = _open_session(config, run_id=run_id, kind=kind)
-    scrape = _Scrape(config, session, progress)
+    scrape = _Scrape(config, session, progress, cutoffs=cutoffs() if cutoffs else None)
     try:
         scrape.run()
     except _SessionClosed:
@@ -168,11 +176,14 @@ def _open_session(config: BotConfig, *, run_id: int | None, kind: ScrapeSession.
 class _Scrape:
     """The work of one session."""
 
-    def __init__(self, config: BotConfig, session: ScrapeSession, progress: Progress) -> None:
+    def __init__(
+        self, config: BotConfig, session: ScrapeSession, progress: Progress, *, cutoffs: Cutoffs | None
+    ) -> None:
         self._config = config
         self._session = session
         self._progress = progress
         self._subreddits: list[str] = config.subreddits
+        self.cutoffs = cutoffs
         self._totals: dict[str, dict[str, Any]] = {}
         self._has_gap = False
         self._posts_done = 0
@@ -320,7 +331,7 @@ class _Scrape:
     def log_skipped(self, where: str, skipped: Counter[str]) -> None:
         """Name skipped items in the log, up to a number of lines."""
         for reason, count in skipped.items():
-            if self._skip_lines < SKIP_LINES_MAX and not reason.startswith(FILTERED):
+            if self._skip_lines < SKIP_LINES_MAX and not reason.startswith((FILTERED, EXPIRED)):
                 self._skip_lines += 1
                 text = _("%(where)s: %(count)d items skipped (%(reason)s).")
                 self.log(text % {"where": where, "count": count, "reason": reason}, "warning")
@@ -470,7 +481,7 @@ class _SubredditScrape:
         self._listed.update(_names(page.posts))
         page = keep_wanted(page, self._config)
         posts = page.posts
-        stored = store_posts(posts, session=self._session, seen_at=asked_at)
+        stored = store_posts(posts, session=self._session, seen_at=asked_at, cutoffs=self._scrape.cutoffs)
         self._count("posts", stored, page.skipped)
         names = _names(posts)
         self._name = next((str(post["subreddit"]) for post in posts if post.get("subreddit")), self._name)
@@ -593,7 +604,9 @@ class _SubredditScrape:
         for start in range(0, len(names), INFO_SIZE):
             asked_at = clock.now()
             page = self._client.info(names[start : start + INFO_SIZE])
-            stored = store_posts(page.posts, session=self._session, seen_at=asked_at)
+            stored = store_posts(
+                page.posts, session=self._session, seen_at=asked_at, cutoffs=self._scrape.cutoffs
+            )
             self.totals["posts_refreshed"] += stored.found
             self.totals["posts_changed"] += stored.changed
             wanted = keep_wanted(page, self._config).posts

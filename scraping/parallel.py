@@ -6,6 +6,7 @@ from typing import Final
 
 from django.db import connections
 
+from scraping.expiry import Source
 from scraping.models import BotConfig, ScrapeSession
 from scraping.orchestrator import ContinueLater, ScrapeRefused, scrape_config
 from scraping.progress import Progress
@@ -22,6 +23,7 @@ def scrape_configs(
     run_id: int | None,
     kind: ScrapeSession.Kind,
     progress_of: Callable[[BotConfig], Progress],
+    cutoffs: Source | None = None,
 ) -> Iterator[tuple[BotConfig, Outcome]]:
     """Scrape the configs, ``SESSIONS`` at a time, and yield each with its closed session, or why it has none.
 
@@ -31,7 +33,9 @@ def scrape_configs(
 
     def scrape(config: BotConfig) -> Outcome:
         try:
-            return scrape_config(config, run_id=run_id, kind=kind, progress=progress_of(config))
+            return scrape_config(
+                config, run_id=run_id, kind=kind, progress=progress_of(config), cutoffs=cutoffs
+            )
         except (ScrapeRefused, ContinueLater) as refusal:
             return refusal
         finally:

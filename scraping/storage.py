@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from scraping.content import BadItem, comment_values, post_values
+from scraping.expiry import EXPIRED, Cutoffs, without_expired
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 from scraping.upserts import Content, note_sight, note_sightings, upsert
 
@@ -36,11 +37,21 @@ class Stored:
 
 
 def store_posts(
-    items: Iterable[dict[str, Any]], *, session: ScrapeSession | None, seen_at: datetime
+    items: Iterable[dict[str, Any]],
+    *,
+    session: ScrapeSession | None,
+    seen_at: datetime,
+    cutoffs: Cutoffs | None = None,
 ) -> Stored:
-    """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``; its bot has found them all."""
-    rows, skipped = _normalise(items, post_values)
+    """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``; its bot has found them all.
+
+    New ones from before the ``cutoffs`` are not stored, and counted as skipped.
+    """
+    found, skipped = _normalise(items, post_values)
     config_id = session.config_id if session else None
+    rows = without_expired(found, cutoffs, config_id=config_id)
+    if len(rows) < len(found):
+        skipped[EXPIRED] += len(found) - len(rows)
     with transaction.atomic():
         stored = store_rows(
             RedditPost,

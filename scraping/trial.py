@@ -8,6 +8,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 
 from scraping.content import BadItem, post_values
+from scraping.expiry import EXPIRED, cutoffs_in_force, without_expired
 from scraping.filters import reason_label, why_unwanted
 from scraping.listing import PAGE_SIZE
 from scraping.models import BotConfig
@@ -83,7 +84,10 @@ def _item(data: dict[str, Any], config: BotConfig) -> TrialItem:
         values = post_values(data)
     except BadItem as error:
         return TrialItem({"title": str(data.get("title", "")), "subreddit": ""}, str(error))
-    return TrialItem(values, reason_label(why_unwanted(values, config)))
+    reason = why_unwanted(values, config)
+    if not reason and not without_expired([values], cutoffs_in_force(), config_id=config.pk):
+        reason = EXPIRED
+    return TrialItem(values, reason_label(reason))
 
 
 @dataclass(frozen=True)

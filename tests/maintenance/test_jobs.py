@@ -394,6 +394,27 @@ def test_auto_scraping_that_is_stopped_stops_all_its_bots_and_resumes_them(reddi
     assert RedditPost.objects.count() == 6 * 300
 
 
+def test_the_next_scrape_does_not_undo_the_retention(reddit):
+    factories.retention_override(
+        policy=factories.retention_policy(job="purge_old_content", days=30), subreddit="tinyGARDENS", days=100
+    )
+    config = factories.bot_config(subreddits=["TinyGardens", "SlowCooking"], sort="top", time_filter="all")
+    old = factories.post(created_at=timezone.now() - timedelta(days=101))
+    assert perform("purge_old_content").status == JobRun.Status.SUCCEEDED
+    assert not RedditPost.objects.filter(pk=old.pk).exists()
+
+    scraped = perform("scrape_now", params={"config": config.pk})
+
+    ages = {
+        name: timezone.now() - RedditPost.objects.filter(subreddit=name).earliest("created_at").created_at
+        for name in ("TinyGardens", "SlowCooking")
+    }
+    assert timedelta(days=30) < ages["TinyGardens"] <= timedelta(days=100)
+    assert ages["SlowCooking"] <= timedelta(days=30)
+    assert scraped.counts["items_skipped"] > 0
+    assert perform("purge_old_content").counts["scraping.RedditPost"] == 0
+
+
 def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddit):
     perform("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
     deleted, kept = RedditPost.objects.filter(state="live").exclude(title="")[:2]
