@@ -45,6 +45,7 @@ from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine, ScheduleCon
 from maintenance.plan import TablePlan
 from maintenance.purging.deletion import GONE
 from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
+from scraping.orchestrator import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -405,7 +406,9 @@ def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
         return False
     if reason == JobRun.Reason.OPERATOR:
         error = _("It was stopped by force: its process was killed.")
-        return row.finish(JobRun.Status.CANCELLED, reason=reason, error=error, traceback=where)
+        ended = row.finish(JobRun.Status.CANCELLED, reason=reason, error=error, traceback=where)
+        close_abandoned_sessions()
+        return ended
     limit = {"limit": f"{job.time_limit.total_seconds():,.0f}"}
     error = _("It took longer than its time limit of %(limit)s s without reaching a checkpoint.") % limit
     verdict = judge(row, reason=reason, cursor=row.cursor, error=error)
@@ -413,6 +416,7 @@ def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
         ended = row.finish(verdict.status, reason=verdict.reason, error=verdict.error, traceback=where)
         if ended and verdict.goes_on:
             request_next_attempt(row, not_before=verdict.not_before)
+    close_abandoned_sessions()
     return ended
 
 

@@ -140,7 +140,7 @@ def close_abandoned_sessions() -> int:
     return ScrapeSession.objects.abandoned().update(
         status=Status.INTERRUPTED,
         finished_at=clock.now(),
-        error=_("The worker was lost; what it had found is stored."),
+        error=_("Its run ended before it did; what it had found is stored."),
     )
 
 

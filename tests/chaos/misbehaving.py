@@ -47,6 +47,14 @@ def stand_still(ctx):
         time.sleep(0.1)
 
 
+def fill_the_disk(ctx):
+    """Write until SQLite has no room left; to write down how that ended, there is some again."""
+    pages = connection.connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.connection.execute(f"PRAGMA max_page_count = {pages + 20}")  # of this connection only
+    for _ in range(100):
+        ctx.log("x" * 10_000)
+
+
 def hang_for_long(ctx):
     """Hang, without a limit that a test could wait for."""
     time.sleep(EVER)
@@ -61,7 +69,7 @@ def declare():
     """Put these jobs into the registry."""
     from maintenance import registry  # once Django is set up
 
-    for function in (hang_in_python, hang_in_sql, go_on, stand_still, exit_at_once):
+    for function in (hang_in_python, hang_in_sql, go_on, stand_still, exit_at_once, fill_the_disk):
         registry.job(time_limit=timedelta(seconds=LIMIT))(function)
     registry.job()(hang_for_long)
 

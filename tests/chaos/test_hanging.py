@@ -16,6 +16,7 @@ from console import processes
 from maintenance import recovery, registry, runs
 from maintenance.ledger import attempts
 from maintenance.models import JobRun
+from scraping.models import RedditPost
 from tests import factories
 from tests.chaos import misbehaving
 from tests.chaos.services import Service
@@ -59,9 +60,29 @@ def last_attempts(jobs):
     return wait_until(over, timeout=120, every=0.3)
 
 
-def test_jobs_that_get_nowhere_end_and_others_go_on():
+@pytest.fixture
+def no_room_at_commit():
+    """A PostgreSQL whose disk is full whenever a purge of posts commits; a post that such a purge would take."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    factories.post(created_at=timezone.now() - timedelta(days=100))
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+            CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON scraping_redditpost
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
+        """)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse ON scraping_redditpost; DROP FUNCTION refuse()")
+
+
+def test_jobs_that_get_nowhere_end_and_others_go_on(no_room_at_commit):
     hanging = ["hang_in_python", *(["hang_in_sql"] if connection.vendor == "postgresql" else [])]
-    jobs = [*hanging, "go_on", "stand_still", "exit_at_once"]
+    full = "purge_old_content" if connection.vendor == "postgresql" else "fill_the_disk"
+    jobs = [*hanging, "go_on", "stand_still", "exit_at_once", full]
     with worker(concurrency=5) as service:
         for job in jobs:
             request(job)
@@ -83,9 +104,15 @@ def test_jobs_that_get_nowhere_end_and_others_go_on():
         assert job in last[job].traceback
         assert "celery" not in last[job].traceback  # from the job on
         assert ends_before(job) == {("interrupted", "time_limit")}
-    for job, reason in [("stand_still", "handed_on"), ("exit_at_once", "terminated")]:
+    for job, reason in [
+        ("stand_still", "handed_on"),
+        ("exit_at_once", "terminated"),
+        (full, "database_full"),
+    ]:
         assert (last[job].status, last[job].reason, last[job].attempt) == ("failed", "too_many_attempts", 3)
         assert ends_before(job) == {("interrupted", reason)}
+    assert ("could not extend file" if full == "purge_old_content" else "disk is full") in last[full].error
+    assert RedditPost.objects.exists() == (full == "purge_old_content")
     assert last["go_on"].status == "succeeded"
     assert last["go_on"].attempt >= 3
     assert ends_before("go_on") == {("interrupted", "handed_on")}

@@ -479,7 +479,7 @@ def test_the_session_of_a_dead_run_is_closed_and_stands_in_nobodys_way(reddit: R
     dead.refresh_from_db()
     assert (dead.status, dead.error) == (
         Status.INTERRUPTED,
-        "The worker was lost; what it had found is stored.",
+        "Its run ended before it did; what it had found is stored.",
     )
 
 
