@@ -4,9 +4,10 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
-from maintenance import runs
+from maintenance import recovery, runs
 from maintenance.ledger import heartbeat
 from maintenance.models import JobRun
 from tests import factories
@@ -112,3 +113,37 @@ def test_a_run_that_ends_while_its_end_is_written_is_not_killed(declare, killed,
 
     assert performed(declare(end_just_then, time_limit=LIMIT), killed, hands_on=True).status == "succeeded"
     assert not killed.is_set()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no locks of tables")
+def test_a_table_locked_for_longer_than_the_silence_is_no_lost_worker(declare, killed, settings):
+    settings.HEARTBEAT_SECONDS = 0.2  # silent after 1.2 s
+    locked, over = threading.Event(), threading.Event()
+
+    def lock():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE maintenance_jobrun IN ACCESS EXCLUSIVE MODE")
+            locked.set()
+            over.wait(2.5)
+        connection.close()
+
+    def recover():
+        while not over.wait(0.1):
+            recovery.interrupt_lost_runs()
+        connection.close()
+
+    def be_locked_out(ctx):
+        """Work while nobody gets at the ledger."""
+        threads[0].start()
+        locked.wait(10)
+        threads[1].start()
+        threads[0].join()
+        ctx.save_cursor(step=1)
+        over.wait(0.5)
+
+    threads = [threading.Thread(target=lock), threading.Thread(target=recover)]
+    run = performed(declare(be_locked_out), killed)
+    over.set()
+    threads[1].join()
+
+    assert (run.status, run.cursor["step"]) == ("succeeded", 1)
