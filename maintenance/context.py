@@ -123,6 +123,8 @@ class JobContext:
         self.plan: list[TablePlan] = tables_of(run.plan) if run else []
         self.message = ""
         self.is_partial = False
+        # Whether the counts may be of batches that never happened: the row tells.
+        self.is_in_doubt = False
         self.is_transient = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
         # The database's clock. All attempts of a run share the moment of the first: what became old since is the
@@ -279,11 +281,19 @@ class JobContext:
             self._cursor.update(values, now=self.now.isoformat())
             self._save()
 
-    def reread_cursor(self) -> None:
-        """Take the cursor from the row: what was saved in a transaction that has failed is not true."""
+    def reread(self) -> None:
+        """Take from the row what was saved in a transaction that has failed: it is not true.
+
+        That is the cursor; and the counts and the progress of a deletion that could not read them itself.
+        """
         assert self.run is not None
-        row = JobRun.objects.values("cursor").filter(pk=self.run.pk).first()
-        self._cursor = dict((row and row["cursor"]) or {})
+        row = JobRun.objects.values("counts", "cursor", "progress_done").filter(pk=self.run.pk).first()
+        if row is None:
+            return
+        self._cursor = dict(row["cursor"] or {})
+        if self.is_in_doubt:
+            self.counts, self.run.progress_done = Counter(row["counts"]), row["progress_done"]
+            self.is_in_doubt = False
 
     def _save(self) -> None:
         if self.run is None:
@@ -404,12 +414,11 @@ class JobContext:
         """Take counts and cursor from the row: it changed together with the rows that were deleted."""
         assert self.run is not None
         connection.close()  # it may be in the middle of anything
-        # Should the database be away now, and there again when the run's end is written.
+        # Should the database be away now. When it is back, it may have lost the last batches in a crash.
         self.counts, self._cursor, self.run.progress_done = self._committed
+        self.is_in_doubt = True
         with contextlib.suppress(Error):
-            row = JobRun.objects.values("counts", "cursor", "progress_done").get(pk=self.run.pk)
-            self.counts, self._cursor = Counter(row["counts"]), dict(row["cursor"] or {})
-            self.run.progress_done = row["progress_done"]
+            self.reread()
 
 
 def _what_a_run_would_do(reasons: Sequence[str]) -> str:

@@ -383,7 +383,7 @@ def _break_off(
 
     def verdict() -> Verdict:
         if is_abrupt:
-            context.reread_cursor()
+            context.reread()
         return judge(run, reason=reason, cursor=context.cursor, error=error, until=until)
 
     found = _write(context, verdict)
@@ -437,6 +437,8 @@ def _finish(
     not_before: datetime | None = None,
 ) -> None:
     def write() -> bool:
+        if context.is_in_doubt:
+            context.reread()
         # One statement is a transaction already.
         with transaction.atomic() if next_attempt else nullcontext():
             written = run.finish(

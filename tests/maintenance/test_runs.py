@@ -641,35 +641,45 @@ def test_the_next_attempt_goes_on_with_the_plan_of_the_first(monkeypatch):
     assert (attempt.progress_done, attempt.progress_total) == (3, 3)
 
 
-def test_a_batch_that_was_undone_is_not_counted_though_the_row_cannot_be_read(monkeypatch):
+@pytest.mark.parametrize("has_crashed", [False, True], ids=["restarted", "crashed"])
+def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_at_once(
+    monkeypatch, has_crashed
+):
     monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
     monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
     for _ in range(5):
         old_post()
-    save, saved = contexts.JobContext.save_cursor, []
+    save, reread, saved, asked = contexts.JobContext.save_cursor, contexts.JobContext.reread, [], []
 
     def save_twice(context, **values):
         save(context, **values)
         saved.append(values)
         if len(saved) == 2:
-            monkeypatch.setattr(contexts, "JobRun", None)  # nor can its row be read, before it is written
-            reread = contexts.JobContext.reread_cursor
-            monkeypatch.setattr(
-                contexts.JobContext,
-                "reread_cursor",
-                lambda context: (monkeypatch.setattr(contexts, "JobRun", JobRun), reread(context)),
-            )
             raise OperationalError("the server restarts")
 
+    def be_away_once(context):
+        asked.append(context)
+        if len(asked) == 1:
+            raise OperationalError("there is no server")
+        if has_crashed:  # the server has lost the last commit before that, and the rows are back
+            JobRun.objects.filter(pk=context.run.pk).update(counts={}, cursor=None, progress_done=0)
+        reread(context)
+
     monkeypatch.setattr(contexts.JobContext, "save_cursor", save_twice)
-    monkeypatch.setattr(contexts, "Error", (OperationalError, AttributeError))
+    monkeypatch.setattr(contexts.JobContext, "reread", be_away_once)
     run = request("purge_old_content")
 
     with pytest.raises(OperationalError):
         runs.perform(run)
 
     run.refresh_from_db()
-    assert (run.status, run.counts["scraping.RedditPost"], run.progress_done) == (Status.INTERRUPTED, 2, 2)
+    gone = 0 if has_crashed else 2
+    assert (run.status, run.counts.get("scraping.RedditPost", 0), run.progress_done) == (
+        Status.INTERRUPTED,
+        gone,
+        gone,
+    )
+    assert bool(run.cursor) != has_crashed
     assert RedditPost.objects.count() == 3
 
 
