@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan, with_exact_total
 
@@ -92,10 +93,14 @@ def usual(job: str, labels: set[str]) -> tuple[int, int] | None:
     """Return the median of what the job's last purges deleted from these tables, and of how many; None: too few."""
     earlier = JobRun.objects.filter(job=job, dry_run=False, status=JobRun.Status.SUCCEEDED).order_by("-id")
     deleted = [
-        max(sum(counts.get(label, 0) for label in labels), planned_rows(plan, labels))
+        max(sum(_number(counts.get(label)) for label in labels), planned_rows(plan, labels))
         for counts, plan in earlier.values_list("counts", "plan")[:MEDIAN_RUNS]
     ]
     return (round(median(deleted)), len(deleted)) if len(deleted) >= MEDIAN_RUNS_MIN else None
+
+
+def _number(count: Any) -> int:
+    return count if type(count) is int else 0
 
 
 def _above_usual(job: str, tables: Sequence[TablePlan], rows: int) -> list[str]:
@@ -110,5 +115,4 @@ def _above_usual(job: str, tables: Sequence[TablePlan], rows: int) -> list[str]:
 
 def planned_rows(plan: Mapping[str, Any] | None, labels: set[str]) -> int:
     """Return the rows a run's plan names in these tables; an attempt keeps the plan of the first."""
-    tables = (plan or {}).get("tables", [])
-    return sum(table["rows"] + table.get("gone", 0) for table in tables if table["model"] in labels)
+    return sum(table.rows + table.gone for table in tables_of(plan) if table.model in labels)

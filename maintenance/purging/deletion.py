@@ -16,6 +16,7 @@ from database.footprint import Footprint, analyze, footprint, is_underestimated
 from database.parallel import without_parallel_workers
 from maintenance import purge
 from maintenance.cap import Caps, refusals, usual
+from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan, count_deletion, differences, plan_deletion
 from maintenance.purging import mandate as mandates
@@ -321,7 +322,7 @@ class Deletion:
         )
         ended = earlier.filter(status__in=[JobRun.Status.SUCCEEDED, JobRun.Status.PARTIAL]).order_by("-pk")
         had_left = [
-            any(one["model"] == table.model and one["left"] for one in (plan or {}).get("tables", []))
+            any(one.model == table.model and one.left for one in tables_of(plan))
             for plan in ended.values_list("plan", flat=True)[: LOSING_RUNS - 1]
         ]
         if len(had_left) == LOSING_RUNS - 1 and all(had_left):

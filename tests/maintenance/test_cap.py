@@ -104,6 +104,18 @@ def test_a_run_in_several_attempts_counts_by_its_plan():
     assert reasons(posts(500)) == []
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [{"tables": [{}, 5]}, {"tables": 5}, [], {"tables": [{"model": "scraping.RedditPost", "rows": "x"}]}],
+)
+def test_plans_and_counts_that_nobody_can_read_stop_no_cap(plan):
+    earlier_runs(*[10] * 3, plan=plan)
+    JobRun.objects.filter(pk=JobRun.objects.latest("pk").pk).update(counts={"scraping.RedditPost": "many"})
+
+    assert reasons(posts(30)) == []
+    assert reasons(posts(31))
+
+
 def test_of_content_the_share_counts_from_a_hundred_rows_on(settings):
     settings.PURGE_CAP_MIN_ROWS = 10_000
     old_posts(99)
