@@ -254,7 +254,7 @@ CELERY_TASK_IGNORE_RESULT = True  # the ledger (JobRun) is the result
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 3600  # seconds
+CELERY_TASK_TIME_LIMIT = 3600  # seconds, of what is no job: those have limits of their own (``@job``)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Above the time limit: a task that outlives it is delivered again, and again.
     "visibility_timeout": 7200,

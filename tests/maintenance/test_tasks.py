@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from console.celery import app
-from maintenance import runs, tasks
+from maintenance import registry, runs, tasks
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -77,3 +77,11 @@ def test_a_worker_keeps_its_connection_from_task_to_task_unless_it_is_broken():
     with contextlib.closing(other), other.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
     assert server_process() != first
+
+
+def test_celerys_own_limit_lies_between_the_jobs_and_the_brokers():
+    redelivered_after = app.conf.broker_transport_options["visibility_timeout"]
+
+    for job in registry.jobs():
+        assert job.time_limit.total_seconds() < app.tasks[job.task_name].time_limit < redelivered_after
+    assert registry.TIME_LIMIT_MAX.total_seconds() + tasks.DEEP_HANG_SECONDS < redelivered_after
