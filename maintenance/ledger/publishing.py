@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 # How long a caller waits for the broker without any progress. Well below the lease, whose holder is such a caller.
 PATIENCE_SECONDS = min(0.5, settings.BEAT_LEASE_SECONDS / 4)
-# How long a caller waits for all of its messages, while they go out one by one.
-PATIENCE_IN_ALL_SECONDS = 2 * PATIENCE_SECONDS
+# How long a caller waits for all of its messages, while they go out one by one: a burst on a busy machine.
+PATIENCE_IN_ALL_SECONDS = 5 * PATIENCE_SECONDS
 # How long the thread waits for the broker in one read or write.
 SOCKET_SECONDS = 2.0
 # While the broker does not answer: between two attempts of the thread.

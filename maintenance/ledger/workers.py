@@ -152,11 +152,14 @@ class Watch:
                 logger.exception("The worker's watch failed; it goes on.")
             if self._over.wait(settings.HEARTBEAT_SECONDS):
                 break
+        self._take_row_away()
+        connection.close()
+
+    def _take_row_away(self) -> None:
         try:
             WorkerProcess.objects.filter(pk=self.name, pid=os.getpid()).delete()
         except Error:
             logger.debug("The worker's row is left behind.", exc_info=True)
-        connection.close()
 
     def write_row(self) -> None:
         """Tell the database what this worker does."""
@@ -214,11 +217,12 @@ class Watch:
             self._end()
 
     def _end(self) -> None:
+        self._take_row_away()
         # A main process that stands still does not handle its signal: tell the pool's processes by ourselves.
         signals.worker_shutting_down.send(sender=self.name, sig="SIGTERM", how="Warm", exitcode=1)
         os.kill(os.getpid(), signal.SIGTERM)
-        if self._over.wait(GRACE_SECONDS):
-            return
+        # To the end of the process, not of the watch, which stops before the pool does: that may hang.
+        time.sleep(GRACE_SECONDS)
         logger.critical("It did not end by itself in %s s: killing it.", GRACE_SECONDS)
         for pid in self._pids():
             with contextlib.suppress(ProcessLookupError):

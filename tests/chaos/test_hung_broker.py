@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 import time
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -25,7 +26,9 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FULL = os.environ.get("CHAOS") == "full"
-HUNG_SECONDS, PAGES = (110, 20) if FULL else (15, 5)
+HUNG_SECONDS, CALM_SECONDS, PAGES = (110, 30, 20) if FULL else (12, 3, 5)
+# Of a few slots on a machine that is busy with other tests, the 99th percentile is the worst one.
+LAG_SECONDS = 2 if FULL else 4
 
 
 @pytest.fixture
@@ -85,6 +88,8 @@ def test_the_broker_hangs(server, client):
             services.enter_context(beat())
         wait_until(lambda: JobRun.objects.filter(status="succeeded").count() >= 3, timeout=60)
         seconds_of_a_page(client)  # the first one loads its templates
+        calm_from = timezone.now()  # before it the schedulers started
+        time.sleep(CALM_SECONDS)  # the schedule's own time, as below
         with WithoutLeader() as gaps:
             hung_at = timezone.now()
             server.hang()
@@ -95,16 +100,16 @@ def test_the_broker_hangs(server, client):
             assert worker_health().state == WorkersState.DEAF
             server.go_on()
             back_at = timezone.now()
-            wait_until(partial(has_ticked_past, task, back_at), timeout=60)
+            over_at = back_at + timedelta(seconds=CALM_SECONDS)
+            wait_until(partial(has_ticked_past, task, over_at), timeout=60 + CALM_SECONDS)
         task = PeriodicTask.objects.get(pk=task.pk)
         task.enabled = False
         task.save()
         wait_until(settled, timeout=120)
         wait_until(lambda: worker_health().state == WorkersState.WELL, timeout=60)
 
-    ticked = JobRun.objects.filter(schedule=task, trigger="schedule").values_list(
-        "scheduled_for", "queued_at"
-    )
+    ticked = JobRun.objects.filter(schedule=task, trigger="schedule", scheduled_for__gt=calm_from)
+    ticked = ticked.values_list("scheduled_for", "queued_at")
     lags = [(queued - slot).total_seconds() for slot, queued in ticked]
     outside = [(queued - slot).total_seconds() for slot, queued in ticked if not hung_at <= slot <= back_at]
     print(  # noqa: T201  # the figures of the drill
@@ -115,5 +120,5 @@ def test_the_broker_hangs(server, client):
     assert_no_slot_is_missing(task, since=since, until=back_at)
     assert not JobRun.objects.filter(status__in=["failed", "missed"]).exists()
     assert gaps.seconds <= 10
-    assert percentile(outside, 0.99) <= 2
+    assert percentile(outside, 0.99) <= LAG_SECONDS
     assert max(pages) <= 1

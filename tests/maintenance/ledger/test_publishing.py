@@ -104,7 +104,7 @@ def test_a_broker_that_was_restarted_while_nobody_spoke_to_it_gets_the_next_mess
     assert publishing.messages_waiting() == 1
 
 
-def test_a_broker_that_takes_messages_one_by_one_and_slowly_is_left_after_a_second(server, monkeypatch):
+def test_a_broker_that_takes_messages_one_by_one_and_slowly_is_left_after_a_while(server, monkeypatch):
     send = publishing.Line.send
     monkeypatch.setattr(publishing.Line, "send", lambda *args: (time.sleep(0.3), send(*args)))
 
@@ -112,7 +112,7 @@ def test_a_broker_that_takes_messages_one_by_one_and_slowly_is_left_after_a_seco
     count = publishing.send([MESSAGE] * 100)
 
     assert time.monotonic() - began < 2 * publishing.PATIENCE_IN_ALL_SECONDS
-    assert 1 <= count < 10
+    assert 1 <= count < 15
     # The one that was on its way arrives, no other does.
     time.sleep(1)
     assert count <= publishing.messages_waiting() <= count + 1
