@@ -663,6 +663,9 @@ class JobRunAdmin(ReadOnlyAdmin):
             "log_lines": lines,
             "last_line": lines[-1].pk if lines else after,
             "counts": [(count_name(name), number) for name, number in run.counts.items()],
+            "totals": [(count_name(name), number) for name, number in runs.totals(run).items()]
+            if run.retry_of_id
+            else [],
             "seconds_left": time_left(run),
             "next_attempt": JobRun.objects.filter(retry_of=run).only("pk").first(),
             "run_again_url": run_url(job, params) if job and may_run else None,

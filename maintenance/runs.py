@@ -608,7 +608,8 @@ def would_do(run: JobRun) -> str | None:
 
 def totals(run: JobRun) -> dict[str, int]:
     """Return the rows that a run has deleted in all its attempts up to this one, by label."""
-    return dict((run.cursor or {}).get(GONE, {}))
+    gone = run.cursor.get(GONE) if isinstance(run.cursor, dict) else None
+    return dict(gone) if isinstance(gone, dict) else {}
 
 
 def as_json(run: JobRun) -> dict[str, Any]:

@@ -161,6 +161,9 @@ class JobCommand(BaseCommand):
         self.stdout.write(style(f"{run.job} #{run.pk}{dry}: {run.get_status_display()}"))
         for name, number in run.counts.items():
             self.stdout.write(f"  {name}: {number}")
+        if run.retry_of_id:
+            for name, number in runs.totals(run).items():
+                self.stdout.write(f"  {name} in all attempts: {number}")
         if run.dry_run or run.status == JobRun.Status.BLOCKED:
             self._print_plan(run)
         if run.message:

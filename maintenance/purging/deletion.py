@@ -88,13 +88,15 @@ class Deletion:
         # Else each window would be looked for in the index, among all the rows that go.
         if is_underestimated(self._queryset, now[0].rows):
             self._analyze(tables[:1])
-        before = self._footprints(tables)
+        before, gone_before = self._footprints(tables), self._gone()
         try:
             left = self._delete(now)
         except Outgrown as reasons:
             raise self._needs_approval(reasons.args, self._make_plan()) from None
         context.keep_plan([replace(tables[0], left=left), *tables[1:]])
         self._report_footprints(tables, before)
+        if gone_before and not left:
+            context.message = self._total_in_words(tables)
         if left:
             self._tell_what_is_left(tables[0], left)
 
@@ -309,6 +311,12 @@ class Deletion:
     def _matching(self) -> int:
         with without_parallel_workers(self._using):
             return self._queryset.count()
+
+    def _total_in_words(self, tables: list[TablePlan]) -> str:
+        """Return what all attempts have deleted together: the last one of them may have found nothing more to do."""
+        gone = self._gone()
+        each = ", ".join(f"{gone[table.model]} {table.verbose_name}" for table in tables)
+        return _("All attempts together deleted %(rows)s.") % {"rows": each}
 
     # --- Afterwards ------------------------------------------------------------------------
 

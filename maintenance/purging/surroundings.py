@@ -46,6 +46,7 @@ class Surroundings(Protocol):
 
     run: JobRun | None
     counts: Counter[str]
+    message: str
     plan: list[TablePlan]
     now: datetime
     retention: Retention | None

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import Event
@@ -18,6 +19,7 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = JobRun.Status
+POST, COMMENT = "scraping.RedditPost", "scraping.RedditComment"
 DAY = timedelta(days=1)
 
 
@@ -527,3 +529,34 @@ def test_a_dry_run_says_that_the_real_one_would_wait_and_why(settings):
     assert (dry.status, runs.as_json(dry)["would"]) == (Status.SUCCEEDED, "block")
     assert dry.message.startswith("It would wait for approval. 110 of 200 posts would be deleted: 55 %")
     assert performed().status == Status.BLOCKED
+
+
+# --- All attempts together -------------------------------------------------------------------
+
+
+def test_the_last_attempt_tells_what_all_of_them_deleted(client, small_batches):
+    made = posts(100)
+    comments(made[0], 7)
+    factories.post(subreddit="survivor")
+    attempt = interrupted(requested(), left=51)
+
+    performed(attempt)
+
+    assert attempt.counts == {POST: 50, COMMENT: 0}
+    assert runs.as_json(attempt)["totals"] == {POST: 100, COMMENT: 7}
+    assert attempt.message == "All attempts together deleted 100 posts, 7 comments."
+    client.force_login(factories.superuser())
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[attempt.pk])).content.decode()
+    assert "All attempts together" in page
+    assert "<dt>Posts</dt><dd>100</dd>" in page
+    assert list(RedditPost.objects.values_list("subreddit", flat=True)) == ["survivor"]
+
+
+def test_an_attempt_that_found_nothing_more_does_not_say_zero(small_batches):
+    posts(50)
+    attempt = interrupted(requested(), left=0)
+
+    performed(attempt)
+
+    assert (attempt.status, attempt.counts[POST]) == (Status.SUCCEEDED, 0)
+    assert attempt.message == "All attempts together deleted 50 posts, 0 comments."
