@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -10,7 +11,8 @@ from django.http import HttpRequest
 
 from accounts.rights import may_change_group, may_take_over, permissions_to_give
 
-admin.site.unregister([User, Group])
+# The addresses and confirmations of django-allauth are no page of the console: accounts are made by people who may.
+admin.site.unregister([User, Group, EmailAddress])
 
 
 @admin.register(User)

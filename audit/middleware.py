@@ -4,16 +4,17 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from adminkit.address import client_address
 from audit.events import acting_from
 
 
 class AddressMiddleware:
-    """Give the events of a request its peer's address: of the proxy, if there is one."""
+    """Give the events of a request the address of who asks."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request."""
-        with acting_from(request.META.get("REMOTE_ADDR")):
+        with acting_from(client_address(request)):
             return self._get_response(request)

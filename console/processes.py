@@ -17,6 +17,9 @@ BARE_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", *ENVIRONMENT}
 )
 
+# Address, method, path without its query (which may name an account on Reddit), status, bytes, milliseconds.
+ACCESS_LOG = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)s'
+
 # How long each service may take to end after SIGTERM (seconds), before it is killed.
 WEB_GRACE_SECONDS = 15.0  # gunicorn gives open requests 10 s
 WORKER_GRACE_SECONDS = 25.0  # a job hands back at its next checkpoint, after a batch or a page (ADR 6)
@@ -24,7 +27,7 @@ BEAT_GRACE_SECONDS = 10.0
 
 
 def web(*, host: str = "0.0.0.0", port: int = 8000) -> list[str]:  # noqa: S104  # inside a container; `up` names loopback
-    """Return gunicorn's command: 2 processes of 4 threads, no access log."""
+    """Return gunicorn's command: 2 processes of 4 threads."""
     address = f"[{host}]" if ":" in host else host
     return [
         "gunicorn", "console.wsgi:application",
@@ -33,6 +36,8 @@ def web(*, host: str = "0.0.0.0", port: int = 8000) -> list[str]:  # noqa: S104 
         "--workers", "2",
         "--threads", "4",
         "--graceful-timeout", "10",
+        "--access-logfile", "-",
+        "--access-logformat", ACCESS_LOG,
         "--no-control-socket",
     ]  # fmt: skip
 

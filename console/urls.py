@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from accounts.sign_in import SignInView
 from console import probes
 
 urlpatterns = [
@@ -11,6 +12,8 @@ urlpatterns = [
     path(
         "healthz", probes.live, name="healthz"
     ),  # in fact the middleware answers, as it does the other probes
+    # Before the admin's own, whose address it takes: that one has no limits.
+    path("admin/login/", SignInView.as_view(), name="account_login"),
     path("admin/", admin.site.urls),
 ]
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import redis
@@ -79,6 +80,10 @@ def plain(settings):
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
+    # Counts failed sign-ins: a test knows nothing of the one before.
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": uuid4().hex}
+    }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

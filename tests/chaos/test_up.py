@@ -121,7 +121,7 @@ def sign_in(address: str, user: str, password: str) -> requests.Response:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
         answer = session.post(
             f"{address}/admin/login/",
-            data={"username": user, "password": password, "csrfmiddlewaretoken": token, "next": "/admin/"},
+            data={"login": user, "password": password, "csrfmiddlewaretoken": token, "next": "/admin/"},
             headers={"Referer": f"{address}/admin/login/"},
             timeout=20,
         )

@@ -1,0 +1,82 @@
+"""Signing in, through django-allauth: limits by account and by address, one line of log for each attempt, no accounts told apart.
+
+Second factors, passkeys and OpenID Connect are apps of the same library.
+"""
+
+import logging
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import LoginForm
+from allauth.account.views import LoginView
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_lazy as _
+
+logger = logging.getLogger(__name__)
+# Of what somebody typed as a name, so much is logged.
+NAME_SHOWN = 60
+
+
+class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's types are partial
+    """What the console does otherwise than django-allauth."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "too_many_login_attempts": _("Too many failed attempts: wait five minutes, then try again."),
+    }
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
+        """Authenticate within the limits, and write down how that ended."""
+        try:
+            user: AbstractBaseUser | None = super().authenticate(request, **credentials)
+        except forms.ValidationError:
+            self._log("refused, too many failures", request, credentials)
+            raise
+        self._log("signed in" if user else "failed", request, credentials)
+        return user
+
+    def _log(self, outcome: str, request: HttpRequest, credentials: dict[str, Any]) -> None:
+        logger.log(
+            logging.INFO if outcome == "signed in" else logging.WARNING,
+            "Sign-in %s: account %r, address %s, path %s",
+            outcome,
+            str(credentials.get("username", ""))[:NAME_SHOWN],
+            self.get_client_ip(request),
+            request.path,
+        )
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]  # as above
+    """Lets in who may use the console, and tells nobody else's account apart from none."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse accounts that may not use the console as if there were none."""
+        cleaned: dict[str, Any] = super().clean()
+        if self.user is not None and not self.user.is_staff:
+            raise self.adapter_error()
+        return cleaned
+
+    def adapter_error(self) -> forms.ValidationError:
+        """Return the error of a wrong password."""
+        return forms.ValidationError(Adapter.error_messages["username_password_mismatch"])
+
+
+class SignInView(LoginView):  # type: ignore[misc]  # as above
+    """The sign-in page, in the console's frame."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Tell who is signed in and may not use the console just that, instead of leading them around in a circle."""
+        if request.user.is_authenticated and not admin.site.has_permission(request):
+            raise PermissionDenied(_("Your account may not use the console."))
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add what every page of the console shows."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return {**admin.site.each_context(self.request), "title": _("Log in"), **context}
