@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.db.models import Count, Model
 from django.http import HttpRequest
 from django_celery_beat.models import PeriodicTask
@@ -111,6 +112,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "storage": [{"name": model._meta.verbose_name_plural, "size": size} for model, size in sizes.items()],
         "coverage": coverage(sizes),
         "set_aside": set_aside_waiting(request.user),
+        "may_see_schedules": admin.site.get_model_admin(PeriodicTask).has_view_permission(request),
         "may_change_schedules": request.user.has_perm(schedules.PERMISSION),
         "jobs_by_slug": {row.job.slug: row.job for row in rows},
     }

@@ -94,7 +94,7 @@ def _often(hours: float) -> str:
 
 def lasting_refusal(session: ScrapeSession) -> str:
     """Return the (first) kind of a failed session all of whose subreddits Reddit refused for good, or nothing."""
-    kinds = {total.get("error_kind", "") for total in session.totals.values()}
+    kinds = {total.get("error_kind", "") for _name, total in session.totals_by_subreddit}
     if session.status != ScrapeSession.Status.FAILED or not kinds or not kinds <= LASTING:
         return ""
     return str(session.error_kind)

@@ -639,7 +639,13 @@ class ScrapeSession(models.Model):
     @property
     def posts_expired(self) -> int:
         """Posts that were not stored, because a purge would delete them at once."""
-        return sum(total.get("skipped", {}).get(EXPIRED, 0) for total in self.totals.values())
+        skipped = (
+            number
+            for _, total in self.totals_by_subreddit
+            for why, number in total["skipped"]
+            if why == EXPIRED
+        )
+        return sum(number for number in skipped if type(number) is int)
 
     @property
     def duration(self) -> timedelta:

@@ -320,3 +320,13 @@ def test_the_next_run_is_that_of_any_schedule(client, superuser):
     assert tiles(client)[0].next_title == "Every minute"
     schedules.pause(task, by=None, reason="x")
     assert tiles(client)[0].next_title == "Purge old content"
+
+
+def test_no_link_to_schedules_is_shown_to_who_may_not_see_them(client):
+    factories.schedule(task="maintenance.purge_old_content")
+    client.force_login(factories.user(SEE_RUNS))
+
+    page = client.get(INDEX).content.decode()
+
+    assert "and 1 more schedule" in page
+    assert f'<a href="{LIST}' not in page

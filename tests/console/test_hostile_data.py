@@ -17,7 +17,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from accounts.roles import BOT_OWNERS, OPERATORS
+from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance import maintenance_mode, schedules
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
@@ -293,7 +293,7 @@ def test_all_addresses_of_the_admin_are_walked(world):
 
 
 # The superuser sees all rows; of what the others are answered the suite draws every fifth, from another one each.
-ROLES = {"superuser": 0, OPERATORS: 1, BOT_OWNERS: 2}
+ROLES = {"superuser": 0, OPERATORS: 1, BOT_OWNERS: 2, VIEWERS: 3, APPROVERS: 4}
 SAMPLED = 5
 
 
@@ -306,9 +306,11 @@ def sampled(found, role, method):
 
 def sign_in(client, role, owner):
     """Sign in somebody of the role; the bot owner is the one whose bots there are."""
-    person = {"superuser": factories.superuser, OPERATORS: factories.user, BOT_OWNERS: lambda: owner}[role]()
-    if role != "superuser":
-        person.groups.add(Group.objects.get(name=role))
+    if role == "superuser":
+        client.force_login(factories.superuser())
+        return
+    person = owner if role == BOT_OWNERS else factories.user()
+    person.groups.add(Group.objects.get(name=role))
     client.force_login(person)
 
 
