@@ -10,7 +10,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
@@ -57,6 +57,9 @@ run_blocked = Signal()
 HAND_ON_SHARE = 0.8
 # How long a worker goes on trying to write how a run ended: a read-only database, a lock or a full disk may pass.
 UNWRITTEN_SECONDS = 600.0
+
+# A one-off that could not do its work, because something else was at it, is tried again after so long.
+ONE_OFF_AGAIN = timedelta(minutes=1)
 
 
 class NotPossible(Exception):
@@ -349,7 +352,7 @@ def _stop(run: JobRun, context: JobContext, stop: StopRun) -> None:
         case CancelRun():
             _finish(run, context, JobRun.Status.CANCELLED, JobRun.Reason.OPERATOR)
         case SkipRun():
-            _finish(run, context, JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP)
+            _skip(run, context)
         case BlockRun():
             if _write(context, lambda: _block(run, context)):
                 logger.error("%s is blocked: %s", run, context.message)
@@ -423,6 +426,15 @@ def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
 def _write(context: JobContext, write: Callable[[], Result]) -> Result:
     """Write how a run ended, as soon as the database takes it: else it would look as if its worker was lost."""
     return once_it_answers(write, for_seconds=UNWRITTEN_SECONDS, give_up=context.is_stopping)
+
+
+def _skip(run: JobRun, context: JobContext) -> None:
+    """End a run that its job will not do now; that of a one-off is done later, as there is no other slot to do it."""
+    is_one_off = PeriodicTask.objects.filter(pk=run.schedule_id, one_off=True).exists
+    if _write(context, is_one_off):
+        _break_off(run, context, JobRun.Reason.WAITS, until=clock.now() + ONE_OFF_AGAIN)
+    else:
+        _finish(run, context, JobRun.Status.SKIPPED, JobRun.Reason.OVERLAP)
 
 
 def _finish(

@@ -813,3 +813,21 @@ def test_waiting_is_no_lost_attempt(declare):
         run = getattr(run, "next_attempt", run)
 
     assert (run.attempt, seen) == (5, [0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(("one_off", "status", "attempts"), [(False, "skipped", 1), (True, "interrupted", 2)])
+def test_a_one_off_is_not_used_up_by_a_job_that_skips(declare, one_off, status, attempts):
+    def busy(ctx):
+        """Find somebody else at it."""
+        ctx.skip("somebody else is at it")
+
+    task = factories.schedule(task=f"maintenance.{declare(busy)}", one_off=one_off)
+    run = factories.job_run(
+        job="busy", status="queued", trigger="schedule", schedule=task, scheduled_for=timezone.now()
+    )
+    runs.perform(run)
+
+    made = JobRun.objects.filter(schedule=task).order_by("pk")
+    assert (made[0].status, made.count()) == (status, attempts)
+    if one_off:
+        assert made[1].not_before > timezone.now() + timedelta(seconds=50)
