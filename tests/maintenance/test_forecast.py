@@ -6,17 +6,22 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from django.urls import reverse
-from django_celery_beat.models import ClockedSchedule, PeriodicTask
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from console.celery import app
-from maintenance import maintenance_mode, schedules
+from maintenance import maintenance_mode, schedules, slots
 from maintenance.beat import LeasedDatabaseScheduler
 from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
+from maintenance.timing import Timing
 from tests import factories
+from tests.soak import size
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)  # a Friday
@@ -238,3 +243,33 @@ def test_the_preview_says_what_changes_of_clocks_do(clock, client, hour, said):
     page = client.get(reverse(PREVIEW), {**query, "timezone": "Europe/Berlin"}).content.decode()
 
     assert said in page if said else "clocks go" not in page
+
+
+FIELDS = {
+    "minute": ["*", "0", "0, 30", "*/20", "5-59/7", " 7 "],
+    "hour": ["*", "3", "1-6", "2, 4", "22-3", "*/5"],
+    "day_of_month": ["*", "1-7", "*/9"],
+    "day_of_week": ["*", "MON-fri", "sun", "0, 3"],
+}
+
+
+@hypothesis_settings(
+    max_examples=size(15, 1_000), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@pytest.mark.soak
+@given(
+    fields=st.fixed_dictionaries({name: st.sampled_from(texts) for name, texts in FIELDS.items()}),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+    days=st.integers(0, 400),
+)
+def test_list_preview_beat_and_misfires_give_one_answer(fields, zone, days):
+    now = datetime(2026, 3, 1, 0, 20, 30, tzinfo=UTC) + timedelta(days=days)
+    with time_machine.travel(now, tick=False):
+        row = CrontabSchedule.objects.create(**fields, timezone=zone)
+        task = PeriodicTask.objects.create(name=str(row.pk), task="maintenance.cleanup_tokens", crontab=row)
+        control = ScheduleControl.objects.get(pk=task.pk)
+        shown = preview(Crontab(**fields), ZoneInfo(zone), task=task, now=now).slots
+
+        assert reread(task).next_run_at == shown[0] == control.next_slot_at
+        assert slots.owed(Timing.of(task), control, now=shown[-1]) == shown
+        assert schedules.upcoming(task, len(shown)) == shown
