@@ -17,7 +17,7 @@ WORKDIR /app
 COPY . .
 # The static files are part of the image, so that the container needs no writable directory. The two keys
 # serve this one command only; the real ones come from the environment at run time.
-RUN SECRET_KEY=build FIELD_ENCRYPTION_KEY=build python manage.py collectstatic --noinput --verbosity 0 \
+RUN SECRET_KEY=only-for-building-the-static-files FIELD_ENCRYPTION_KEY=only-for-building-the-static-files python manage.py collectstatic --noinput --verbosity 0 \
     && python -m compileall -q accounts adminkit audit console database maintenance scraping
 USER console
 EXPOSE 8000

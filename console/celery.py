@@ -4,7 +4,10 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
+from typing import Any
+
 from celery import Celery
+from celery.signals import setup_logging
 
 from console import messages
 
@@ -15,3 +18,8 @@ app.autodiscover_tasks(["maintenance"])
 # By name: they need Django's models, which are not there yet.
 app.steps["worker"].add("maintenance.ledger.workers:Liveness")
 app.steps["consumer"].add("maintenance.ledger.workers:Ear")
+
+
+@setup_logging.connect(weak=False)
+def leave_logging_to_the_settings(**_kwargs: Any) -> None:
+    """Do nothing, so that Celery sets no level of its own: LOG_LEVEL counts for workers and schedulers too."""

@@ -9,5 +9,9 @@ from database.statement_timeout import limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
-application = get_wsgi_application()
+try:
+    application = get_wsgi_application()
+except SystemExit:
+    # Unusable settings, which have been named: gunicorn's code for "failed to boot", else it would try again for ever.
+    raise SystemExit(3) from None
 limit_statements(settings.WEB_STATEMENT_TIMEOUT_SECONDS)

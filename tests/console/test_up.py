@@ -196,7 +196,7 @@ def test_a_command_in_a_shell_finds_the_sandbox_while_it_runs(tmp_path):
 
     with sandbox_beside.written_down(tmp_path, address):
         assert settings_in_a_shell(tmp_path) == ["sandbox", "http://127.0.0.1:8700", "False"]
-        own = settings_in_a_shell(tmp_path, REDDIT_CLIENT_ID="mine")
+        own = settings_in_a_shell(tmp_path, REDDIT_CLIENT_ID="mine", REDDIT_CLIENT_SECRET="own")
         assert own == ["mine", "https://www.reddit.com", "True"]
     assert settings_in_a_shell(tmp_path) == ["https://www.reddit.com", "False"]
 
