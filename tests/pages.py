@@ -7,7 +7,7 @@ from maintenance import retention, schedules
 from maintenance.models import RetentionPolicy
 from scraping import holds
 from scraping.models import RedditPost
-from tests import factories
+from tests import factories, spoilt
 
 
 def every_page(superuser):
@@ -21,6 +21,10 @@ def every_page(superuser):
     factories.job_run(job="purge_old_content", status="failed", error="no")
     failed = factories.job_run(status="failed", error="no", traceback="Traceback")
     blocked = factories.job_run(status="blocked")
+    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": 60})
+    schedules.for_job("cleanup_login_sessions").delete()
+    broken = spoilt.TIMES["unknown zone"]()
+    factories.schedule(task="maintenance.scrape_now", kwargs=f'{{"config": {config.pk}}}')
     session = factories.session(
         config=config, run=run, has_gap=True, error="no", totals={"python": {"posts_found": 1}}
     )
@@ -43,6 +47,7 @@ def every_page(superuser):
         reverse("admin:django_celery_beat_periodictask_history", args=[task.pk]),
         reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),
         reverse("admin:scraping_botconfig_history", args=[config.pk]),
+        reverse("admin:scraping_botconfig_delete", args=[config.pk]),
         reverse("admin:scraping_redditpost_history", args=[comment.post.pk]),
         reverse("admin:maintenance_retentionpolicy_history", args=[policy.pk]),
     ]
@@ -64,6 +69,7 @@ def every_page(superuser):
         reverse(f"admin:{name}_change", args=[row.pk])
         for name, row in [
             ("django_celery_beat_periodictask", task),
+            ("django_celery_beat_periodictask", broken),
             ("maintenance_jobrun", run),
             ("maintenance_jobrun", failed),
             ("maintenance_jobrun", blocked),
