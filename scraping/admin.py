@@ -73,7 +73,11 @@ def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
 def watermark_rows(config: BotConfig) -> list[dict[str, Any]]:
     """Return each subreddit's watermark with the longest time between two scrapes that misses nothing."""
     return [
-        {"watermark": mark, "every": scrape_at_least_every(mark.posts_per_hour, config.post_limit)}
+        {
+            "watermark": mark,
+            "every": scrape_at_least_every(mark.posts_per_hour, config.post_limit),
+            "nothing": [],  # an empty listing's anchors
+        }
         for mark in config.watermarks.filter(subreddit__in=[folded(name) for name in config.subreddits])
     ]
 

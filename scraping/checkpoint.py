@@ -24,7 +24,7 @@ class Checkpoint:
     subreddit: str = ""
     listing: dict[str, Any] | None = None  # ListingWalk.saved(); null: not begun, or done with
     is_listed: bool = False
-    newest: str | None = None  # the newest post of the listing in hand: the next watermark
+    reading: dict[str, Any] | None = None  # Reading.as_json() of the listing in hand: the next watermark
     posts: list[str] = field(default_factory=list)  # fullnames whose comments are to be fetched
     walk: dict[str, Any] | None = None  # CommentWalk.saved() of the first of them
     refused: int = 0  # sessions in a row that got nothing but a 429
@@ -77,7 +77,7 @@ class Checkpoint:
             return
         if self.posts:
             due.keep_due(config_id, self.subreddit, self.posts)
-        self.subreddit, self.listing, self.is_listed, self.newest = subreddit, None, False, None
+        self.subreddit, self.listing, self.is_listed, self.reading = subreddit, None, False, None
         self.posts, self.walk = [], None
 
     def add_posts(self, fullnames: list[str]) -> None:

@@ -31,6 +31,7 @@ from scraping.answers import Page
 from scraping.brake import Brake, age_of, close_returned
 from scraping.content import (
     PROFILE_OF_NOBODY,
+    TIME_REASONS,
     TOMBSTONE_COMMENT,
     TOMBSTONE_POST,
     BadItem,
@@ -298,10 +299,13 @@ class _Sweep:
 def _judge(item: Item, data: dict[str, Any] | None, *, is_whole: bool) -> Verdict:
     if data is None:
         return Verdict(item, _absence(item) if is_whole else "unreadable")
+    odd: Counter[str] = Counter()
     try:
-        values = post_values(data) if item.model is RedditPost else comment_values(data)
+        values = post_values(data, odd) if item.model is RedditPost else comment_values(data, odd)
     except BadItem:
         return Verdict(item, "unreadable")
+    if odd and values["state"] == item.state and not all(reason in TIME_REASONS for reason in odd):
+        return Verdict(item, "unreadable")  # what is stored is better than a field left empty
     values.pop("depth", None)  # which /api/info does not tell
     return Verdict(item, _presence(item, values), values)
 

@@ -3,16 +3,22 @@
 What Reddit says is deleted or removed loses its text here, so that no path can store it: title, body, URLs,
 media and flair are blank, the state remains (Reddit's Data API terms; recorded shapes of 2006 to 2026).
 A deleted account loses name and id; its content stays.
+
+Only an item without a usable fullname (a comment also without a parent) is refused. Any other field that is not what Reddit
+promises is left empty, and counted in ``odd`` where the caller wants to know: one odd field must not cost the item.
 """
 
 import math
 import re
-from datetime import UTC, datetime
-from typing import Any
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from django.db import models
 
+from database import clock
 from database.names import folded
+from scraping.listing import REDDIT_BEGAN
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
 
 # Ids are base 36 in lower case; Reddit reads capitals too, and so do we.
@@ -23,6 +29,14 @@ _INTEGER = (-(2**31), 2**31 - 1)
 _SMALL_DEPTH = 32767
 _MEDIA_KEYS = ("preview", "gallery_data", "media_metadata", "media", "thumbnail")
 _MEDIA_NESTING_MAX = 50
+# Reddit's clock and the database's may differ by a little.
+_AHEAD_MAX = timedelta(minutes=10)
+_Value = TypeVar("_Value")
+
+# Of ``odd``, where a time was left out, which a second sight does not write.
+TIME_REASONS = frozenset(
+    {"no created_utc", "created_utc is no time", "created_utc lies before Reddit", "created_utc lies ahead"}
+)
 
 _BY_AUTHOR = frozenset({"deleted", "author"})
 _BY_MODERATOR = frozenset({"moderator", "automod_filtered"})
@@ -90,77 +104,82 @@ class BadItem(ValueError):
     """An item that cannot be stored; the text is the reason it is counted under."""
 
 
-def post_values(data: dict[str, Any]) -> dict[str, Any]:
+def post_values(data: dict[str, Any], odd: Counter[str] | None = None) -> dict[str, Any]:
     """Return the column values of a raw post (t3).
 
     Raises:
-        BadItem: it has no usable fullname or time, or a field of a wrong type.
+        BadItem: it has no usable fullname.
     """
-    values = _shared_values(data, prefix="t3_", text_key="selftext", model=RedditPost)
+    fields = _Fields(data, odd)
+    values = _shared_values(fields, prefix="t3_", text_key="selftext", model=RedditPost)
     values |= {
-        "subreddit": _text(data, "subreddit", RedditPost),
-        "title": _text(data, "title"),
-        "url": _text(data, "url"),
-        "permalink": _text(data, "permalink"),
-        "domain": _text(data, "domain", RedditPost),
-        "flair": _text(data, "link_flair_text", RedditPost, column="flair"),
+        "subreddit": fields.text("subreddit", RedditPost),
+        "title": fields.text("title"),
+        "url": fields.text("url"),
+        "permalink": fields.text("permalink"),
+        "domain": fields.text("domain", RedditPost),
+        "flair": fields.text("link_flair_text", RedditPost, column="flair"),
         "media": _media(data),
-        "upvote_ratio": _ratio(data),
-        "num_comments": _integer(data, "num_comments"),
+        "upvote_ratio": fields.ratio("upvote_ratio"),
+        "num_comments": fields.integer("num_comments", low=0),
         "is_self": data.get("is_self") is True,
         "is_over_18": data.get("over_18") is True,
         "is_spoiler": data.get("spoiler") is True,
         "is_locked": data.get("locked") is True,
-        "removed_by_category": _text(data, "removed_by_category", RedditPost),
+        "removed_by_category": fields.text("removed_by_category", RedditPost),
     }
-    return _settle(values, _post_state(values, data), blank=BLANK_POST)
+    return _settle(values, _post_state(values, data), blank=BLANK_POST, is_author_odd=fields.is_author_odd)
 
 
-def comment_values(data: dict[str, Any]) -> dict[str, Any]:
+def comment_values(data: dict[str, Any], odd: Counter[str] | None = None) -> dict[str, Any]:
     """Return the column values of a raw comment (t1), but for its post.
 
     Raises:
         BadItem: as for posts, or it answers nothing.
     """
-    values = _shared_values(data, prefix="t1_", text_key="body", model=RedditComment)
+    fields = _Fields(data, odd)
+    values = _shared_values(fields, prefix="t1_", text_key="body", model=RedditComment)
     values |= {
         "parent_fullname": _fullname(data, "parent_id"),
-        "depth": min(max(_integer(data, "depth"), 0), _SMALL_DEPTH),
+        "depth": fields.integer("depth", low=0, high=_SMALL_DEPTH),
         "is_submitter": data.get("is_submitter") is True,
         "is_score_hidden": data.get("score_hidden") is True,
     }
-    return _settle(values, _placeholder(values["body"]), blank=BLANK_COMMENT)
+    state = _placeholder(values["body"])
+    return _settle(values, state, blank=BLANK_COMMENT, is_author_odd=fields.is_author_odd)
 
 
 def _shared_values(
-    data: dict[str, Any], *, prefix: str, text_key: str, model: type[RedditContent]
+    fields: "_Fields", *, prefix: str, text_key: str, model: type[RedditContent]
 ) -> dict[str, Any]:
-    fullname = _fullname(data, "name")
+    fullname = _fullname(fields.data, "name")
     if not fullname.startswith(prefix):
         raise BadItem(f"name is not {prefix}…")
-    edited = data.get("edited")
-    author_fullname = _text(data, "author_fullname")
+    is_edited, edited_at = fields.edited()
+    author_fullname = fields.text("author_fullname")
     return {
         "fullname": fullname,
-        "author": _text(data, "author", model),
+        "author": fields.text("author", model),
         "author_fullname": author_fullname if FULLNAME.fullmatch(author_fullname) else "",
-        "body": _text(data, text_key),
-        "score": _integer(data, "score"),
-        "created_at": _created_at(data),
-        "edited_at": None if isinstance(edited, bool) else _moment(edited),
-        "is_edited": bool(edited),
-        "distinguished": _text(data, "distinguished", model),
-        "is_stickied": data.get("stickied") is True,
+        "body": fields.text(text_key),
+        "score": fields.integer("score"),
+        "created_at": fields.created_at(),
+        "edited_at": edited_at,
+        "is_edited": is_edited,
+        "distinguished": fields.text("distinguished", model),
+        "is_stickied": fields.data.get("stickied") is True,
     }
 
 
-def _settle(values: dict[str, Any], state: ContentState, *, blank: dict[str, Any]) -> dict[str, Any]:
+def _settle(
+    values: dict[str, Any], state: ContentState, *, blank: dict[str, Any], is_author_odd: bool
+) -> dict[str, Any]:
     """Set state and account, and blank what must not be kept."""
     # Recorded: "[deleted]" and no author_fullname; null is quoted in public clients.
     without_author = values["author"] in ("", _DELETED_ACCOUNT)
     values["state"] = state
     # Deleted content shows no author either, which says nothing of the account.
-    values["is_author_deleted"] = without_author and state == ContentState.LIVE
+    values["is_author_deleted"] = without_author and state == ContentState.LIVE and not is_author_odd
     if without_author:
         values |= BLANK_AUTHOR
     if state != ContentState.LIVE:
@@ -217,46 +236,79 @@ def _fullname(data: dict[str, Any], key: str) -> str:
     return value
 
 
-def _text(
-    data: dict[str, Any], key: str, model: type[models.Model] | None = None, *, column: str | None = None
-) -> str:
-    """Return a text without what the database refuses, cut to its column's length."""
-    value = data.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise BadItem(f"{key} is no text")
-    value = storable_text(value)
-    if model is None:
+class _Fields:
+    """Reads the fields of one item; what is not as promised is left empty and counted."""
+
+    def __init__(self, data: dict[str, Any], odd: Counter[str] | None) -> None:
+        self.data = data
+        self._odd = Counter[str]() if odd is None else odd
+
+    def text(self, key: str, model: type[models.Model] | None = None, *, column: str | None = None) -> str:
+        """Return a text without what the database refuses, cut to its column's length."""
+        value = self.data.get(key)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            return self._drop(f"{key} is no text", "")
+        value = storable_text(value)
+        if model is None:
+            return value
+        return value[: getattr(model._meta.get_field(column or key), "max_length", None)]
+
+    @property
+    def is_author_odd(self) -> bool:
+        """Whether the author is neither a name nor left out, which says nothing of the account."""
+        return not isinstance(self.data.get("author"), str | None)
+
+    def integer(self, key: str, *, low: int = _INTEGER[0], high: int = _INTEGER[1]) -> int:
+        """Return a number within the column's bounds; 0 where there is none, or one below ``low``."""
+        value = self._number(key)
+        if value is not None and value < low and low == 0:
+            return self._drop(f"{key} is negative", 0)
+        return int(min(max(value or 0, low), high))
+
+    def ratio(self, key: str) -> float | None:
+        """Return a share."""
+        value = self._number(key)
+        if value is not None and not -1 <= value <= 1:
+            return self._drop(f"{key} is no share", None)
+        return None if value is None else float(value)
+
+    def created_at(self) -> datetime:
+        """Return when the item was made; the present where Reddit's time cannot be."""
+        now = clock.now()
+        moment = _moment(self.data.get("created_utc"))
+        if moment is None:
+            missing = self.data.get("created_utc") is None
+            return self._drop("no created_utc" if missing else "created_utc is no time", now)
+        if moment < REDDIT_BEGAN:
+            return self._drop("created_utc lies before Reddit", now)
+        if moment > now + _AHEAD_MAX:
+            return self._drop("created_utc lies ahead", now)
+        return moment
+
+    def edited(self) -> tuple[bool, datetime | None]:
+        """Return whether the item was edited and, if Reddit says it, when."""
+        value = self.data.get("edited")
+        if value is None or isinstance(value, bool):
+            return bool(value), None
+        moment = _moment(value)
+        if moment is None or not REDDIT_BEGAN <= moment <= clock.now() + _AHEAD_MAX:
+            return self._drop("edited is no time", (bool(value), None))
+        return True, moment
+
+    def _number(self, key: str) -> int | float | None:
+        value = self.data.get(key)
+        if value is None:
+            return None
+        # JSON as Python reads it knows NaN and Infinity.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return self._drop(f"{key} is no number", None)
         return value
-    return value[: getattr(model._meta.get_field(column or key), "max_length", None)]
 
-
-def _number(data: dict[str, Any], key: str) -> int | float | None:
-    value = data.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadItem(f"{key} is no number")
-    # JSON as Python reads it knows NaN and Infinity.
-    return value if math.isfinite(value) else None
-
-
-def _integer(data: dict[str, Any], key: str) -> int:
-    low, high = _INTEGER
-    return int(min(max(_number(data, key) or 0, low), high))
-
-
-def _ratio(data: dict[str, Any]) -> float | None:
-    value = _number(data, "upvote_ratio")
-    return None if value is None else float(min(max(value, -1.0), 1.0))
-
-
-def _created_at(data: dict[str, Any]) -> datetime:
-    moment = _moment(_number(data, "created_utc"))
-    if moment is None:
-        raise BadItem("no created_utc")
-    return moment
+    def _drop(self, reason: str, instead: _Value) -> _Value:
+        self._odd[reason] += 1
+        return instead
 
 
 def _moment(seconds: Any) -> datetime | None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from database.names import folded
 from scraping.answers import Page
-from scraping.content import BadItem, post_values
+from scraping.content import TIME_REASONS, BadItem, post_values
 from scraping.models import EXPIRED, BotConfig, ContentState, RedditPost
 from scraping.patterns import compiled
 from scraping.visibility import Person
@@ -29,18 +29,19 @@ Values = Mapping[str, Any]
 def keep_wanted(page: Page, config: BotConfig) -> Page:
     """Return the page without the posts that the config's filters leave out; these are counted as skipped.
 
-    What cannot be read passes, so that storing it names what is wrong.
+    What cannot be read, or has a field left empty that a filter might judge, passes: storing it names what is wrong.
     """
     if not has_filters(config):
         return page
     kept = []
     skipped: Counter[str] = Counter()
     for data in page.posts:
+        odd: Counter[str] = Counter()
         try:
-            reason = why_unwanted(post_values(data), config)
+            reason = why_unwanted(post_values(data, odd), config)
         except BadItem:
             reason = ""
-        if reason:
+        if reason and odd.keys() <= TIME_REASONS:
             skipped[FILTERED + reason] += 1
         else:
             kept.append(data)

@@ -22,6 +22,10 @@ LISTING_MAX: Final = 1000
 PAGES_MAX: Final = 3 * LISTING_MAX // PAGE_SIZE
 # Anchors further up the last page that are tried where the last one is gone.
 ANCHORS_BACK: Final = (2, 3, 5, 9, 17, 50)
+# Reddit opened in June 2005; a time before that, or in the future, is none.
+REDDIT_BEGAN: Final = datetime(2005, 6, 1, tzinfo=UTC)
+# So many times of a page at least are needed to judge it by them: a few may be odd.
+MASS_MIN: Final = 20
 # Posts held back by a filter appear late, at the place of their creation: one listing reads on so far behind the
 # newest post of the one before.
 OVERLAP: Final = timedelta(hours=1)
@@ -48,12 +52,15 @@ class ListingWalk:
         self._is_second_time = False
         self.pages = 0
         self.posts = 0
-        # Whether Reddit, not the caller, ended the walk; and whether that was for want of an anchor.
-        self.has_ended = self.is_broken = False
+        # Whether Reddit, not the caller, ended the walk; and whether that was for want of an anchor, or because the
+        # next page was one that had been read already.
+        self.has_ended = self.is_broken = self.is_looping = False
+        self._met: set[str] = set()  # the anchors that Reddit named
         if resume is not None:
             self._after, self._recent = resume["after"], list(resume["recent"])
             self._remaining, self.pages, self.posts = resume["remaining"], resume["pages"], resume["posts"]
             self.has_ended = resume["has_ended"]
+            self._met = set(resume.get("met", ()))
 
     def saved(self) -> dict[str, Any]:
         """Return what another walk needs to go on behind the last page, for a JSON column."""
@@ -64,6 +71,7 @@ class ListingWalk:
             "pages": self.pages,
             "posts": self.posts,
             "has_ended": self.has_ended,
+            "met": sorted(self._met),
         }
 
     @property
@@ -82,7 +90,10 @@ class ListingWalk:
             page = self._next()
             self.pages += 1
             self._after = page.after
-            self.has_ended = page.after is None or page.after == asked
+            self.is_looping = page.after is not None and page.after in self._met
+            self.has_ended = page.after is None or self.is_looping
+            if page.after is not None:
+                self._met.add(page.after)
             page = self._without_repetitions(page, is_first=asked is None)
             self.posts += len(page.posts)
             yield page
@@ -104,6 +115,7 @@ class ListingWalk:
         self.is_broken = self._is_second_time
         if not self._is_second_time:
             self._is_second_time = True
+            self._met.clear()  # from the top again
             return self._fetch(size)
         return page
 
@@ -148,10 +160,17 @@ def created_at(post: dict[str, Any]) -> datetime | None:
         return None
 
 
-def creation_times(posts: Iterable[dict[str, Any]]) -> list[datetime]:
-    """Return when the posts were made, in their order, without pinned ones."""
+def creation_times(posts: Iterable[dict[str, Any]], *, until: datetime | None = None) -> list[datetime]:
+    """Return when the posts were made, in their order, without pinned ones and times that cannot be.
+
+    ``until``: Reddit's present.
+    """
     times = (created_at(post) for post in posts if not is_sticky(post))
-    return [time for time in times if time is not None]
+    return [
+        time
+        for time in times
+        if time is not None and time >= REDDIT_BEGAN and (until is None or time <= until)
+    ]
 
 
 @dataclass(frozen=True)
@@ -159,29 +178,56 @@ class Frontier:
     """Where a listing of new posts meets what an earlier one has seen.
 
     ``newest_at`` is the watermark: the newest post of the last listing that was read to its own frontier, so that
-    all that was listed up to it is known. None: there was none.
+    all that was listed up to it is known. None: there was none. No single post decides: its time may be odd.
     """
 
     newest_at: datetime | None
 
-    def is_met(self, posts: Iterable[dict[str, Any]], *, has_new: bool) -> bool:
+    def is_met(
+        self, posts: Iterable[dict[str, Any]], *, has_new: bool, until: datetime | None = None
+    ) -> bool:
         """Return whether the listing may stop behind this page.
 
-        It may where the page reaches ``OVERLAP`` behind the watermark, or lies behind the watermark and is wholly
-        known (``has_new``: it had a post that was not stored). A known page in front of the watermark proves
-        nothing: an interrupted listing stored it and left a hole behind.
+        It may where most of the page lies ``OVERLAP`` behind the watermark, or most of it lies behind the watermark
+        and it is wholly known (``has_new``: it had a post that was not stored). A known page in front of the
+        watermark proves nothing: an interrupted listing stored it and left a hole behind.
         """
-        times = creation_times(posts)
-        if self.newest_at is None or not times:
+        if self.newest_at is None:
             return False
-        if times[-1] <= self.newest_at - OVERLAP:
+        if self._is_behind(posts := list(posts), self.newest_at - OVERLAP, until):
             return True
-        return not has_new and max(times) <= self.newest_at
+        return not has_new and self._is_behind(posts, self.newest_at, until)
+
+    def candidates(self, posts: Iterable[dict[str, Any]]) -> set[str]:
+        """Return the names of those posts that prove, if the last listing knew them, that this one has met it."""
+        if self.newest_at is None:
+            return set()
+        return {
+            str(post.get("name"))
+            for post in posts
+            if not is_sticky(post) and ((time := created_at(post)) is None or time <= self.newest_at)
+        }
+
+    def _is_behind(self, posts: list[dict[str, Any]], moment: datetime, until: datetime | None) -> bool:
+        times = creation_times(posts, until=until)
+        return len(times) >= MASS_MIN and 2 * sum(time <= moment for time in times) > len(times)
+
+
+def is_past(posts: Iterable[dict[str, Any]], moment: datetime) -> bool:
+    """Return whether most posts of a page were made before a moment."""
+    times = creation_times(posts)
+    return bool(times) and 2 * sum(time < moment for time in times) > len(times)
 
 
 def posts_per_hour(times: list[datetime]) -> float | None:
-    """Return the rate of a listing's posts, newest first; None where too few tell none."""
+    """Return the rate of a listing's posts, newest first; None where too few tell none.
+
+    Of many, the outermost twentieths are left out: one odd time would make a span of years.
+    """
+    times = sorted(times)
+    cut = len(times) // 20
+    times = times[cut : len(times) - cut]
     if len(times) < 2:
         return None
-    span = (max(times) - min(times)).total_seconds()
+    span = (times[-1] - times[0]).total_seconds()
     return 3600 * (len(times) - 1) / span if span > 0 else None

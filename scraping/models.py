@@ -31,12 +31,33 @@ EXPIRED = "older than the retention"
 # What `up` and `sandbox_reddit` use as client id; an app with this id must never meet the real Reddit.
 SANDBOX_CLIENT_ID = "sandbox"
 
+# Listings of many subreddits that Reddit offers as if they were one.
+AGGREGATES = frozenset({"all", "popular"})
+# Names of no subreddit: lists of the person who is signed in, and of chance.
+RESERVED_NAMES = frozenset({"friends", "mod", "random", "randnsfw", "myrandom"})
+
 
 def validate_subreddits(value: Any) -> None:
     """Refuse anything but a non-empty list of subreddit names without the leading r/."""
     if not isinstance(value, list) or not value:
         raise ValidationError(_("Name at least one subreddit."), code="required")
     for name in value:
+        if isinstance(name, str) and folded(name) in RESERVED_NAMES:
+            raise ValidationError(
+                _("r/%(name)s is no subreddit, but leads to others: name those."),
+                code="reserved",
+                params={"name": name},
+            )
+        if isinstance(name, str) and (
+            "+" in name or (folded(name).split("-")[0] in AGGREGATES and "-" in name)
+        ):
+            raise ValidationError(
+                _(
+                    "%(name)s is a list of several subreddits, which are not read together: name each by itself."
+                ),
+                code="several",
+                params={"name": repr(name)},
+            )
         if not isinstance(name, str) or not SUBREDDIT_NAME.match(name):
             raise ValidationError(
                 _("%(name)s is not a subreddit name: write it without r/, such as python."),
@@ -413,6 +434,13 @@ class Watermark(models.Model):
     newest_at = models.DateTimeField(_("newest post"))
     listed_at = models.DateTimeField(_("listed"))
     posts_per_hour = models.FloatField(_("posts an hour"), null=True, blank=True)
+    # The first posts of that listing, by fullname: the next listing has met it where it shows one of them.
+    anchors = models.JSONField(_("listed last"), null=True, blank=True)
+    # What the first listing reached back to, where there was more: older posts are not for a deep reading.
+    since = models.DateTimeField(_("listed since"), null=True, blank=True)
+    # When late approvals were last looked for, and how many hours behind the newest post.
+    deep_at = models.DateTimeField(_("late approvals looked for"), null=True, blank=True)
+    late_hours = models.FloatField(_("hours covered for late approvals"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("watermark")
@@ -568,7 +596,7 @@ class ScrapeSession(models.Model):
     requests_used = models.PositiveIntegerField(_("requests used"), default=0)
     retries = models.PositiveIntegerField(_("requests repeated"), default=0)
     has_gap = models.BooleanField(
-        _("gap"), default=False, help_text=_("Reddit's 1,000-item cap was reached before a known post.")
+        _("gap"), default=False, help_text=_("The listing ended before a post that the last one had listed.")
     )
     # {subreddit: {"posts_found": int, "comments_new": int, ..., "skipped": {reason: int}, "warnings": [str],
     #  "error_kind": str, "error": str}}

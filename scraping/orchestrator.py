@@ -8,24 +8,35 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from database import clock
 from database.names import folded
-from scraping import due, health
+from scraping import due, health, watermarks
 from scraping.answers import Page
 from scraping.checkpoint import Checkpoint
 from scraping.comment_walk import Reach, requests_per_post
 from scraping.content import post_values, storable_text
 from scraping.expiry import EXPIRED, Cutoffs, Source
 from scraping.filters import FILTERED, keep_wanted
-from scraping.listing import LISTING_MAX, Frontier, ListingWalk, creation_times, posts_per_hour
+from scraping.listing import (
+    LISTING_MAX,
+    PAGE_SIZE,
+    Frontier,
+    ListingWalk,
+    created_at,
+    is_past,
+    posts_per_hour,
+)
 from scraping.models import (
+    AGGREGATES,
     BotConfig,
     ContentState,
     RedditPost,
@@ -36,6 +47,7 @@ from scraping.models import (
 from scraping.progress import Progress
 from scraping.reddit import INFO_SIZE, OutOfBudget, RedditClient, RedditError, client_for
 from scraping.storage import Stored, store_comments, store_posts
+from scraping.watermarks import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +62,8 @@ FAILURES_MAX: Final = 3
 REFUSED_MAX: Final = 3
 # /api/info may leave a post out once by accident.
 MISSING_MAX: Final = 2
+# What a reading of a whole listing may cost.
+PAGES_OF_LISTING: Final = LISTING_MAX // PAGE_SIZE
 # Listings in the order of creation, which have a watermark.
 INCREMENTAL: Final = (BotConfig.Sort.NEW, BotConfig.Sort.SEARCH)
 
@@ -336,6 +350,14 @@ class _Scrape:
                 text = _("%(where)s: %(count)d items skipped (%(reason)s).")
                 self.log(text % {"where": where, "count": count, "reason": reason}, "warning")
 
+    def log_odd(self, where: str, odd: Counter[str]) -> None:
+        """Name fields that were left empty, up to the same number of lines."""
+        for reason, count in odd.items():
+            if self._skip_lines < SKIP_LINES_MAX:
+                self._skip_lines += 1
+                text = _("%(where)s: a field of %(count)d items was left empty (%(reason)s).")
+                self.log(text % {"where": where, "count": count, "reason": reason}, "warning")
+
     def _close(self) -> None:
         failed = {name: total for name, total in self._totals.items() if total["error_kind"]}
         skipped = self._session.items_skipped
@@ -370,6 +392,7 @@ def _no_totals() -> dict[str, Any]:
         "comments_due": 0,  # posts whose comments are still to be read
         "comments_unavailable": 0,  # named by Reddit, and never handed out
         "skipped": {},  # items by reason
+        "odd_fields": {},  # left empty in items that are stored, by reason
         "warnings": [],
         "error_kind": "",
         "error": "",
@@ -444,38 +467,61 @@ class _SubredditScrape:
         self._scrape.report(stage)
         watermark = self._watermark()
         frontier = Frontier(watermark.newest_at if watermark else None)
-        times: list[datetime] = []
-        is_met = False
+        is_deep = watermarks.is_deep_due(watermark) and self._client.can_afford(PAGES_OF_LISTING)
+        reading = Reading.of(checkpoint.reading, is_deep=is_deep)
         walk = self._client.listing(
             self._subreddit,
             sort=config.sort,
             time_filter=config.time_filter,
-            limit=config.post_limit,
+            limit=LISTING_MAX if reading.is_deep else config.post_limit,
             query=config.query,
             resume=checkpoint.listing,
         )
         for asked_at, page in _with_moments(walk):
-            stored = self._store(page, asked_at)
-            times += creation_times(page.posts)
-            checkpoint.listing = walk.saved()
-            checkpoint.newest = _latest(checkpoint.newest, times)
+            # A deep reading is for what came late, not for what is older than the bot.
+            since = watermark.since if watermark and reading.is_deep else None
+            stored = self._store(_not_before(since, page), asked_at)
+            until = self._client.server_time
+            is_met = frontier.is_met(page.posts, has_new=stored.new > 0, until=until)
+            reading.add(page.posts, until=until)
+            reading.has_met |= is_met or watermarks.has_met(frontier, watermark, page.posts)
+            checkpoint.listing, checkpoint.reading = walk.saved(), reading.as_json()
             self._scrape.save(self._client)
             self._scrape.report(stage, posts=len(page.posts))
-            is_met = frontier.is_met(page.posts, has_new=stored.new > 0)
-            if is_met:
+            if is_met and not (reading.is_deep and watermark is not None):
+                break
+            if reading.is_deep and watermark and is_past(page.posts, watermarks.deep_until(watermark)):
                 break
             self._scrape.stop_here_if_asked()
+        self._end_listing(walk, watermark, reading)
+        self._refresh_young()
+        checkpoint.is_listed, checkpoint.listing = True, None
+        self._scrape.save(self._client)
+
+    def _end_listing(self, walk: ListingWalk, watermark: Watermark | None, reading: Reading) -> None:
+        text = ""
         if walk.is_broken:
             text = _(
                 "The listing lost its place again and again while it was read. The next scrape begins anew."
             )
+        elif walk.is_looping:
+            text = _(
+                "Reddit's listing goes round in circles: a page led back to an earlier one. Try again later."
+            )
+        if text:
             self.fail(RedditError(ErrorKind.BAD_ANSWER, text))
-        else:
-            self._judge(walk, watermark, times, is_met=is_met)
-            self._advance(watermark, times)
-        self._refresh_young()
-        checkpoint.is_listed, checkpoint.listing = True, None
-        self._scrape.save(self._client)
+            return
+        self._judge(walk, watermark, reading)
+        if self._is_incremental:
+            watermarks.advance(
+                watermark,
+                reading,
+                config=self._config,
+                subreddit=self._subreddit,
+                name=self._name or self._subreddit,
+                listing=self._listing_key,
+                is_whole=walk.has_ended and not walk.is_at_cap,
+            )
 
     def _store(self, page: Page, asked_at: datetime) -> Stored:
         self._listed.update(_names(page.posts))
@@ -484,13 +530,13 @@ class _SubredditScrape:
         stored = store_posts(posts, session=self._session, seen_at=asked_at, cutoffs=self._scrape.cutoffs)
         self._count("posts", stored, page.skipped)
         names = _names(posts)
-        self._name = next((str(post["subreddit"]) for post in posts if post.get("subreddit")), self._name)
+        if not self._is_aggregate:
+            self._name = next((str(post["subreddit"]) for post in posts if post.get("subreddit")), self._name)
         self._checkpoint.add_posts(self._with_new_comments(names))
         return stored
 
     def _watermark(self) -> Watermark | None:
-        rows = Watermark.objects.filter(config=self._config, subreddit=folded(self._subreddit))
-        watermark = rows.filter(listing=self._listing_key).first()
+        watermark = watermarks.watermark_of(self._config, self._subreddit, self._listing_key)
         if watermark is not None:
             self._name = watermark.name
         return watermark
@@ -504,13 +550,20 @@ class _SubredditScrape:
         is_search = self._config.sort == BotConfig.Sort.SEARCH
         return f"search:{self._config.query}" if is_search else str(self._config.sort)
 
-    def _judge(
-        self, walk: ListingWalk, watermark: Watermark | None, times: list[datetime], *, is_met: bool
-    ) -> None:
+    @property
+    def _is_aggregate(self) -> bool:
+        """Whether this is r/all or r/popular, whose posts belong to any subreddit."""
+        return folded(self._subreddit) in AGGREGATES
+
+    def _of_subreddit(self, posts: QuerySet[RedditPost]) -> QuerySet[RedditPost]:
+        """Return the posts of this subreddit; of an aggregate those that this bot has found."""
+        if self._is_aggregate:
+            return posts.filter(config=self._config)
+        return posts.filter(subreddit__folded=folded(self._name or self._subreddit))
+
+    def _judge(self, walk: ListingWalk, watermark: Watermark | None, reading: Reading) -> None:
         """Notice a listing that cannot be the whole truth."""
-        before = RedditPost.objects.filter(
-            subreddit__folded=folded(self._subreddit), first_seen_at__lt=self._session.started_at
-        )
+        before = self._of_subreddit(RedditPost.objects.filter(first_seen_at__lt=self._session.started_at))
         is_new = self._config.sort == BotConfig.Sort.NEW
         if is_new and not walk.posts and before.filter(state=ContentState.LIVE).exists():
             text = _(
@@ -520,26 +573,27 @@ class _SubredditScrape:
             return
         if not self._is_incremental:
             return
-        met_known = is_met if watermark else self.totals["posts_found"] > self.totals["posts_new"]
-        reaches_back = walk.posts >= LISTING_MAX or watermark is not None or before.exists()
-        if walk.is_at_cap and not met_known and reaches_back:
-            self._scrape.note_gap()
         if watermark is None:
+            met_known = self.totals["posts_found"] > self.totals["posts_new"]
+            reaches_back = walk.posts >= LISTING_MAX or before.exists()
+            if walk.is_at_cap and not met_known and reaches_back:
+                self._scrape.note_gap()
             return
+        if watermarks.is_gap(watermark, reading, posts=walk.posts, is_at_limit=walk.is_at_limit):
+            self._scrape.note_gap()
         now = clock.now()
         # Listed, not stored: another bot may have stored them, or a filter may have kept none.
-        newest = self._checkpoint.newest
-        has_new = newest is not None and datetime.fromisoformat(newest) > watermark.newest_at
+        has_new = reading.newest_at is not None and reading.newest_at > watermark.newest_at
         self._warn(health.silence_warning(watermark, has_new=has_new, now=now))
-        rate = health.smoothed(watermark.posts_per_hour, posts_per_hour(times))
+        rate = health.smoothed(watermark.posts_per_hour, posts_per_hour(reading.times))
         growth = health.growth_warning(
             name=self._name,
             posts_per_hour=rate,
             since_last=now - watermark.listed_at,
             post_limit=self._config.post_limit,
         )
-        ends_too_soon = walk.is_at_limit and bool(times) and min(times) > watermark.newest_at
-        if not growth and not is_met and ends_too_soon and self._config.post_limit < LISTING_MAX:
+        ends_too_soon = walk.is_at_limit and not reading.has_met
+        if not growth and ends_too_soon and self._config.post_limit < LISTING_MAX:
             growth = _("There were more new posts than the limit: scrape more often, or raise it.")
         self._warn(growth)
 
@@ -547,25 +601,6 @@ class _SubredditScrape:
         if text:
             self.totals["warnings"].append(text)
             self._scrape.log(f"r/{self._subreddit}: {text}", "warning")
-
-    def _advance(self, watermark: Watermark | None, times: list[datetime]) -> None:
-        """Remember how far this listing went; it was read to its frontier, or as far as it may be."""
-        newest = self._checkpoint.newest
-        if not self._is_incremental or newest is None:
-            return
-        newest_at = datetime.fromisoformat(newest)
-        rate = posts_per_hour(times)
-        Watermark.objects.update_or_create(
-            config=self._config,
-            subreddit=folded(self._subreddit),
-            defaults={
-                "name": self._name or self._subreddit,
-                "listing": self._listing_key,
-                "newest_at": max(newest_at, watermark.newest_at) if watermark else newest_at,
-                "listed_at": clock.now(),
-                "posts_per_hour": health.smoothed(watermark.posts_per_hour if watermark else None, rate),
-            },
-        )
 
     # --- Comments ------------------------------------------------------------------------------
 
@@ -590,13 +625,12 @@ class _SubredditScrape:
     def _refresh_young(self) -> None:
         """Look again at the posts behind the listing's end that are young enough to get more comments."""
         hours = self._config.comment_refresh_hours
-        if self._reach is None or not hours or not self._name:
+        if self._reach is None or not hours or not (self._name or self._is_aggregate):
             return
-        young = RedditPost.objects.filter(
-            subreddit__folded=folded(self._name),
-            created_at__gte=clock.now() - timedelta(hours=hours),
-            state=ContentState.LIVE,
+        recent = RedditPost.objects.filter(
+            created_at__gte=clock.now() - timedelta(hours=hours), state=ContentState.LIVE
         )
+        young = self._of_subreddit(recent)
         if self._config.sort != BotConfig.Sort.NEW:
             young = young.filter(config=self._config)  # the listing would never have shown it others
         youngest = young.order_by("-created_at").values_list("fullname", flat=True)[: self._config.post_limit]
@@ -715,6 +749,8 @@ class _SubredditScrape:
         skipped = unreadable + stored.skipped
         totals["skipped"] = dict(Counter(totals["skipped"]) + skipped)
         self._scrape.log_skipped(f"r/{self._subreddit}", skipped)
+        totals["odd_fields"] = dict(Counter(totals["odd_fields"]) + stored.odd)
+        self._scrape.log_odd(f"r/{self._subreddit}", stored.odd)
 
 
 def reach_of(config: BotConfig) -> Reach | None:
@@ -775,6 +811,9 @@ def _above(lowest: int, page: Page) -> tuple[list[dict[str, Any]], Counter[str]]
     return kept, page.skipped + Counter({"score too low": dropped} if dropped else {})
 
 
-def _latest(newest: str | None, times: list[datetime]) -> str | None:
-    moments = [*times, *([datetime.fromisoformat(newest)] if newest else [])]
-    return max(moments).isoformat() if moments else None
+def _not_before(moment: datetime | None, page: Page) -> Page:
+    """Return the page without posts that were made before a moment."""
+    if moment is None:
+        return page
+    posts = [post for post in page.posts if (made := created_at(post)) is None or made >= moment]
+    return replace(page, posts=posts)

@@ -447,6 +447,11 @@ class RedditClient:
         """The moment of Reddit's last answer, by its own clock; before the first, by the database's."""
         return self._session.server_time or clock.now()
 
+    def can_afford(self, requests: int) -> bool:
+        """Return whether the app has that many requests left, and as much as half a window for others."""
+        state = budget.state_of(self._purse.client_id)
+        return state is None or state.free(for_compliance=False) - requests >= state.window_requests // 2
+
     @property
     def has_answers(self) -> bool:
         """Whether Reddit has answered anything so far."""

@@ -7,7 +7,7 @@ two scrapes of the same posts wait for each other instead of deadlocking.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -27,13 +27,15 @@ SIGHT_PRECISION: Final = timedelta(hours=12)
 class Stored:
     """What became of some items: ``found`` = ``new`` + known, of which ``changed`` differ from before.
 
-    ``skipped`` counts those that could not be stored, by reason; they are not in ``found``.
+    ``skipped`` counts those that could not be stored, by reason; they are not in ``found``. ``odd`` counts fields that
+    were left empty because they are not what Reddit promises; their items are stored.
     """
 
     found: int = 0
     new: int = 0
     changed: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
 
 
 def store_posts(
@@ -47,7 +49,8 @@ def store_posts(
 
     New ones from before the ``cutoffs`` are not stored, and counted as skipped.
     """
-    found, skipped = _normalise(items, post_values)
+    odd: Counter[str] = Counter()
+    found, skipped = _normalise(items, lambda data: post_values(data, odd))
     config_id = session.config_id if session else None
     rows = without_expired(found, cutoffs, config_id=config_id)
     if len(rows) < len(found):
@@ -62,7 +65,7 @@ def store_posts(
         )
         if rows and config_id is not None:
             note_sightings([row["fullname"] for row in rows], config_id=config_id)
-    return stored
+    return replace(stored, odd=odd)
 
 
 def store_comments(post: RedditPost, items: Iterable[dict[str, Any]], *, seen_at: datetime) -> Stored:
@@ -71,20 +74,22 @@ def store_comments(post: RedditPost, items: Iterable[dict[str, Any]], *, seen_at
     Raises:
         IntegrityError: the post has been deleted meanwhile.
     """
+    odd: Counter[str] = Counter()
 
     def values_of(data: dict[str, Any]) -> dict[str, Any]:
         if data.get("link_id", post.fullname) != post.fullname:
             raise BadItem("belongs to another post")
-        return comment_values(data)
+        return comment_values(data, odd)
 
     rows, skipped = _normalise(items, values_of)
-    return store_rows(
+    stored = store_rows(
         RedditComment,
         rows,
         on_insert={"post_id": post.pk},
         seen_at=seen_at,
         skipped=skipped,
     )
+    return replace(stored, odd=odd)
 
 
 def _normalise(

@@ -304,7 +304,9 @@ def _handler_of(replay: RedditReplay) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = _serve  # noqa: N815  # http.server looks for these names
 
         def _send(self, answer: Answer) -> None:
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)
+            if "Date" not in answer.headers:
+                self.send_header("Date", self.date_time_string())
             headers = {"Content-Type": "application/json; charset=UTF-8"} | answer.headers
             for name, value in headers.items():
                 self.send_header(name, value)

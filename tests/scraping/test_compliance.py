@@ -225,7 +225,7 @@ def test_each_item_is_verified_once_and_no_more_is_asked_than_allowed(reddit: Re
 
 def test_an_unreadable_item_stays_as_it_is_and_blocks_nobody(reddit: RedditReplay) -> None:
     post, other = make_post(), make_post()
-    known(reddit, post, created_utc="never")
+    known(reddit, post, selftext={"not": "a text"})
     known(reddit, other, removed_by_category="deleted")
     assert refresh() == {"requests": 1, "checked": 2, "unreadable": 1, "deleted": 1}
     assert content(post)[0] == "A title"

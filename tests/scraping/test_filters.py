@@ -96,10 +96,11 @@ def test_a_pattern_is_refused_or_works(pattern: str) -> None:
 
 
 def test_a_page_is_filtered_by_reason_and_what_cannot_be_read_passes() -> None:
-    wanted, unwanted, broken = raw_post(score=9), raw_post(score=1), raw_post(created_utc=None, score=1)
-    page = Page(posts=[wanted, unwanted, broken], skipped=Counter({"no item": 1}), after="t3_x")
+    wanted, unwanted, broken = raw_post(score=9), raw_post(score=1), raw_post(name=None, score=1)
+    odd = raw_post(score="many")
+    page = Page(posts=[wanted, unwanted, broken, odd], skipped=Counter({"no item": 1}), after="t3_x")
     kept = keep_wanted(page, BotConfig(min_score=5))
-    assert kept.posts == [wanted, broken]
+    assert kept.posts == [wanted, broken, odd]
     assert kept.skipped == {"no item": 1, "filtered: score": 1}
     assert kept.after == "t3_x"
     assert keep_wanted(page, BotConfig()) is page

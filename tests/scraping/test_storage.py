@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import hypothesis
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,17 +108,6 @@ def test_a_comment_keeps_its_post_and_its_first_sight() -> None:
         ({"name": "t3_abc\n"}, "name is no fullname"),
         ({"name": "t3_" + "a" * 14}, "name is no fullname"),
         ({"name": "t3_a'; --"}, "name is no fullname"),
-        ({"created_utc": None}, "no created_utc"),
-        ({"created_utc": "yesterday"}, "created_utc is no number"),
-        ({"created_utc": True}, "created_utc is no number"),
-        ({"created_utc": float("nan")}, "no created_utc"),
-        ({"created_utc": 1e18}, "no created_utc"),
-        ({"title": ["a"]}, "title is no text"),
-        ({"selftext": {}}, "selftext is no text"),
-        ({"author": 7}, "author is no text"),
-        ({"score": "many"}, "score is no number"),
-        ({"num_comments": []}, "num_comments is no number"),
-        ({"upvote_ratio": "high"}, "upvote_ratio is no number"),
     ],
 )
 def test_a_bad_item_is_counted_by_reason_and_spares_its_page(change: dict[str, Any], reason: str) -> None:
@@ -124,6 +115,44 @@ def test_a_bad_item_is_counted_by_reason_and_spares_its_page(change: dict[str, A
     bad = {key: value for key, value in (raw_post() | change).items() if value is not None}
     assert store(bad, good) == Stored(found=1, new=1, skipped=Counter({reason: 1}))
     assert [post.fullname for post in RedditPost.objects.all()] == [good["name"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "column"),
+    [
+        ({"created_utc": None}, "no created_utc", None),
+        ({"created_utc": "yesterday"}, "created_utc is no time", None),
+        ({"created_utc": True}, "created_utc is no time", None),
+        ({"created_utc": float("nan")}, "created_utc is no time", None),
+        ({"created_utc": 1e18}, "created_utc is no time", None),
+        ({"created_utc": 0}, "created_utc lies before Reddit", None),
+        ({"created_utc": -5.0}, "created_utc lies before Reddit", None),
+        ({"created_utc": time.time() + 7200}, "created_utc lies ahead", None),
+        ({"title": ["a"]}, "title is no text", ("title", "")),
+        ({"selftext": {}}, "selftext is no text", ("body", "")),
+        ({"author": 7}, "author is no text", ("is_author_deleted", False)),
+        ({"link_flair_text": [1]}, "link_flair_text is no text", ("flair", "")),
+        ({"score": "many"}, "score is no number", ("score", 0)),
+        ({"num_comments": []}, "num_comments is no number", ("num_comments", 0)),
+        ({"num_comments": -3}, "num_comments is negative", ("num_comments", 0)),
+        ({"upvote_ratio": "high"}, "upvote_ratio is no number", ("upvote_ratio", None)),
+        ({"upvote_ratio": 7}, "upvote_ratio is no share", ("upvote_ratio", None)),
+        ({"edited": 0}, "edited is no time", ("is_edited", False)),
+        ({"edited": -1}, "edited is no time", ("edited_at", None)),
+    ],
+)
+def test_an_odd_field_is_left_empty_and_counted_and_its_post_kept(
+    change: dict[str, Any], reason: str, column: tuple[str, Any] | None
+) -> None:
+    good, odd = raw_post(), raw_post() | change
+    assert store(odd, good) == Stored(found=2, new=2, odd=Counter({reason: 1}))
+    post = RedditPost.objects.get(fullname=odd["name"])
+    if column:
+        assert getattr(post, column[0]) == column[1]
+        assert post.created_at.timestamp() == odd["created_utc"]
+    else:
+        # As a purge goes by it, the present: neither gone tomorrow nor kept for ever.
+        assert abs((post.created_at - timezone.now()).total_seconds()) < 60
 
 
 def test_a_page_of_bad_items_alone_stores_nothing() -> None:
