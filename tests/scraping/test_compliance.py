@@ -183,7 +183,8 @@ def test_missing_now_and_then_is_not_twice_in_a_row(reddit: RedditReplay) -> Non
 
 @pytest.mark.parametrize("state", [ContentState.MISSING, ContentState.REMOVED_BY_MODERATOR])
 def test_what_reddit_shows_again_comes_back(reddit: RedditReplay, state: ContentState) -> None:
-    post = make_post(state=state, title="", body="", url="", permalink="", author="", missing_count=2)
+    blank = {"title": "", "body": "", "url": "", "permalink": "", "author": ""}
+    post = make_post(state=state, missing_count=2, created_at=timezone.now(), **blank)
     known(reddit, post)
     assert refresh()["restored"] == 1
     assert content(post)[:2] == ["A title", "A text"]
@@ -452,7 +453,7 @@ def test_a_second_sweep_changes_nothing(reddit: RedditReplay) -> None:
 
 
 def test_an_account_that_is_back_counts_as_restored(reddit: RedditReplay) -> None:
-    post = make_post(author="", author_fullname="", is_author_deleted=True)
+    post = make_post(author="", author_fullname="", is_author_deleted=True, created_at=timezone.now())
     known(reddit, post)
     assert refresh() == {"requests": 1, "checked": 1, "restored": 1}
     post.refresh_from_db()

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,8 +157,9 @@ def test_every_reason_has_words_for_people() -> None:
 
 
 def test_a_trial_lists_ten_items_in_all_and_stores_nothing(reddit: RedditReplay) -> None:
-    reddit.add_posts("python", [raw_post(score=number) for number in range(20)])
-    reddit.add_posts("flask", [raw_post() for _ in range(20)])
+    now = timezone.now().timestamp()  # older than the retention, they would be left out
+    reddit.add_posts("python", [raw_post(score=number, created_utc=now) for number in range(20)])
+    reddit.add_posts("flask", [raw_post(created_utc=now) for _ in range(20)])
     config = make_config(subreddits=["python", "flask", "nosuch"], min_score=2)
     answer = trial.try_on_reddit(config, by=config.owner)
     assert [(s.name, len(s.items)) for s in answer.subreddits] == [("python", 4), ("flask", 3), ("nosuch", 0)]
