@@ -30,8 +30,18 @@ if env.switch("READ_DOT_ENV", default="PYTEST_VERSION" not in os.environ):
 VAR_DIR = env.folder("VAR_DIR", default=BASE_DIR / "var")
 
 
+DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'console.sqlite3'}")}
+
+
 def local_secret(name: str, make: str) -> str:
-    """Return the secret kept in ``var/<name>``; the first call stores ``make`` there, for its owner only."""
+    """Return the secret kept in ``var/<name>``; the first call stores ``make`` there, for its owner only.
+
+    Not beside a database of another host: each host would make its own, and none could read what another wrote.
+    """
+    host = DATABASES["default"].get("HOST") or "localhost"
+    if not (host in ("localhost", "127.0.0.1", "::1") or host.startswith("/")):
+        fault = "it is missing, and DATABASE_URL names another host, whose users need the same."
+        refuse(name.upper(), fault, "Write that of `openssl rand -hex 32` on every host.")
     path = VAR_DIR / name
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -113,7 +123,6 @@ TEMPLATES = [
 
 # --- Database -------------------------------------------------------------------------------
 
-DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'console.sqlite3'}")}
 _database = DATABASES["default"]
 if _database.get("ENGINE") == "django.db.backends.sqlite3":
     # WAL lets readers go on while one process writes; IMMEDIATE takes the write lock at BEGIN, where

@@ -114,6 +114,23 @@ def test_a_client_id_without_its_secret_is_refused(project, capsys):
     assert refusal(project, capsys).startswith("REDDIT_CLIENT_SECRET: ")
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "FIELD_ENCRYPTION_KEY"])
+def test_hosts_that_share_a_database_make_no_keys_of_their_own(project, capsys, name):
+    os.environ |= {
+        "SECRET_KEY": "k" * 64,
+        "FIELD_ENCRYPTION_KEY": "k" * 64,
+        "DATABASE_URL": "postgres://u:p@db/n",
+    }
+    load(project)
+    del os.environ[name]
+
+    assert refusal(project, capsys).startswith(f"{name}: it is missing, and DATABASE_URL names another host")
+    assert not (project / "var" / name.lower()).exists()
+    for address in ("postgres://u:p@127.0.0.1:5432/n", "postgres://u@/n", "postgres://u:p@localhost/n"):
+        os.environ["DATABASE_URL"] = address
+        load(project)
+
+
 def test_nothing_at_all_is_enough_and_an_empty_value_is_the_default(project):
     plain = load(project)
     for name in VARIABLES - {"READ_DOT_ENV"}:
