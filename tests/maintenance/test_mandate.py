@@ -287,6 +287,17 @@ def test_a_seen_plan_does_not_lift_the_caps(settings):
     assert performed(shown=shown(dry)).status == Status.BLOCKED
 
 
+def test_what_is_no_mandate_allows_nothing_past_the_caps(settings):
+    posts(3)
+    run = blocked(settings)
+    runs.approve_run(run, by=factories.superuser(), reason="seen")
+    JobRun.objects.filter(pk=run.pk).update(mandate={"rows": {POST: 9}})
+
+    performed(run)
+
+    assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 3)
+
+
 # --- Attempts --------------------------------------------------------------------------------
 
 
