@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask, PeriodicTasks
 
@@ -36,6 +36,7 @@ KINDS = ("crontab", "interval", "clocked", "solar")
 RELATED = (*KINDS, "control")
 # A job with more schedules than these is asked which comes next in another way.
 NEXT_AMONG_MAX = 100
+NEXT_OF_ALL = 1_000
 # Schedules resumed in one sweep: the lease must outlive it.
 RESUMED_MAX = 100
 
@@ -124,36 +125,31 @@ def for_job(slug: str) -> PeriodicTask | None:
 
 
 def first_of_each(task_names: Sequence[str], number: int) -> dict[str, list[int]]:
-    """Return the keys of each task's oldest schedules, ``number`` at most, in one query that reads only these."""
-    keys: dict[str, list[int]] = {name: [] for name in task_names}
-    # SQLite takes no LIMIT inside a compound SELECT, but does inside an IN.
-    parts = [
-        PeriodicTask.objects.filter(
-            pk__in=PeriodicTask.objects.filter(task=name).order_by("pk").values("pk")[:number]
+    """Return the keys of each task's oldest schedules, ``number`` at most; reads only these, from an index."""
+    # A query a task: as one, PostgreSQL reads the whole table for each part.
+    return {
+        name: list(
+            PeriodicTask.objects.filter(task=name).order_by("pk").values_list("pk", flat=True)[:number]
         )
-        .order_by()
-        .values_list("pk", "task")
-        for name in keys
-    ]
-    if parts:
-        for pk, name in sorted(parts[0].union(*parts[1:], all=True)):
-            keys[name].append(pk)
-    return keys
+        for name in task_names
+    }
 
 
 def next_of_each(keys: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """Return which of each task's schedules fires next, as far as one does; ``keys``: ``first_of_each``'s answer."""
-    coming = ScheduleControl.objects.filter(next_slot_at__isnull=False).order_by("next_slot_at")
+    """Return which of each task's schedules fires next, as far as that is known; ``keys``: ``first_of_each``'s answer.
+
+    Of a task with too many schedules to compare, those among the next thousand of all are known: so many come soon.
+    """
+    ahead = ScheduleControl.objects.filter(next_slot_at__isnull=False).order_by("next_slot_at")
     following: dict[str, int] = {}
     few = {pk: name for name, some in keys.items() if len(some) < NEXT_AMONG_MAX for pk in some}
-    for pk in coming.filter(pk__in=few).values_list("pk", flat=True):
+    for pk in ahead.filter(pk__in=few).values_list("pk", flat=True):
         following.setdefault(few[pk], pk)
-    for name in keys:
-        if len(keys[name]) >= NEXT_AMONG_MAX:
-            # Too many to compare; and one of so many comes soon, so the index of slots finds it.
-            of_task = PeriodicTask.objects.filter(pk=OuterRef("pk"), task=name)
-            for pk in coming.filter(Exists(of_task)).values_list("pk", flat=True)[:1]:
-                following[name] = pk
+    many = {name for name, some in keys.items() if len(some) >= NEXT_AMONG_MAX}
+    if many:
+        for pk, name in ahead.values_list("pk", "schedule__task")[:NEXT_OF_ALL]:
+            if name in many:
+                following.setdefault(name, pk)
     return following
 
 
