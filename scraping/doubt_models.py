@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 PERMISSION = "scraping.decide_setaside"
@@ -84,9 +84,9 @@ class SetAside(models.Model):
             case self.Cause.CLOSED:
                 return f"r/{self.scope}"
             case self.Cause.MARKED:
-                text = _now("%(items)d items: %(mark)s")
+                text = gettext("%(items)d items: %(mark)s")
                 return text % {"items": self.items, "mark": self.get_cause_display()}
-        return _now("%(items)d items, %(age)s") % {"items": self.items, "age": age_label(self.scope)}
+        return gettext("%(items)d items, %(age)s") % {"items": self.items, "age": age_label(self.scope)}
 
     @property
     def is_open(self) -> bool:

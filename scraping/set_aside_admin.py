@@ -58,6 +58,7 @@ class SetAsideAdmin(ReadOnlyAdmin):
                 ),
                 "may_decide": row.is_open and brake.may_decide(request.user),
                 "title": str(row),
+                "subtitle": None,  # which would repeat the title
             }
         return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
 

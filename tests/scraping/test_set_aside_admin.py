@@ -100,3 +100,10 @@ def test_the_list_names_what_waits(client, superuser, aside):
     page = client.get(reverse(LIST), {"state__exact": "open"}).content.decode()
 
     assert "120 items, more than 7 days old" in page
+
+
+def test_the_page_is_wholly_in_the_readers_language(client, superuser, aside):
+    page = client.get(page_of(aside), headers={"accept-language": "zh-hans"}).content.decode()
+
+    assert "120 条内容，超过 7 天" in page
+    assert "items" not in page.partition("<h1>")[2].partition("</h1>")[0]
