@@ -565,7 +565,8 @@ class ScrapeSession(models.Model):
         @property
         def is_transient(self) -> bool:
             """Whether it may be right again within the hour."""
-            return self.value in ("rate_limited", "server_error", "network", "bad_answer")
+            # "forbidden" is a 403 that names no reason.
+            return self.value in ("rate_limited", "server_error", "network", "bad_answer", "forbidden")
 
     config = models.ForeignKey(
         BotConfig,
@@ -691,8 +692,12 @@ class ScrapeSession(models.Model):
 
     @property
     def has_transient_error(self) -> bool:
-        """Whether what went wrong may be right again within the hour."""
-        return self.ErrorKind(self.error_kind).is_transient
+        """Whether what went wrong, anywhere, may be right again within the hour."""
+        kinds = [self.error_kind, *(total.get("error_kind") for _, total in self.totals_by_subreddit)]
+        if any(kind.is_transient for kind in self.ErrorKind if kind in kinds):
+            return True
+        # Whatever a post's comments answered, their next try is due.
+        return self.config is not None and self.config.due_walks.filter(next_try_at__lte=clock.now()).exists()
 
     def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "", **values: Any) -> bool:
         """RUNNING ─► a final status. False: somebody has closed it before."""

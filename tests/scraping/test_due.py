@@ -48,12 +48,12 @@ def test_one_refusal_costs_a_post_nothing_but_time(reddit: RedditReplay, kind: s
     path = f"/comments/{post['id']}"
     reddit.answers[path] = [REFUSALS[kind]]
     first = scrape(config)
-    assert (first.status, first.comments_new) == ("partial", 0)
+    assert (first.status, first.comments_new, first.has_transient_error) == ("partial", 0, True)
     row = DueWalk.objects.get()
     assert (row.fullname, row.reason, row.tries) == (post["name"], first.error_kind, 1)
     del reddit.answers[path]
     second = scrape(config)
-    assert (second.status, second.comments_new) == ("succeeded", 12)
+    assert (second.status, second.comments_new, second.has_transient_error) == ("succeeded", 12, False)
     assert not DueWalk.objects.exists()
 
 
