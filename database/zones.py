@@ -38,6 +38,9 @@ class UnknownZone:
     def __str__(self) -> str:
         return self.name or "–"
 
+    def __repr__(self) -> str:
+        return f"<unknown zone {self.name!r}>"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, UnknownZone) and other.name == self.name
 
