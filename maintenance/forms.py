@@ -25,8 +25,8 @@ from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_
 from maintenance.retention import Retention, refuse_below_floor, retention_of
 from maintenance.scheduling.reading import read
 from maintenance.targets import is_gone
-from scraping.forms import plain_subreddit
 from scraping.models import SUBREDDIT_NAME, BotConfig
+from scraping.subreddit_names import plain_subreddit
 
 CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 CONTROL_FIELDS = ("misfire_policy", "misfire_limit", "catch_up_after_pause", "overlap_policy")

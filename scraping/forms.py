@@ -12,14 +12,9 @@ from database.forms import EndField
 from database.names import folded
 from scraping.holds import REASON_MAX
 from scraping.models import SUBREDDIT_NAME, BotConfig, RedditApp
+from scraping.subreddit_names import plain_subreddit
 
-_PREFIX = re.compile(r"^(?:https?://(?:www\.|old\.)?reddit\.com)?/?r/", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s,;，、]+")
-
-
-def plain_subreddit(text: str) -> str:
-    """Return a subreddit's name without what people put before it: r/, /r/, or the whole address."""
-    return _PREFIX.sub("", text.strip()).strip("/")
 
 
 class SubredditsField(forms.CharField):

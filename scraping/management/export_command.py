@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from scraping import export
-from scraping.forms import plain_subreddit
 from scraping.models import BotConfig
+from scraping.subreddit_names import plain_subreddit
 
 # The contract: 0 succeeded, 1 failed, 2 wrong usage.
 USAGE = 2

@@ -1,0 +1,30 @@
+"""The names of subreddits, in whatever form people copy them."""
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+_SCHEME: Final = re.compile(r"^https?://", re.IGNORECASE)
+# www., old., new., np., m., de.reddit.com and whatever comes.
+_HOST: Final = re.compile(r"^(?:[a-z0-9-]+\.)*reddit\.com(?::\d+)?(?=/|\?|#|$)", re.IGNORECASE)
+
+
+def plain_subreddit(text: str) -> str:
+    """Return the name in r/name, /r/name/, u/name, user/name or an address on any host of Reddit.
+
+    A user's own subreddit is u_name. What follows the name (/new/, /comments/…, ?sort=…) is dropped. A text that is
+    nothing of the kind comes back as it is, for the check that follows to name it.
+    """
+    text = text.strip()
+    without_host = _HOST.sub("", _SCHEME.sub("", text))
+    is_address = without_host != text
+    path = unquote(without_host.split("?")[0].split("#")[0])
+    parts = [part for part in path.split("/") if part]
+    match [part.lower() for part in parts[:1]], parts[1:]:
+        case ["r"], [name, *_]:
+            return name
+        case ["u" | "user"], [name, *_]:
+            return f"u_{name}"
+        case _, [] if parts and not is_address:
+            return parts[0]
+    return text
