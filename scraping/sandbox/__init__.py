@@ -11,7 +11,8 @@ It knows the token endpoint (client_credentials, and password for the user ``san
 ``hot``, ``top``, ``rising`` and ``controversial`` of one or more subreddits, ``/comments``,
 ``/api/morechildren``, ``/api/info``, ``/r/…/search`` (newest first), ``/r/…/about`` and ``/api/v1/me``. Any valid name is a subreddit with
 a steady stream of posts since 2020, at a rate of its own: ``sandbox_busy`` has one every 10 seconds,
-``sandbox_quiet`` one every 6 hours (1,000 of them reach back 250 days). About one item in twenty is deleted or
+``sandbox_quiet`` one every 6 hours (1,000 of them reach back 250 days). ``all`` and ``popular`` list those that are
+known from the start. About one item in twenty is deleted or
 removed by itself within two days of its creation, and so leaves the listings.
 
 Subreddits at which things go wrong:

@@ -27,14 +27,17 @@ from scraping.sandbox.items import Comment, Post, Subreddit
 from scraping.sandbox.listings import PAGE_DEFAULT, PAGE_MAX, SORTS, SPAN_SECONDS, Listings
 from scraping.sandbox.server import Request, Server
 from scraping.sandbox.threads import COMMENTS_DEFAULT, COMMENTS_MAX, CONTEXT_MAX, DEPTH_MAX, Thread
-from scraping.sandbox.world import SUBREDDIT_NAME, Action, UnknownItemError, World
+from scraping.sandbox.world import KNOWN_SUBREDDITS, SUBREDDIT_NAME, Action, UnknownItemError, World
 
 CLIENT_ID = CLIENT_SECRET = USERNAME = PASSWORD = "sandbox"  # noqa: S105  # opens nothing real
 URI_MAX = 8_000  # bytes of path and query; Reddit's front refuses longer ones
+SEARCH_MAX = 250  # posts that a search lists, about
 INFO_MAX = 100  # fullnames of one /api/info
 LOG_MAX = 10_000
 HANG_SECONDS = 300  # longer than any client waits
 
+# Listings of many subreddits, of those that the sandbox knows from the start.
+_AGGREGATES = {name: tuple(KNOWN_SUBREDDITS) for name in ("all", "popular")}
 _TRUE = ("1", "true", "True", "yes", "on")
 
 
@@ -189,7 +192,7 @@ class SandboxReddit:
         ]
 
     def _listing(self, request: Request, token: Token, *, names: str, sort: str) -> Answer:
-        asked = names.split("+")
+        asked = [one for name in names.split("+") for one in _AGGREGATES.get(name.lower(), (name,))]
         if broken := next((BROKEN[name.lower()] for name in asked if name.lower() in BROKEN), None):
             return broken
         open_ = [name for name in asked if name.lower() not in CLOSED and SUBREDDIT_NAME.match(name)]
@@ -226,6 +229,8 @@ class SandboxReddit:
             text = f"{submission['data']['title']} {submission['data']['selftext']}".lower()
             if all(word in text for word in words):
                 found.append(submission)
+            if len(found) == SEARCH_MAX:
+                break
         names = [submission["data"]["name"] for submission in found]
         start = names.index(after) + 1 if after in names else len(names) if after else 0
         shown = found[start : start + limit]

@@ -1259,3 +1259,19 @@ def collect(node, found):
             found[node["kind"]].append(node["data"])
         for value in node.values():
             collect(value, found)
+
+
+@pytest.mark.parametrize("name", ["all", "Popular"])
+def test_all_and_popular_list_many_subreddits(sandbox, name):
+    children = get(sandbox, f"/r/{name}/new?limit=100")["data"]["children"]
+    assert len(children) == 100
+    assert len({child["data"]["subreddit"] for child in children}) > 2
+    assert name.lower() not in {child["data"]["subreddit"].lower() for child in children}
+
+
+def test_a_search_ends_near_250_posts(sandbox):
+    path, after, number = "/r/sandbox_busy/search?limit=100&sort=new&restrict_sr=1&q=", "", 0
+    while after is not None:
+        data = get(sandbox, f"{path}&after={after}")["data"]
+        number, after = number + len(data["children"]), data["after"]
+    assert number == 250
