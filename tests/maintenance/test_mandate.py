@@ -571,3 +571,18 @@ def test_an_attempt_that_found_nothing_more_does_not_say_zero(small_batches):
 
     assert (attempt.status, attempt.counts[POST]) == (Status.SUCCEEDED, 0)
     assert attempt.message == "All attempts together deleted 50 posts, 0 comments."
+
+
+def test_an_approval_of_before_there_were_events_is_still_shown(client):
+    mandate = {
+        "kind": "approval",
+        "made_at": "2026-11-01T00:00:00+00:00",
+        "by": "ada",
+        "reason": "an old reason",
+    }
+    run = factories.job_run(mandate=mandate)
+    client.force_login(factories.superuser())
+
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+
+    assert "· ada · an old reason" in page
