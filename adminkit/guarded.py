@@ -1,16 +1,25 @@
 """What every registered admin gets, the stock ones too: the site puts it in front of each when it is registered."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.parameters import Lookups, RefusedParameter, clean_keys, clean_query, require_text
+
+
+class NotForYou(Http404):
+    """There is no such row for this person: missing ones and those of others are answered alike."""
+
+    def __init__(self, verbose_name: Any) -> None:
+        text = gettext("There is no such %(name)s, or your account has no permission to see it.")
+        super().__init__(text % {"name": verbose_name})
 
 
 class GuardedAdmin(admin.ModelAdmin):
@@ -42,6 +51,10 @@ class GuardedAdmin(admin.ModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row; an empty ``_to_field`` names no column."""
         return super().get_object(request, object_id, from_field or None)
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
+        # Django leads to the dashboard and says "perhaps it was deleted?", also to who may not see what is there.
+        raise NotForYou(opts.verbose_name)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

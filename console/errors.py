@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from adminkit.guarded import NotForYou
 from adminkit.parameters import RefusedParameter
 from database.statement_timeout import was_too_slow
 
@@ -29,8 +30,10 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say that there is no such page."""
-    return render(request, "404.html", admin.site.each_context(request), status=404)
+    """Say that there is no such page, or no such row for this person."""
+    refusal = str(exception) if isinstance(exception, NotForYou) else ""
+    context = {**admin.site.each_context(request), "refusal": refusal}
+    return render(request, "404.html", context, status=404)
 
 
 def too_slow(request: HttpRequest) -> HttpResponse:

@@ -894,7 +894,7 @@ def test_bot_owners_see_the_runs_of_their_own_bots_only(client):
     assert client.get(reverse("admin:maintenance_jobrun_change", args=[mine.pk])).status_code == 200
     assert client.get(reverse("admin:maintenance_jobrun_live", args=[mine.pk])).status_code == 200
     for run in (others, job):
-        assert client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).status_code == 302
+        assert client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).status_code == 404
         assert client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk])).status_code == 404
 
 

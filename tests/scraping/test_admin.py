@@ -285,8 +285,12 @@ def test_owners_see_only_sessions_of_their_own_bots(client, owner):
 
     assert listed(client.get(reverse("admin:scraping_scrapesession_changelist"))) == [mine]
     assert client.get(reverse("admin:scraping_scrapesession_change", args=[mine.pk])).status_code == 200
-    # The admin leads back to the start page from a row that is not there.
-    assert client.get(reverse("admin:scraping_scrapesession_change", args=[theirs.pk])).status_code == 302
+    foreign, missing = (
+        client.get(reverse("admin:scraping_scrapesession_change", args=[pk])) for pk in (theirs.pk, 99_999)
+    )
+    assert (foreign.status_code, missing.status_code) == (404, 404)
+    assert foreign.context["refusal"] == missing.context["refusal"]
+    assert "no permission" in foreign.context["refusal"]
 
 
 @pytest.mark.parametrize("name", ["scrapesession", "redditpost", "redditcomment"])
