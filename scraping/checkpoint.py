@@ -37,11 +37,16 @@ class Checkpoint:
         whose comments that session had still to read are due.
         """
         fresh = cls(config=config.updated_at.isoformat(), since=session.started_at.isoformat())
-        due.forget_unwanted(config.pk, config.subreddits)
+        wanted = (
+            config.subreddits if isinstance(config.subreddits, list) else []
+        )  # broken by hand: refused later
+        if wanted:
+            due.forget_unwanted(config.pk, wanted)
         last = ScrapeSession.objects.filter(config=config, pk__lt=session.pk).order_by("-pk").first()
         if last is None or not isinstance(last.checkpoint, dict):
             return fresh
-        for name, left in last.checkpoint.get("left_over", {}).items():  # where an earlier release kept them
+        left_over = last.checkpoint.get("left_over")  # where an earlier release kept them
+        for name, left in left_over.items() if isinstance(left_over, dict) else ():
             due.keep_due(config.pk, name, left)
         saved = fresh._read(last.checkpoint)
         if saved is None:
@@ -50,7 +55,7 @@ class Checkpoint:
         is_recent = ended is not None and ended > clock.now() - RESUME_WITHIN
         if last.status == ScrapeSession.Status.INTERRUPTED and is_recent and saved.config == fresh.config:
             return saved
-        if saved.subreddit in config.subreddits:
+        if saved.subreddit in wanted:
             due.keep_due(config.pk, saved.subreddit, saved.posts)
         return fresh
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import models
 from django.utils import timezone
 
 from scraping import due
@@ -172,3 +173,14 @@ def test_the_waits_grow_to_a_day() -> None:
     waits = [due.next_try(tries, now=now) - now for tries in (1, 4, 5, 6, 9, 10, 10**6)]
     hours = [wait.total_seconds() / 3600 for wait in waits]
     assert hours == [0, 0, 1, 2, 16, 24, 24]
+
+
+@pytest.mark.parametrize("subreddits", [None, "python", {}, 7])
+def test_a_config_broken_by_hand_ends_its_session_and_keeps_what_is_due(
+    reddit: RedditReplay, subreddits: Any
+) -> None:
+    config = make_config()
+    due.keep_due(config.pk, "python", ["t3_1"])
+    BotConfig.objects.filter(pk=config.pk).update(subreddits=models.Value(subreddits, models.JSONField()))
+    assert scrape(config).status == "failed"
+    assert DueWalk.objects.exists()
