@@ -22,4 +22,4 @@ RUN SECRET_KEY=only-for-building-the-static-files FIELD_ENCRYPTION_KEY=only-for-
 USER console
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-CMD ["gunicorn", "console.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "10", "--access-logfile", "-", "--access-logformat", "%(h)s \"%(m)s %(U)s\" %(s)s %(B)s %(M)s", "--no-control-socket"]
+CMD ["gunicorn", "console.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "console.web_worker.DrainingThreadWorker", "--workers", "2", "--threads", "4", "--graceful-timeout", "10", "--access-logfile", "-", "--access-logformat", "%(h)s \"%(m)s %(U)s\" %(s)s %(B)s %(M)s", "--no-control-socket"]

@@ -32,7 +32,7 @@ def web(*, host: str = "0.0.0.0", port: int = 8000) -> list[str]:  # noqa: S104 
     return [
         "gunicorn", "console.wsgi:application",
         "--bind", f"{address}:{port}",
-        "--worker-class", "gthread",
+        "--worker-class", "console.web_worker.DrainingThreadWorker",
         "--workers", "2",
         "--threads", "4",
         "--graceful-timeout", "10",

@@ -1,6 +1,7 @@
 """What the whole suite shares: the broker, plain static files, a fast password hasher."""
 
 import os
+import signal
 import subprocess
 from datetime import timedelta
 from uuid import uuid4
@@ -31,6 +32,17 @@ def django_db_setup(django_db_setup, django_db_blocker):
     """The test database, whose events may go: a transactional test ends by emptying all tables."""
     with django_db_blocker.unblock():
         triggers.remove(connection)
+
+
+def pytest_configure():
+    """Take the signals' dispositions that the tests and their processes need, however the suite was started.
+
+    A shell's `&` ignores SIGINT, nohup and some runners ignore SIGHUP; children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

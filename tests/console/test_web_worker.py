@@ -1,0 +1,108 @@
+"""The web server stops without resetting anybody: what it has accepted it answers, what comes later it refuses."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from console import processes
+from tests.waiting import wait_until
+
+CLIENTS = 16
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def web(tmp_path):
+    port = free_port()
+    command = processes.web(host="127.0.0.1", port=port)
+    gunicorn = str(Path(sys.executable).with_name("gunicorn"))
+    environment = {**os.environ, "READ_DOT_ENV": "false", "VAR_DIR": str(settings.VAR_DIR)}
+    server = subprocess.Popen(
+        [gunicorn, *command[1:]],
+        env=environment,
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: answers(port), timeout=60)
+        yield server, port
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+def ask_until_refused(port, outcomes, answered, *, keeps_alive):
+    """Ask again and again, on one connection or each time on another, until nobody listens any more."""
+    connection = None
+    while True:
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            try:
+                connection.connect()
+            except OSError:
+                outcomes["refused"] += 1
+                return
+        try:
+            connection.request("GET", "/healthz")
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException) as error:
+            outcomes[type(error).__name__] += 1
+            connection.close()
+            connection = None
+            continue
+        outcomes["answered"] += 1
+        answered.set()
+        if response.will_close or not keeps_alive:
+            connection.close()
+            connection = None
+
+
+@pytest.mark.parametrize("keeps_alive", [True, False])
+def test_a_stop_under_load_resets_nobody(web, keeps_alive):
+    server, port = web
+    outcomes, answered = Counter(), [threading.Event() for _ in range(CLIENTS)]
+    clients = [
+        threading.Thread(
+            target=ask_until_refused, args=(port, outcomes, event), kwargs={"keeps_alive": keeps_alive}
+        )
+        for event in answered
+    ]
+    for client in clients:
+        client.start()
+    for event in answered:
+        assert event.wait(60)
+
+    server.send_signal(signal.SIGTERM)
+
+    for client in clients:
+        client.join(60)
+    assert server.wait(30) == 0
+    assert outcomes["refused"] == CLIENTS
+    assert set(outcomes) == {"answered", "refused"}
