@@ -4,27 +4,19 @@ from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib import admin
 from django.contrib.auth.models import User
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Exists, Model, OuterRef, QuerySet, Subquery
 from django.forms import ModelForm
 from django.http import (
-    Http404,
     HttpRequest,
     HttpResponse,
-    HttpResponseRedirect,
-    QueryDict,
-    StreamingHttpResponse,
 )
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
 from django.urls import path, reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -36,6 +28,7 @@ from database.text import row_key
 from scraping import export, filters, set_aside_admin, trial  # noqa: F401  # registers its page
 from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
+from scraping.export_admin import BotFilter, ExportViews
 from scraping.forms import BotConfigForm, RedditAppForm
 from scraping.health import scrape_at_least_every
 from scraping.hold_actions import HoldActions, HoldFilter
@@ -454,11 +447,11 @@ class SubredditFilter(admin.SimpleListFilter):
         return queryset.filter(subreddit__folded=folded(name)) if name else queryset
 
 
-class ContentAdmin(ReadOnlyAdmin):
+class ContentAdmin(ExportViews, ReadOnlyAdmin):
     """What posts and comments share; each person's list, pages and export hold what they may see."""
 
     change_list_template = "scraping/content_list.html"
-    list_filter = ["state"]
+    list_filter = [BotFilter, "state"]
     sortable_by = ()
     # Django shows the search box only where this is not empty; get_search_results decides what is searched.
     search_fields = ("fullname",)
@@ -484,49 +477,6 @@ class ContentAdmin(ReadOnlyAdmin):
         """Return the rows that the term names."""
         raise NotImplementedError
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Offer to export what the list shows to who may."""
-        formats = export.Format.choices if request.user.has_perm(export.permission(self.model)) else []
-        return super().changelist_view(request, {"export_formats": formats, **(extra_context or {})})
-
-    def get_urls(self) -> list[Any]:
-        """Add the export."""
-        name = f"{self.model._meta.app_label}_{self.model._meta.model_name}_export"
-        view = self.admin_site.admin_view(self.export_view)
-        return [path("export/<str:suffix>/", view, name=name), *super().get_urls()]
-
-    def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
-        """Stream the live rows of the list, with its search and filters, as a file."""
-        may_export = request.user.has_perm(export.permission(self.model))
-        if not (may_export and self.has_view_permission(request)):
-            raise PermissionDenied
-        if suffix not in export.Format:
-            raise Http404
-        back = HttpResponseRedirect(
-            f"{reverse(f'admin:{self.opts.app_label}_{self.opts.model_name}_changelist')}?{request.GET.urlencode()}"
-        )
-        try:
-            rows = self.get_changelist_instance(request).get_queryset(request)
-            pieces = export.export(rows, format=suffix, by=request.user)
-        except export.FormatUnavailable as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return back
-        LogEntry.objects.create(
-            user_id=int(request.user.pk),  # type: ignore[arg-type]  # as above
-            content_type=ContentType.objects.get_for_model(self.model),
-            object_repr=str(self.opts.verbose_name_plural),
-            action_flag=CHANGE,
-            change_message=f"Exported as {suffix}: {_without_author(request.GET).urlencode() or 'all'}",
-        )
-        stamp = timezone.localtime().strftime("%Y-%m-%d-%H%M")
-        return StreamingHttpResponse(
-            pieces,
-            content_type=export.CONTENT_TYPES[export.Format(suffix)],
-            headers={
-                "Content-Disposition": f'attachment; filename="{self.opts.model_name}-{stamp}.{suffix}"'
-            },
-        )
-
     @admin.display(description=_("state"))
     def state_badge(self, content: RedditPost | RedditComment) -> str:
         """Show what became of it on Reddit."""
@@ -541,14 +491,6 @@ class ContentAdmin(ReadOnlyAdmin):
     def author_name(self, content: RedditPost | RedditComment) -> str | None:
         """Show the author as Reddit writes it."""
         return f"u/{content.author}" if content.author else None
-
-
-def _without_author(query: QueryDict) -> QueryDict:
-    """Return the query as the log may keep it: an account's name would outlive the account there."""
-    kept = query.copy()
-    if kept.get("q", "").strip().lower().startswith("u/"):
-        kept["q"] = "u/…"
-    return kept
 
 
 @admin.register(RedditPost)
@@ -566,7 +508,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         "hold_badge",
         "created",
     )
-    list_filter = [SubredditFilter, "state", HoldFilter, "created_at"]
+    list_filter = [SubredditFilter, BotFilter, "state", HoldFilter, "created_at"]
     lookups = ("session",)
     list_select_related = ("held_by",)
     search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")

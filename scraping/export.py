@@ -10,6 +10,7 @@ import importlib.util
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,9 +19,11 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from database.names import folded
 from scraping.models import ContentState, RedditComment, RedditPost
+from scraping.spreadsheet_cells import BYTE_ORDER_MARK, spreadsheet_text
 
 CHUNK_ROWS: Final = 2_000
 # Parquet compresses and finds columns by row group; smaller ones waste both.
@@ -47,18 +50,33 @@ COLUMNS: Final[dict[type[models.Model], dict[str, str]]] = {
 
 
 class Format(models.TextChoices):
-    """What a file may be; the value is its suffix."""
+    """What a file may be."""
 
-    CSV = "csv", "CSV"
+    EXCEL = "excel", gettext_lazy("CSV for Excel")
+    CSV = "csv", gettext_lazy("plain CSV")
     JSON_LINES = "jsonl", "JSON Lines"
     PARQUET = "parquet", "Parquet"
 
+    @property
+    def suffix(self) -> str:
+        """What the name of such a file ends in."""
+        return "csv" if self == Format.EXCEL else str(self.value)
+
 
 CONTENT_TYPES: Final = {
+    Format.EXCEL: "text/csv; charset=utf-8",
     Format.CSV: "text/csv; charset=utf-8",
     Format.JSON_LINES: "application/x-ndjson; charset=utf-8",
     Format.PARQUET: "application/vnd.apache.parquet",
 }
+
+
+@dataclass
+class Tally:
+    """What an export counts while it is read."""
+
+    rows: int = 0
+    cells_cut: int = 0  # longer than a spreadsheet's cell
 
 
 class FormatUnavailable(Exception):
@@ -78,7 +96,7 @@ def select(
     until: datetime | None = None,
     config: int | None = None,
 ) -> QuerySet[Any]:
-    """Return posts or comments of these subreddits, made in [since, until), whose post this bot found first."""
+    """Return posts or comments of these subreddits, made in [since, until), whose post this bot found."""
     rows: QuerySet[Any] = model._default_manager.all()
     post = "" if model is RedditPost else "post__"
     if subreddits:
@@ -87,15 +105,20 @@ def select(
         rows = rows.filter(created_at__gte=since)
     if until is not None:
         rows = rows.filter(created_at__lt=until)
-    if config is not None:
-        rows = rows.filter(**{f"{post}config": config})
-    return rows
+    return rows if config is None else rows.found_by(config)  # type: ignore[attr-defined]  # both have it
 
 
-def export(rows: QuerySet[Any], *, format: Format | str, by: User | AnonymousUser | None) -> Iterator[bytes]:  # noqa: A002  # the word the reader knows
+def export(
+    rows: QuerySet[Any],
+    *,
+    format: Format | str,  # noqa: A002  # the word the reader knows
+    by: User | AnonymousUser | None,
+    tally: Tally | None = None,
+) -> Iterator[bytes]:
     """Return the live ones of these posts or comments as pieces of one file, oldest key first.
 
-    ``by`` is who asks; None is somebody at a shell of the server, who may read the database anyway.
+    ``by`` is who asks; None is somebody at a shell of the server, who may read the database anyway. ``tally`` counts
+    what has been read so far.
 
     Raises:
         PermissionDenied: they may not.
@@ -117,7 +140,9 @@ def export(rows: QuerySet[Any], *, format: Format | str, by: User | AnonymousUse
         Format.JSON_LINES: _json_lines,
         Format.PARQUET: _parquet,
     }
-    return write[chosen](rows.model, _chunks(rows))
+    tally = tally if tally is not None else Tally()
+    chunks = _counted(_chunks(rows), tally)
+    return _excel(rows.model, chunks, tally) if chosen == Format.EXCEL else write[chosen](rows.model, chunks)
 
 
 # --- Rows ---------------------------------------------------------------------------------------
@@ -135,6 +160,12 @@ def _chunks(rows: QuerySet[Any]) -> Iterator[_Chunk]:
         yield [row[1:] for row in chunk]
 
 
+def _counted(chunks: Iterator[_Chunk], tally: Tally) -> Iterator[_Chunk]:
+    for chunk in chunks:
+        tally.rows += len(chunk)
+        yield chunk
+
+
 def _fields(model: type[models.Model]) -> Iterable[tuple[str, Any]]:
     """Return name and model field of each column."""
     for name, path in COLUMNS[model].items():
@@ -148,8 +179,10 @@ def _fields(model: type[models.Model]) -> Iterable[tuple[str, Any]]:
 # --- Formats ------------------------------------------------------------------------------------
 
 
-def _csv(model: type[models.Model], chunks: Iterator[_Chunk]) -> Iterator[bytes]:
-    """Yield CSV (RFC 4180, UTF-8, with a head); what a spreadsheet would take for a formula begins with an apostrophe."""
+def _csv(
+    model: type[models.Model], chunks: Iterator[_Chunk], cell: Callable[[Any], Any] | None = None
+) -> Iterator[bytes]:
+    """Yield CSV (RFC 4180, UTF-8, with a head); ``cell`` changes each cell's value."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS[model])
@@ -157,14 +190,26 @@ def _csv(model: type[models.Model], chunks: Iterator[_Chunk]) -> Iterator[bytes]
     for chunk in chunks:
         text.seek(0)
         text.truncate()
-        writer.writerows([[_cell(value) for value in row] for row in chunk])
+        values = [[_cell(value) for value in row] for row in chunk]
+        writer.writerows(values if cell is None else [[cell(value) for value in row] for row in values])
         yield text.getvalue().encode()
 
 
+def _excel(model: type[models.Model], chunks: Iterator[_Chunk], tally: Tally) -> Iterator[bytes]:
+    """Yield CSV as Excel opens it: nothing is taken for a formula, and no cell is longer than one may be."""
+
+    def fit(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        text, is_cut = spreadsheet_text(value)
+        tally.cells_cut += is_cut
+        return text
+
+    yield BYTE_ORDER_MARK.encode()
+    yield from _csv(model, chunks, fit)
+
+
 def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        # https://owasp.org/www-community/attacks/CSV_Injection
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

@@ -795,6 +795,10 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
             return self
         return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("pk"))))
 
+    def found_by(self, config_id: int) -> Self:
+        """Return the posts that a bot found, whoever found them first."""
+        return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
+
 
 class RedditContent(models.Model):
     """What posts and comments share."""
@@ -993,6 +997,10 @@ class RedditCommentQuerySet(models.QuerySet["RedditComment"]):
         if sees_everybodys(user):
             return self
         return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("post_id"))))
+
+    def found_by(self, config_id: int) -> Self:
+        """Return the comments of the posts that a bot found."""
+        return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("post_id"))))
 
 
 class RedditComment(RedditContent):

@@ -34,7 +34,9 @@ class ExportCommand(BaseCommand):
             "--output", metavar="FILE", default="-", help="where to; without it, standard output"
         )
         parser.add_argument(
-            "--format", choices=export.Format.values, help="without it, what FILE ends in, or else csv"
+            "--format",
+            choices=export.Format.values,
+            help="without it, what FILE ends in, or else csv, which is complete; excel: csv that Excel opens whole",
         )
         parser.add_argument(
             "--subreddit", action="append", default=[], metavar="NAME", help="may be given again"
@@ -54,8 +56,9 @@ class ExportCommand(BaseCommand):
             until=_moment("--until", options["until"]),
             config=_config(options["config"]) if options["config"] else None,
         )
+        tally = export.Tally()
         try:
-            pieces = export.export(rows, format=_format(options), by=None)
+            pieces = export.export(rows, format=_format(options), by=None, tally=tally)
         except export.FormatUnavailable as error:
             raise CommandError(str(error)) from None
         try:
@@ -68,7 +71,8 @@ class ExportCommand(BaseCommand):
             raise SystemExit(1) from None
         except OSError as error:
             raise CommandError(f"{options['output']}: {error.strerror or error}") from error
-        self.stderr.write(f"{self.model._meta.verbose_name_plural}: {size:,} bytes")
+        cut = f", {tally.cells_cut:,} cells cut" if tally.cells_cut else ""
+        self.stderr.write(f"{self.model._meta.verbose_name_plural}: {tally.rows:,} rows, {size:,} bytes{cut}")
 
     @contextlib.contextmanager
     def _output(self, name: str) -> Iterator[BinaryIO]:

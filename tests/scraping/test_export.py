@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from scraping import export
-from scraping.models import ContentState, RedditComment, RedditPost
+from scraping.models import ContentState, PostSighting, RedditComment, RedditPost
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -152,16 +152,57 @@ def test_csv_gives_back_every_value_as_text():
     assert cells["created_at"] == "2026-01-02T03:04:05.000678Z"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def in_excel(rows, tally=None):
+    """The rows of the Excel form as a spreadsheet reads them."""
+    data = b"".join(export.export(rows, format="excel", by=None, tally=tally))
+    assert data.startswith(b"\xef\xbb\xbf")
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+@pytest.mark.parametrize("start", [*"=+-@\t\r\n", *"＝＋－＠"])  # full-width, as meant
 def test_a_spreadsheet_takes_no_text_for_a_formula(start):
     attack = f"{start}cmd|'/c calc'!A1"
     factories.post(title=attack, author=attack, flair=attack)
 
-    head, row = csv.reader(io.StringIO(exported(RedditPost.objects.all(), "csv").decode(), newline=""))
+    (cells,) = in_excel(RedditPost.objects.all())
 
-    cells = dict(zip(head, row, strict=True))
-    assert {cells[name] for name in ("title", "author", "flair")} == {f"'{attack}"}
-    assert titles(exported(RedditPost.objects.all())) == [attack]  # only CSV is opened by spreadsheets
+    assert {cells[name] for name in ("title", "author", "flair")} == {f"'{attack}".replace("\r", "\n")}
+    # Programs read back what is stored.
+    assert titles(exported(RedditPost.objects.all())) == [attack]
+    text = exported(RedditPost.objects.all(), "csv").decode()
+    assert next(csv.DictReader(io.StringIO(text, newline="")))["title"] == attack
+
+
+def test_a_formula_hidden_behind_a_refused_character_is_guarded_too():
+    factories.post(title="\x01=1+1")
+
+    assert in_excel(RedditPost.objects.all())[0]["title"] == "'=1+1"
+
+
+@pytest.mark.parametrize("text", ["x" * 32_768, "中" * 40_000, "😀" * 16_384, "=" * 32_767])
+def test_what_is_longer_than_a_cell_is_cut_with_a_mark_and_counted(text):
+    factories.post(title="short", body="y" * 32_767)
+    factories.post(title="long", body=text)
+    tally = export.Tally()
+
+    short, long = in_excel(RedditPost.objects.all(), tally)
+
+    assert short["body"] == "y" * 32_767
+    assert len(long["body"].encode("utf-16-le")) // 2 <= 32_767
+    cut = len(text) + text.startswith("=")
+    assert long["body"].endswith(f" … [cut: {cut:,} characters]")
+    assert long["body"][1:100] == text[1:100] or text.startswith("=")
+    assert (tally.rows, tally.cells_cut) == (2, 1)
+    plain = exported(RedditPost.objects.filter(title="long"), "csv").decode()
+    csv.field_size_limit(10**6)
+    assert next(csv.DictReader(io.StringIO(plain, newline="")))["body"] == text
+
+
+def test_characters_that_spreadsheets_refuse_are_left_out():
+    body = "a\x01b\x0bc\ufffed\ttab\r\nline\rline 😀中\u202e"
+    factories.post(body=body)
+
+    assert in_excel(RedditPost.objects.all())[0]["body"] == "abcd\ttab\nline\nline 😀中\u202e"
 
 
 def test_parquet_gives_back_every_value_in_its_type(monkeypatch):
@@ -188,7 +229,8 @@ def test_an_empty_export_is_a_whole_file(suffix, model):
     if suffix == export.Format.PARQUET:
         assert pyarrow.parquet.read_table(io.BytesIO(data)).column_names == list(export.COLUMNS[model])
     else:
-        assert data == (",".join(export.COLUMNS[model]) + "\r\n").encode() * (suffix == export.Format.CSV)
+        head = (",".join(export.COLUMNS[model]) + "\r\n").encode()
+        assert data == {"csv": head, "excel": b"\xef\xbb\xbf" + head, "jsonl": b""}[suffix]
 
 
 @pytest.fixture
@@ -269,6 +311,62 @@ def test_the_file_holds_what_the_list_shows(client, exporter):
     assert "q=u%2F%E2%80%A6" in entry.change_message  # u/…: the log outlives the account
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["q=u/Quietone", "q=+U/Quietone", "q=quietone", "q=u_quietone", "q=r/u_Quietone", "subreddit=u_quietone"],
+)
+@pytest.mark.parametrize("model", ["redditpost", "redditcomment"])
+def test_the_log_of_an_export_keeps_no_authors_name(client, exporter, query, model):
+    model = "redditpost" if query.startswith("subreddit") else model  # comments have no such filter
+    factories.post(subreddit="u_quietone", author="quietone")
+
+    downloaded(client.get(export_url("jsonl", f"?{query}", model)))
+
+    assert "quietone" not in LogEntry.objects.get().change_message.lower()
+
+
+def test_the_log_says_how_much_an_export_held(client, exporter):
+    factories.post(subreddit="flask", body="x" * 40_000)
+    factories.post(subreddit="flask")
+
+    response = client.get(export_url("excel", "?q=r/flask"))
+
+    assert downloaded(response).startswith(b"\xef\xbb\xbf")
+    assert response["Content-Disposition"].endswith('.csv"')
+    message = LogEntry.objects.get().change_message
+    assert message == "Exported as excel: q=r%2Fflask (2 rows, 1 cells cut)"
+
+
+def sighting(post, bot):
+    PostSighting.objects.create(post=post, config=bot)
+    return post
+
+
+def test_owners_filter_by_their_own_bots_and_by_nobody_elses(client):
+    owner = factories.user(
+        "scraping.view_redditpost", "scraping.export_redditpost",
+        "scraping.view_redditcomment", "scraping.export_redditcomment",
+    )  # fmt: skip
+    client.force_login(owner)
+    first, second = (factories.bot_config(owner=owner, name=name) for name in ("Mine", "Mine too"))
+    foreign = factories.bot_config(name="Secret bot")
+    shared = sighting(factories.post(title="both", config=foreign), first)
+    sighting(shared, foreign)
+    factories.comment(post=shared, body="under both")
+    sighting(factories.post(title="second"), second)
+    sighting(factories.post(title="foreign"), foreign)
+
+    page = client.get(POSTS).content.decode()
+    assert "Mine too" in page
+    assert "Secret bot" not in page
+    assert titles(downloaded(client.get(export_url("jsonl", f"?bot={first.pk}")))) == ["both"]
+    comments = downloaded(client.get(export_url("jsonl", f"?bot={first.pk}", "redditcomment")))
+    assert [line["body"] for line in lines(comments)] == ["under both"]
+    assert sorted(titles(downloaded(client.get(export_url("jsonl"))))) == ["both", "second"]
+    for bot in (foreign.pk, 10**17, "x", "1" * 40):
+        assert client.get(POSTS, {"bot": bot}).status_code == 400
+
+
 def test_comments_are_exported_with_their_filters_too(client, exporter):
     wanted = factories.comment(body="wanted")
     factories.comment(body="other")
@@ -313,6 +411,8 @@ def test_a_command_selects_by_subreddit_time_and_bot(tmp_path):
         post = factories.post(
             **{"title": name, "subreddit": "Python", "created_at": at, "config": config} | fields
         )
+        if name != "not by the bot":
+            sighting(post, config)
         factories.comment(post=post, body=name, created_at=post.created_at)
     selection = {
         "subreddit": ["r/python", "flask"],
