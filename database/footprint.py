@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
+from database.background import background_reads, take_time
+
 # ANALYZE waits for a vacuum of the same table; a purge does not wait for that.
 LOCK_TIMEOUT = "2s"
 
@@ -25,7 +27,7 @@ def footprint(model: type[models.Model], using: str = DEFAULT_DB_ALIAS) -> Footp
     """Return what the model's table takes; None on SQLite, which frees pages at once and keeps no statistics."""
     if connections[using].vendor != "postgresql":
         return None
-    with connections[using].cursor() as cursor:
+    with background_reads(using), connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT pg_table_size(relid), pg_indexes_size(relid), n_dead_tup FROM pg_stat_user_tables"
             " WHERE relid = %s::regclass",
@@ -38,7 +40,8 @@ def is_underestimated(queryset: models.QuerySet[Any], rows: int) -> bool:
     """Whether PostgreSQL's planner takes the queryset for less than a tenth of the rows that it has."""
     if connections[queryset.db].vendor != "postgresql":
         return False
-    (plan,) = json.loads(queryset.order_by().explain(format="json"))
+    with background_reads(queryset.db):
+        (plan,) = json.loads(queryset.order_by().explain(format="json"))
     return bool(plan["Plan"]["Plan Rows"] < rows / 10)
 
 
@@ -59,5 +62,6 @@ def analyze(tables: Iterable[type[models.Model]], using: str = DEFAULT_DB_ALIAS)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")
     with transaction.atomic(using=using), connection.cursor() as cursor:
+        take_time(using)
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
         cursor.execute(f"ANALYZE {names}")

@@ -8,6 +8,14 @@ from django.db.backends.signals import connection_created
 # PostgreSQL's query_canceled.
 CANCELED = "57014"
 
+# The limit of this process; 0: none.
+_limit = 0.0
+
+
+def is_limited() -> bool:
+    """Whether this process limits its statements."""
+    return _limit > 0
+
 
 def limit_statements(seconds: float) -> None:
     """End every statement of this process that takes longer than ``seconds``; 0: none. PostgreSQL only.
@@ -15,6 +23,8 @@ def limit_statements(seconds: float) -> None:
     It is set on each connection as it is made, so behind a pooler that shares connections it would meet workers too:
     there set 0, and the limit on the database's user of the web instead.
     """
+    global _limit
+    _limit = seconds
     if not seconds:
         return
 

@@ -15,9 +15,9 @@ from django.db.models import Count, Max, Min, OuterRef, Subquery, Sum
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from database.background import background_reads
 from database.constraints import cascaded_children
 from database.estimates import table_sizes
-from database.parallel import without_parallel_workers
 
 SAMPLE_ROWS = 20
 HOLD_REASONS_SHOWN = 10
@@ -143,7 +143,7 @@ def plan_deletion(
     Each table is read once. ``held`` are rows old enough that stay, with their ``hold_reason``; those whose hold ends
     within a week of ``now`` are counted.
     """
-    with without_parallel_workers(queryset.db):
+    with background_reads(queryset.db):
         return _plan(queryset, key=key, cutoff=cutoff, held=held, now=now)
 
 
@@ -194,7 +194,7 @@ def _plan(
 
 def count_deletion(queryset: models.QuerySet[Any]) -> dict[str, int]:
     """Return how many rows of which table deleting ``queryset`` would delete, by label: a plan without the rest."""
-    with without_parallel_workers(queryset.db):
+    with background_reads(queryset.db):
         counts = {queryset.model._meta.label: queryset.count()}
         for child in cascaded_children(queryset.model):
             sums = queryset.order_by().annotate(_children=_children_of_row(child))
@@ -210,7 +210,7 @@ def _children_of_row(child: models.ForeignObject) -> Subquery:
 
 def with_exact_total(plan: TablePlan, using: str) -> TablePlan:
     """Return the plan with the table's rows counted instead of estimated."""
-    with without_parallel_workers(using):
+    with background_reads(using):
         total = apps.get_model(plan.model)._default_manager.using(using).count()
     return replace(plan, total=max(total, plan.rows))
 

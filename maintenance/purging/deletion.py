@@ -12,8 +12,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from database import clock
+from database.background import background_reads
 from database.footprint import Footprint, analyze, footprint, is_underestimated
-from database.parallel import without_parallel_workers
 from maintenance import purge
 from maintenance.cap import Caps, refusals, usual
 from maintenance.kept_plan import tables_of
@@ -222,7 +222,7 @@ class Deletion:
         allowed = self._context.conditions_under(kept)[self._number].queryset
         between = range_between(self._by, self._context.now, kept, current)
         others = self._queryset.filter(~Exists(allowed.filter(pk=OuterRef("pk"))), **between).order_by()
-        with without_parallel_workers(self._using):
+        with background_reads(self._using):
             rows = others.count()
         if rows:
             reasons.append(
@@ -253,8 +253,10 @@ class Deletion:
             return
         doomed = context.conditions_under(stored)[self._number].queryset
         between = range_between(self._by, context.now, stored, context.retention)
-        if self._queryset.filter(~Exists(doomed.filter(pk=OuterRef("pk"))), **between).exists():
-            raise RetentionEdited
+        spared = self._queryset.filter(~Exists(doomed.filter(pk=OuterRef("pk"))), **between)
+        with background_reads(self._using):
+            if spared.exists():
+                raise RetentionEdited
 
     # --- Deleting --------------------------------------------------------------------------
 
@@ -309,7 +311,7 @@ class Deletion:
         return left
 
     def _matching(self) -> int:
-        with without_parallel_workers(self._using):
+        with background_reads(self._using):
             return self._queryset.count()
 
     def _total_in_words(self, tables: list[TablePlan]) -> str:

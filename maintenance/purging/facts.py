@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.db.models import Count, F, Q
 
-from database.parallel import without_parallel_workers
+from database.background import background_reads
 from maintenance.plan import Group, RuleEffect
 
 GROUPS_SHOWN = 10
@@ -42,7 +42,7 @@ def grouped(queryset: models.QuerySet[Any], facts: Facts, *, rows: int) -> dict[
     found: dict[str, list[Group]] = {}
     for group, column in facts.groups.items():
         counts: Counter[str] = Counter()
-        with without_parallel_workers(queryset.db):
+        with background_reads(queryset.db):
             values = (
                 queryset.order_by().values_list(column).annotate(_rows=Count("*")).order_by("-_rows", column)
             )
@@ -59,7 +59,7 @@ def rule_effects(facts: Facts, *, by: str, cutoff: datetime) -> list[RuleEffect]
     if facts.by_rule is None:
         return []
     goes, is_old = Q(**{f"{by}__lt": F("own_cutoff")}), Q(**{f"{by}__lt": cutoff})
-    with without_parallel_workers(facts.by_rule.db):
+    with background_reads(facts.by_rule.db):
         counted = {
             row["rule"]: row
             for row in facts.by_rule.order_by()

@@ -22,6 +22,7 @@ def limited():
     limit_statements(0.2)
     connection.close()
     yield
+    limit_statements(0)
     connection_created.disconnect(dispatch_uid="database.statement_timeout")
     connection.close()
 
