@@ -35,7 +35,7 @@ def state(**fields: Any) -> State:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def patient(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "PATIENCE_SECONDS", 10.0)
 
 
