@@ -25,7 +25,7 @@ from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
 from database.text import row_key
-from scraping import export, filters, set_aside_admin, trial  # noqa: F401  # registers its page
+from scraping import filters, post_display, set_aside_admin, trial  # noqa: F401  # registers its page
 from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
 from scraping.export_admin import BotFilter, ExportViews
@@ -43,6 +43,7 @@ from scraping.models import (
     ScrapeSession,
     Watermark,
 )
+from scraping.post_display import with_parts_noted
 from scraping.visibility import Person, sees_everybodys
 
 SUBREDDITS_SHOWN_MAX = 100
@@ -534,17 +535,28 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         ),
         (_("Hold"), {"fields": ("held_at", "held_until", "held_by", "hold_reason")}),
     )  # fmt: skip
-    readonly_fields = ("on_reddit", "comment_count", "stored_comments", "found_by", "bot")
+    readonly_fields = (
+        "on_reddit", "crosspost_of", "pictures", "votes", "comment_count", "stored_comments", "found_by", "bot",
+    )  # fmt: skip
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Add what this post has besides title and text."""
+        first, *others = self.fieldsets
+        parts = post_display.parts_of(obj) if isinstance(obj, RedditPost) else ()
+        return (first, *([(_("Parts"), {"fields": parts})] if parts else []), *others)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
         """Leave long texts out of the list; add to a post who found it, as far as this person may see them."""
         posts: QuerySet[RedditPost] = super().get_queryset(request)
         if self.is_list(request):
-            return posts.defer("body", "media", "url")
+            listed: QuerySet[RedditPost] = with_parts_noted(posts)
+            return listed.defer("body", "media", "url", "gallery", "poll", "crosspost_body")
         bots = BotConfig.objects.visible_to(request.user)
         sessions = ScrapeSession.objects.visible_to(request.user)
         sightings = PostSighting.objects.filter(post=OuterRef("pk"), config__in=bots)
+        parents = RedditPost.objects.visible_to(request.user).filter(fullname=OuterRef("crosspost_parent"))
         return posts.annotate(
+            parent_id=Subquery(parents.values("pk")[:1]),
             seen_session_id=Subquery(sessions.filter(pk=OuterRef("session_id")).values("pk")[:1]),
             seen_session_name=Subquery(sessions.filter(pk=OuterRef("session_id")).values("config_name")[:1]),
             first_bot=Subquery(bots.filter(pk=OuterRef("config_id")).values("name")[:1]),
@@ -559,9 +571,9 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         return queryset.filter(subreddit__folded=folded(name))
 
     @admin.display(description=_("title"))
-    def headline(self, post: RedditPost) -> str:
-        """Show the title, or the fullname where the title was blanked."""
-        return str(post)
+    def headline(self, post: Any) -> str:
+        """Show the title, or the fullname where the title was blanked, and what kind of post it is."""
+        return post_display.headline(post)
 
     @admin.display(description=_("subreddit"))
     def subreddit_name(self, post: RedditPost) -> str:
@@ -586,6 +598,21 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
             settings.REDDIT_URL.rstrip("/"),
             post.id36,
         )
+
+    @admin.display(description=_("crosspost of"))
+    def crosspost_of(self, post: Any) -> str:
+        """Lead to the post that this one passes on."""
+        return post_display.crosspost_of(post, RedditPost.objects.filter(pk=post.parent_id))
+
+    @admin.display(description=_("gallery"))
+    def pictures(self, post: RedditPost) -> str:
+        """List the gallery's pictures."""
+        return post_display.pictures(post)
+
+    @admin.display(description=_("poll"))
+    def votes(self, post: RedditPost) -> str:
+        """Show the poll."""
+        return post_display.votes(post)
 
     @admin.display(description=_("stored comments"))
     def stored_comments(self, post: RedditPost) -> str:

@@ -1,9 +1,9 @@
 """Re-checks stored items, so that what is deleted on Reddit is deleted here too (Reddit's Data API terms).
 
 The safety principle: nothing exempts an item, neither a hold nor its age. What Reddit calls deleted or removed
-loses title, text, URLs, media and flair, its state stays; a deleted account loses name and id; what two checks in a
-row left out is a tombstone: fullname, subreddit and times. All of it heals: an item that Reddit shows again gets its
-content back.
+loses title, text, URLs, media, flair and all its parts, its state stays; a deleted account loses name and id; what two
+checks in a row left out is a tombstone: fullname, subreddit and times. All of it heals: an item that Reddit shows again
+gets its content back.
 
 Reddit offers no feed of deletions, so the least recently verified items are asked for, 100 a request; a scrape that
 meets an item verifies it too. What a subreddit that went private hides is not deleted: before anything becomes a

@@ -8,10 +8,12 @@ Only an item without a usable fullname (a comment also without a parent) is refu
 promises is left empty, and counted in ``odd`` where the caller wants to know: one odd field must not cost the item.
 """
 
+import contextlib
 import math
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ from database import clock
 from database.names import folded
 from scraping.listing import REDDIT_BEGAN
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
+from scraping.post_parts import PartIsOdd, gallery_of, parent_of, poll_of
 
 # Ids are base 36 in lower case; Reddit reads capitals too, and so do we.
 FULLNAME = re.compile(r"t[1-6]_[0-9A-Za-z]{1,13}")
@@ -34,6 +37,7 @@ _MEDIA_NESTING_MAX = 50
 _AHEAD_MAX = timedelta(minutes=10)
 _Value = TypeVar("_Value")
 
+_WITHOUT_PARTS: dict[str, Any] = {"gallery": None, "poll": None, "crosspost_parent": "", "crosspost_body": ""}
 # Of ``odd``, where a time was left out, which a second sight does not write.
 TIME_REASONS = frozenset(
     {"no created_utc", "created_utc is no time", "created_utc lies before Reddit", "created_utc lies ahead"}
@@ -60,6 +64,10 @@ BLANK_POST: dict[str, Any] = {
     "domain": "",
     "flair": "",
     "media": None,
+    "gallery": None,
+    "poll": None,
+    "crosspost_parent": "",
+    "crosspost_body": "",
 }
 BLANK_COMMENT: dict[str, Any] = {"body": ""}
 BLANK_AUTHOR: dict[str, Any] = {"author": "", "author_fullname": ""}
@@ -128,6 +136,7 @@ def post_values(data: dict[str, Any], odd: Counter[str] | None = None) -> dict[s
         "is_spoiler": data.get("spoiler") is True,
         "is_locked": data.get("locked") is True,
         "removed_by_category": fields.text("removed_by_category", RedditPost),
+        **_parts(data, fields),
     }
     return _settle(values, _post_state(values, data), blank=BLANK_POST, is_author_odd=fields.is_author_odd)
 
@@ -297,6 +306,13 @@ class _Fields:
             return self._drop("edited is no time", (bool(value), None))
         return True, moment
 
+    def part(self, read: Callable[[dict[str, Any]], _Value], instead: _Value) -> _Value:
+        """Return a part of a post (``post_parts.py``)."""
+        try:
+            return read(self.data)
+        except PartIsOdd as reason:
+            return self._drop(str(reason), instead)
+
     def _number(self, key: str) -> int | float | None:
         value = self.data.get(key)
         if value is None:
@@ -310,6 +326,27 @@ class _Fields:
         if self._odd is not None:
             self._odd[reason] += 1
         return instead
+
+
+def _parts(data: dict[str, Any], fields: _Fields) -> dict[str, Any]:
+    """Return the columns of a post's gallery and poll, and of what it passes on."""
+    if not (data.get("gallery_data") or data.get("poll_data") or data.get("crosspost_parent")):
+        return _WITHOUT_PARTS  # nearly all posts
+    gallery, poll, body = fields.part(gallery_of, None), fields.part(poll_of, None), ""
+    none: tuple[str, dict[str, Any] | None] = ("", None)
+    name, parent = fields.part(parent_of, none)
+    if parent is not None:
+        with contextlib.suppress(BadItem):
+            # Reddit lets nobody pass on a crosspost: its parent is the first of them all.
+            shown = post_values({**parent, "crosspost_parent": None})
+            # Of a parent that is gone nothing is kept; it would not be blanked with it.
+            body, gallery, poll = shown["body"], gallery or shown["gallery"], poll or shown["poll"]
+    return {
+        "gallery": _storable(gallery, _MEDIA_NESTING_MAX),
+        "poll": _storable(poll, _MEDIA_NESTING_MAX),
+        "crosspost_parent": name,
+        "crosspost_body": body,
+    }
 
 
 def _lies_ahead(moment: datetime) -> bool:
@@ -330,10 +367,7 @@ def _moment(seconds: Any) -> datetime | None:
 
 
 def _media(data: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the addresses of previews, galleries and videos, as Reddit gave them.
-
-    A crosspost's parent is left out: it is somebody else's post, which nothing here would ever re-check.
-    """
+    """Return the addresses of previews, galleries and videos, as Reddit gave them."""
     media = {key: _storable(data[key], _MEDIA_NESTING_MAX) for key in _MEDIA_KEYS if data.get(key)}
     if not str(media.get("thumbnail", "")).startswith("http"):
         media.pop("thumbnail", None)  # "self", "default", "nsfw" are no addresses

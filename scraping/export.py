@@ -37,7 +37,7 @@ COLUMNS: Final[dict[type[models.Model], dict[str, str]]] = {
         name: name
         for name in (
             "fullname", "subreddit", "title", *_SHARED, "url", "permalink", "domain", "flair", "media",
-            "upvote_ratio", "num_comments", "comments_fetched", "is_self", "is_over_18", "is_spoiler", "is_locked",
+            "gallery", "poll", "crosspost_parent", "crosspost_body", "upvote_ratio", "num_comments", "comments_fetched", "is_self", "is_over_18", "is_spoiler", "is_locked",
             *_SEEN,
         )
     },

@@ -845,6 +845,16 @@ class RedditPost(RedditContent):
     flair = models.CharField(_("flair"), max_length=200, blank=True)
     # Preview, gallery and video addresses, as Reddit gave them.
     media = models.JSONField(_("media"), null=True, blank=True)
+    # The pictures in their order, and the poll: see ``post_parts.py``.
+    gallery = models.JSONField(_("gallery"), null=True, blank=True)
+    poll = JSONObjectField(_("poll"), null=True, blank=True)
+    # The post that a crosspost passes on, which need not be stored, and its text; its gallery and poll are above.
+    crosspost_parent = models.CharField(
+        _("crosspost of"), max_length=16, blank=True, default="", db_default=""
+    )
+    crosspost_body = models.TextField(
+        _("text of the crossposted post"), blank=True, default="", db_default=""
+    )
     upvote_ratio = models.FloatField(_("upvote ratio"), null=True, blank=True)
     num_comments = models.IntegerField(_("comments on Reddit"), default=0)
     comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)

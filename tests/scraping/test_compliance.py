@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from scraping import compliance
 from scraping.compliance import coverage, refresh_stored_content
-from scraping.content import TOMBSTONE_COMMENT, TOMBSTONE_POST, comment_values, post_values
+from scraping.content import BLANK_POST, TOMBSTONE_COMMENT, TOMBSTONE_POST, comment_values, post_values
 from scraping.doubt_models import Doubt
 from scraping.models import ContentState, RedditApp, RedditComment, RedditContent, RedditPost, RequestBudget
 from scraping.progress import SilentProgress
@@ -76,12 +76,36 @@ def shown(reddit: RedditReplay, number: int = 1, **fields: Any) -> list[RedditPo
 def content(item: RedditContent) -> list[Any]:
     item.refresh_from_db()
     if isinstance(item, RedditPost):
-        return [item.title, item.body, item.url, item.permalink, item.domain, item.flair, item.media]
+        return [getattr(item, name) for name in BLANK_POST]
     return [item.body]
 
 
 def make_full_post(**fields: Any) -> RedditPost:
-    return make_post(**{"domain": "a.b", "flair": "news", "media": {"thumbnail": "https://a.b/c"}} | fields)
+    values = {
+        "domain": "a.b",
+        "flair": "news",
+        "media": {"thumbnail": "https://a.b/c"},
+        "gallery": [{"id": "x", "url": "https://a.b/d", "caption": "", "link": ""}],
+        "poll": {"options": [{"text": "Yes", "votes": 1}], "votes": 1, "ends_at": None},
+        "crosspost_parent": "t3_parent",
+        "crosspost_body": "A text that was passed on",
+    }
+    return make_post(**values | fields)
+
+
+# What Reddit says of a post with a gallery and a poll, and of one with every part.
+PARTS: dict[str, Any] = {
+    "gallery_data": {"items": [{"media_id": "x"}]},
+    "poll_data": {"options": [{"text": "Yes"}], "total_vote_count": 1},
+}
+FULL: dict[str, Any] = PARTS | {
+    "domain": "a.b",
+    "link_flair_text": "news",
+    "thumbnail": "https://a.b/c",
+    "is_self": False,
+    "crosspost_parent": "t3_parent",
+    "crosspost_parent_list": [raw_post(id="parent")],
+}
 
 
 def test_with_nothing_stored_reddit_is_not_asked(reddit: RedditReplay, settings: Settings) -> None:
@@ -105,12 +129,37 @@ def test_a_post_gone_on_reddit_is_blanked_and_the_others_are_not(
 ) -> None:
     gone, survivor = make_full_post(), make_full_post()
     known(reddit, gone, **changes)
-    known(reddit, survivor, domain="a.b", link_flair_text="news", thumbnail="https://a.b/c", is_self=False)
+    known(reddit, survivor, **FULL)
     assert refresh()[outcome] == 1
     assert not any(content(gone))
     assert gone.state == state
     assert all(content(survivor))
     assert survivor.state == ContentState.LIVE
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        [],
+        [raw_post(id="parent", selftext="[deleted]", author="[deleted]")],
+        [raw_post(id="parent", selftext="A text", removed_by_category="moderator", **PARTS)],
+    ],
+)
+def test_what_a_crosspost_took_goes_with_its_parent(reddit: RedditReplay, gone: list[Any]) -> None:
+    taken = {"gallery": [{"id": "x"}], "poll": {"options": []}, "crosspost_body": "A text"}
+    first, second = (make_post(crosspost_parent="t3_parent", **taken) for _ in range(2))
+    known(reddit, first, crosspost_parent="t3_parent", crosspost_parent_list=gone)
+    known(
+        reddit, second, crosspost_parent="t3_parent", crosspost_parent_list=[raw_post(id="parent", **PARTS)]
+    )
+    refresh()
+    for post in (first, second):
+        post.refresh_from_db()
+    assert (first.gallery, first.poll, first.crosspost_body) == (None, None, "")
+    assert (first.title, first.state, first.crosspost_parent) == ("A title", ContentState.LIVE, "t3_parent")
+    assert (second.gallery or [{}])[0]["id"] == "x"
+    assert (second.poll or {})["votes"] == 1
+    assert second.crosspost_body == "A text"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scraping.content import BLANK_POST
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost, ScrapeSession
 from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
@@ -27,15 +28,20 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def expected_post(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a recorded post, told apart from the code by what MANIFEST.md says of the marks."""
-    gone = bool(
+def is_gone(raw: dict[str, Any]) -> bool:
+    """Return whether a recorded post carries a mark of removal."""
+    return bool(
         raw.get("removed_by_category")
         or raw["selftext"] in GONE_TEXTS
         or raw.get("is_robot_indexable") is False
     )
+
+
+def expected_post(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a recorded post, told apart from the code by what MANIFEST.md says of the marks."""
+    gone = is_gone(raw)
     nobody = raw["author"] == "[deleted]"
-    return {
+    return expected_parts(raw) | {
         "fullname": raw["name"],
         "subreddit": raw["subreddit"],
         "author": "" if nobody else raw["author"],
@@ -60,6 +66,40 @@ def expected_post(raw: dict[str, Any]) -> dict[str, Any]:
         "is_spoiler": raw.get("spoiler", False),
         "is_locked": raw.get("locked", False),
         "removed_by_category": raw.get("removed_by_category") or "",
+    }
+
+
+def expected_parts(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what a recorded post has besides: of a crosspost what Reddit shows of its parent."""
+    if is_gone(raw):
+        return {"gallery": None, "poll": None, "crosspost_parent": "", "crosspost_body": ""}
+    parent = (raw.get("crosspost_parent_list") or [None])[0]
+    if parent and is_gone(parent):
+        parent = None
+    shown = [raw, *([parent] if parent else [])]
+    items = next((post["gallery_data"]["items"] for post in shown if post.get("gallery_data")), None)
+    known = next((post["media_metadata"] for post in shown if post.get("gallery_data")), {})
+    poll = next((post["poll_data"] for post in shown if post.get("poll_data")), None)
+    return {
+        "gallery": items
+        and [
+            {
+                "id": item["media_id"],
+                # An animated picture has no "u".
+                "url": (source := known[item["media_id"]].get("s", {})).get("u") or source.get("gif", ""),
+                "caption": item.get("caption") or "",
+                "link": item.get("outbound_url") or "",
+            }
+            for item in items
+        ],
+        "poll": poll
+        and {
+            "options": [{"text": each["text"], "votes": each.get("vote_count")} for each in poll["options"]],
+            "votes": poll["total_vote_count"],
+            "ends_at": moment(poll["voting_end_timestamp"] / 1000).isoformat(),
+        },
+        "crosspost_parent": raw.get("crosspost_parent") or "",
+        "crosspost_body": parent["selftext"] if parent else "",
     }
 
 
@@ -110,7 +150,13 @@ def test_every_recorded_post_is_stored_as_it_was(reddit: RedditReplay) -> None:
     assert differences(RedditPost, expected) == []
     gone = RedditPost.objects.exclude(state=ContentState.LIVE)
     assert gone.count() == sum(not row["permalink"] for row in expected.values()) > 60
-    assert not gone.exclude(title="", body="", url="", media=None).exists()
+    assert not gone.exclude(**BLANK_POST).exists()
+    stored = RedditPost.objects.filter(state=ContentState.LIVE)
+    assert stored.filter(poll__isnull=False).count() > 40
+    assert stored.filter(gallery__isnull=False).count() > 20
+    assert stored.exclude(crosspost_parent="").count() > 190
+    assert stored.exclude(crosspost_body="").count() > 60
+    assert stored.filter(is_spoiler=True).count() > 5
     assert RedditPost.objects.filter(media__isnull=False).count() > 3000
 
 
