@@ -159,7 +159,7 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
     wanted = {*(some[0] for some in keys.values() if some), *coming.values()}
     tasks = list(PeriodicTask.objects.filter(pk__in=wanted).select_related(*schedules.RELATED))
     found = {task.pk: (task, reading) for task, reading in zip(tasks, read_all(tasks), strict=True)}
-    runs = strip.latest_runs(job.slug for job in shown)
+    runs = strip.latest_runs((job.slug for job in shown), request.user)
     last = strip.last_real_runs(job.slug for job in shown)
     rows = []
     for job in shown:

@@ -93,7 +93,9 @@ class ScheduleList(ChangeList):
         self.result_list: list[Any] = list(self.result_list)
         for task, reading in zip(self.result_list, read_all(self.result_list), strict=True):
             task.reading, task.job, task.user = reading, reading.job, request.user
-        latest = strip.latest_runs(sorted({task.job.slug for task in self.result_list if task.job}))
+        latest = strip.latest_runs(
+            sorted({task.job.slug for task in self.result_list if task.job}), request.user
+        )
         for task in self.result_list:
             task.latest_runs = latest[task.job.slug] if task.job else []
         for task, url in zip(self.result_list, run_now_urls(self.result_list, request.user), strict=True):
@@ -624,7 +626,7 @@ class JobRunAdmin(ReadOnlyAdmin):
         context: dict[str, Any] = {}
         if run is not None and self.has_view_permission(request, run):
             lines = list(run.log_lines.order_by("-pk")[:LOG_LINES_SHOWN])[::-1]
-            latest = strip.latest_runs([run.job])[run.job]
+            latest = strip.latest_runs([run.job], request.user)[run.job]
             context = {
                 **self._run_context(request, run, lines, after=0),
                 "title": f"{job_title(run.job)} #{run.pk}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from maintenance.models import JobRun
+from maintenance.models import JobRun, Person
 
 RUNS = 30
 BAR_WIDTH, BAR_GAP, HEIGHT, MARK_SPACE = 6, 2, 30, 6
@@ -50,13 +50,14 @@ class Bar:
         return self.y - 4
 
 
-def latest_runs(slugs: Iterable[str]) -> dict[str, list[JobRun]]:
-    """Return the latest 30 runs of each job, oldest first, in one query that reads only these rows."""
+def latest_runs(slugs: Iterable[str], user: Person) -> dict[str, list[JobRun]]:
+    """Return the latest 30 runs of each job that the user may see, oldest first, in one query that reads only these rows."""
+    visible = JobRun.objects.visible_to(user)
     runs: dict[str, list[JobRun]] = {slug: [] for slug in slugs}
     # SQLite takes no LIMIT inside a compound SELECT, but does inside an IN.
     # Only what is drawn: tracebacks are long.
     parts: list[QuerySet[JobRun]] = [
-        JobRun.objects.filter(pk__in=JobRun.objects.filter(job=slug).order_by("-pk").values("pk")[:RUNS])
+        JobRun.objects.filter(pk__in=visible.filter(job=slug).order_by("-pk").values("pk")[:RUNS])
         .order_by()
         .only(*FIELDS)
         for slug in runs

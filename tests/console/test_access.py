@@ -40,8 +40,7 @@ def member(role):
     return person
 
 
-@pytest.fixture
-def world():
+def make_world():
     """One row of each model; of what has an owner, one of the bot owner's and one of somebody else's."""
     schedules.seed()
     people = {role: member(role) for role in ROLES}
@@ -66,6 +65,11 @@ def world():
         "group": Group.objects.create(name="Empty"),
     }
     return people, owned, one
+
+
+@pytest.fixture
+def world():
+    return make_world()
 
 
 def addresses(owned, one):
