@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import OperationalError
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.backends.signals import connection_created
 
 # PostgreSQL's query_canceled.
@@ -34,6 +34,15 @@ def limit_statements(seconds: float) -> None:
                 cursor.execute("SET statement_timeout = %s", [round(seconds * 1000)])
 
     connection_created.connect(set_timeout, weak=False, dispatch_uid="database.statement_timeout")
+
+
+def statement_timeout(using: str = DEFAULT_DB_ALIAS) -> int:
+    """Return the limit of this session's statements in milliseconds; 0: none."""
+    if connections[using].vendor != "postgresql":
+        return 0
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'")
+        return int(cursor.fetchone()[0])
 
 
 def was_too_slow(error: BaseException) -> bool:

@@ -35,24 +35,34 @@ CONTENT_CAP_MIN_ROWS = 100
 # When Reddit or the network failed: well before the next slot of six-hourly scraping.
 RETRIES = (timedelta(minutes=5), timedelta(minutes=30))
 
+# When somebody held rows locked that should go: a forgotten session is noticed within hours, and the next slot may be a
+# week away.
+RETRIES_OF_DELETION = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=3))
+
 # 100 requests a minute, half of them, for half of the 20 minutes between two sweeps.
 COMPLIANCE_REQUESTS = 500
 
 
-@job(crontab="0 * * * *", has_relative_caps=False)
+@job(crontab="0 * * * *", has_relative_caps=False, retries=RETRIES_OF_DELETION[:3])
 def cleanup_tokens(ctx: JobContext) -> None:
     """Delete expired or revoked refresh tokens and expired or used password-reset tokens."""
     ctx.delete(RefreshToken.objects.expired_or_revoked(ctx.now), by="expires_at")
     ctx.delete(PasswordResetToken.objects.expired_or_used(ctx.now), by="expires_at")
 
 
-@job(crontab="0 2 * * *", retention_days=30)
+@job(crontab="0 2 * * *", retention_days=30, retries=RETRIES_OF_DELETION)
 def cleanup_sessions(ctx: JobContext) -> None:
     """Delete finished scrape sessions older than the retention; the content they found stays."""
     ctx.delete(ScrapeSession.objects.finished_before(ctx.cutoff), by="finished_at")
 
 
-@job(crontab="30 2 * * 0", retention_days=90, has_overrides=True, share_cap_min_rows=CONTENT_CAP_MIN_ROWS)
+@job(
+    crontab="30 2 * * 0",
+    retention_days=90,
+    has_overrides=True,
+    share_cap_min_rows=CONTENT_CAP_MIN_ROWS,
+    retries=RETRIES_OF_DELETION,
+)
 def purge_old_content(ctx: JobContext) -> None:
     """Delete Reddit posts older than the retention, with their comments."""
     expired = RedditPost.objects.created_before(
@@ -174,7 +184,7 @@ def _sum_up(ctx: JobContext, number: int, failures: int, *, is_transient: bool) 
         ctx.message = summary
 
 
-@job(crontab="15 3 * * *", retention_days=180)
+@job(crontab="15 3 * * *", retention_days=180, retries=RETRIES_OF_DELETION)
 def cleanup_run_history(ctx: JobContext) -> None:
     """Delete finished job runs and their log lines older than the retention, but never a job's newest 100."""
     newest = Q()
@@ -185,7 +195,7 @@ def cleanup_run_history(ctx: JobContext) -> None:
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
 
 
-@job(crontab="45 3 * * *", has_relative_caps=False)
+@job(crontab="45 3 * * *", has_relative_caps=False, retries=RETRIES_OF_DELETION)
 def cleanup_login_sessions(ctx: JobContext) -> None:
     """Delete expired login sessions."""
     ctx.delete(Session.objects.filter(expire_date__lt=ctx.now), by="expire_date")

@@ -8,7 +8,9 @@ at any moment loses at most a batch that never happened.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -16,9 +18,14 @@ from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.db import OperationalError, connections, models, transaction
 from django.db.models import Q
 from django.db.models.sql import DeleteQuery
-from django.db.models.sql.compiler import SQLCompiler, SQLDeleteCompiler
+from django.db.models.sql.compiler import SQLDeleteCompiler
 
+from database.background import background_reads, take_time
 from database.constraints import cascaded_children
+from database.errors import Cause
+from database.statement_timeout import statement_timeout
+from maintenance.passed_over import PassedOver, refusal_of
+from maintenance.walks import Cursor, KeyWalk, StorageWalk, Window
 
 # A batch should take about this long. Longer ones are hardly faster, and whoever wants a row of a batch waits
 # for the whole of it (ADR 7 has the figures).
@@ -30,22 +37,21 @@ BATCH_ROWS_MAX = 20_000
 STORAGE_WALK_SHARE = 0.05
 # Below half of PostgreSQL's deadlock_timeout (1 s): in a deadlock with a writer the purge is who gives up.
 LOCK_TIMEOUT_MS = 450
-# PostgreSQL's codes of a lock not granted, a deadlock, a serialization failure: the same batch may pass later.
-TRY_AGAIN = frozenset({"55P03", "40P01", "40001"})
+# While a refused window is halved: it has been waited for already, and what is locked is met again.
+LOCATE_TIMEOUT_MS = 60
+# So many halvings of one walk, half a minute: what is refused then is noted by more than one row.
+NARROWINGS_MAX = 500
+# For so long what was passed over is met again and again, at least once.
+MEET_AGAIN_SECONDS = 5.0
+# How often the walk waits for a whole table, or SQLite's database, before it ends; each time a bit longer.
 REFUSALS_MAX = 8
 REFUSED_SECONDS = 0.5
 
-# Where a walk is, as JSON: [key, primary key], or a place in the table's storage.
-Cursor = list[Any] | int
-# Called inside a batch's transaction with all rows deleted so far, by model label, and the cursor behind them.
-Save = Callable[[Counter[str], Cursor], None]
-
-
-class Window(NamedTuple):
-    """The rows that one batch looks at."""
-
-    within: Any  # a condition, beside the queryset's own
-    behind: Cursor
+# Called inside a batch's transaction with all rows deleted so far, by model label, and the cursor behind them; None:
+# still at the beginning.
+Save = Callable[[Counter[str], Cursor | None], None]
+# Looks who blocks the session of this process id while it waits inside.
+Watch = Callable[[int], AbstractContextManager[None]]
 
 
 def delete_in_batches(
@@ -57,11 +63,12 @@ def delete_in_batches(
     between: Callable[[Counter[str]], None],
     share: float = 0.0,
     total: int = 0,
+    passed_over: PassedOver | None = None,
 ) -> Counter[str]:
     """Delete the rows of ``queryset`` and their cascaded children, batch by batch, each its own transaction.
 
     Batches move forward over windows and never look back, so that a snapshot held elsewhere, for which dead
-    rows must stay, slows nothing down.
+    rows must stay, slows nothing down. What somebody holds locked is passed over and met again at the end.
 
     Args:
         queryset: what to delete, by conditions on its own table only: they are part of the deleting statement.
@@ -71,6 +78,7 @@ def delete_in_batches(
         between: called before each batch, outside any transaction, with the committed counts; raising stops.
         share: the share of the table's rows that goes, if it is known.
         total: about how many rows the table has.
+        passed_over: told which rows could not be deleted, and who was in the way.
 
     Returns:
         The rows deleted, by model label.
@@ -79,39 +87,192 @@ def delete_in_batches(
         FieldError: the condition joins other tables.
     """
     _refuse_joins(queryset)
-    using, vendor = queryset.db, connections[queryset.db].vendor
-    delete = {"postgresql": _delete_on_postgresql, "sqlite": _delete_on_sqlite}[vendor]
-    children = cascaded_children(queryset.model)
     if isinstance(cursor, int) or (cursor is None and share >= STORAGE_WALK_SHARE):
         walk: StorageWalk | KeyWalk = StorageWalk(queryset, cursor, total=total)
     else:
         walk = KeyWalk(queryset, cursor, key=key)
-    size = BATCH_ROWS_FIRST
-    gone: Counter[str] = Counter()
-    refusals = 0
-    while True:
-        between(gone)
-        started = time.monotonic()
+    batches = _Batches(
+        queryset, walk, save=save, between=between, passed_over=passed_over or PassedOver(queryset.db)
+    )
+    return batches.perform()
+
+
+class _Outcome(NamedTuple):
+    """What became of one batch."""
+
+    window: Window | None = None
+    # Why it was refused, if it was.
+    refusal: Cause | None = None
+    # Whether it was refused for the sake of its rows: smaller batches may pass.
+    is_of_rows: bool = False
+    seconds: float = 0.0
+
+
+class _Batches:
+    """The batches of one walk."""
+
+    def __init__(
+        self,
+        queryset: models.QuerySet[Any],
+        walk: StorageWalk | KeyWalk,
+        *,
+        save: Save,
+        between: Callable[[Counter[str]], None],
+        passed_over: PassedOver,
+    ) -> None:
+        self._queryset, self._walk, self._save, self._between = queryset, walk, save, between
+        self._using, self._vendor = queryset.db, connections[queryset.db].vendor
+        self._children = cascaded_children(queryset.model)
+        self._passed_over = passed_over
+        self._timeout = statement_timeout(self._using)
+        self._size, self._rows_min = BATCH_ROWS_FIRST, BATCH_ROWS_MIN
+        self._waits = 0
+        self._narrowings_left = NARROWINGS_MAX
+        self._gone: Counter[str] = Counter()
+
+    def perform(self) -> Counter[str]:
+        """Walk over all rows, then meet again what was passed over; return what was deleted."""
+        while self._next():
+            pass
+        self._meet_again()
+        return self._gone
+
+    def _next(self) -> bool:
+        """Delete the rows of the next window, except those passed over; False: there is none, or no way on."""
+        found = self._attempt(lambda: self._walk.window(self._size))
+        if found.window is None and found.refusal is None:
+            return False
+        if found.refusal is None:
+            self._size = _next_size(self._size, found.seconds, target=self._target, least=self._rows_min)
+        elif not found.is_of_rows:
+            return self._wait()
+        elif found.refusal == Cause.TIMEOUT:
+            self._rows_min = 1
+            self._size = max(1, self._size // 2)
+            self._narrow(self._rows_of(found.window))
+        elif (again := self._attempt(lambda: found.window, is_asking=True)).refusal is not None:
+            # Locked for longer than a writer needs, on the second try as well.
+            if not again.is_of_rows or self._passed_over.holds_table:
+                return self._wait()
+            self._narrow(self._rows_of(found.window))
+        assert found.window is not None
+        self._walk.after = found.window.behind
+        return not self._passed_over.is_stuck
+
+    def _attempt(
+        self,
+        find: Callable[[], Window | None],
+        *,
+        lock_timeout: int | None = None,
+        is_asking: bool = False,
+    ) -> _Outcome:
+        """Perform one batch; ``find`` returns its window."""
+        self._between(self._gone)
+        started, window, is_deleted = time.monotonic(), None, False
+        watch = self._passed_over.watched if is_asking else _unwatched
         try:
-            with transaction.atomic(using=using):
-                window = walk.window(size)
+            with transaction.atomic(using=self._using):
+                if self._timeout:
+                    take_time(self._using)  # until the deletion sets it again
+                window = find()
                 if window is None:
-                    return gone
-                so_far = Counter(gone)
-                so_far.update(delete(queryset.filter(window.within), children))
-                save(so_far, window.behind)
+                    return _Outcome()
+                rows = self._queryset.filter(window.within)
+                so_far = Counter(self._gone)
+                if self._vendor == "postgresql":
+                    timeouts = lock_timeout or LOCK_TIMEOUT_MS, self._timeout
+                    so_far.update(_delete_on_postgresql(rows, self._children, timeouts, watch))
+                else:
+                    so_far.update(_delete_on_sqlite(rows, self._children))
+                is_deleted = True
+                self._save(so_far, window.behind)
         except OperationalError as error:
-            refusals += 1
-            if getattr(error.__cause__, "pgcode", None) not in TRY_AGAIN or refusals > REFUSALS_MAX:
+            refusal = refusal_of(error)
+            if refusal is None:
                 raise
-            size = max(BATCH_ROWS_MIN, size // 2)
-            time.sleep(REFUSED_SECONDS * refusals)
-            continue
-        gone, refusals = so_far, 0  # only now is it true
-        walk.after = window.behind
+            self._passed_over.causes.add(refusal)
+            is_of_rows = window is not None and not is_deleted and self._vendor == "postgresql"
+            return _Outcome(window, refusal, is_of_rows)
+        self._gone, self._waits = so_far, 0  # only now is it true
         elapsed = time.monotonic() - started
-        size = _next_size(size, elapsed)
-        time.sleep(elapsed * (1 / throttle(vendor) - 1))
+        time.sleep(elapsed * (1 / throttle(self._vendor) - 1))
+        return _Outcome(window, seconds=elapsed)
+
+    @property
+    def _target(self) -> float:
+        return min(BATCH_SECONDS, self._timeout / 2_000) if self._timeout else BATCH_SECONDS
+
+    def _wait(self) -> bool:
+        """Pause before the same is tried again; False: it was refused too often, and the walk ends."""
+        self._waits += 1
+        if self._waits > REFUSALS_MAX:
+            self._passed_over.is_stuck = True
+            return False
+        time.sleep(REFUSED_SECONDS * self._waits)
+        return True
+
+    # --- What is locked ---
+
+    def _rows_of(self, window: Window | None) -> list[Any]:
+        assert window is not None
+        with background_reads(self._using):
+            return list(self._queryset.filter(window.within).order_by("pk").values_list("pk", flat=True))
+
+    def _narrow(self, rows: list[Any], *, is_asking: bool = False) -> bool:
+        """Delete these rows, of which some were refused, by halves of halves; note what is refused one by one.
+
+        False: there is no way on.
+        """
+        todo = _halves(rows)
+        while todo:
+            part = todo.pop()
+            asking = is_asking and self._passed_over.is_asking
+            window = Window(Q(pk__in=part), self._walk.after)
+            done = self._attempt(
+                partial(_itself, window),
+                lock_timeout=None if asking else LOCATE_TIMEOUT_MS,
+                is_asking=asking,
+            )
+            if done.refusal is None:
+                continue
+            if not done.is_of_rows or self._passed_over.holds_table:
+                todo.append(part)
+                if not self._wait():
+                    self._passed_over.places += todo
+                    return False
+            elif len(part) == 1 or not self._narrowings_left:
+                self._passed_over.places.append(part)
+            else:
+                self._narrowings_left -= 1
+                todo += _halves(part)
+        return True
+
+    def _meet_again(self) -> None:
+        until = time.monotonic() + MEET_AGAIN_SECONDS
+        while self._passed_over.places and not self._passed_over.is_stuck:
+            self._narrowings_left = NARROWINGS_MAX
+            places = self._passed_over.take()
+            while places and self._narrow(places.pop(), is_asking=True):
+                pass
+            self._passed_over.places += places
+            if not self._passed_over.places or time.monotonic() > until:
+                return
+            time.sleep(REFUSED_SECONDS)
+
+
+def _itself(window: Window) -> Window:
+    return window
+
+
+@contextmanager
+def _unwatched(_pid: int) -> Iterator[None]:
+    yield
+
+
+def _halves(rows: list[Any]) -> list[list[Any]]:
+    """Return the second half and the first, the next one to take last; of one row that itself, of none nothing."""
+    middle = (len(rows) + 1) // 2
+    return [half for half in (rows[middle:], rows[:middle]) if half]
 
 
 def throttle(vendor: str) -> float:
@@ -121,116 +282,19 @@ def throttle(vendor: str) -> float:
     return settings.PURGE_THROTTLE or default
 
 
-# --- Walks -----------------------------------------------------------------------------------
-
-
-class KeyWalk:
-    """Forward by (key, primary key): reads only rows that go, each through the index."""
-
-    def __init__(self, queryset: models.QuerySet[Any], cursor: Cursor | None, *, key: str) -> None:
-        self._queryset, self._key = queryset, key
-        self._fields = queryset.model._meta.get_field(key), queryset.model._meta.pk
-        self.after = cursor
-
-    def window(self, size: int) -> Window | None:
-        """Return the next window, of ``size`` doomed rows or all that are left; None: no row is left."""
-        rows = self._queryset if self.after is None else self._queryset.filter(self._behind(self.after))
-        pairs = rows.values_list(self._key, "pk")
-        end = pairs.order_by(self._key, "pk")[size - 1 : size].first()
-        if end is None:
-            end = pairs.order_by(f"-{self._key}", "-pk").first()
-        if end is None:
-            return None
-        cursor = [self._fields[0].value_to_string(self._queryset.model(**{self._key: end[0]})), end[1]]
-        until = ~self._behind(cursor) & Q(**{f"{self._key}__lte": end[0]})
-        return Window(until if self.after is None else self._behind(self.after) & until, cursor)
-
-    def _behind(self, cursor: Cursor) -> Q:
-        assert isinstance(cursor, list)
-        key, pk = (field.to_python(value) for field, value in zip(self._fields, cursor, strict=True))
-        # The first term looks redundant; it is what lets the database use the index on the key.
-        return Q(**{f"{self._key}__gte": key}) & (
-            Q(**{f"{self._key}__gt": key}) | Q(**{self._key: key, "pk__gt": pk})
-        )
-
-
-class StorageWalk:
-    """Forward over the table as it is stored, so that each page is read and written once.
-
-    On PostgreSQL a place is a block of the heap, on SQLite a rowid. A row that moves to a place behind the
-    walk (PostgreSQL: an update) is left over; whoever verifies finds it.
-    """
-
-    def __init__(self, queryset: models.QuerySet[Any], cursor: Cursor | None, *, total: int) -> None:
-        self._connection = connections[queryset.db]
-        self._table = self._connection.ops.quote_name(queryset.model._meta.db_table)
-        self._total = total
-        self._blocks: int | None = None
-        self.after: Any = cursor
-
-    def window(self, size: int) -> Window | None:
-        """Return the next window, of about ``size`` rows whether they go or not; None: the table ends."""
-        on_postgresql = self._connection.vendor == "postgresql"
-        until = self._until_block(size) if on_postgresql else self._until_rowid(size)
-        return None if until is None else Window(StoredBetween(self.after, until), until)
-
-    def _until_block(self, size: int) -> int | None:
-        after = self.after or 0
-        if self._blocks is None:
-            # Once: what is added behind them is new, and not what this walk is about.
-            with self._connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int",
-                    [self._table],
-                )
-                self._blocks = int(cursor.fetchone()[0])
-        if after >= self._blocks:
-            return None
-        # A sparse part of the table may be followed by a dense one: never more blocks than rows were asked for.
-        return min(self._blocks, after + max(1, min(size, size * self._blocks // max(self._total, 1))))
-
-    def _until_rowid(self, size: int) -> int | None:
-        behind = "" if self.after is None else f"WHERE rowid > {int(self.after)}"
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT coalesce((SELECT rowid FROM {self._table} {behind} ORDER BY rowid LIMIT 1 OFFSET %s),"  # noqa: S608  # a quoted name and an int
-                f" (SELECT max(rowid) FROM {self._table} {behind}))",
-                [size - 1],
-            )
-            found: int | None = cursor.fetchone()[0]
-        return found
-
-
-class StoredBetween(models.Expression):
-    """Whether a row is stored behind one place and up to another (see StorageWalk)."""
-
-    output_field = models.BooleanField()
-
-    def __init__(self, after: int | None, until: int) -> None:
-        super().__init__()
-        self._after, self._until = after, until
-
-    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **_: Any) -> tuple[str, list[int]]:
-        """Compare row ids."""
-        rowid = f"{compiler.quote_name_unless_alias(compiler.query.get_initial_alias() or '')}.rowid"
-        if self._after is None:
-            return f"{rowid} <= %s", [self._until]
-        return f"{rowid} > %s AND {rowid} <= %s", [self._after, self._until]
-
-    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **_: Any) -> tuple[str, list[str]]:
-        """Compare addresses of rows, (block, number); PostgreSQL 14 and newer read just that range."""
-        ctid = f"{compiler.quote_name_unless_alias(compiler.query.get_initial_alias() or '')}.ctid"
-        return f"{ctid} >= %s::tid AND {ctid} < %s::tid", [f"({self._after or 0},0)", f"({self._until},0)"]
-
-
 # --- Deleting --------------------------------------------------------------------------------
 
 
-def _delete_on_postgresql(rows: models.QuerySet[Any], children: list[models.ForeignObject]) -> Counter[str]:
+def _delete_on_postgresql(
+    rows: models.QuerySet[Any],
+    children: list[models.ForeignObject],
+    timeouts: tuple[int, int],
+    watch: Watch,
+) -> Counter[str]:
     """Delete by one statement whose cascade the database performs.
 
     The server itself counts the rows that a transaction deletes from each table: nothing need be counted
-    before, nor locked so that the count stays true.
+    before, nor locked so that the count stays true. ``timeouts`` are those of a lock and of a statement, in ms.
     """
     using = rows.db
     labels = [field.model._meta.label for field in children]
@@ -240,14 +304,16 @@ def _delete_on_postgresql(rows: models.QuerySet[Any], children: list[models.Fore
         # Waiting longer for a lock would make others wait behind us. And a batch lost in a crash of the
         # server is found again, because its cursor is lost with it: no need to wait for the disk.
         cursor.execute(
-            "SELECT set_config('lock_timeout', %s, true), set_config('synchronous_commit', 'off', true),"
-            f" current_setting('track_counts'){', ' if deleted else ''}{deleted}",
-            [f"{LOCK_TIMEOUT_MS}ms", *tables],
+            "SELECT pg_backend_pid(), current_setting('track_counts'), set_config('lock_timeout', %s, true),"
+            " set_config('statement_timeout', %s, true), set_config('synchronous_commit', 'off', true)"
+            f"{', ' if deleted else ''}{deleted}",
+            [*(f"{timeout}ms" for timeout in timeouts), *tables],
         )
-        _timeout, _commit, track_counts, *before = cursor.fetchone()
+        pid, track_counts, _lock, _statement, _commit, *before = cursor.fetchone()
         if tables and track_counts != "on":
             raise ImproperlyConfigured("PostgreSQL's track_counts is off: a purge counts by it. Turn it on.")
-        counts = Counter({rows.model._meta.label: rows._raw_delete(using)})
+        with watch(pid):
+            counts = Counter({rows.model._meta.label: rows._raw_delete(using)})
         if tables:
             cursor.execute(f"SELECT {deleted}", tables)
             for label, start, end in zip(labels, before, cursor.fetchone(), strict=True):
@@ -277,7 +343,7 @@ def _refuse_joins(queryset: models.QuerySet[Any]) -> None:
         )
 
 
-def _next_size(size: int, elapsed: float) -> int:
+def _next_size(size: int, elapsed: float, *, target: float = BATCH_SECONDS, least: int | None = None) -> int:
     # At most double or halve: one slow batch (a checkpoint, a cold cache) must not decide alone.
-    factor = min(2.0, max(0.5, BATCH_SECONDS / max(elapsed, 0.001)))
-    return int(min(BATCH_ROWS_MAX, max(BATCH_ROWS_MIN, size * factor)))
+    factor = min(2.0, max(0.5, target / max(elapsed, 0.001)))
+    return int(min(BATCH_ROWS_MAX, max(BATCH_ROWS_MIN if least is None else least, size * factor)))

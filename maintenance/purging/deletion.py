@@ -18,12 +18,14 @@ from maintenance import purge
 from maintenance.cap import Caps, refusals, usual
 from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun
+from maintenance.passed_over import PassedOver
 from maintenance.plan import TablePlan, count_deletion, differences, plan_deletion
 from maintenance.purging import mandate as mandates
 from maintenance.purging.days import range_between
 from maintenance.purging.facts import grouped, rule_effects
 from maintenance.purging.mandate import Mandate
 from maintenance.purging.surroundings import Condition, Surroundings
+from maintenance.walks import Cursor
 
 # From so many deleted rows on, the planner's statistics of a table are renewed.
 ANALYZE_ROWS_MIN = 10_000
@@ -57,6 +59,8 @@ class Deletion:
         self._using = self._queryset.db
         # What this attempt was found to be allowed.
         self._given: Mandate = mandates.of_rule(at=context.now)
+        # What the last walk could not delete.
+        self._passed_over = PassedOver(self._using)
 
     def describe(self) -> list[str]:
         """Plan; delete nothing. Return why a real run would wait for a person."""
@@ -97,7 +101,11 @@ class Deletion:
         self._report_footprints(tables, before)
         if gone_before and not left:
             context.message = self._total_in_words(tables)
-        if left:
+        if left and (self._passed_over.rows or self._passed_over.is_stuck):
+            # The run is tried again soon.
+            context.partial(self._what_waits(tables[0], left), is_transient=True)
+            context.log(context.message, "warning")
+        elif left:
             self._tell_what_is_left(tables[0], left)
 
     @property
@@ -270,7 +278,7 @@ class Deletion:
         total = tables[0].total
         left = tables[0].rows
 
-        def save(gone: Counter[str], cursor: purge.Cursor) -> None:
+        def save(gone: Counter[str], cursor: Cursor | None) -> None:
             self._refuse_outgrown(gone_before + gone, tables)
             context.counts = Counter(counted)
             context.counts.update(gone)
@@ -285,6 +293,7 @@ class Deletion:
 
         # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
         for cursor in (context.cursor.get(self._label), None):
+            self._passed_over = PassedOver(self._using)
             try:
                 gone = purge.delete_in_batches(
                     queryset,
@@ -294,6 +303,7 @@ class Deletion:
                     between=between,
                     share=left / total if total else 0.0,
                     total=total,
+                    passed_over=self._passed_over,
                 )
             except BaseException:
                 context.forget_what_was_rolled_back()
@@ -301,12 +311,17 @@ class Deletion:
             counted.update(gone)
             gone_before = gone_before + gone
             before += gone.total()
+            left = self._matching()
+            # What could not be deleted a moment ago is the next attempt's.
+            is_last = left <= self._passed_over.rows or self._passed_over.is_stuck
+            if left and is_last:
+                # Said first: while another process writes, SQLite takes no line of the log.
+                context.partial(self._what_waits(tables[0], left), is_transient=True)
             context.log(
                 _("deleted %(rows)s %(table)s; %(all)s rows with what belongs to them")
                 % {"rows": gone[self._label], "table": name, "all": gone.total()}
             )
-            left = self._matching()
-            if not left:
+            if is_last:
                 break
         return left
 
@@ -322,6 +337,13 @@ class Deletion:
 
     # --- Afterwards ------------------------------------------------------------------------
 
+    def _what_waits(self, table: TablePlan, left: int) -> str:
+        return _("%(rows)s %(table)s could not be deleted so far: %(who)s.") % {
+            "rows": left,
+            "table": table.verbose_name,
+            "who": self._passed_over.who(),
+        }
+
     def _tell_what_is_left(self, table: TablePlan, left: int) -> None:
         message = _("%(rows)s %(table)s that should be gone are still there.") % {
             "rows": left,
@@ -330,7 +352,10 @@ class Deletion:
         earlier = JobRun.objects.filter(
             job=self._run.job, dry_run=False, pk__lt=self._run.pk, plan__isnull=False
         )
-        ended = earlier.filter(status__in=[JobRun.Status.SUCCEEDED, JobRun.Status.PARTIAL]).order_by("-pk")
+        # One that was tried again had met a lock.
+        ended = earlier.filter(
+            status__in=[JobRun.Status.SUCCEEDED, JobRun.Status.PARTIAL], next_attempt=None
+        ).order_by("-pk")
         had_left = [
             any(one.model == table.model and one.left for one in tables_of(plan))
             for plan in ended.values_list("plan", flat=True)[: LOSING_RUNS - 1]

@@ -72,8 +72,8 @@ class Surroundings(Protocol):
     def count(self, name: str, number: int = 1) -> None:
         """Add to the run's counts."""
 
-    def partial(self, message: str) -> None:
-        """Note that a part of the work failed."""
+    def partial(self, message: str, *, is_transient: bool = False) -> None:
+        """Note that a part of the work failed, perhaps for a cause that may pass."""
 
     def checkpoint(self) -> None:
         """Raise if the run must stop."""

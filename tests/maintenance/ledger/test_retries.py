@@ -88,11 +88,15 @@ def test_a_slot_is_not_left_out_for_a_retry_that_waits(declare):
     assert slot.status == "skipped"
 
 
-def test_scraping_and_compliance_are_the_jobs_that_are_tried_again():
-    again = {job.slug for job in registry.jobs() if job.retries}
+def test_scraping_compliance_and_deletions_are_tried_again():
+    again = {job.slug: job.retries for job in registry.jobs() if job.retries}
 
-    assert again == {"auto_scraping", "scrape_now", "refresh_stored_content"}
-    assert all(job.retries in ((), AFTER) for job in registry.jobs())
+    assert {slug for slug, retries in again.items() if retries == AFTER} == {
+        "auto_scraping", "scrape_now", "refresh_stored_content"
+    }  # fmt: skip
+    assert {slug for slug, retries in again.items() if retries[0] == timedelta(minutes=1)} == {
+        "cleanup_tokens", "cleanup_sessions", "purge_old_content", "cleanup_run_history", "cleanup_login_sessions"
+    }  # fmt: skip
 
 
 def test_a_retry_scrapes_only_the_bots_that_failed_for_now(monkeypatch):
