@@ -25,12 +25,11 @@ from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
 from database.text import row_key
-from scraping import filters, post_display, set_aside_admin, trial  # noqa: F401  # registers its page
+from scraping import filters, listed_so_far, post_display, set_aside_admin, trial  # noqa: F401  # registers its page
 from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
 from scraping.export_admin import BotFilter, ExportViews
 from scraping.forms import BotConfigForm, RedditAppForm
-from scraping.health import scrape_at_least_every
 from scraping.hold_actions import HoldActions, HoldFilter
 from scraping.models import (
     BotConfig,
@@ -62,18 +61,6 @@ def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
         address = reverse("admin:scraping_redditapp_budgets")
     states = [(name, state_of(client_id)) for client_id, name in names.items()]
     return {"budgets": states, "budgets_address": address}
-
-
-def watermark_rows(config: BotConfig) -> list[dict[str, Any]]:
-    """Return each subreddit's watermark with the longest time between two scrapes that misses nothing."""
-    return [
-        {
-            "watermark": mark,
-            "every": scrape_at_least_every(mark.posts_per_hour, config.post_limit),
-            "nothing": [],  # an empty listing's anchors
-        }
-        for mark in config.watermarks.filter(subreddit__in=[folded(name) for name in config.subreddits])
-    ]
 
 
 def badge(kind: str, label: Any) -> str:
@@ -239,11 +226,8 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
 
     @admin.display(description=_("subreddits"))
     def listed_so_far(self, config: BotConfig) -> str:
-        """Show each subreddit's watermark, and how often it must be scraped."""
-        return render_to_string(
-            "scraping/_watermarks.html",
-            {"rows": watermark_rows(config), "last": config.sessions.order_by("-pk").first()},
-        )
+        """Show how new each subreddit's posts are, why it is silent, and how often it must be scraped."""
+        return render_to_string("scraping/_listed_so_far.html", listed_so_far.context(config))
 
     @admin.display(description=_("last session"))
     def last_session(self, config: Any) -> str | None:

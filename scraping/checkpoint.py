@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from database import clock
-from scraping import due
+from scraping import due, freshness
 from scraping.models import BotConfig, ScrapeSession
 
 # An older checkpoint would bring yesterday's listing; the watermarks know what is new since.
@@ -42,6 +42,7 @@ class Checkpoint:
         )  # broken by hand: refused later
         if wanted:
             due.forget_unwanted(config.pk, wanted)
+            freshness.forget_unwanted(config.pk, wanted)
         last = ScrapeSession.objects.filter(config=config, pk__lt=session.pk).order_by("-pk").first()
         if last is None or not isinstance(last.checkpoint, dict):
             return fresh

@@ -41,12 +41,18 @@ def smoothed(before: float | None, measured: float | None) -> float | None:
     return (1 - _RATE_WEIGHT) * before + _RATE_WEIGHT * measured
 
 
-def silence_warning(watermark: Watermark, *, has_new: bool, now: datetime) -> str:
-    """Return a warning where a subreddit lists nothing new although it used to, by its own rate; else nothing."""
-    if has_new or watermark.posts_per_hour is None:
+def silence_warning(
+    watermark: Watermark, *, has_new: bool, now: datetime, expected: float | None = None
+) -> str:
+    """Return a warning where a subreddit lists nothing new although it used to, by its own rate; else nothing.
+
+    ``expected``: the posts since its newest one, by the rates of the hours; None: only its overall rate is known.
+    """
+    if has_new:
         return ""
     hours = (now - watermark.newest_at).total_seconds() / 3600
-    expected = watermark.posts_per_hour * hours
+    if expected is None:
+        expected = (watermark.posts_per_hour or 0.0) * hours
     if expected < SILENCE:
         return ""
     return _(

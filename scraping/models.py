@@ -1060,3 +1060,4 @@ class RedditComment(RedditContent):
 # Models with a module of their own; Django finds them by this import.
 from scraping.access_tokens import AccessToken as AccessToken  # noqa: E402
 from scraping.due import DueWalk as DueWalk  # noqa: E402
+from scraping.freshness import Freshness as Freshness  # noqa: E402

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from database import clock
 from database.names import folded
-from scraping import due, health, watermarks
+from scraping import due, freshness, health, watermarks
 from scraping.answers import Page
 from scraping.checkpoint import Checkpoint
 from scraping.comment_walk import Reach, requests_per_post
@@ -228,6 +228,7 @@ class _Scrape:
             raise
         except RedditError as error:
             # Before the first request: there is no client.
+            self.note_not_listed(self._subreddits, str(error.kind), str(error))
             self._session.close(Status.FAILED, error_kind=error.kind, error=str(error))
         else:
             self._close()
@@ -262,7 +263,8 @@ class _Scrape:
         for subreddit in self._subreddits:
             if subreddit not in self.checkpoint.done:
                 given_up = _no_totals() | {"error_kind": error.kind, "error": str(error)}
-                self._totals.setdefault(subreddit, given_up)
+                if self._totals.setdefault(subreddit, given_up) is given_up:
+                    self.note_not_listed([subreddit], str(error.kind), str(error))
 
     def wait_for(self, shortage: OutOfBudget) -> bool:
         """Close the session until its app may send requests again. False: it failed, there is no point in waiting."""
@@ -294,6 +296,8 @@ class _Scrape:
         failed = {"error_kind": str(shortage.kind), "error": text}
         for subreddit in self._subreddits:
             if subreddit not in self.checkpoint.done:
+                if subreddit != self.checkpoint.subreddit or not self.checkpoint.is_listed:
+                    self.note_not_listed([subreddit], str(shortage.kind), text)
                 self._totals[subreddit] = self._totals.get(subreddit, _no_totals()) | failed
         status = Status.PARTIAL if self._session.posts_found else Status.FAILED
         self._hand_on()
@@ -329,6 +333,10 @@ class _Scrape:
         self._posts_done += posts
         total = max(self._config.post_limit * len(self._subreddits), self._posts_done)
         self._progress.report(self._posts_done, total, stage)
+
+    def note_not_listed(self, subreddits: Iterable[str], kind: str, error: str) -> None:
+        """Remember why subreddits could not be listed."""
+        freshness.note_failed(self._config.pk, list(subreddits), kind=kind, error=error)
 
     def note_gap(self) -> None:
         """Remember that posts between the last scrape and this one were out of Reddit's reach."""
@@ -417,6 +425,8 @@ class _SubredditScrape:
         self._client = client
         self._subreddit = subreddit
         self._failures = 0
+        self._has_gap = False
+        self._is_fresh = False  # its listing was read
         self._name = ""  # as Reddit writes it
         self._listed: set[str] = set()
         self._reach = reach_of(config)
@@ -458,6 +468,8 @@ class _SubredditScrape:
         self._scrape.log(f"r/{self._subreddit}: {error}", "error")
         if not self.totals["error_kind"]:
             self.totals |= {"error_kind": str(error.kind), "error": str(error)}
+        if not (self._is_fresh or self._checkpoint.is_listed):
+            self._scrape.note_not_listed([self._subreddit], str(error.kind), str(error))
 
     # --- The listing ---------------------------------------------------------------------------
 
@@ -468,7 +480,8 @@ class _SubredditScrape:
         watermark = self._watermark()
         frontier = Frontier(watermark.newest_at if watermark else None)
         is_deep = watermarks.is_deep_due(watermark) and self._client.can_afford(PAGES_OF_LISTING)
-        reading = Reading.of(checkpoint.reading, is_deep=is_deep)
+        after = watermark.newest_at if watermark else None
+        reading = Reading.of(checkpoint.reading, is_deep=is_deep, after=after)
         walk = self._client.listing(
             self._subreddit,
             sort=config.sort,
@@ -522,6 +535,26 @@ class _SubredditScrape:
                 listing=self._listing_key,
                 is_whole=walk.has_ended and not walk.is_at_cap,
             )
+        if not self.totals["error_kind"]:
+            self._note_fresh(watermark, reading)
+
+    def _note_fresh(self, watermark: Watermark | None, reading: Reading) -> None:
+        """Write down how new the subreddit's posts are, and when the next one is to be expected."""
+        self._is_fresh = True
+        newest_at = reading.newest_at
+        week = due_at = None
+        if self._is_incremental:
+            newest_at = newest_at or (watermark.newest_at if watermark and watermark.anchors else None)
+            # Where posts may be missing, only the hours that this listing shows wholly tell a rate.
+            since = None
+            if watermark is None or self._has_gap:
+                since = freshness.hour_of(reading.oldest_at or clock.now()) + 1
+            week = freshness.of(self._config.pk, self._subreddit).week
+            week.count(reading.posts_by_hour, since=since, now=clock.now())
+            before = watermark.posts_per_hour if watermark else None
+            rate = health.smoothed(before, posts_per_hour(reading.times))
+            due_at = freshness.due_at(week, newest_at, flat_rate=rate, posts=health.SILENCE)
+        freshness.note_listed(self._config.pk, self._subreddit, newest_at=newest_at, week=week, due_at=due_at)
 
     def _store(self, page: Page, asked_at: datetime) -> Stored:
         self._listed.update(_names(page.posts))
@@ -579,12 +612,15 @@ class _SubredditScrape:
             if walk.is_at_cap and not met_known and reaches_back:
                 self._scrape.note_gap()
             return
-        if watermarks.is_gap(watermark, reading, posts=walk.posts, is_at_limit=walk.is_at_limit):
+        self._has_gap = watermarks.is_gap(watermark, reading, posts=walk.posts, is_at_limit=walk.is_at_limit)
+        if self._has_gap:
             self._scrape.note_gap()
         now = clock.now()
         # Listed, not stored: another bot may have stored them, or a filter may have kept none.
         has_new = reading.newest_at is not None and reading.newest_at > watermark.newest_at
-        self._warn(health.silence_warning(watermark, has_new=has_new, now=now))
+        week = freshness.of(self._config.pk, self._subreddit).week
+        expected = week.expected(watermark.newest_at, now) if week.is_known else None
+        self._warn(health.silence_warning(watermark, has_new=has_new, now=now, expected=expected))
         rate = health.smoothed(watermark.posts_per_hour, posts_per_hour(reading.times))
         growth = health.growth_warning(
             name=self._name,

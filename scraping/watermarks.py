@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from database import clock
 from database.names import folded
-from scraping import health
+from scraping import freshness, health
 from scraping.listing import REDDIT_BEGAN, Frontier, creation_times, is_sticky, posts_per_hour
 from scraping.models import BotConfig, RedditPost, Watermark
 
@@ -34,18 +34,25 @@ class Reading:
     newest: str | None = None
     oldest: str | None = None
     anchors: list[str] = field(default_factory=list)
+    after: str | None = None  # the watermark: what is newer is new
+    hours: dict[str, int] = field(default_factory=dict)  # new posts by hour since 1970, of the last weeks
     times: list[datetime] = field(default_factory=list)  # of this session's pages; not saved
 
     @classmethod
-    def of(cls, saved: dict[str, Any] | None, *, is_deep: bool) -> Self:
-        """Return the reading that was saved, or a new one."""
-        return cls(**saved) if saved else cls(is_deep=is_deep)
+    def of(cls, saved: dict[str, Any] | None, *, is_deep: bool, after: datetime | None = None) -> Self:
+        """Return the reading that was saved, or a new one behind the watermark ``after``."""
+        return cls(**saved) if saved else cls(is_deep=is_deep, after=after.isoformat() if after else None)
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the column."""
         values = asdict(self)
         del values["times"]
         return values
+
+    @property
+    def posts_by_hour(self) -> dict[int, int]:
+        """New posts by hour since 1970."""
+        return {int(hour): count for hour, count in self.hours.items()}
 
     @property
     def newest_at(self) -> datetime | None:
@@ -64,6 +71,9 @@ class Reading:
         self.anchors = [*self.anchors, *names][:ANCHORS_MAX]
         times = creation_times(posts, until=until)
         self.times += times
+        after = datetime.fromisoformat(self.after) if self.after else None
+        for hour, count in freshness.count_by_hour(times, after=after).items():
+            self.hours[str(hour)] = self.hours.get(str(hour), 0) + count
         if times:
             newest = max(times, default=until)
             self.newest = max(newest, self.newest_at or newest).isoformat()

@@ -17,6 +17,7 @@ from scraping.models import (
     BotConfig,
     Doubt,
     DueWalk,
+    Freshness,
     PostSighting,
     RedditApp,
     RedditComment,
@@ -142,6 +143,11 @@ def watermark(**fields):
     values = {"subreddit": name, "name": name, "listing": "new", "newest_at": now, "listed_at": now, **fields}
     values["config"] = values.get("config") or bot_config()
     return Watermark.objects.create(**values)
+
+
+def freshness(**fields):
+    values = {"subreddit": f"subreddit{next(_numbers)}", **fields}
+    return Freshness.objects.create(config=values.pop("config", None) or bot_config(), **values)
 
 
 def due_walk(**fields):

@@ -63,6 +63,11 @@ def one_subreddit_has_two_watermarks():
     return same_as_another(lambda: factories.watermark(config=config), "subreddit")
 
 
+def one_subreddit_is_fresh_twice():
+    config = factories.bot_config()
+    return same_as_another(lambda: factories.freshness(config=config), "subreddit")
+
+
 def one_bot_is_scraped_twice_at_once():
     config = factories.bot_config()
     factories.session(config=config, status="running")
@@ -176,6 +181,10 @@ BROKEN = [
     ("watermark_subreddit_is_folded", lambda: (factories.watermark(), {"subreddit": "Python"})),
     ("watermark_rate_not_negative", lambda: (factories.watermark(), {"posts_per_hour": -0.1})),
     ("accesstoken_one_per_client", lambda: same_as_another(factories.access_token, "client_id")),
+    ("freshness_config_fk", lambda: (factories.freshness(), {"config_id": NOBODY})),
+    ("freshness_one_per_subreddit", one_subreddit_is_fresh_twice),
+    ("freshness_subreddit_is_folded", lambda: (factories.freshness(), {"subreddit": "Python"})),
+    ("freshness_silence_has_a_reason", lambda: (factories.freshness(), {"silent_since": timezone.now()})),
     ("duewalk_config_fk", lambda: (factories.due_walk(), {"config_id": NOBODY})),
     ("duewalk_one_per_post", one_post_is_due_twice),
     ("duewalk_is_of_a_post", lambda: (factories.due_walk(), {"fullname": "t1_1"})),

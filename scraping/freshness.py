@@ -1,0 +1,302 @@
+"""How fresh what each bot has of each subreddit is: one row a pair, written by every scrape, read at no cost.
+
+The usual rate is kept by hour of the week (in UTC, Monday 0:00 first), because subreddits sleep: an hour's rate is a mean of
+the same hour in the weeks before, in which the last ones weigh most. From it follows, at every listing, until when the
+next post is to be expected (``due_at``): whoever wants to know what is silent compares two times, and reads no rate.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from database import clock
+from database.constraints import DatabaseOnDelete
+from database.json_fields import JSONObjectField
+from database.names import Folded, folded
+from scraping.visibility import Person
+
+HOURS: Final = 168
+# How far back posts are counted, and how far ahead the next one is expected.
+WEEKS_BACK: Final = 4
+WEEKS_AHEAD: Final = 8
+# What the latest week weighs at least.
+_WEIGHT_MIN: Final = 0.2
+# So many hours of the week must have been seen before their rates are believed.
+HOURS_KNOWN_MIN: Final = 24
+# 1970 began on a Thursday.
+_MONDAY: Final = 3 * 24
+_HOUR: Final = timedelta(hours=1)
+# Why a subreddit is silent, beside what Reddit answers (``ScrapeSession.ErrorKind``).
+QUIET: Final = "quiet"
+
+
+class FreshnessQuerySet(models.QuerySet["Freshness"]):
+    """Whose subreddits are silent."""
+
+    def silent(self, now: datetime | None = None) -> Self:
+        """Return those that cannot be listed, or that had no post for longer than chance explains."""
+        return self.filter(Q(silent_since__isnull=False) | Q(due_at__lte=now or clock.now()))
+
+    def visible_to(self, user: Person) -> Self:
+        """Return those of the bots that the user may see."""
+        from scraping.models import BotConfig
+
+        return self.filter(config__in=BotConfig.objects.visible_to(user))
+
+
+class Freshness(models.Model):
+    """What a bot knows of one subreddit, and how new that is."""
+
+    config = models.ForeignKey(
+        "scraping.BotConfig",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # freshness_one_per_subreddit
+        related_name="freshness",
+        verbose_name=_("bot"),
+    )
+    # As the config's list has it, folded (``database.names``).
+    subreddit = models.CharField(_("subreddit"), max_length=50)
+    newest_at = models.DateTimeField(_("newest post"), null=True, blank=True)
+    # The last listing that Reddit gave, and the last one that was asked for.
+    listed_at = models.DateTimeField(_("listed"), null=True, blank=True)
+    tried_at = models.DateTimeField(_("tried"), default=clock.now, db_default=Now())
+    # Set by a scrape that found no listing, or nothing new where that is no chance; and why (``QUIET``, or Reddit's
+    # answer).
+    silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
+    why = models.CharField(_("why"), max_length=16, blank=True, default="", db_default="")
+    error = models.TextField(_("error"), blank=True, default="", db_default="")
+    # Without a new post until then it is silent; null: too little is known.
+    due_at = models.DateTimeField(_("next post expected by"), null=True, blank=True)
+    # {"means": [posts an hour, …], "weeks": [how often seen, …], "until": hour, "open": posts of that hour}; 168 each,
+    # hours are counted from 1970.
+    rates = JSONObjectField(_("posts by hour of the week"), null=True, blank=True)
+
+    objects = FreshnessQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("freshness of a subreddit")
+        verbose_name_plural = _("freshness of subreddits")
+        ordering = ["subreddit"]
+        constraints = [
+            DatabaseOnDelete(name="freshness_config_fk", field="config"),
+            models.UniqueConstraint(fields=["config", "subreddit"], name="freshness_one_per_subreddit"),
+            models.CheckConstraint(
+                name="freshness_subreddit_is_folded", condition=Q(subreddit=Folded("subreddit"))
+            ),
+            models.CheckConstraint(
+                name="freshness_silence_has_a_reason", condition=Q(silent_since__isnull=True) | ~Q(why="")
+            ),
+        ]
+        indexes = [
+            # silent(): the dashboard and the alerts
+            models.Index(fields=["due_at"], name="freshness_due_at"),
+            # the same
+            models.Index(
+                fields=["silent_since"], name="freshness_silent", condition=Q(silent_since__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"r/{self.subreddit}"
+
+    @property
+    def week(self) -> "Week":
+        """The usual rates."""
+        return Week.of(self.rates)
+
+    @property
+    def why_text(self) -> str:
+        """Why it is silent, in the reader's language; empty where it is not."""
+        from scraping.models import ScrapeSession
+
+        if self.silent_since is None:
+            return str(_("no new posts, although some were to be expected")) if self.is_overdue else ""
+        if self.why == QUIET:
+            return str(_("no new posts, although some were to be expected"))
+        return str(dict(ScrapeSession.ErrorKind.choices).get(self.why, self.why))
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether a new post should have come by now."""
+        return self.due_at is not None and self.due_at <= clock.now()
+
+    @property
+    def silent_from(self) -> datetime | None:
+        """Since when it is silent: it could not be listed since then, or that was its last post."""
+        if self.silent_since is not None:
+            return self.silent_since
+        return self.newest_at if self.is_overdue else None
+
+
+class Week:
+    """Posts an hour, by hour of the week."""
+
+    def __init__(self, means: list[float], weeks: list[int], until: int | None, pending: int) -> None:
+        self.means, self.weeks = means, weeks
+        self.until = until  # the hour that is not over yet
+        self.pending = pending  # its posts so far
+
+    @classmethod
+    def of(cls, saved: Any) -> Self:
+        """Return what was saved, or an empty week."""
+        if isinstance(saved, dict) and len(saved.get("means", ())) == len(saved.get("weeks", ())) == HOURS:
+            return cls(list(saved["means"]), list(saved["weeks"]), saved.get("until"), saved.get("open", 0))
+        return cls([0.0] * HOURS, [0] * HOURS, None, 0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the column."""
+        means = [round(mean, 3) for mean in self.means]
+        return {"means": means, "weeks": self.weeks, "until": self.until, "open": self.pending}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough hours were seen to believe the rates."""
+        return sum(weeks > 0 for weeks in self.weeks) >= HOURS_KNOWN_MIN
+
+    @property
+    def rates(self) -> list[float]:
+        """The usual rate of each hour of the week.
+
+        One sight of an hour proves little (perhaps it was silent just then): until the second one it has the mean of the
+        same hour of all days, and one of a time of day never seen that of all hours.
+        """
+        of_all = self._mean(range(HOURS), 0.0)
+        of_days = [self._mean(range(time, HOURS, 24), of_all) for time in range(24)]
+        return [
+            mean if weeks > 1 else of_days[place % 24]
+            for place, (mean, weeks) in enumerate(zip(self.means, self.weeks, strict=True))
+        ]
+
+    def _mean(self, places: Iterable[int], otherwise: float) -> float:
+        seen = [self.means[place] for place in places if self.weeks[place]]
+        return sum(seen) / len(seen) if seen else otherwise
+
+    def count(self, posts: dict[int, int], *, since: int | None, now: datetime) -> None:
+        """Take in the new posts of a listing, by hour; ``since``: the first hour it shows wholly, if it met no other."""
+        current = hour_of(now)
+        first = self.until if since is None else since
+        if first is None:
+            first = current
+        if since is not None:
+            self.pending, self.until = 0, None
+        for hour in range(max(first, current - WEEKS_BACK * HOURS), current):
+            self._add(hour, posts.get(hour, 0) + (self.pending if hour == self.until else 0))
+        self.pending = posts.get(current, 0) + (self.pending if current == self.until else 0)
+        self.until = current
+
+    def _add(self, hour: int, posts: int) -> None:
+        place = place_of(hour)
+        weight = max(1 / (self.weeks[place] + 1), _WEIGHT_MIN)
+        self.means[place] += weight * (posts - self.means[place])
+        self.weeks[place] += 1
+
+    def expected(self, since: datetime, until: datetime) -> float:
+        """Return how many posts are to be expected between two moments, of which the last eight weeks count."""
+        rates, posts = self.rates, 0.0
+        first = max(hour_of(since), hour_of(until) - WEEKS_AHEAD * HOURS)
+        for hour in range(first, hour_of(until) + 1):
+            begin, end = max(since, _moment_of(hour)), min(until, _moment_of(hour + 1))
+            posts += rates[place_of(hour)] * ((end - begin) / _HOUR)
+        return max(posts, 0.0)
+
+    def expected_by(self, posts: float, *, since: datetime) -> datetime | None:
+        """Return when so many posts are to be expected; None: not within eight weeks."""
+        rates, hour, moment = self.rates, hour_of(since), since
+        for _number in range(WEEKS_AHEAD * HOURS):
+            rate, end = rates[place_of(hour)], _moment_of(hour + 1)
+            coming = rate * ((end - moment) / _HOUR)
+            if coming >= posts:
+                return moment + _HOUR * (posts / rate)
+            posts -= coming
+            hour, moment = hour + 1, end
+        return None
+
+
+def place_of(hour: int) -> int:
+    """Return the place in the week of an hour since 1970."""
+    return (hour + _MONDAY) % HOURS
+
+
+def hour_of(moment: datetime) -> int:
+    """Return the number of hours since 1970."""
+    return int(moment.timestamp() // 3600)
+
+
+def _moment_of(hour: int) -> datetime:
+    return datetime.fromtimestamp(hour * 3600, UTC)
+
+
+def count_by_hour(times: Iterable[datetime], *, after: datetime | None) -> dict[int, int]:
+    """Return how many of the posts, newer than ``after``, were made in each of the last hours."""
+    counts: dict[int, int] = {}
+    first = hour_of(clock.now()) - WEEKS_BACK * HOURS
+    for time in times:
+        hour = hour_of(time)
+        if hour >= first and (after is None or time > after):
+            counts[hour] = counts.get(hour, 0) + 1
+    return counts
+
+
+def due_at(
+    week: Week, newest_at: datetime | None, *, flat_rate: float | None, posts: float
+) -> datetime | None:
+    """Return until when the next post is to be expected; by a flat rate where the week is not known yet."""
+    if newest_at is None:
+        return None
+    if week.is_known:
+        return week.expected_by(posts, since=newest_at)
+    if not flat_rate or posts / flat_rate > WEEKS_AHEAD * HOURS:
+        return None
+    return newest_at + _HOUR * (posts / flat_rate)
+
+
+def of(config_id: int, subreddit: str) -> Freshness:
+    """Return what is stored of a pair, or a new row."""
+    known = Freshness.objects.filter(config=config_id, subreddit=folded(subreddit)).first()
+    return known or Freshness(config_id=config_id, subreddit=folded(subreddit))
+
+
+def note_listed(
+    config_id: int, subreddit: str, *, newest_at: datetime | None, week: Week | None, due_at: datetime | None
+) -> None:
+    """Write down what a listing showed; ``week``: None where it is not in the order of creation."""
+    now, row = clock.now(), of(config_id, subreddit)
+    newest_at = max((moment for moment in (newest_at, row.newest_at) if moment is not None), default=None)
+    is_quiet = due_at is not None and due_at <= now
+    values: dict[str, Any] = {
+        "newest_at": newest_at,
+        "listed_at": now,
+        "tried_at": now,
+        "silent_since": newest_at if is_quiet else None,
+        "why": QUIET if is_quiet else "",
+        "error": "",
+        "due_at": due_at,
+    }
+    if week is not None:
+        values["rates"] = week.as_json()
+    Freshness.objects.update_or_create(config_id=config_id, subreddit=folded(subreddit), defaults=values)
+
+
+def note_failed(config_id: int, subreddits: Iterable[str], *, kind: str, error: str) -> None:
+    """Write down that subreddits could not be listed; they are silent since their last listing."""
+    now = clock.now()
+    for subreddit in subreddits:
+        row = of(config_id, subreddit)
+        is_quiet = row.why == QUIET
+        since = row.listed_at or now
+        if row.silent_since is not None:
+            since = min(row.silent_since, since) if is_quiet else row.silent_since
+        values = {"tried_at": now, "silent_since": since, "why": kind, "error": error}
+        Freshness.objects.update_or_create(config_id=config_id, subreddit=row.subreddit, defaults=values)
+
+
+def forget_unwanted(config_id: int, subreddits: Iterable[str]) -> None:
+    """Drop what is known of subreddits that the bot does not scrape any more."""
+    kept = [folded(name) for name in subreddits]
+    Freshness.objects.filter(config=config_id).exclude(subreddit__in=kept).delete()
