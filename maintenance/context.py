@@ -410,6 +410,12 @@ class JobContext:
         done = self.run.progress_done if self.run else 0
         self._committed = Counter(self.counts), dict(self._cursor), done
 
+    def take_back(self) -> None:
+        """Say again what was remembered last: the database has rolled back what was counted and saved since."""
+        assert self.run is not None
+        counts, cursor, self.run.progress_done = self._committed
+        self.counts, self._cursor = Counter(counts), dict(cursor)
+
     def forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row: it changed together with the rows that were deleted."""
         assert self.run is not None

@@ -91,7 +91,7 @@ class PassedOver:
             return _("locked by %(sessions)s") % {"sessions": named}
         if self.causes == {Cause.TIMEOUT}:
             return _("each takes longer than the statement_timeout of the database")
-        return _("locked by a session that let go meanwhile")
+        return _("the database did not grant a lock")
 
     @contextlib.contextmanager
     def watched(self, pid: int) -> Iterator[None]:

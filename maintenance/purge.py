@@ -64,6 +64,7 @@ def delete_in_batches(
     share: float = 0.0,
     total: int = 0,
     passed_over: PassedOver | None = None,
+    undone: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
     """Delete the rows of ``queryset`` and their cascaded children, batch by batch, each its own transaction.
 
@@ -79,6 +80,7 @@ def delete_in_batches(
         share: the share of the table's rows that goes, if it is known.
         total: about how many rows the table has.
         passed_over: told which rows could not be deleted, and who was in the way.
+        undone: called when what the last call of ``save`` wrote was rolled back and the walk goes on.
 
     Returns:
         The rows deleted, by model label.
@@ -92,7 +94,12 @@ def delete_in_batches(
     else:
         walk = KeyWalk(queryset, cursor, key=key)
     batches = _Batches(
-        queryset, walk, save=save, between=between, passed_over=passed_over or PassedOver(queryset.db)
+        queryset,
+        walk,
+        save=save,
+        between=between,
+        undone=undone,
+        passed_over=passed_over or PassedOver(queryset.db),
     )
     return batches.perform()
 
@@ -118,9 +125,11 @@ class _Batches:
         *,
         save: Save,
         between: Callable[[Counter[str]], None],
+        undone: Callable[[], None],
         passed_over: PassedOver,
     ) -> None:
-        self._queryset, self._walk, self._save, self._between = queryset, walk, save, between
+        self._queryset, self._walk = queryset, walk
+        self._save, self._between, self._undone = save, between, undone
         self._using, self._vendor = queryset.db, connections[queryset.db].vendor
         self._children = cascaded_children(queryset.model)
         self._passed_over = passed_over
@@ -191,6 +200,8 @@ class _Batches:
             if refusal is None:
                 raise
             self._passed_over.causes.add(refusal)
+            if is_deleted:
+                self._undone()
             is_of_rows = window is not None and not is_deleted and self._vendor == "postgresql"
             return _Outcome(window, refusal, is_of_rows)
         self._gone, self._waits = so_far, 0  # only now is it true

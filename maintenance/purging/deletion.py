@@ -304,6 +304,7 @@ class Deletion:
                     share=left / total if total else 0.0,
                     total=total,
                     passed_over=self._passed_over,
+                    undone=context.take_back,
                 )
             except BaseException:
                 context.forget_what_was_rolled_back()

@@ -96,5 +96,8 @@ class Surroundings(Protocol):
     def note_commit(self) -> None:
         """Remember what the row says."""
 
+    def take_back(self) -> None:
+        """Take back what was counted and saved since note_commit()."""
+
     def forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row."""

@@ -126,7 +126,7 @@ def test_a_locked_comment_keeps_its_post_and_only_that(walk, doomed):
 
 
 @on_postgresql
-def test_a_lock_that_is_let_go_before_the_end_costs_nothing(walk, doomed):
+def test_a_lock_that_is_let_go_before_the_end_costs_nothing(doomed):
     with session(lock(RedditPost, doomed[3])) as other:
 
         def let_go():
@@ -144,7 +144,7 @@ def test_a_lock_that_is_let_go_before_the_end_costs_nothing(walk, doomed):
 
 
 @on_postgresql
-def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(walk, doomed):
+def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(doomed):
     batches = []
     with session("LOCK TABLE scraping_redditcomment IN SHARE MODE") as other:
         attempt = purge._Batches._attempt
@@ -167,7 +167,7 @@ def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(w
 
 
 @on_postgresql
-def test_more_locked_rows_than_are_looked_for_are_noted_together(walk, doomed, monkeypatch):
+def test_more_locked_rows_than_are_looked_for_are_noted_together(doomed, monkeypatch):
     monkeypatch.setattr(purge, "NARROWINGS_MAX", 3)
     monkeypatch.setattr(purge, "LOCATE_TIMEOUT_MS", 20)
     with session(lock(RedditPost, *doomed[::8])):
@@ -181,7 +181,7 @@ def test_more_locked_rows_than_are_looked_for_are_noted_together(walk, doomed, m
 
 
 @on_postgresql
-def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(walk, doomed):
+def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(doomed):
     run = runs.request_run(job="purge_old_content", trigger="command", send=False)
     waits = []
     with session() as other, pytest.MonkeyPatch.context() as patch:
@@ -207,7 +207,7 @@ def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(wa
 
 
 @on_postgresql
-def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(walk, doomed):
+def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(doomed):
     """Each row takes 5 ms, so that batches of 60 would run into 150 ms."""
     with connection.cursor() as cursor:
         cursor.execute("""
