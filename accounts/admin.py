@@ -4,12 +4,14 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 
 from accounts.rights import may_change_group, may_take_over, permissions_to_give
+from audit.history import without_entries
 
 # The addresses and confirmations of django-allauth are no page of the console: accounts are made by people who may.
 admin.site.unregister([User, Group, EmailAddress])
@@ -41,6 +43,12 @@ class PersonAdmin(UserAdmin):
             return super().get_readonly_fields(request, obj)
         rights = ("is_staff", "is_superuser", "groups", "user_permissions")
         return (*super().get_readonly_fields(request, obj), *rights)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Leave the history entries of the person out: they are kept, as events."""
+        to_delete, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
+        counts.pop(str(LogEntry._meta.verbose_name_plural), None)
+        return without_entries(to_delete), counts, perms_needed, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Leave accounts with rights that the person lacks, and with them their passwords, to superusers."""

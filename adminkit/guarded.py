@@ -69,9 +69,9 @@ class GuardedAdmin(admin.ModelAdmin):
         return super().response_action(request, queryset)
 
 
-def guarded(admin_class: type[admin.ModelAdmin]) -> type[admin.ModelAdmin]:
-    """Return the class with the guard in front."""
+def guarded(admin_class: type[admin.ModelAdmin], *before: type[admin.ModelAdmin]) -> type[admin.ModelAdmin]:
+    """Return the class with the guard in front, and others behind that."""
     if issubclass(admin_class, GuardedAdmin):
         return admin_class
     members = {"__module__": admin_class.__module__, "__doc__": admin_class.__doc__}
-    return type(admin_class.__name__, (GuardedAdmin, admin_class), members)
+    return type(admin_class.__name__, (GuardedAdmin, *before, admin_class), members)

@@ -9,3 +9,7 @@ class AuditConfig(AppConfig):
 
     name = "audit"
     verbose_name = _("Audit")
+
+    def ready(self) -> None:
+        """Keep the entries of people who are deleted."""
+        from audit import history  # noqa: F401  # models are not loaded before

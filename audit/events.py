@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import models
 
 from audit.models import Event
+from database.messages import english_of
 
 # Where the request came from that this thread answers; a service knows no requests.
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
@@ -65,7 +66,7 @@ def record(
         verb=verb,
         subject_type=subject._meta.label,
         subject_id=str(subject.pk),
-        subject_name=str(subject)[:200],
+        subject_name=english_of(str(subject))[:200],
         before=before,
         after=after,
         reason=reason,

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from adminkit.guarded import guarded
+from audit.history import KeptHistory
 from console import dashboard
 from maintenance import job_page, mode_page
 from maintenance.models import MaintenanceMode
@@ -61,7 +62,7 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register models with a guard before their admin, whichever app it is of."""
-        super().register(model_or_iterable, guarded(admin_class or admin.ModelAdmin), **options)
+        super().register(model_or_iterable, guarded(admin_class or admin.ModelAdmin, KeptHistory), **options)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""

@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from django.utils.translation import gettext as _
-
 from database import clock
+from database.messages import gettext as _
 
 # Nobody means an end that is further ahead, and PostgreSQL stores one in the year 10,000 that no driver reads back.
 FURTHEST_END = timedelta(days=3_653)

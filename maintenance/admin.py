@@ -18,8 +18,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext, gettext_noop, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -32,6 +32,7 @@ import maintenance.retention_admin  # noqa: F401  (registers the retentions)
 from adminkit import live
 from database import clock, zones
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin, holding_for_edit
+from database.messages import gettext, ngettext
 from database.paginator import BoundedPaginator
 from database.text import row_key
 from maintenance import runs, schedules, strip
@@ -773,7 +774,7 @@ class JobRunAdmin(ReadOnlyAdmin):
             messages.warning(request, str(error))
         else:
             decision = gettext("Approved: %(reason)s") if approve else gettext("Rejected: %(reason)s")
-            self.log_change(request, run, decision % form.cleaned_data)
+            self.log_change(request, run, decision % {"reason": reason})
         return self._to(run)
 
     def _visible(self, request: HttpRequest, pk: int) -> JobRun:

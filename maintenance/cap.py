@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
+from database.messages import gettext as _
 from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun
 from maintenance.plan import TablePlan, with_exact_total
@@ -58,7 +58,7 @@ def refusals(job: str, tables: Sequence[TablePlan], *, caps: Caps, using: str) -
         using: the database.
     """
     rows = sum(table.rows + table.gone for table in tables)
-    reasons = []
+    reasons: list[str] = []
     if rows > caps.rows:
         reasons.append(
             _("%(rows)s rows would be deleted, more than the %(cap)s of PURGE_CAP_ROWS.")

@@ -8,6 +8,7 @@ from django.db import models
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
 
+from database.messages import as_json, from_json
 from maintenance.registry import Person
 
 
@@ -24,7 +25,11 @@ def log_change(
         return
     change = {"before": before, "after": after, "reason": reason}
     LogEntry.objects.log_actions(
-        by.pk, [subject], CHANGE, change_message=json.dumps(change, ensure_ascii=False), single_object=True
+        by.pk,
+        [subject],
+        CHANGE,
+        change_message=json.dumps(as_json(change), ensure_ascii=False),
+        single_object=True,
     )
 
 
@@ -44,4 +49,9 @@ def _change(text: str) -> dict[str, Any] | None:
     is_ours = isinstance(change, dict) and all(
         isinstance(change.get(side), dict) for side in ("before", "after")
     )
-    return change if is_ours else None
+    if change is None or not is_ours:
+        return None
+    sides = {
+        side: {name: from_json(change[side], name) for name in change[side]} for side in ("before", "after")
+    }
+    return {**sides, "reason": from_json(change, "reason")}

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from django.db import Error, connection, models
-from django.utils.translation import gettext as _
 
 from database import clock
+from database.messages import as_json, joined
+from database.messages import gettext as _
 from maintenance.cap import Caps
 from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
@@ -200,7 +201,7 @@ class JobContext:
         self.show(done, total, stage)
         if self.run is None:
             return
-        self.run.progress_done, self.run.progress_total, self.run.stage = done, total, stage[:200]
+        self.run.progress_done, self.run.progress_total, self.run.stage = done, total, stage
         if time.monotonic() - self._reported_at >= PROGRESS_SECONDS:
             self._save()
 
@@ -403,7 +404,7 @@ class JobContext:
         }
 
     def _outlook(self) -> dict[str, Any]:
-        return {"would": "block" if self.would_wait_for else "run", "why": self.would_wait_for}
+        return {"would": "block" if self.would_wait_for else "run", **as_json({"why": self.would_wait_for})}
 
     def note_commit(self) -> None:
         """Remember that the row says what counts, cursor and progress say now."""
@@ -430,7 +431,7 @@ class JobContext:
 def _what_a_run_would_do(reasons: Sequence[str]) -> str:
     if not reasons:
         return _("It would run.")
-    return " ".join([_("It would wait for approval."), *reasons])
+    return joined([_("It would wait for approval."), *reasons])
 
 
 class _Collector(JobContext):
@@ -468,12 +469,12 @@ class Part:
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
         """Show the part's progress as words; the bar is the whole's."""
         of = f" {done}/{total}" if total else ""
-        text = f"{self._name}: {stage}{of}"
+        text = joined([f"{self._name}: ", stage, of], by="")
         self._whole.report_part(done, whole=self._done, total=self._total, stage=text)
 
     def log(self, text: str, level: str = "info") -> None:
         """Write a line that names the part."""
-        self._whole.log(f"{self._name}: {text}", level)
+        self._whole.log(joined([f"{self._name}:", text]), level)
 
     def checkpoint(self) -> None:
         """See JobContext.checkpoint."""

@@ -11,8 +11,8 @@ from functools import cached_property, lru_cache
 from celery.schedules import ParseException, crontab_parser
 from cron_descriptor import ExpressionDescriptor, Options
 from django.utils import dates, translation
-from django.utils.translation import gettext as _
 
+from database.messages import gettext as _
 from maintenance.other_crons import way_out
 
 

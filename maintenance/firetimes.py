@@ -18,8 +18,7 @@ from datetime import MAXYEAR, UTC, date, datetime, timedelta, tzinfo
 from heapq import heappop, heappush
 from itertools import count
 
-from django.utils.translation import gettext as _
-
+from database.messages import gettext as _
 from maintenance.crontab import Crontab, InvalidCrontab, InvalidSchedule, describe
 
 __all__ = [

@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
+from database.messages import from_json
 from maintenance import runs, schedules
 from maintenance.ledger import decisions
 from maintenance.models import JobRun
@@ -93,7 +94,7 @@ def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> runs.Preview
     decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses what is no plan of this
     run = JobRun.objects.get(pk=plan_id)
     assert run.plan is not None
-    return runs.Preview(run.plan, decisions.plan_of(run), run.plan.get("why", []))
+    return runs.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or [])
 
 
 @dataclass(frozen=True)

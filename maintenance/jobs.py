@@ -9,10 +9,11 @@ from typing import Any
 
 from django.contrib.sessions.models import Session
 from django.db.models import Q
-from django.utils.translation import gettext as _
 
 from accounts.models import PasswordResetToken, RefreshToken
 from database import clock
+from database.messages import gettext as _
+from database.messages import joined, message_of
 from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun
 from maintenance.purging.facts import Facts, Rule
@@ -150,7 +151,7 @@ def auto_scraping(ctx: JobContext) -> None:
                 postponed.append(outcome)
                 continue
             case ScrapeRefused():
-                ctx.log(f"{config.name}: {outcome}", "warning")
+                ctx.log(joined([f"{config.name}:", str(outcome)]), "warning")
                 failures += 1
             case _:
                 succeeded = _tally(ctx, outcome)
@@ -219,7 +220,7 @@ def refresh_stored_content(ctx: JobContext) -> None:
     for problem in done.problems:
         ctx.log(problem, "warning")
     if done.problems:
-        ctx.partial(" ".join(done.problems))
+        ctx.partial(joined(done.problems))
     verified = coverage()
     if verified.is_below_target:
         text = _(
@@ -308,11 +309,13 @@ def _tally(ctx: JobContext, session: ScrapeSession) -> bool:
         "%(bot)s: %(status)s, %(posts)s posts (%(posts_new)s new), %(comments)s comments (%(comments_new)s new)"
     ) % {
         "bot": session.config_name,
-        "status": session.get_status_display(),
+        "status": message_of(ScrapeSession.Status(session.status).label),
         "posts": session.posts_found,
         "posts_new": session.posts_new,
         "comments": session.comments_found,
         "comments_new": session.comments_new,
     }
-    ctx.log(f"{text}; {session.error}" if session.error else text, "info" if succeeded else "warning")
+    ctx.log(
+        joined([text, session.error], by="; ") if session.error else text, "info" if succeeded else "warning"
+    )
     return succeeded

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from database import clock
 from database.ends import refuse_end
+from database.messages import gettext as _
 from maintenance.change_log import log_change
 from maintenance.models import MaintenanceMode, ScheduleControl
 from maintenance.registry import Person

@@ -21,6 +21,7 @@ from database import clock
 from database.commits import without_waiting, without_waiting_sql
 from database.constraints import DatabaseOnDelete
 from database.json_fields import JSONObjectField
+from database.messages import MessageField, MessagesQuerySet, PartsField, ShortMessageField
 from database.names import Folded
 
 Person = User | AnonymousUser
@@ -51,7 +52,7 @@ def show_runs(condition: Callable[[Person], Q]) -> None:
     _shown_to.append(condition)
 
 
-class JobRunQuerySet(models.QuerySet["JobRun"]):
+class JobRunQuerySet(MessagesQuerySet["JobRun"]):
     """States of runs."""
 
     def visible_to(self, user: Person) -> Self:
@@ -228,7 +229,8 @@ class JobRun(models.Model):
     )
     progress_done = models.BigIntegerField(_("done"), default=0)
     progress_total = models.BigIntegerField(_("total"), null=True, blank=True)
-    stage = models.CharField(_("stage"), max_length=200, blank=True)
+    stage = ShortMessageField(_("stage"), max_length=200, blank=True)
+    stage_parts = PartsField(of="stage")
     # Rows by model label, such as {"scraping.RedditPost": 12}; other jobs count in their own words.
     counts = JSONObjectField(_("counts"), default=dict, blank=True)
     cursor = JSONObjectField(_("cursor"), null=True, blank=True)
@@ -236,8 +238,10 @@ class JobRun(models.Model):
     plan = JSONObjectField(_("plan"), null=True, blank=True)
     # What allows it to delete: purging.mandate.Mandate.as_json(); null: what its first attempt finds.
     mandate = JSONObjectField(_("mandate"), null=True, blank=True)
-    message = models.TextField(_("message"), blank=True)
-    error = models.TextField(_("error"), blank=True)
+    message = MessageField(_("message"), blank=True)
+    message_parts = PartsField(of="message")
+    error = MessageField(_("error"), blank=True)
+    error_parts = PartsField(of="error")
     traceback = models.TextField(_("traceback"), blank=True)
 
     objects = JobRunQuerySet.as_manager()
@@ -545,7 +549,8 @@ class RunLogLine(models.Model):
     )
     at = models.DateTimeField(_("time"), default=clock.now)
     level = models.CharField(_("level"), max_length=8, choices=Level, default=Level.INFO)
-    text = models.TextField(_("text"))
+    text = MessageField(_("text"))
+    text_parts = PartsField(of="text")
 
     class Meta:
         verbose_name = _("log line")

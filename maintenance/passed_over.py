@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db import Error, connections
-from django.utils.translation import gettext as _
 
 from database.errors import Cause, cause_of
+from database.messages import gettext as _
+from database.messages import joined
 
 # So many times a walk asks who holds a lock, each time that it meets again what it passed over.
 ASKS_MAX = 3
@@ -87,7 +88,7 @@ class PassedOver:
         if connections[self._using].vendor != "postgresql":
             return _("another process is writing")
         if self._sessions:
-            named = ", ".join(str(session) for session in [*self._sessions.values()][:NAMED_MAX])
+            named = joined((str(session) for session in [*self._sessions.values()][:NAMED_MAX]), by=", ")
             return _("locked by %(sessions)s") % {"sessions": named}
         if self.causes == {Cause.TIMEOUT}:
             return _("each takes longer than the statement_timeout of the database")

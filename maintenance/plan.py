@@ -12,12 +12,12 @@ from typing import Any, Self
 from django.apps import apps
 from django.db import DatabaseError, connections, models
 from django.db.models import Count, Max, Min, OuterRef, Subquery, Sum
-from django.utils.text import capfirst
-from django.utils.translation import gettext as _
 
 from database.background import background_reads
 from database.constraints import cascaded_children
 from database.estimates import table_sizes
+from database.messages import Message, joined
+from database.messages import gettext as _
 
 SAMPLE_ROWS = 20
 HOLD_REASONS_SHOWN = 10
@@ -98,12 +98,12 @@ class TablePlan:
     left: int | None = None
 
     @property
-    def verbose_name(self) -> str:
+    def verbose_name(self) -> Message:
         """The table in the reader's language; its label if it is no longer declared."""
         try:
-            return str(apps.get_model(self.model)._meta.verbose_name_plural)
+            return joined([apps.get_model(self.model)._meta.verbose_name_plural])
         except LookupError:
-            return self.model
+            return joined([self.model])
 
     @property
     def share(self) -> float:
@@ -227,13 +227,13 @@ class Difference:
     rows: int
 
     @property
-    def verbose_name(self) -> str:
+    def verbose_name(self) -> Message:
         """The table in the reader's language."""
         return TablePlan(model=self.model, rows=0, total=0).verbose_name
 
     def __str__(self) -> str:
         return _("%(table)s: %(expected)s were planned, at the start there were %(rows)s.") % {
-            "table": capfirst(self.verbose_name),
+            "table": self.verbose_name.capitalized(),
             "expected": self.expected,
             "rows": self.rows,
         }

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 
 from database import clock
+from database.messages import gettext as _
 from maintenance import maintenance_mode, runs, schedules
 from maintenance.ledger import publishing
 from maintenance.ledger.attempts import judge

@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db.models import Model, Q
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from database.messages import gettext, joined
 from maintenance.cap import Caps
 from maintenance.context import JobContext, Terms
 from maintenance.models import Person as Person
@@ -47,8 +47,8 @@ class InvalidParams(ValidationError):
     @property
     def text(self) -> str:
         """All that is wrong, as one text that names the parameters."""
-        return " ".join(
-            message if name == NON_FIELD_ERRORS else f"{name}: {message}"
+        return joined(
+            message if name == NON_FIELD_ERRORS else joined([f"{name}:", message])
             for name, messages in self.message_dict.items()
             for message in messages
         )

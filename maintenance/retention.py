@@ -8,10 +8,10 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
-from django.utils.translation import gettext as _
 
 from database import clock
 from database.constraints import cascaded_children
+from database.messages import gettext as _
 from maintenance.change_log import log_change
 from maintenance.context import conditions
 from maintenance.models import RetentionOverride, RetentionPolicy

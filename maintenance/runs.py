@@ -19,13 +19,14 @@ from django.core.exceptions import PermissionDenied
 from django.core.mail import send_mail
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import Signal, receiver
-from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
 from database import clock
 from database.errors import cause_of, once_it_answers
 from database.json_fields import Unreadable
+from database.messages import SUFFIX, english_of, parts_of
+from database.messages import gettext as _
 from maintenance.context import (
     BlockRun,
     CancelRun,
@@ -625,7 +626,10 @@ def totals(run: JobRun) -> dict[str, int]:
 
 
 def as_json(run: JobRun) -> dict[str, Any]:
-    """Return the run as the API and ``--json`` show it; times are ISO 8601, durations seconds."""
+    """Return the run as the API and ``--json`` show it; times are ISO 8601, durations seconds, texts English.
+
+    Beside a text that has a code stand its parts: the code and the parameters.
+    """
 
     def iso(moment: datetime | None) -> str | None:
         return moment.isoformat() if moment else None
@@ -650,12 +654,20 @@ def as_json(run: JobRun) -> dict[str, Any]:
         "worker": run.worker or None,
         "attempt": run.attempt,
         "retry_of": run.retry_of_id,
-        "progress": {"done": run.progress_done, "total": run.progress_total, "stage": run.stage},
+        "progress": {
+            "done": run.progress_done,
+            "total": run.progress_total,
+            **_text("stage", run.stage),
+        },
         "counts": run.counts,
         "plan": run.plan,
         "would": would_do(run),
         "mandate": run.mandate,
         "totals": totals(run),
-        "message": run.message,
-        "error": run.error,
+        **_text("message", run.message),
+        **_text("error", run.error),
     }
+
+
+def _text(name: str, text: str) -> dict[str, Any]:
+    return {name: english_of(text), name + SUFFIX: parts_of(text)}

@@ -15,11 +15,12 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Model, QuerySet
-from django.utils.translation import gettext as _
+from django.utils import translation
 from django_celery_beat.models import CrontabSchedule, PeriodicTask, PeriodicTasks
 
 from database import clock, zones
 from database.ends import refuse_end
+from database.messages import gettext as _
 from maintenance import firetimes, slots
 from maintenance.change_log import log_change
 from maintenance.firetimes import Crontab, InvalidCrontab, InvalidSchedule
@@ -578,7 +579,9 @@ def _permit(by: Person | None) -> None:
 
 
 def _state(task: PeriodicTask) -> dict[str, str | bool]:
-    state = {"schedule": stored_time(task), "enabled": task.enabled}
+    with translation.override("en"):  # of an interval it is a text of django-celery-beat's
+        stored = stored_time(task)
+    state = {"schedule": stored, "enabled": task.enabled}
     if not task.enabled:
         control = control_of(task)
         until = control.paused_until

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django_celery_beat.models import PeriodicTask
 
 from database import clock
+from database.messages import gettext as _
+from database.messages import joined, ngettext
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.targets import no_such_job
 from maintenance.timing import Timing
@@ -315,6 +315,7 @@ def _row(
 ) -> JobRun:
     """A row for several slots stands on the last of them."""
     number = len(due)
+    told = text % {"number": number, "why": why, "span": _span(due, timing)}
     count = "slots_missed" if status == JobRun.Status.MISSED else "slots_skipped"
     return JobRun(
         job=slug,
@@ -326,8 +327,7 @@ def _row(
         scheduled_for=due[-1],
         finished_at=clock.now(),
         counts={count: number},
-        message=text % {"number": number, "why": why, "span": _span(due, timing)}
-        + (" " + _("Older ones are not counted.") if due[0] == cut_at else ""),
+        message=joined([told, _("Older ones are not counted.")]) if due[0] == cut_at else told,
     )
 
 

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from celery import current_app
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
+from database.messages import gettext as _
 from maintenance.registry import TASK_PREFIX, job_of_task
 
 # What says how a message travels. A run of ours is its row: its message may be sent again, by recovery, by another

@@ -13,10 +13,10 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Sum
-from django.utils.translation import gettext as _
 
 import audit.events
 from database import clock
+from database.messages import gettext as _
 from database.names import folded
 from scraping.doubt_models import PERMISSION, Doubt, SetAside, SweepTally
 from scraping.doubts import Verdict

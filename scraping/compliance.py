@@ -21,10 +21,10 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Exists, F, Model, OuterRef, Q, QuerySet, Value, When
-from django.utils.translation import gettext as _
 
 from database import clock
 from database.estimates import TableSize, share_since, table_sizes
+from database.messages import gettext as _
 from database.names import folded
 from scraping import doubts, sweep_queue
 from scraping.answers import Page
@@ -277,7 +277,7 @@ class _Sweep:
 
     def problems(self) -> list[str]:
         """Say for which items the sweep is not whole."""
-        found = []
+        found: list[str] = []
         for doubt in self._failing:
             text = _("Reddit fails whenever %(fullname)s is asked for (%(times)d times so far).")
             found.append(text % {"fullname": doubt.fullname, "times": doubt.times})

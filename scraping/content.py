@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from django.db import models
 
 from database import clock
+from database.messages import Message
 from database.names import folded
 from scraping.listing import REDDIT_BEGAN
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
@@ -107,6 +108,19 @@ PROFILE_OF_NOBODY = "u_[deleted]"
 def storable_text(text: str) -> str:
     """Return the text without NUL and lone surrogates, which PostgreSQL refuses; everything else stays."""
     return _UNSTORABLE.sub("", text)
+
+
+def storable(text: str) -> str:
+    """Return the text, a message with all of its parameters, without what PostgreSQL refuses."""
+    return Message(_storable_parts(text.parts)) if isinstance(text, Message) else storable_text(text)
+
+
+def _storable_parts(parts: Any) -> Any:
+    if isinstance(parts, dict):
+        return {name: _storable_parts(value) for name, value in parts.items()}
+    if isinstance(parts, list):
+        return [_storable_parts(value) for value in parts]
+    return storable_text(parts) if isinstance(parts, str) else parts
 
 
 class BadItem(ValueError):

@@ -6,8 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from database.messages import gettext, message_of
 
 PERMISSION = "scraping.decide_setaside"
 
@@ -85,7 +86,7 @@ class SetAside(models.Model):
                 return f"r/{self.scope}"
             case self.Cause.MARKED:
                 text = gettext("%(items)d items: %(mark)s")
-                return text % {"items": self.items, "mark": self.get_cause_display()}
+                return text % {"items": self.items, "mark": message_of(self.Cause(self.cause).label)}
         return gettext("%(items)d items, %(age)s") % {"items": self.items, "age": age_label(self.scope)}
 
     @property
@@ -106,7 +107,7 @@ class SetAside(models.Model):
 
 def age_label(scope: str) -> str:
     """Return an age bucket of ``scraping.brake`` in words."""
-    return str(_AGES.get(scope, scope))
+    return message_of(_AGES.get(scope, scope))
 
 
 _AGES: dict[str, Any] = {

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from database import clock
 from database.constraints import DatabaseOnDelete
+from database.messages import MessageField, MessagesQuerySet, PartsField
 
 # So often the next scrape tries again, whenever it is; after that, twice as long is waited each time.
 TRIES_AT_ONCE: Final = 5
@@ -39,10 +40,13 @@ class DueWalk(models.Model):
     fullname = models.CharField(_("post"), max_length=16)
     # A ScrapeSession.ErrorKind and its words; empty: it was not tried yet.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
-    error = models.TextField(_("error"), blank=True)
+    error = MessageField(_("error"), blank=True)
+    error_parts = PartsField(of="error")
     tries = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
     since = models.DateTimeField(_("since"), default=clock.now, db_default=Now())
     next_try_at = models.DateTimeField(_("next try"), default=clock.now, db_default=Now())
+
+    objects = MessagesQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("due comments")

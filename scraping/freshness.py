@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.json_fields import JSONObjectField
+from database.messages import MessageField, MessagesQuerySet, PartsField
 from database.names import Folded, folded
 from scraping.visibility import Person
 
@@ -35,7 +36,7 @@ _HOUR: Final = timedelta(hours=1)
 QUIET: Final = "quiet"
 
 
-class FreshnessQuerySet(models.QuerySet["Freshness"]):
+class FreshnessQuerySet(MessagesQuerySet["Freshness"]):
     """Whose subreddits are silent."""
 
     def silent(self, now: datetime | None = None) -> Self:
@@ -70,7 +71,8 @@ class Freshness(models.Model):
     # answer).
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     why = models.CharField(_("why"), max_length=16, blank=True, default="", db_default="")
-    error = models.TextField(_("error"), blank=True, default="", db_default="")
+    error = MessageField(_("error"), blank=True, default="", db_default="")
+    error_parts = PartsField(of="error")
     # Without a new post until then it is silent; null: too little is known.
     due_at = models.DateTimeField(_("next post expected by"), null=True, blank=True)
     # {"means": [posts an hour, …], "weeks": [how often seen, …], "until": hour, "open": posts of that hour}; 168 each,

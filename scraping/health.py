@@ -8,8 +8,8 @@ import math
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.translation import gettext as _
-
+from database.messages import gettext as _
+from database.messages import joined
 from scraping.listing import LISTING_MAX
 from scraping.models import BotConfig, ScrapeSession, Watermark
 
@@ -79,7 +79,8 @@ def growth_warning(
         "often": scrape_at_least_every(posts_per_hour, post_limit),
     }
     if reach < LISTING_MAX:
-        text += " " + _("Or raise the posts per subreddit, of which it reads %(reach)d.") % {"reach": reach}
+        more = _("Or raise the posts per subreddit, of which it reads %(reach)d.") % {"reach": reach}
+        text = joined([text, more])
     return text
 
 

@@ -12,10 +12,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
+from audit.history import stored_text
 from database import clock
 from database.ends import refuse_end
+from database.messages import gettext as _
 from scraping.models import RedditPost, RedditPostQuerySet
 
 PERMISSION = "scraping.hold_redditpost"
@@ -100,6 +101,7 @@ def _write(
             raise TooManyPosts
         RedditPost.objects.filter(pk__in=rows).update(**values)
         post_type = ContentType.objects.get_for_model(RedditPost)
+        kept = stored_text(entry)
         LogEntry.objects.bulk_create(
             LogEntry(
                 user_id=by.pk,
@@ -108,7 +110,7 @@ def _write(
                 # Not the title: it must be gone from everywhere once it is deleted on Reddit.
                 object_repr=fullname,
                 action_flag=CHANGE,
-                change_message=entry,
+                change_message=kept,
             )
             for pk, fullname in rows.items()
         )

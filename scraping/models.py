@@ -17,6 +17,7 @@ from database import clock
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField, SecretUnreadable
 from database.json_fields import JSONObjectField, JSONTextsField
+from database.messages import MessageField, MessagesQuerySet, PartsField, as_json, from_json, message_of
 from database.names import Folded, folded
 from scraping.doubt_models import Doubt, SetAside, SweepTally  # noqa: F401  # Django looks for models here
 from scraping.patterns import compiled
@@ -388,7 +389,7 @@ class BotConfig(models.Model):
     @property
     def pause_reason(self) -> str:
         """Why Reddit's answers paused it, in the reader's language; empty while it is not paused."""
-        return str(ScrapeSession.ErrorKind(self.refusal_kind).label) if self.paused_at else ""
+        return message_of(ScrapeSession.ErrorKind(self.refusal_kind).label) if self.paused_at else ""
 
     def note_refusal(self, kind: str, *, pause_after: int) -> bool:
         """Count a session to which Reddit answered only ``kind``; return whether that pauses the config."""
@@ -501,7 +502,7 @@ class RequestBudget(models.Model):
         return self.client_id
 
 
-class ScrapeSessionQuerySet(models.QuerySet["ScrapeSession"]):
+class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
     """States of scrape sessions."""
 
     def finished_before(self, cutoff: datetime) -> Self:
@@ -608,7 +609,8 @@ class ScrapeSession(models.Model):
     error_kind = models.CharField(
         _("cause"), max_length=16, choices=ErrorKind, default=ErrorKind.NONE, blank=True
     )
-    error = models.TextField(_("error"), blank=True)
+    error = MessageField(_("error"), blank=True)
+    error_parts = PartsField(of="error")
 
     objects = ScrapeSessionQuerySet.as_manager()
 
@@ -659,7 +661,8 @@ class ScrapeSession(models.Model):
                     {
                         **total,
                         "skipped": list(skipped.items()) if isinstance(skipped, dict) else [],
-                        "warnings": warnings if isinstance(warnings, list) else [],
+                        "warnings": from_json(total, "warnings") if isinstance(warnings, list) else [],
+                        "error": from_json(total, "error"),
                     },
                 )
             )
@@ -684,6 +687,8 @@ class ScrapeSession(models.Model):
     def record(self, **values: Any) -> bool:
         """Save facts of a running session. False: somebody has closed it meanwhile."""
         rows = ScrapeSession.objects.running().filter(pk=self.pk)
+        if "totals" in values:
+            values["totals"] = as_json(values["totals"])
         if not rows.update(**values):
             return False
         for name, value in values.items():

@@ -15,9 +15,10 @@ from typing import Any, Final
 from django.core.exceptions import ValidationError
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 
 from database import clock
+from database.messages import gettext as _
+from database.messages import joined
 from database.names import folded
 from scraping import due, freshness, health, watermarks
 from scraping.answers import Page
@@ -221,9 +222,7 @@ class _Scrape:
                 finally:
                     self._has_answers = client.has_answers
         except ValidationError as error:
-            self._session.close(
-                Status.FAILED, error_kind=ErrorKind.BAD_REQUEST, error=" ".join(error.messages)
-            )
+            self._session.close(Status.FAILED, error_kind=ErrorKind.BAD_REQUEST, error=joined(error.messages))
         except OutOfBudget:
             raise
         except RedditError as error:
@@ -282,7 +281,7 @@ class _Scrape:
         self._session.close(
             Status.INTERRUPTED,
             error_kind=ErrorKind.RATE_LIMITED,
-            error=f"{shortage} {_('The scrape goes on after that; what it had found is stored.')}",
+            error=joined([str(shortage), _("The scrape goes on after that; what it had found is stored.")]),
             resume_at=shortage.until,
             checkpoint=checkpoint.as_json(),
         )
@@ -380,7 +379,9 @@ class _Scrape:
             closed = self._session.close(
                 Status.FAILED if nothing else Status.PARTIAL,
                 error_kind=next(iter(failed.values()))["error_kind"],
-                error="\n".join(f"r/{name}: {total['error']}" for name, total in failed.items()),
+                error=joined(
+                    (joined([f"r/{name}:", total["error"]]) for name, total in failed.items()), by="\n"
+                ),
                 checkpoint=None,
             )
         if not closed:
@@ -465,7 +466,7 @@ class _SubredditScrape:
 
     def fail(self, error: RedditError) -> None:
         """Write an error down; the first one names the subreddit's failure."""
-        self._scrape.log(f"r/{self._subreddit}: {error}", "error")
+        self._scrape.log(joined([f"r/{self._subreddit}:", str(error)]), "error")
         if not self.totals["error_kind"]:
             self.totals |= {"error_kind": str(error.kind), "error": str(error)}
         if not (self._is_fresh or self._checkpoint.is_listed):
@@ -636,7 +637,7 @@ class _SubredditScrape:
     def _warn(self, text: str) -> None:
         if text:
             self.totals["warnings"].append(text)
-            self._scrape.log(f"r/{self._subreddit}: {text}", "warning")
+            self._scrape.log(joined([f"r/{self._subreddit}:", text]), "warning")
 
     # --- Comments ------------------------------------------------------------------------------
 

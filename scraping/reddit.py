@@ -28,11 +28,11 @@ from urllib.parse import quote, urlsplit
 import requests
 from django.conf import settings
 from django.db import Error
-from django.utils.translation import gettext as _
 from requests.structures import CaseInsensitiveDict
 
 from database import clock
 from database.fields import SecretUnreadable
+from database.messages import gettext as _
 from scraping import access_tokens, budget
 from scraping.answers import (
     Page,
@@ -44,7 +44,7 @@ from scraping.answers import (
 )
 from scraping.budget import Exhausted, Heard, Purse
 from scraping.comment_walk import BatchRefused, CommentWalk, Reach
-from scraping.content import storable_text
+from scraping.content import storable
 from scraping.listing import ListingWalk
 from scraping.models import SANDBOX_CLIENT_ID, BotConfig, RedditApp, ScrapeSession
 
@@ -86,7 +86,7 @@ class RedditError(Exception):
         stops_everything: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(storable_text(message))  # it may quote Reddit, and ends in a row
+        super().__init__(storable(message))  # it may quote Reddit, and ends in a row
         self.kind = kind
         self.stops_everything = stops_everything
         self.retry_after = retry_after
@@ -579,8 +579,8 @@ class RedditClient:
             return _no_answer(error.original_exception)
         response = self._session.last_response
         if response is None:
-            text = _("The request /%(path)s failed: %(error)r")
-            return RedditError(ErrorKind.INTERNAL, text % {"path": path, "error": error})
+            text = _("The request /%(path)s failed: %(error)s")
+            return RedditError(ErrorKind.INTERNAL, text % {"path": path, "error": repr(error)})
         if urlsplit(response.url).path.endswith(_SIGN_IN_PATH):
             return _sign_in_failed(error, response)
         return _status_error(response, path)

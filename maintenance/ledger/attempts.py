@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from database import clock
 from database.errors import Cause
+from database.messages import gettext as _
+from database.messages import joined, message_of
 from maintenance.models import JobRun
 
 Reason = JobRun.Reason
@@ -66,7 +66,7 @@ def judge(
     number = attempts_without_progress(run, reason=reason, cursor=cursor)
     if number >= ATTEMPTS_MAX:
         last = _("That was attempt %(number)s in a row without progress; no other is made.")
-        told = f"{error or Reason(reason).label} {last % {'number': number}}"
+        told = joined([error or message_of(Reason(reason).label), last % {"number": number}])
         return Verdict(JobRun.Status.FAILED, Reason.TOO_MANY_ATTEMPTS, told)
     return Verdict(JobRun.Status.INTERRUPTED, reason, error, _not_before(reason, number))
 

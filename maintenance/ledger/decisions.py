@@ -7,12 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from audit.events import events_of, record
 from audit.models import Event
 from database import clock
+from database.messages import as_json, from_json
+from database.messages import gettext as _
 from database.text import row_key
 from maintenance.kept_plan import made_at, tables_of
 from maintenance.models import JobRun
@@ -146,7 +147,7 @@ def record_decision(verb: str, run: JobRun, *, by: Person | None = None, reason:
     """Write down what was decided about a run, with what its plan says."""
     rows = {table.model: table.rows for table in plan_of(run)}
     plan = {"plan_at": (run.plan or {}).get("at"), "rows": rows, "message": run.message}
-    record(verb, run, by=_user(by), reason=reason, parameters=plan)
+    record(verb, run, by=_user(by), reason=reason, parameters=as_json(plan))
 
 
 def decisions_about(run: JobRun) -> list[Event]:
@@ -160,7 +161,7 @@ def decisions_about(run: JobRun) -> list[Event]:
 
 def in_words(event: Event) -> str:
     """Return what was decided, in the reader's language."""
-    message = (event.parameters or {}).get("message", "")
+    message = from_json(event.parameters or {}, "message") or ""
     return _(WORDS.get(event.verb, event.verb)) % {"reason": event.reason, "message": message}
 
 

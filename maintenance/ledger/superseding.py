@@ -4,8 +4,8 @@ Else it would have to be decided before anything of its job went on, and of two 
 """
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
+from database.messages import gettext as _
 from maintenance.ledger import decisions
 from maintenance.models import JobRun
 

@@ -13,9 +13,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
-from django.utils.translation import gettext as _
 from tqdm import tqdm
 
+from database.messages import gettext as _
 from maintenance import runs
 from maintenance.ledger import decisions
 from maintenance.models import JobRun

@@ -7,13 +7,12 @@ from dataclasses import replace
 from django.apps import apps
 from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef
-from django.template.defaultfilters import filesizeformat
-from django.utils.text import capfirst
-from django.utils.translation import gettext as _
 
 from database import clock
 from database.background import background_reads
 from database.footprint import Footprint, analyze, footprint, is_underestimated
+from database.messages import file_size, joined, message_of
+from database.messages import gettext as _
 from maintenance import purge
 from maintenance.cap import Caps, refusals, usual
 from maintenance.kept_plan import tables_of
@@ -199,7 +198,7 @@ class Deletion:
     @staticmethod
     def _needs_approval(reasons: Sequence[str], tables: list[TablePlan]) -> NeedsApproval:
         last = _("None of these %(table)s was deleted: look at the plan, then approve or reject.")
-        return NeedsApproval(" ".join([*reasons, last % {"table": tables[0].verbose_name}]))
+        return NeedsApproval(joined([*reasons, last % {"table": tables[0].verbose_name}]))
 
     def _refuse_outgrown(self, gone: Counter[str], tables: list[TablePlan]) -> None:
         """Undo a batch by which more would be gone than was allowed: rows may come while the run deletes."""
@@ -219,7 +218,7 @@ class Deletion:
     def _moved(self, given: Mandate, tables: list[TablePlan]) -> list[str]:
         """Return what the rule that holds now would delete and the mandate's would not."""
         name = tables[0].verbose_name
-        reasons = []
+        reasons: list[str] = []
         if self._label in (given.spares_held or ()) and self._condition.held is None:
             reasons.append(
                 _("Changed since the plan: held %(table)s are not spared any more.") % {"table": name}
@@ -271,7 +270,7 @@ class Deletion:
     def _delete(self, tables: list[TablePlan]) -> int:
         """Delete the rows, and return how many rows of the first table are left all the same."""
         context, run, queryset = self._context, self._run, self._queryset
-        name = str(queryset.model._meta.verbose_name_plural)
+        name = message_of(queryset.model._meta.verbose_name_plural)
         counted, before = Counter(context.counts), run.progress_done
         gone_before = self._gone()
         goal = sum(table.rows for table in tables) + (run.progress_total or 0)
@@ -333,7 +332,7 @@ class Deletion:
     def _total_in_words(self, tables: list[TablePlan]) -> str:
         """Return what all attempts have deleted together: the last one of them may have found nothing more to do."""
         gone = self._gone()
-        each = ", ".join(f"{gone[table.model]} {table.verbose_name}" for table in tables)
+        each = joined((f"{gone[table.model]} " + table.verbose_name for table in tables), by=", ")
         return _("All attempts together deleted %(rows)s.") % {"rows": each}
 
     # --- Afterwards ------------------------------------------------------------------------
@@ -362,7 +361,9 @@ class Deletion:
             for plan in ended.values_list("plan", flat=True)[: LOSING_RUNS - 1]
         ]
         if len(had_left) == LOSING_RUNS - 1 and all(had_left):
-            message += " " + _("So did the runs before: rows become due faster than the purge deletes them.")
+            message = joined(
+                [message, _("So did the runs before: rows become due faster than the purge deletes them.")]
+            )
         self._context.partial(message)
         self._context.log(message, "warning")
 
@@ -387,11 +388,11 @@ class Deletion:
                 _("%(table)s: table %(table_before)s → %(table_after)s, indexes %(index_before)s → %(index_after)s,"
                   " dead rows %(dead_before)s → %(dead_after)s; VACUUM frees their space for new rows")
                 % {
-                    "table": capfirst(table.verbose_name),
-                    "table_before": filesizeformat(old.table_bytes),
-                    "table_after": filesizeformat(new.table_bytes),
-                    "index_before": filesizeformat(old.index_bytes),
-                    "index_after": filesizeformat(new.index_bytes),
+                    "table": table.verbose_name.capitalized(),
+                    "table_before": file_size(old.table_bytes),
+                    "table_after": file_size(new.table_bytes),
+                    "index_before": file_size(old.index_bytes),
+                    "index_after": file_size(new.index_bytes),
                     "dead_before": old.dead_rows,
                     "dead_after": new.dead_rows,
                 }

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from django.utils.translation import gettext as _
-
+from database.messages import gettext as _
 from maintenance.cap import Caps
 from maintenance.kept_plan import tables_of
 from maintenance.plan import TablePlan

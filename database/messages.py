@@ -1,0 +1,349 @@
+"""Sentences that are stored and read later, by somebody else, perhaps in another language.
+
+``gettext`` and ``ngettext`` here are Django's, except that what they return remembers what it was made of: a code, which
+is the English sentence with its placeholders, and the parameters. A ``MessageField`` stores the English text, and beside
+it the parts, in the column ``<name>_parts``; read back it is the sentence in the reader's language. A plain string
+stays what it is, and so do texts from before there were parts.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+from django.template.defaultfilters import filesizeformat
+from django.utils import translation
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.translation import trans_real
+
+Row = TypeVar("Row", bound=models.Model)
+
+# {"code": msgid, "params": {name: value or parts}, "plural": msgid, "number": int, "context": str, "capfirst": true}
+# or {"sentences": [text or parts, ...], "by": separator} or {"bytes": int}
+Parts = dict[str, Any]
+# What a JSON document calls the parts of the text beside them.
+SUFFIX = "_parts"
+
+
+class Message(str):
+    """A sentence in the language that was active when it was made, and what it was made of."""
+
+    parts: Parts
+
+    def __new__(cls, parts: Parts) -> Self:
+        """Make the sentence in the active language."""
+        made = super().__new__(cls, _render(parts, _READER))
+        made.parts = parts
+        return made
+
+    def __str__(self) -> str:
+        """Return itself, so that the parts survive ``str(error)``."""
+        return self
+
+    def __mod__(self, params: Any) -> "Message":
+        """Fill in the placeholders; where they have no names, the text becomes a plain one."""
+        if not isinstance(params, Mapping):
+            return joined([super().__mod__(params)])
+        return Message({**self.parts, "params": {name: _param(value) for name, value in params.items()}})
+
+    def __add__(self, text: str) -> "Message":
+        """Return both, one after the other."""
+        return joined([self, text], by="")
+
+    def __radd__(self, text: str) -> "Message":
+        """Return both, one after the other."""
+        return joined([text, self], by="")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Message, (self.parts,)
+
+    @property
+    def english(self) -> str:
+        """The sentence in English."""
+        return _render(self.parts, _ENGLISH)
+
+    def capitalized(self) -> "Message":
+        """Return it with a capital first letter."""
+        return Message({**self.parts, "capfirst": True})
+
+
+# --- Making ------------------------------------------------------------------------------------
+
+
+def gettext(code: str) -> Message:
+    """Return the sentence; fill it in by ``%``."""
+    return Message({"code": code})
+
+
+def ngettext(singular: str, plural: str, number: int) -> Message:
+    """Return the sentence for this number; fill it in by ``%``."""
+    return Message({"code": singular, "plural": plural, "number": number})
+
+
+def joined(texts: Iterable[str], *, by: str = " ") -> Message:
+    """Return sentences, one after the other."""
+    return Message({"sentences": [_param(text) for text in texts], "by": by})
+
+
+def file_size(number: int) -> Message:
+    """Return a number of bytes in words."""
+    return Message({"bytes": number})
+
+
+def message_of(text: Any) -> str:
+    """Return a lazy translation as a message; a plain text as it is."""
+    parts = parts_of(text)
+    return Message(parts) if parts is not None else str(text)
+
+
+def parts_of(text: Any) -> Parts | None:
+    """Return what a text was made of; None: it is plain."""
+    if isinstance(text, Message):
+        return text.parts
+    return _of_lazy(text) if isinstance(text, Promise) else None
+
+
+def english_of(text: Any) -> Any:
+    """Return what stands in the column beside the parts."""
+    parts = parts_of(text)
+    if parts is not None:
+        return _render(parts, _ENGLISH)
+    if isinstance(text, Promise):
+        with translation.override("en"):
+            return str(text)
+    return text
+
+
+def _of_lazy(proxy: Any) -> Parts | None:
+    """Take a lazy translation apart, by what pickles it; None: it was made in another way."""
+    _, (function, args, named, *_) = proxy.__reduce__()
+    match function.__name__, args, named:
+        case "gettext", (code,), _:
+            return {"code": str(code)}
+        case "pgettext", (context, code), _:
+            return {"code": str(code), "context": str(context)}
+        case "ngettext", _, {"singular": singular, "plural": plural, "number": int(number)}:
+            return {"code": singular, "plural": plural, "number": number}
+    return None
+
+
+def _param(value: Any) -> Any:
+    parts = parts_of(value)
+    if parts is not None:
+        return parts
+    if value is None or type(value) in (int, float, bool):
+        return value
+    text = str(english_of(value))  # the name of a row may be a message too
+    return text.parts if isinstance(text, Message) else text
+
+
+# --- Putting into words --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Language:
+    gettext: Callable[[str], str]
+    pgettext: Callable[[str, str], str]
+    ngettext: Callable[[str, str, int], str]
+    is_english: bool
+
+
+_READER = _Language(translation.gettext, translation.pgettext, translation.ngettext, is_english=False)
+# The codes are English already.
+_ENGLISH = _Language(
+    lambda code: code,
+    lambda _context, code: code,
+    lambda singular, plural, number: singular if number == 1 else plural,
+    is_english=True,
+)
+
+
+def told(text: str, parts: Any) -> str:
+    """Return a stored text in the reader's language.
+
+    As it stands, if its parts are of another text: a process of the release before has changed it since.
+    """
+    with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
+        if isinstance(parts, dict) and _render(parts, _ENGLISH) == text:
+            return Message(parts)
+    return text
+
+
+def _render(parts: Any, language: _Language) -> str:
+    if not isinstance(parts, dict):
+        return str(parts)
+    if "sentences" in parts:
+        text = parts.get("by", " ").join(_render(part, language) for part in parts["sentences"])
+    elif "bytes" in parts:
+        text = _size(parts["bytes"], language)
+    else:
+        text = _template(parts, language)
+        if "params" in parts:
+            text %= {name: _value(value, language) for name, value in parts["params"].items()}
+    return str(capfirst(text)) if parts.get("capfirst") else text
+
+
+def _template(parts: Mapping[str, Any], language: _Language) -> str:
+    code = parts["code"]
+    if "plural" in parts:
+        return language.ngettext(code, parts["plural"], parts["number"])
+    if "context" in parts:
+        return language.pgettext(parts["context"], code)
+    return language.gettext(code) if code else ""
+
+
+def _size(number: int, language: _Language) -> str:
+    with translation.override("en") if language.is_english else contextlib.nullcontext():
+        return str(filesizeformat(number))
+
+
+def _value(value: Any, language: _Language) -> Any:
+    return _render(value, language) if isinstance(value, dict) else value
+
+
+# --- Storing -------------------------------------------------------------------------------------
+
+
+class _InWords(DeferredAttribute):
+    """What a ``MessageField`` is on an instance: the text in the language of who reads it."""
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        value = super().__get__(instance, cls)
+        if instance is None:
+            return value
+        if isinstance(value, Message):
+            return Message(value.parts)
+        if not value or not isinstance(value, str):
+            return value
+        return told(value, getattr(instance, self.field.attname + SUFFIX))
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.field.attname] = message_of(value) if isinstance(value, Promise) else value
+
+
+class _Told(models.Field):
+    """Stores the English text; the model declares ``PartsField(of=<name>)`` as ``<name>_parts``."""
+
+    descriptor_class = _InWords
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the English text."""
+        return super().get_prep_value(english_of(value))
+
+
+class MessageField(_Told, models.TextField):
+    """A text in the reader's language. Migrations see a plain column."""
+
+    def deconstruct(self) -> Any:
+        """Describe a plain column."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
+class ShortMessageField(_Told, models.CharField):
+    """A short text in the reader's language, cut at its length. Migrations see a plain column."""
+
+    def deconstruct(self) -> Any:
+        """Describe a plain column."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the English text, cut."""
+        text = super().get_prep_value(value)
+        return text[: self.max_length] if isinstance(text, str) else text
+
+
+class PartsField(models.JSONField):
+    """The parts of the text beside it; null: the text is plain, as all of them were once. In migrations plain JSON."""
+
+    def __init__(self, *args: Any, of: str = "", **kwargs: Any) -> None:
+        self.of = of
+        super().__init__(*args, **{**kwargs, "null": True, "blank": True, "editable": False})
+
+    def deconstruct(self) -> Any:
+        """Describe a plain column."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.JSONField", args, kwargs
+
+    def clone(self) -> Self:
+        """Return a copy, which belongs to the same text."""
+        copy = super().clone()
+        copy.of = self.of
+        return copy
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Return the parts of what the text is now."""
+        return parts_of(getattr(model_instance, self.of))
+
+
+class MessagesQuerySet(models.QuerySet[Row]):
+    """Lets ``update`` write the parts of each text beside it."""
+
+    def update(self, **values: Any) -> int:
+        """Update; a text brings its parts along."""
+        return super().update(**values, **self._parts(values))
+
+    def _parts(self, values: Mapping[str, Any]) -> dict[str, Parts | None]:
+        fields = {field.name: field for field in self.model._meta.concrete_fields}
+        return {
+            name + SUFFIX: parts_of(value)
+            for name, value in values.items()
+            if isinstance(fields.get(name), _Told)
+        }
+
+
+# --- In JSON -------------------------------------------------------------------------------------
+
+
+def as_json(value: Any) -> Any:
+    """Return a JSON document with each text in it in English, and its parts beside it, for who reads it later."""
+    if isinstance(value, dict):
+        document = {}
+        for name, item in value.items():
+            document[name] = as_json(item)
+            if (parts := _parts_in(item)) is not None:
+                document[name + SUFFIX] = parts
+        return document
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    return str.__str__(english_of(value)) if isinstance(value, str | Promise) else value
+
+
+def _parts_in(item: Any) -> Any:
+    """Return the parts of a text, or of the texts of a list; None: there are none."""
+    if isinstance(item, list | tuple):
+        each = [parts_of(text) for text in item]
+        return each if any(each) else None
+    return parts_of(item)
+
+
+def from_json(document: Mapping[str, Any], name: str) -> Any:
+    """Return a text or a list of texts of such a document, in the reader's language."""
+    value, parts = document.get(name), document.get(name + SUFFIX)
+    if isinstance(value, str):
+        return told(value, parts)
+    if isinstance(value, list) and isinstance(parts, list) and len(parts) == len(value):
+        return [
+            told(text, each) if isinstance(text, str) else text
+            for text, each in zip(value, parts, strict=True)
+        ]
+    return value
+
+
+# --- Finding -------------------------------------------------------------------------------------
+
+
+def codes_that_read(words: str) -> list[str]:
+    """Return the codes whose sentences contain these words in the reader's language, whatever the case."""
+    wanted = words.casefold()
+    found = set()
+    catalog: Any = trans_real.catalog()  # as Django's own JavaScriptCatalog reads it
+    for key, text in catalog._catalog.items():
+        code = key[0] if isinstance(key, tuple) else key
+        if code and isinstance(code, str) and wanted in str(text).casefold():
+            found.add(code.partition("\x04")[2] or code)
+    return sorted(found)
