@@ -191,18 +191,13 @@ def ours(pages: list[Page]) -> None:
     """What a scrape does with the rows of its pages."""
     from collections import Counter
 
-    from django.db import transaction
-
     from scraping.models import BotConfig, RedditPost
     from scraping.storage import store_rows
-    from scraping.upserts import note_sightings
 
     bot = BotConfig.objects.get()
     for model, parent, rows in pages:
-        with transaction.atomic():
-            store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter())
-            if model is RedditPost:
-                note_sightings([row["fullname"] for row in rows], config_id=bot.pk)
+        finder = bot.pk if model is RedditPost else None
+        store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter(), finder=finder)
 
 
 def without_sightings(pages: list[Page]) -> None:

@@ -55,16 +55,14 @@ def store_posts(
     rows = without_expired(found, cutoffs, config_id=config_id)
     if len(rows) < len(found):
         skipped[EXPIRED] += len(found) - len(rows)
-    with transaction.atomic():
-        stored = store_rows(
-            RedditPost,
-            rows,
-            on_insert={"session_id": session.pk if session else None, "config_id": config_id},
-            seen_at=seen_at,
-            skipped=skipped,
-        )
-        if rows and config_id is not None:
-            note_sightings([row["fullname"] for row in rows], config_id=config_id)
+    stored = store_rows(
+        RedditPost,
+        rows,
+        on_insert={"session_id": session.pk if session else None, "config_id": config_id},
+        seen_at=seen_at,
+        skipped=skipped,
+        finder=config_id,
+    )
     return replace(stored, odd=odd)
 
 
@@ -115,12 +113,18 @@ def store_rows(
     on_insert: dict[str, Any],
     seen_at: datetime,
     skipped: Counter[str],
+    finder: int | None = None,
 ) -> Stored:
-    """Upsert rows that ``content.py`` made, in this order; see the module for what is never touched."""
+    """Upsert rows that ``content.py`` made, in this order; see the module for what is never touched.
+
+    ``finder`` is the bot that found these posts.
+    """
     if not rows:
         return Stored(skipped=skipped)
     with transaction.atomic():
         new, changed = upsert(model, rows, on_insert=on_insert, seen_at=seen_at)
         if new < len(rows):
             note_sight(model, rows, seen_at=seen_at, due_before=seen_at - SIGHT_PRECISION)
+        if finder is not None:
+            note_sightings([row["fullname"] for row in rows], config_id=finder)
     return Stored(found=len(rows), new=new, changed=changed, skipped=skipped)
