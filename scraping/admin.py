@@ -1,6 +1,5 @@
 """Bots, their sessions, and what they found."""
 
-from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
@@ -14,18 +13,17 @@ from django.http import (
     HttpRequest,
     HttpResponse,
 )
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
 from adminkit import live
 from database.admin_classes import PersonalAdmin, ReadOnlyAdmin
 from database.names import folded, folded_sql
 from database.text import row_key
-from scraping import filters, listed_so_far, post_display, set_aside_admin, trial  # noqa: F401  # registers its page
+from scraping import listed_so_far, post_display, set_aside_admin, trial_admin  # noqa: F401  # registers its page
 from scraping.bot_deletion import BotDeletion
 from scraping.budget import state_of
 from scraping.export_admin import BotFilter, ExportViews
@@ -75,9 +73,6 @@ def link(model: type[Model], view: str, text: Any, *args: Any, query: str = "") 
 
 
 # --- Bots --------------------------------------------------------------------------------------
-
-
-SEE_POSTS = "scraping.view_redditpost"
 
 
 @admin.register(BotConfig)
@@ -167,48 +162,8 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         super().save_model(request, obj, form, change)
 
     def get_urls(self) -> list[Any]:
-        """Add the trials of a config, saved or not."""
-        return [
-            path(
-                f"<int:pk>/{name}/",
-                self.admin_site.admin_view(require_POST(partial(self.trial_view, view=name))),
-                name=f"scraping_botconfig_{name.replace('-', '_')}",
-            )
-            for name in ("test", "try-filters")
-        ] + super().get_urls()
-
-    def trial_view(self, request: HttpRequest, pk: int, *, view: str) -> HttpResponse:
-        """Try the config as it stands in the form, without saving it."""
-        config = get_object_or_404(self.get_queryset(request), pk=pk)
-        if not self.has_change_permission(request, config):
-            raise PermissionDenied
-        if view == "try-filters" and not request.user.has_perm(SEE_POSTS):
-            raise PermissionDenied(_("You may not see stored posts."))
-        form = self.get_form(request, config, change=True)(request.POST, instance=config)
-        context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": config,
-        }
-        if not form.is_valid():
-            context["errors"] = [
-                (form[name].label if name in form.fields else "", error)
-                for name, errors in form.errors.items()
-                for error in errors
-            ]
-        elif view == "test":
-            context |= {
-                "trial": trial.try_on_reddit(form.instance, by=request.user),
-                "cost": trial.cost_of_run(form.instance),
-                "not_asked": max(len(form.instance.subreddits) - trial.SUBREDDITS_TRIED, 0),
-            }
-        else:
-            context |= {
-                "tried": filters.try_on_stored(form.instance, by=request.user),
-                "has_filters": filters.has_filters(form.instance),
-            }
-        context["title"] = _("Test this config") if view == "test" else _("Try the filters")
-        return render(request, "scraping/trial.html", context)
+        """Add the trials of a config, stored or about to be added."""
+        return trial_admin.urls(self) + super().get_urls()
 
     @admin.display(description=_("subreddits"))
     def subreddit_names(self, config: BotConfig) -> str:

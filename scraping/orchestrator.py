@@ -47,6 +47,7 @@ from scraping.models import (
 )
 from scraping.progress import Progress
 from scraping.reddit import INFO_SIZE, OutOfBudget, RedditClient, RedditError, client_for
+from scraping.steps import Steps, expected_posts
 from scraping.storage import Stored, store_comments, store_posts
 from scraping.watermarks import Reading
 
@@ -201,10 +202,10 @@ class _Scrape:
         self.cutoffs = cutoffs
         self._totals: dict[str, dict[str, Any]] = {}
         self._has_gap = False
-        self._posts_done = 0
         self._skip_lines = 0
         self._has_answers = False
         self.checkpoint = Checkpoint.of(config, session)
+        self.steps = Steps({})
         # At once: whoever comes after a session that was stopped before its first page must find it too.
         session.record(checkpoint=self.checkpoint.as_json())
 
@@ -235,6 +236,8 @@ class _Scrape:
     def _scrape_all(self, client: RedditClient) -> None:
         if self.checkpoint.is_resumed:
             self.log(_("Going on where the session before was interrupted."))
+        left = [name for name in self._subreddits if name not in self.checkpoint.done]
+        self.steps = Steps(expected_posts(self._config, left))
         # The one in hand first: taking up another would lose its place.
         for subreddit in sorted(self._subreddits, key=lambda name: name != self.checkpoint.subreddit):
             if subreddit in self.checkpoint.done:
@@ -256,7 +259,11 @@ class _Scrape:
                     break
             if not scrape.totals["error_kind"]:
                 self.checkpoint.finish(subreddit, self._config.pk)
+                self.steps.finish(subreddit)
+            else:
+                self.steps.give_up(subreddit)
         self.save(client)
+        self._progress.report(self.steps.done, self.steps.done, _("finished"))
 
     def _give_up_the_rest(self, error: RedditError) -> None:
         for subreddit in self._subreddits:
@@ -328,10 +335,10 @@ class _Scrape:
             raise _SessionClosed
 
     def report(self, stage: str, *, posts: int = 0) -> None:
-        """Report the posts done so far, of all that the config may list."""
-        self._posts_done += posts
-        total = max(self._config.post_limit * len(self._subreddits), self._posts_done)
-        self._progress.report(self._posts_done, total, stage)
+        """Report how far the scrape is, ``posts`` more of the subreddit in hand having been listed."""
+        self.steps.listed(self.checkpoint.subreddit, posts)
+        total = self.steps.total(pending=len(self.checkpoint.posts))
+        self._progress.report(self.steps.done, total, stage)
 
     def note_not_listed(self, subreddits: Iterable[str], kind: str, error: str) -> None:
         """Remember why subreddits could not be listed."""
@@ -439,7 +446,9 @@ class _SubredditScrape:
         Raises:
             RedditError: the subreddit cannot be read (further).
         """
-        if not self._checkpoint.is_listed:
+        if self._checkpoint.is_listed:
+            self._scrape.steps.end_listing(self._subreddit)
+        else:
             try:
                 self._list()
             except OutOfBudget:
@@ -510,6 +519,7 @@ class _SubredditScrape:
         self._end_listing(walk, watermark, reading)
         self._refresh_young()
         checkpoint.is_listed, checkpoint.listing = True, None
+        self._scrape.steps.end_listing(self._subreddit)
         self._scrape.save(self._client)
 
     def _end_listing(self, walk: ListingWalk, watermark: Watermark | None, reading: Reading) -> None:
@@ -703,6 +713,7 @@ class _SubredditScrape:
 
     def _be_done_with_first(self) -> None:
         self._checkpoint.posts.pop(0)
+        self._scrape.steps.walked()
         self._checkpoint.walk = None
 
     def _scrape_post(self, post: RedditPost) -> None:

@@ -1,18 +1,18 @@
 """Tries a bot's config on Reddit: the first items it would get and what a run would cost, storing nothing."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 
 from scraping.content import BadItem, post_values
+from scraping.cost import Listed
 from scraping.expiry import EXPIRED, cutoffs_in_force, without_expired
 from scraping.filters import reason_label, why_unwanted
 from scraping.listing import PAGE_SIZE
 from scraping.models import BotConfig
-from scraping.reddit import RedditError, client_for
+from scraping.reddit import RedditClient, RedditError, client_for
 
 ITEMS_SHOWN: Final = 10
 # Each costs a request while somebody waits for the page.
@@ -34,6 +34,7 @@ class SubredditTrial:
     name: str
     items: list[TrialItem] = field(default_factory=list)
     error: str = ""
+    listed: Listed | None = None
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,19 @@ class Trial:
     requests_used: int = 0
     error: str = ""  # nothing was asked
 
+    @property
+    def listed(self) -> list[Listed]:
+        """The pages by which the cost of a run is judged."""
+        return [subreddit.listed for subreddit in self.subreddits if subreddit.listed is not None]
+
 
 def try_on_reddit(config: BotConfig, *, by: User | AnonymousUser) -> Trial:
-    """List the first items of a config's subreddits, 10 in all, and store nothing; the config need not be saved.
+    """List the first items of a config's subreddits, 10 in all, and store nothing; the config need not be stored.
 
     Raises:
-        PermissionDenied: this person may not scrape with the stored config.
+        PermissionDenied: this person may not scrape with the stored config, or make a new one.
     """
-    if not BotConfig.objects.managed_by(by).filter(pk=config.pk).exists():
+    if not _may_try(config, by):
         raise PermissionDenied
     names = config.subreddits[:SUBREDDITS_TRIED]
     tried: list[SubredditTrial] = []
@@ -61,15 +67,7 @@ def try_on_reddit(config: BotConfig, *, by: User | AnonymousUser) -> Trial:
                 # Of ten items three subreddits get four, three and three.
                 share = ITEMS_SHOWN // len(names) + (number < ITEMS_SHOWN % len(names))
                 try:
-                    pages = client.listing(
-                        name,
-                        sort=config.sort,
-                        time_filter=config.time_filter,
-                        query=config.query,
-                        limit=share,
-                    )
-                    items = [_item(data, config) for data in next(iter(pages)).posts[:share]]
-                    tried.append(SubredditTrial(name, items))
+                    tried.append(_try(client, config, name, share))
                 except RedditError as error:
                     tried.append(SubredditTrial(name, error=str(error)))
                     if error.stops_everything:
@@ -79,42 +77,46 @@ def try_on_reddit(config: BotConfig, *, by: User | AnonymousUser) -> Trial:
         return Trial(error=str(error))
 
 
-def _item(data: dict[str, Any], config: BotConfig) -> TrialItem:
-    try:
-        values = post_values(data)
-    except BadItem as error:
-        return TrialItem({"title": str(data.get("title", "")), "subreddit": ""}, str(error))
-    reason = why_unwanted(values, config)
-    if not reason and not without_expired([values], cutoffs_in_force(), config_id=config.pk):
-        reason = EXPIRED
-    return TrialItem(values, reason_label(reason))
+def _may_try(config: BotConfig, by: User | AnonymousUser) -> bool:
+    if config._state.adding:
+        return by.has_perm("scraping.add_botconfig")
+    return BotConfig.objects.managed_by(by).filter(pk=config.pk).exists()
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Requests of one run, without retries and sign-in, at most."""
+def _try(client: RedditClient, config: BotConfig, name: str, share: int) -> SubredditTrial:
+    """List a subreddit's first page, which costs no more than a few posts of it, and show some."""
+    pages = client.listing(
+        name,
+        sort=config.sort,
+        time_filter=config.time_filter,
+        query=config.query,
+        limit=PAGE_SIZE,
+    )
+    page = next(iter(pages))
+    items = _items(page.posts, config)
+    unwanted = frozenset(
+        str(item.values["fullname"]) for item in items if item.reason and "fullname" in item.values
+    )
+    return SubredditTrial(
+        name, items[:share], listed=Listed(name, page.posts, unwanted, has_more=page.after is not None)
+    )
 
-    listings: int
-    comments: int
 
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.listings + self.comments
-
-
-def cost_of_run(config: BotConfig) -> Cost:
-    """Return what a run may cost if every post is new and has comments.
-
-    A listing costs a request for every 100 posts, the comments of a post one; a complete tree one more for every 100
-    comments beyond the first 500.
-    """
-    posts = config.post_limit * len(config.subreddits)
-    listings = math.ceil(config.post_limit / PAGE_SIZE) * len(config.subreddits)
-    if config.comment_policy == BotConfig.CommentPolicy.NONE:
-        return Cost(listings, 0)
-    if config.comment_policy == BotConfig.CommentPolicy.FIRST_PAGE:
-        return Cost(listings, posts)
-    if config.comment_policy == BotConfig.CommentPolicy.BUDGETED:
-        return Cost(listings, posts * config.comment_requests)
-    return Cost(listings, posts * (1 + math.ceil(max(config.comment_limit - 500, 0) / 100)))
+def _items(posts: list[dict[str, Any]], config: BotConfig) -> list[TrialItem]:
+    items, kept = [], []
+    for data in posts:
+        try:
+            values = post_values(data)
+        except BadItem as error:
+            items.append(TrialItem({"title": str(data.get("title", "")), "subreddit": ""}, str(error)))
+            continue
+        reason = why_unwanted(values, config)
+        items.append(TrialItem(values, reason_label(reason)))
+        if not reason:
+            kept.append(values)
+    young = without_expired(kept, cutoffs_in_force(), config_id=config.pk)
+    expired = {row["fullname"] for row in kept} - {row["fullname"] for row in young}
+    return [
+        replace(item, reason=reason_label(EXPIRED)) if item.values.get("fullname") in expired else item
+        for item in items
+    ]

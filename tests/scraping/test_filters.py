@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraping import filters, trial
+from scraping import cost, filters, trial
 from scraping.answers import Page
 from scraping.content import post_values
 from scraping.filters import keep_wanted, try_on_stored, why_unwanted
@@ -197,8 +197,8 @@ def test_a_trial_is_for_the_owner_and_superusers(reddit: RedditReplay) -> None:
     ],
 )
 def test_the_cost_of_a_run_is_told_beforehand(chosen: dict[str, Any], listings: int, comments: int) -> None:
-    cost = trial.cost_of_run(BotConfig(subreddits=["a", "b"], **chosen))
-    assert (cost.listings, cost.comments, cost.total) == (listings, comments, listings + comments)
+    most = cost.worst_case(BotConfig(subreddits=["a", "b"], **chosen))
+    assert (most.listings, most.comments, most.total) == (listings, comments, listings + comments)
 
 
 # --- In the admin --------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def test_the_form_as_it_stands_is_tried_and_not_saved(client: Any, owner: Any, r
     page = client.post(url("test", config), form).content.decode()
     assert "Fine post" in page
     assert "no: score too low" in page
-    assert "1 at most: 1 for listings, 0 for comments" in page
+    assert "about 1: 1 for listings, 0 for comments" in page
     make_post(subreddit="flask", title="Stored post", score=1)
     page = client.post(url("try_filters", config), form).content.decode()
     assert "Of the last stored post of these subreddits, 0 would be kept." in page

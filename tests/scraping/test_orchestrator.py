@@ -234,8 +234,8 @@ def test_progress_tells_how_far_and_what(reddit: RedditReplay) -> None:
     reddit.add_tree(post, [raw_comment(post)])
     progress = Recorder()
     scrape(make_config(comment_policy="first_page", post_limit=50), progress)
-    assert progress.reports[0] == (0, 50, "r/python: posts")
-    assert progress.reports[-1] == (1, 50, "r/python: comments")
+    assert progress.reports[0] == (0, 51, "r/python: posts")
+    assert progress.reports[-1] == (3, 3, "finished")  # a post, its comments, a subreddit
     assert ("info", "r/python: 1 posts (1 new), 1 comments.") in progress.lines
 
 
