@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import django_celery_beat.admin  # noqa: F401  (registers the classes that are replaced here)
 from django.apps import apps
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -48,7 +48,7 @@ from maintenance.forms import (
 )
 from maintenance.job_page import run_url, shown
 from maintenance.ledger import decisions
-from maintenance.ledger.search import having_words
+from maintenance.ledger.search import erasures_of, having_words
 from maintenance.models import JobRun, RunLogLine
 from maintenance.plan import differences
 from maintenance.registry import TASK_PREFIX, InvalidParams, Job, UnknownJob, get_job, job_title, jobs
@@ -520,11 +520,13 @@ class JobRunAdmin(ReadOnlyAdmin):
     """The ledger. Owners of bots see the runs of their own bots, without any permission."""
 
     change_form_template = "maintenance/run.html"
+    change_list_template = "maintenance/run_list.html"
     list_display = ("run", "status_badge", "started", "duration", "rows", "triggered", "error_excerpt")
     list_filter = ("status", JobFilter, "trigger", "dry_run", "queued_at")
     search_fields = ("id",)
     search_help_text = _(
-        "A run’s number, a job, or words of messages, logs, parameters and people (newest 20,000 runs)."
+        "A run’s number, a job, words of messages, logs, parameters and people (newest 20,000 runs), or a post’s or"
+        " comment’s fullname or link: which run deleted or blanked it."
     )
     sortable_by = ()
 
@@ -573,6 +575,14 @@ class JobRunAdmin(ReadOnlyAdmin):
         if slugs:
             return queryset.filter(job__in=slugs), False
         return having_words(queryset, term), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say what became of an item that is searched for."""
+        sees_all = request.user.has_perm("maintenance.view_jobrun")
+        found = erasures_of(request.GET.get(SEARCH_VAR, "")) if sees_all else []
+        return super().changelist_view(request, {"erasures": found, **(extra_context or {})})
 
     # --- List
 

@@ -24,7 +24,7 @@ from maintenance.purging.days import Retention
 from maintenance.purging.deletion import Deletion, NeedsApproval, RetentionEdited
 from maintenance.purging.facts import Facts
 from maintenance.purging.mandate import Mandate
-from maintenance.purging.surroundings import Condition
+from maintenance.purging.surroundings import Condition, Trace
 
 logger = logging.getLogger(__name__)
 
@@ -325,14 +325,20 @@ class JobContext:
         by: str,
         held: models.QuerySet[Any] | None = None,
         facts: Facts | None = None,
+        has_relative_caps: bool = True,
+        is_indexed: bool = True,
+        trace: Trace | None = None,
     ) -> None:
         """Delete the rows and what the database cascades from them; a dry run only plans.
 
         Args:
             queryset: what to delete, by conditions on its own table.
-            by: its indexed time field; the plan counts by its months.
+            by: its time field; the plan counts by its months.
             held: rows old enough that stay because of a hold, for the plan.
             facts: what the job knows of these rows, for the plan.
+            has_relative_caps: False where losing many of these rows at once is no sign of an error.
+            is_indexed: False where no index leads along ``by``: the table is read whole.
+            trace: writes down which rows went.
 
         Raises:
             JobFailed: this host's clock is wrong.
@@ -341,7 +347,8 @@ class JobContext:
         number, self._deletions = self._deletions, self._deletions + 1
         if held is not None:
             self._spares_held.append(queryset.model._meta.label)
-        deletion = Deletion(self, Condition(queryset, by, held, facts or Facts()), number=number)
+        condition = Condition(queryset, by, held, facts or Facts(), has_relative_caps, is_indexed, trace)
+        deletion = Deletion(self, condition, number=number)
         if self.dry_run or self.run is None:
             self.would_wait_for += deletion.describe()
             self.message = _what_a_run_would_do(self.would_wait_for)
@@ -449,8 +456,13 @@ class _Collector(JobContext):
         by: str,
         held: models.QuerySet[Any] | None = None,
         facts: Facts | None = None,
+        has_relative_caps: bool = True,
+        is_indexed: bool = True,
+        trace: Trace | None = None,
     ) -> None:
-        self.found.append(Condition(queryset, by, held, facts or Facts()))
+        self.found.append(
+            Condition(queryset, by, held, facts or Facts(), has_relative_caps, is_indexed, trace)
+        )
 
 
 def conditions(function: Callable[[Any], None], retention: Retention, *, now: datetime) -> list[Condition]:

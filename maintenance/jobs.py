@@ -15,14 +15,15 @@ from database import clock
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance.context import JobContext, JobFailed
-from maintenance.models import JobRun
+from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
 from scraping.compliance import coverage
 from scraping.compliance import refresh_stored_content as refresh
 from scraping.content import without_profile_name
+from scraping.erasures import Erasure, PurgeRule, PurgeTrace
 from scraping.expiry import Cutoffs
-from scraping.models import BotConfig, RedditPost, ScrapeSession
+from scraping.models import BotConfig, RedditPost, ScrapeSession, rule_number
 from scraping.orchestrator import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 from scraping.parallel import scrape_configs
 from scraping.reddit import OutOfBudget, RedditError
@@ -72,7 +73,11 @@ def purge_old_content(ctx: JobContext) -> None:
         configs={row.config_id: ctx.cutoff_of(row) for row in ctx.overrides if row.config_id},
     )
     ctx.delete(
-        expired.not_held(ctx.now), by="created_at", held=expired.held(ctx.now), facts=_facts_of_content(ctx)
+        expired.not_held(ctx.now),
+        by="created_at",
+        held=expired.held(ctx.now),
+        facts=_facts_of_content(ctx),
+        trace=_trace_of_content(ctx),
     )
 
 
@@ -91,7 +96,7 @@ def content_cutoffs() -> Cutoffs:
 def _facts_of_content(ctx: JobContext) -> Facts:
     """Return what decides which posts go: their subreddits and bots, and the lines of the retention."""
     bots = BotConfig.objects.in_bulk([row.config_id for row in ctx.overrides if row.config_id])
-    overrides = sorted(ctx.overrides, key=lambda row: -row.days)  # the longer of two decides
+    overrides = _deciding_first(ctx)
     rules = [
         Rule(
             f"r/{without_profile_name(row.subreddit)}"
@@ -111,6 +116,20 @@ def _facts_of_content(ctx: JobContext) -> Facts:
         by_rule=posts if overrides else None,
         rules=[*rules, Rule("", general)],
     )
+
+
+def _deciding_first(ctx: JobContext) -> list[RetentionOverride]:
+    """Return the overrides, the longer of two first: it decides."""
+    return sorted(ctx.overrides, key=lambda row: -row.days)
+
+
+def _trace_of_content(ctx: JobContext) -> PurgeTrace:
+    """Return what writes down which posts went, and by which line of the retention."""
+    overrides = _deciding_first(ctx)
+    rules = [PurgeRule(row.subreddit, row.config_id, row.days) for row in overrides]
+    general = PurgeRule("", None, ctx.retention.days if ctx.retention else 0)
+    number = rule_number([(row.subreddit, row.config_id) for row in overrides]) if overrides else None
+    return PurgeTrace([*rules, general], number)
 
 
 def _group_name(group: str, value: Any) -> str:
@@ -187,13 +206,18 @@ def _sum_up(ctx: JobContext, number: int, failures: int, *, is_transient: bool) 
 
 @job(crontab="15 3 * * *", retention_days=180, retries=RETRIES_OF_DELETION)
 def cleanup_run_history(ctx: JobContext) -> None:
-    """Delete finished job runs and their log lines older than the retention, but never a job's newest 100."""
+    """Delete finished job runs and their log lines older than the retention, but never a job's newest 100.
+
+    With them go the lines that say which item was deleted or blanked by which run, as old.
+    """
     newest = Q()
     for slug in JobRun.objects.order_by().values_list("job", flat=True).distinct():
         kept = JobRun.objects.filter(job=slug).order_by("-pk").values_list("pk", flat=True)
         oldest_kept = list(kept[RUNS_KEPT_PER_JOB - 1 : RUNS_KEPT_PER_JOB])
         newest |= Q(job=slug, pk__gte=oldest_kept[0] if oldest_kept else 0)
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
+    # All lines of one purge become old in one night, which is no error.
+    ctx.delete(Erasure.objects.made_before(ctx.cutoff), by="at", has_relative_caps=False, is_indexed=False)
 
 
 @job(crontab="45 3 * * *", has_relative_caps=False, retries=RETRIES_OF_DELETION)
@@ -210,7 +234,7 @@ def refresh_stored_content(ctx: JobContext) -> None:
         return
     try:
         # Into the run's own counts: an attempt that ends early has done something too.
-        done = refresh(ctx, max_requests=COMPLIANCE_REQUESTS, counts=ctx.counts)
+        done = refresh(ctx, max_requests=COMPLIANCE_REQUESTS, counts=ctx.counts, run_id=ctx.run_id)
     except OutOfBudget as shortage:
         ctx.hand_back(until=shortage.until, message=str(shortage))
     except RedditError as error:

@@ -23,6 +23,7 @@ from django.db.models.sql.compiler import SQLDeleteCompiler
 from database.background import background_reads, take_time
 from database.constraints import cascaded_children
 from database.errors import Cause
+from database.returning import Returning, delete_rows
 from database.statement_timeout import statement_timeout
 from maintenance.passed_over import PassedOver, refusal_of
 from maintenance.walks import Cursor, KeyWalk, StorageWalk, Window
@@ -57,7 +58,7 @@ Watch = Callable[[int], AbstractContextManager[None]]
 def delete_in_batches(
     queryset: models.QuerySet[Any],
     *,
-    key: str,
+    key: str | None,
     cursor: Cursor | None,
     save: Save,
     between: Callable[[Counter[str]], None],
@@ -65,6 +66,7 @@ def delete_in_batches(
     total: int = 0,
     passed_over: PassedOver | None = None,
     undone: Callable[[], None] = lambda: None,
+    returning: Returning | None = None,
 ) -> Counter[str]:
     """Delete the rows of ``queryset`` and their cascaded children, batch by batch, each its own transaction.
 
@@ -73,7 +75,7 @@ def delete_in_batches(
 
     Args:
         queryset: what to delete, by conditions on its own table only: they are part of the deleting statement.
-        key: an indexed, non-null field, along which a walk goes that deletes few of many rows.
+        key: an indexed, non-null field, along which a walk goes that deletes few of many rows; None: there is none.
         cursor: the cursor saved with the last batch of an earlier attempt.
         save: writes the counts and the cursor, inside the batch's transaction; raising undoes the batch.
         between: called before each batch, outside any transaction, with the committed counts; raising stops.
@@ -81,6 +83,7 @@ def delete_in_batches(
         total: about how many rows the table has.
         passed_over: told which rows could not be deleted, and who was in the way.
         undone: called when what the last call of ``save`` wrote was rolled back and the walk goes on.
+        returning: what is told of each deleted row of ``queryset``; the children's are not told.
 
     Returns:
         The rows deleted, by model label.
@@ -89,7 +92,7 @@ def delete_in_batches(
         FieldError: the condition joins other tables.
     """
     _refuse_joins(queryset)
-    if isinstance(cursor, int) or (cursor is None and share >= STORAGE_WALK_SHARE):
+    if key is None or isinstance(cursor, int) or (cursor is None and share >= STORAGE_WALK_SHARE):
         walk: StorageWalk | KeyWalk = StorageWalk(queryset, cursor, total=total)
     else:
         walk = KeyWalk(queryset, cursor, key=key)
@@ -100,6 +103,7 @@ def delete_in_batches(
         between=between,
         undone=undone,
         passed_over=passed_over or PassedOver(queryset.db),
+        returning=returning,
     )
     return batches.perform()
 
@@ -127,12 +131,13 @@ class _Batches:
         between: Callable[[Counter[str]], None],
         undone: Callable[[], None],
         passed_over: PassedOver,
+        returning: Returning | None,
     ) -> None:
         self._queryset, self._walk = queryset, walk
         self._save, self._between, self._undone = save, between, undone
         self._using, self._vendor = queryset.db, connections[queryset.db].vendor
         self._children = cascaded_children(queryset.model)
-        self._passed_over = passed_over
+        self._passed_over, self._returning = passed_over, returning
         self._timeout = statement_timeout(self._using)
         self._size, self._rows_min = BATCH_ROWS_FIRST, BATCH_ROWS_MIN
         self._waits = 0
@@ -190,9 +195,11 @@ class _Batches:
                 so_far = Counter(self._gone)
                 if self._vendor == "postgresql":
                     timeouts = lock_timeout or LOCK_TIMEOUT_MS, self._timeout
-                    so_far.update(_delete_on_postgresql(rows, self._children, timeouts, watch))
+                    so_far.update(
+                        _delete_on_postgresql(rows, self._children, self._returning, timeouts, watch)
+                    )
                 else:
-                    so_far.update(_delete_on_sqlite(rows, self._children))
+                    so_far.update(_delete_on_sqlite(rows, self._children, self._returning))
                 is_deleted = True
                 self._save(so_far, window.behind)
         except OperationalError as error:
@@ -299,6 +306,7 @@ def throttle(vendor: str) -> float:
 def _delete_on_postgresql(
     rows: models.QuerySet[Any],
     children: list[models.ForeignObject],
+    returning: Returning | None,
     timeouts: tuple[int, int],
     watch: Watch,
 ) -> Counter[str]:
@@ -324,7 +332,7 @@ def _delete_on_postgresql(
         if tables and track_counts != "on":
             raise ImproperlyConfigured("PostgreSQL's track_counts is off: a purge counts by it. Turn it on.")
         with watch(pid):
-            counts = Counter({rows.model._meta.label: rows._raw_delete(using)})
+            counts = Counter({rows.model._meta.label: delete_rows(rows, returning)})
         if tables:
             cursor.execute(f"SELECT {deleted}", tables)
             for label, start, end in zip(labels, before, cursor.fetchone(), strict=True):
@@ -332,13 +340,15 @@ def _delete_on_postgresql(
     return counts
 
 
-def _delete_on_sqlite(rows: models.QuerySet[Any], children: list[models.ForeignObject]) -> Counter[str]:
+def _delete_on_sqlite(
+    rows: models.QuerySet[Any], children: list[models.ForeignObject], returning: Returning | None
+) -> Counter[str]:
     """Delete the children by one statement each, then the rows; as the one writer, nobody comes between."""
     counts: Counter[str] = Counter()
     for field in children:
         doomed = field.model._default_manager.filter(**{f"{field.name}__in": rows.order_by().values("pk")})
         counts[field.model._meta.label] += doomed._raw_delete(rows.db)
-    counts[rows.model._meta.label] += rows._raw_delete(rows.db)
+    counts[rows.model._meta.label] += delete_rows(rows, returning)
     return counts
 
 

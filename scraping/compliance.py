@@ -40,6 +40,7 @@ from scraping.content import (
 )
 from scraping.doubt_models import Doubt, SetAside
 from scraping.doubts import MARKS, Item, Verdict
+from scraping.erasures import note_blanked
 from scraping.expiry import cutoffs_in_force
 from scraping.models import (
     SANDBOX_CLIENT_ID,
@@ -106,11 +107,16 @@ class Swept:
 
 
 def refresh_stored_content(
-    progress: Progress, *, max_requests: int = 20, counts: Counter[str] | None = None
+    progress: Progress,
+    *,
+    max_requests: int = 20,
+    counts: Counter[str] | None = None,
+    run_id: int | None = None,
 ) -> Swept:
     """Verify up to 100 items a request, least recently verified first, and return what happened.
 
     ``counts``, if given, is added to as the work goes, for who wants to know although it was interrupted.
+    ``run_id`` is written beside each item that is blanked (see ``erasures``).
 
     Counts: ``requests``, ``checked`` = ``unchanged`` + ``updated`` + ``deleted`` (by the author) + ``removed``
     (by a moderator or Reddit) + ``account_deleted`` + ``restored`` + ``missing`` (once; kept) + ``hidden`` (missing
@@ -133,7 +139,7 @@ def refresh_stored_content(
     # Counting no further than needed: these tables may hold millions.
     total = min(most, sum(model._default_manager.order_by()[:most].count() for model in KINDS))
     with client_for(_stored_app(), for_compliance=True) as client:
-        sweep = _Sweep(client, counts, started_at)
+        sweep = _Sweep(client, counts, started_at, run_id=run_id)
         for items in chain([first], batches):
             if counts["requests"] >= max_requests:
                 break
@@ -175,8 +181,11 @@ def _stored_app() -> RedditApp | None:
 class _Sweep:
     """The verification of some stored items, request by request."""
 
-    def __init__(self, client: RedditClient, counts: Counter[str], started_at: datetime) -> None:
+    def __init__(
+        self, client: RedditClient, counts: Counter[str], started_at: datetime, *, run_id: int | None
+    ) -> None:
         self._client = client
+        self._run_id = run_id
         self._counts = counts
         self._subreddits = _Subreddits(client, counts)
         self._brake = Brake(started_at)
@@ -226,6 +235,7 @@ class _Sweep:
                 for verdict in _save(model, [v for v in verdicts if v.item.model is model], asked_at)
             ]
             doubts.save(saved, asked_at, swept_at=self._brake.swept_at)
+            note_blanked(((v.item.fullname, v.outcome) for v in saved), run_id=self._run_id)
         self._asides |= {v.set_aside.pk: v.set_aside for v in saved if v.set_aside is not None}
         self._count(Counter(verdict.outcome for verdict in saved))
 

@@ -770,17 +770,12 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
             cutoff: of posts without a rule; their number is that of the rules.
             rules: a subreddit's name or a bot's id, and its cutoff; the earliest first, which decides.
         """
-        conditions = [
-            Q(subreddit__folded=folded(name)) if name else Q(config_id=config)
-            for name, config, _cutoff in rules
-        ]
-        numbers = [When(condition, then=Value(number)) for number, condition in enumerate(conditions)]
         moments = [
-            When(condition, then=Value(rule[2], DateTimeField()))
-            for condition, rule in zip(conditions, rules, strict=True)
+            When(_of_target(name, config), then=Value(moment, DateTimeField()))
+            for name, config, moment in rules
         ]
         return self.filter(created_at__lt=max([cutoff, *(rule[2] for rule in rules)])).annotate(
-            rule=Case(*numbers, default=Value(len(rules)), output_field=models.IntegerField()),
+            rule=rule_number([(name, config) for name, config, _moment in rules]),
             own_cutoff=Case(*moments, default=Value(cutoff, DateTimeField())),
         )
 
@@ -803,6 +798,16 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
     def found_by(self, config_id: int) -> Self:
         """Return the posts that a bot found, whoever found them first."""
         return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
+
+
+def rule_number(targets: Sequence[tuple[str, int | None]]) -> Case:
+    """Return an expression: the number of the first of these subreddits and bots that a post is of, or how many."""
+    branches = [When(_of_target(*target), then=Value(number)) for number, target in enumerate(targets)]
+    return Case(*branches, default=Value(len(targets)), output_field=models.IntegerField())
+
+
+def _of_target(subreddit: str, config_id: int | None) -> Q:
+    return Q(subreddit__folded=folded(subreddit)) if subreddit else Q(config_id=config_id)
 
 
 class RedditContent(models.Model):
@@ -1065,4 +1070,5 @@ class RedditComment(RedditContent):
 # Models with a module of their own; Django finds them by this import.
 from scraping.access_tokens import AccessToken as AccessToken  # noqa: E402
 from scraping.due import DueWalk as DueWalk  # noqa: E402
+from scraping.erasures import Erasure as Erasure  # noqa: E402
 from scraping.freshness import Freshness as Freshness  # noqa: E402

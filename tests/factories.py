@@ -17,6 +17,7 @@ from scraping.models import (
     BotConfig,
     Doubt,
     DueWalk,
+    Erasure,
     Freshness,
     PostSighting,
     RedditApp,
@@ -182,6 +183,13 @@ def doubt_of(**fields):
 
 def sweep_tally(**fields):
     return SweepTally.objects.create(**{"swept_at": timezone.now(), "age": 0, "checked": 10} | fields)
+
+
+def erasure(**fields):
+    return Erasure.objects.create(
+        **{"kind": 3, "number": next(_numbers), "at": timezone.now(), "rule": "retention", "days": 90}
+        | fields
+    )
 
 
 def request_budget(**fields):

@@ -1,5 +1,7 @@
 """Finds runs by words: in what they say of themselves, in their logs and parameters, and by who asked for them.
 
+A fullname or a link to Reddit also finds the runs that deleted or blanked that item, however old.
+
 No index leads to words, so only the newest are read: a bound on the work, which the page names.
 """
 
@@ -8,9 +10,11 @@ from django.db.models.functions import Cast
 
 from database.messages import SUFFIX, codes_that_read
 from maintenance.models import JobRun, RunLogLine
+from scraping.erasures import Erasure, names_in
 
 RUNS_SEARCHED = 20_000
 LINES_SEARCHED = 100_000
+ERASURES_SHOWN = 100
 
 
 # Of a text of several sentences so many are looked at.
@@ -35,10 +39,19 @@ def having_words(runs: QuerySet[JobRun], words: str) -> QuerySet[JobRun]:
     lines = RunLogLine.objects.filter(_read_as(words, "text"), run=OuterRef("pk"))
     if beyond := list(newest_lines[LINES_SEARCHED : LINES_SEARCHED + 1]):
         lines = lines.filter(pk__gt=beyond[0])
-    if oldest := list(newest):
-        runs = runs.filter(pk__gt=oldest[0])
     said = Q()
     for field in ("requested_by_name", "schedule_name", "_params"):
         said |= Q(**{f"{field}__icontains": words})
     said |= _read_as(words, "error") | _read_as(words, "message")
-    return runs.alias(_params=Cast("params", TextField())).filter(said | Exists(lines))
+    said |= Q(Exists(lines))
+    if oldest := list(newest):
+        said &= Q(pk__gt=oldest[0])
+    if names := names_in(words):
+        said |= Q(pk__in=Erasure.objects.of(names).values("run_id"))
+    return runs.alias(_params=Cast("params", TextField())).filter(said)
+
+
+def erasures_of(text: str) -> list[Erasure]:
+    """Return what became of the item that a fullname or a link names, the newest first; of a comment's post too."""
+    names = names_in(text)
+    return list(Erasure.objects.of(names)[:ERASURES_SHOWN]) if names else []

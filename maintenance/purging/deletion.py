@@ -13,6 +13,7 @@ from database.background import background_reads
 from database.footprint import Footprint, analyze, footprint, is_underestimated
 from database.messages import file_size, joined, message_of
 from database.messages import gettext as _
+from database.returning import Returning
 from maintenance import purge
 from maintenance.cap import Caps, refusals, usual
 from maintenance.kept_plan import tables_of
@@ -114,7 +115,14 @@ class Deletion:
 
     @property
     def _caps(self) -> Caps:
-        return self._context.terms.caps if self._context.terms else Caps.in_force()
+        return self._own(self._context.terms.caps if self._context.terms else Caps.in_force())
+
+    def _own(self, caps: Caps) -> Caps:
+        return replace(caps, has_relative=caps.has_relative and self._condition.has_relative_caps)
+
+    def _caps_of(self, given: Mandate) -> Caps | None:
+        caps = given.caps_for(self._label, self._caps)
+        return None if caps is None else self._own(caps)
 
     # --- Planning --------------------------------------------------------------------------
 
@@ -187,7 +195,7 @@ class Deletion:
         objections = [*self._moved(given, tables), *given.objections(tables)]
         if not given.is_valid(now) and not self._gone():
             objections.append(_("The plan that was allowed is more than a day old."))
-        caps = given.caps_for(self._label, self._caps)
+        caps = self._caps_of(given)
         if caps is not None:
             objections += self._above_caps(tables, caps)
         if objections:
@@ -204,7 +212,7 @@ class Deletion:
         """Undo a batch by which more would be gone than was allowed: rows may come while the run deletes."""
         gone_tables = [replace(table, rows=0, gone=gone[table.model]) for table in tables]
         reasons = self._given.objections(gone_tables)
-        caps = self._given.caps_for(self._label, self._caps)
+        caps = self._caps_of(self._given)
         if caps is not None and sum(table.gone for table in gone_tables) > caps.rows:
             reasons += refusals(
                 self._run.job, gone_tables, caps=replace(caps, has_relative=False), using=self._using
@@ -296,7 +304,7 @@ class Deletion:
             try:
                 gone = purge.delete_in_batches(
                     queryset,
-                    key=self._by,
+                    key=self._by if self._condition.is_indexed else None,
                     cursor=cursor,
                     save=save,
                     between=between,
@@ -304,6 +312,7 @@ class Deletion:
                     total=total,
                     passed_over=self._passed_over,
                     undone=context.take_back,
+                    returning=self._returning,
                 )
             except BaseException:
                 context.forget_what_was_rolled_back()
@@ -324,6 +333,13 @@ class Deletion:
             if is_last:
                 break
         return left
+
+    @property
+    def _returning(self) -> Returning | None:
+        trace, run_id = self._condition.trace, self._run.pk
+        if trace is None:
+            return None
+        return Returning(trace.expressions, lambda rows: trace.write(rows, run_id=run_id))
 
     def _matching(self) -> int:
         with background_reads(self._using):

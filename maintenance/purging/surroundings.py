@@ -1,7 +1,7 @@
 """What a deletion is told of its job and its run, without knowing either."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -14,16 +14,32 @@ from maintenance.purging.days import Retention
 from maintenance.purging.facts import Facts
 
 
+class Trace(Protocol):
+    """Writes down which rows went, in the transaction of each batch."""
+
+    @property
+    def expressions(self) -> Sequence[Any]:
+        """What it must know of each row."""
+
+    def write(self, rows: Sequence[tuple[Any, ...]], *, run_id: int) -> None:
+        """Write down these rows, of which the expressions are given."""
+
+
 class Condition(NamedTuple):
     """What a job would delete from one table."""
 
     queryset: models.QuerySet[Any]
-    # The indexed time field by which it is old.
+    # The time field by which it is old.
     by: str
     # Rows old enough that stay because of a hold; None: the job knows no holds.
     held: models.QuerySet[Any] | None
     # What the job knows of its rows, for the plan.
-    facts: Facts
+    facts: Facts = Facts()
+    # Whether share and what is usual may stop it: not where nothing is lost and the rows come in lumps.
+    has_relative_caps: bool = True
+    # Whether an index leads along ``by``.
+    is_indexed: bool = True
+    trace: Trace | None = None
 
 
 class Terms(Protocol):

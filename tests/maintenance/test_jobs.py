@@ -447,7 +447,7 @@ def test_a_sweep_that_meets_a_bad_item_ends_partial_and_names_it(reddit, monkeyp
 
 
 def test_a_sweep_that_is_handed_back_has_done_something(reddit, monkeypatch):
-    def interrupted(progress, *, max_requests, counts):
+    def interrupted(progress, *, max_requests, counts, run_id):
         counts["checked"] += 100
         raise OutOfBudget(60)
 

@@ -1,0 +1,40 @@
+"""`manage.py which_run ITEM`: which run deleted or blanked a post or comment."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from maintenance.ledger.search import erasures_of
+from scraping.erasures import names_in
+
+
+class Command(BaseCommand):
+    """Ask what became of one item."""
+
+    help = "Say which run deleted or blanked a post or comment."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the item."""
+        parser.add_argument("item", metavar="ITEM", help="a fullname (t3_…, t1_…) or a link to Reddit")
+        parser.add_argument("--json", action="store_true", help="print a list of objects")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print a line for each time, the newest first."""
+        names = names_in(options["item"])
+        if not names:
+            raise CommandError("That is no fullname (t3_…, t1_…) and no link to a post.", returncode=2)
+        found = erasures_of(options["item"])
+        if options["json"]:
+            self.stdout.write(json.dumps([erasure.as_json() for erasure in found]))
+            return
+        for erasure in found:
+            run = f"run {erasure.run_id}" if erasure.run_id else "no run"
+            self.stdout.write(
+                f"{erasure.fullname}  {erasure.at:%Y-%m-%d %H:%M:%S} UTC  {run}  {erasure.rule_in_words}"
+            )
+        if not found:
+            self.stdout.write(
+                f"Nothing is known of {', '.join(names)}: stored still, never stored, or long gone."
+            )
