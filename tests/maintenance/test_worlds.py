@@ -2,18 +2,21 @@
 
 A world is some posts, a retention with overrides, holds, and one run that is asked for in one of the ways there are.
 Between plan, block, approval and every single batch anybody may edit the retention, place and release holds, and scrape
-old posts; two approvers look at the same page; the run is stopped, and its commits fail. The reference knows no SQL: it
+old posts, and lock posts and comments; two approvers look at the same page; the run is stopped or killed at a commit, and
+its commits fail, are refused for a while, or succeed without the answer arriving. The reference knows no SQL: it
 keeps every row, the retention and what was authorised as plain values, and says before each attempt whether it must be
 blocked, and of each row that went whether it might.
 """
 
 import random
+import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import psycopg2
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from maintenance import purge, retention, runs
@@ -39,6 +42,30 @@ ROUNDS_MAX = 12
 # Worlds of one test.
 CHUNK = 50
 POST, COMMENT = "scraping.RedditPost", "scraping.RedditComment"
+# What may become of a commit; each as often as the others.
+COMMITS = ("fails", "refused", "killed before", "killed after", "answer lost")
+
+
+# Of the purge, for locks that nobody lets go while it waits.
+PATIENCE = {
+    "LOCK_TIMEOUT_MS": 60,
+    "LOCATE_TIMEOUT_MS": 5,
+    "MEET_AGAIN_SECONDS": 0,
+    "REFUSALS_MAX": 2,
+    "REFUSED_SECONDS": 0.001,
+}
+
+
+class Killed(BaseException):
+    """kill -9."""
+
+
+def refusal():
+    """What a lock that is not granted looks like; causes are told by the driver's error, whichever database it is."""
+    error = OperationalError("refused")
+    error.__cause__ = sqlite3.OperationalError("refused")
+    error.__cause__.sqlite_errorname = "SQLITE_BUSY"
+    return error
 
 
 @dataclass
@@ -85,7 +112,9 @@ class World:
         self.policy = factories.retention_policy(job="purge_old_content", days=90)
         self.rows, self.gone = {}, Counter()
         self.kept, self.authority, self.planned = Kept(90), Authority(), None
-        self.fails_next_commit = self.has_moved = False
+        self.next_commit, self.refusals, self.was_refused, self.has_moved = "", 0, False, False
+        # Posts that are locked, or a comment of which is, by another session; and whether that moved in this attempt.
+        self.locked, self.have_locks_moved, self.holder = set(), False, None
         self.edit()
         for _ in range(self.random.randint(0, 40)):
             self.scrape()
@@ -138,7 +167,33 @@ class World:
         ever = {"held_at": self.now, "held_until": None, "hold_reason": "court order"}
         return self.random.choice([later, ever] if held else [none, none, ended])
 
+    def lock_some(self):
+        if connection.vendor != "postgresql":
+            return  # no row can be: see refusal()
+        self.holder = self.holder or psycopg2.connect(factories.database_url())
+        self.unlock()
+        posts = self.random.sample(sorted(self.rows), min(len(self.rows), self.random.randint(1, 4)))
+        for pk in posts:
+            on_comment = self.rows[pk].comments and self.random.random() < 0.5
+            self.holder.cursor().execute(
+                "SELECT 1 FROM scraping_redditcomment WHERE post_id = %s LIMIT 1 FOR UPDATE"
+                if on_comment
+                else "SELECT 1 FROM scraping_redditpost WHERE id = %s FOR UPDATE",
+                [pk],
+            )
+        self.locked = set(posts)
+
+    def unlock(self):
+        if self.holder is not None:
+            self.holder.rollback()
+        self.locked, self.have_locks_moved = set(), True
+
+    def locks_move(self, chance):
+        if self.random.random() < chance:
+            self.random.choice([self.lock_some, self.unlock])()
+
     def hold_or_release(self):
+        self.unlock()
         for pk in self.random.sample(sorted(self.rows), min(len(self.rows), self.random.randint(1, 8))):
             self.rows[pk].held = self.random.random() < 0.5
             RedditPost.objects.filter(pk=pk).update(**self.hold_fields(self.rows[pk].held))
@@ -214,14 +269,22 @@ class World:
         """Perform one attempt, and return the run as it is then."""
         must_block, self.began_under = self.must_block(), self.kept
         gone_before, self.has_moved = self.gone.copy(), False
+        self.locks_move(0.3)
+        self.have_locks_moved = self.was_refused = False
         JobRun.objects.filter(pk=run.pk).update(not_before=None)
         run.refresh_from_db()
         try:
             runs.perform(run)
         except OperationalError as failure:
             assert "disk full" in str(failure)  # noqa: PT017  (an end among others)
+        except Killed:
+            run.refresh_from_db()
+            assert run.mark_lost(silent_for=0, status="interrupted", reason="worker_lost", error="killed")
+            runs.request_next_attempt(run)
         run.refresh_from_db()
         self.check_what_went()
+        if run.status == Status.PARTIAL:
+            self.check_what_waits(run)
         if must_block:
             assert (run.status, self.gone) == (Status.BLOCKED, gone_before)
         if run.status == Status.BLOCKED:
@@ -237,13 +300,45 @@ class World:
         assert (totals.get(POST, 0), totals.get(COMMENT, 0)) == (self.gone[POST], self.gone[COMMENT])
         return run
 
+    def check_what_waits(self, run):
+        """Whatever could be deleted was."""
+        left = {pk for pk, row in self.rows.items() if self.began_under.dooms(row) and not row.held}
+        if "could not be deleted" in run.message:
+            assert self.locked or self.have_locks_moved or self.was_refused
+        else:
+            assert self.has_moved
+        if not (self.has_moved or self.have_locks_moved or self.was_refused):
+            assert left <= self.locked
+            assert f"session {self.holder.info.backend_pid} " in run.message
+
+    def commit(self):
+        """Happen at the end of a batch's transaction."""
+        if self.refusals:
+            self.refusals -= 1
+            raise refusal()
+        commit, self.next_commit = self.next_commit, ""
+
+        def fail():
+            raise Killed if "killed" in commit else OperationalError("disk full")
+
+        if commit == "refused":
+            # Once, or as often as it takes to end the walk.
+            self.refusals, self.was_refused = self.random.choice([0, purge.REFUSALS_MAX]), True
+            raise refusal()
+        if commit in ("killed after", "answer lost"):
+            transaction.on_commit(fail)
+        elif commit:
+            fail()
+
     def between_batches(self):
         """Happen before each batch."""
         self.check_what_went()
         self.something_happens(0.25)
+        self.locks_move(0.1)
         if self.random.random() < 0.05:
             raise HandBack(JobRun.Reason.WORKER_STOPPED)
-        self.fails_next_commit = self.random.random() < 0.03
+        if not self.next_commit and self.random.random() < 0.05:
+            self.next_commit = self.random.choice(COMMITS)
 
     def decide(self, run):
         """Two approvers look at the page of a blocked run; whoever is late changes nothing."""
@@ -271,8 +366,14 @@ class World:
                 run.refresh_from_db()
             elif run.status == Status.INTERRUPTED:
                 run = JobRun.objects.get(retry_of=run)
+            elif run.status == Status.PARTIAL:
+                self.refusals = 0
+                run = JobRun.objects.filter(retry_of=run).first() or run
             if run.is_final:
                 break
+        self.unlock()
+        if self.holder is not None:
+            self.holder.close()
         if run.status == Status.SUCCEEDED:
             # An edit that only takes more counts from the next run on.
             rules = (self.authority.kept, self.began_under, self.kept)
@@ -294,6 +395,8 @@ def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings, first
     settings.RETENTION_FLOOR_DAYS = 1
     settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = CAP_ROWS, 1.0, 1.0
     monkeypatch.setattr(mandates, "GROWTH_ROWS", GROWTH_ROWS)
+    for name, value in PATIENCE.items():
+        monkeypatch.setattr(purge, name, value)
     worlds = []
     checkpoint, save_cursor = JobContext.checkpoint, JobContext.save_cursor
 
@@ -303,9 +406,7 @@ def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings, first
 
     def save(context, **values):
         save_cursor(context, **values)
-        if worlds[-1].fails_next_commit:
-            worlds[-1].fails_next_commit = False
-            raise OperationalError("disk full")
+        worlds[-1].commit()
 
     monkeypatch.setattr(JobContext, "checkpoint", look)
     monkeypatch.setattr(JobContext, "save_cursor", save)
