@@ -1,0 +1,85 @@
+"""A scrape that a worker did in one language is read in the other: its session, its run and the log."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
+
+from maintenance import runs
+from maintenance.models import JobRun
+from scraping.due import DueWalk
+from scraping.models import ScrapeSession
+from tests import factories
+from tests.scraping.factories import make_config, raw_post
+from tests.scraping.reddit_replay import Answer, RedditReplay
+
+pytestmark = pytest.mark.django_db
+
+CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
+
+
+@pytest.fixture
+def run(reddit: RedditReplay) -> JobRun:
+    """A scrape that succeeds in part, by a worker whose language is Chinese."""
+    reddit.add_posts("python", [raw_post(id="a1", num_comments=3, author="guido", title="title")])
+    reddit.answers["/comments/a1"] = [Answer(403, {}, b"")] * 9
+    reddit.answers["/r/secret/new"] = [Answer(403, {}, b'{"reason": "private"}')]
+    config = make_config(subreddits=["python", "secret", "nowhere"])
+    run = factories.job_run(job="scrape_now", status="queued", params={"config": config.pk})
+    with translation.override("zh-hans"):
+        runs.perform(run)
+    return JobRun.objects.get(pk=run.pk)
+
+
+def said(run: JobRun) -> list[str]:
+    """All texts of the run, its log and its session."""
+    run = JobRun.objects.get(pk=run.pk)
+    session = ScrapeSession.objects.get(run=run)
+    texts = [run.message, run.error, session.error, *(line.text for line in run.log_lines.all())]
+    for _name, total in session.totals_by_subreddit:
+        texts += [total["error"], *total["warnings"]]
+    texts += [row.error for row in DueWalk.objects.all()]
+    return [text for text in texts if text]
+
+
+def test_everything_that_it_says_reads_in_either_language(run: JobRun) -> None:
+    with translation.override("zh-hans"):
+        chinese = said(run)
+    english = said(run)
+
+    assert len(english) == len(chinese) >= 8
+    assert [text for text in chinese if not CJK.search(text)] == []
+    assert [text for text in english if CJK.search(text)] == []
+
+
+def test_nothing_of_it_is_stored_in_chinese(run: JobRun) -> None:
+    session = ScrapeSession.objects.get(run=run)
+    stored: list[Any] = [
+        session.totals,
+        session.error_parts,
+        run.message_parts,
+        *run.log_lines.values_list("text"),
+    ]
+
+    assert not CJK.search(json.dumps(stored, ensure_ascii=False))
+    assert session.totals["secret"]["error_parts"]["code"].startswith("The subreddit is private (403)")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_pages_of_session_and_run_show_it_so(client: Client, run: JobRun, language: str) -> None:
+    client.force_login(factories.superuser(username="ada"))
+    session = ScrapeSession.objects.get(run=run)
+    addresses = [
+        reverse("admin:scraping_scrapesession_change", args=[session.pk]),
+        reverse("admin:maintenance_jobrun_change", args=[run.pk]),
+    ]
+
+    for address in addresses:
+        page = client.get(address, headers={"accept-language": language}).content.decode()
+        page = page.replace("简体中文", "")
+        assert ("The subreddit is private" in page) == (language == "en")
+        assert bool(CJK.search(page)) == (language != "en")
