@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, Self
 from django.db import connections, models, router
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from database.messages import gettext, message_of
 
 _BIGINT_MAX = 2**63 - 1
 _FULLNAME = re.compile(r"(t[13])_([0-9a-z]{1,13})", re.IGNORECASE)
@@ -123,7 +124,7 @@ class Erasure(models.Model):
     @property
     def rule_in_words(self) -> str:
         """What happened and why."""
-        values = {"rule": self.get_rule_display(), "days": self.days}
+        values = {"rule": message_of(self.Rule(self.rule).label), "days": self.days}
         if self.is_purged:
             return gettext("deleted with its comments: %(rule)s (%(days)s days)") % values
         return gettext("blanked: %(rule)s") % values
