@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from django.utils.translation import gettext as _
+from database.messages import gettext as _
 
 _NICKNAMES = {
     "hourly": "0 * * * *",

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from django.utils.translation import gettext as _
-
+from database.messages import gettext as _
 from database.names import folded
 from scraping.answers import Page
 from scraping.content import TIME_REASONS, BadItem, post_values
