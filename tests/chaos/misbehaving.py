@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 from django.db import connection, transaction
 
 from console.celery import app  # noqa: F401  (celery -A looks for it)
+from tests.full_disk import leave_no_room
 
 # Seconds that one attempt may take; its jobs hang for as good as ever.
 LIMIT = 2
@@ -49,8 +50,7 @@ def stand_still(ctx):
 
 def fill_the_disk(ctx):
     """Write until SQLite has no room left; to write down how that ended, there is some again."""
-    pages = connection.connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.connection.execute(f"PRAGMA max_page_count = {pages + 20}")  # of this connection only
+    leave_no_room(connection.connection)
     for _ in range(100):
         ctx.log("x" * 10_000)
 

@@ -20,6 +20,7 @@ from scraping.models import RedditPost
 from tests import factories
 from tests.chaos import misbehaving
 from tests.chaos.services import Service
+from tests.full_disk import make_room
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
@@ -65,6 +66,7 @@ def no_room_at_commit():
     """A PostgreSQL whose disk is full whenever a purge of posts commits; a post that such a purge would take."""
     if connection.vendor == "sqlite":
         yield
+        make_room(connection.connection)
         return
     factories.post(created_at=timezone.now() - timedelta(days=100))
     with connection.cursor() as cursor:

@@ -83,7 +83,9 @@ def test_axe_finds_nothing_on_what_a_bots_trials_answer(signed_in, superuser, ax
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = reddit.url
         for button in (0, 1):
             page.goto(f"/admin/scraping/botconfig/{bot.pk}/change/")
-            page.locator("button[formaction]").nth(button).click()
-            expect(page.locator("#content-main tbody th").first).to_be_visible()
-            assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-            assert violations(page, axe) == []
+            with page.expect_popup() as opened:
+                page.locator("button[formaction]").nth(button).click()
+            answer = opened.value
+            expect(answer.locator("#content-main tbody th").first).to_be_visible()
+            assert answer.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+            assert violations(answer, axe) == []

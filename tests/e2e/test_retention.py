@@ -39,6 +39,7 @@ def test_all_that_match_are_held_and_one_is_released(signed_in, axe):  # noqa: F
     page.locator("#result_list tbody tr").first.get_by_role("link").first.click()
     expect(page.get_by_text("study")).to_be_visible()
     page.get_by_role("button", name="Release…").click()
+    expect(page.get_by_role("heading", name="Release 1 post?")).to_be_visible()
     assert violations(page, axe) == []
     page.get_by_label("Reason").fill("settled")
     page.get_by_role("button", name="Release", exact=True).click()

@@ -24,6 +24,7 @@ from maintenance import registry, runs
 from maintenance.ledger.attempts import PAUSES, attempts_without_progress, judge
 from maintenance.models import JobRun
 from tests import factories
+from tests.full_disk import leave_no_room, make_room
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's behaviour")
@@ -284,8 +285,7 @@ def test_a_full_disk_is_named_and_the_end_is_written_once_there_is_room(declare,
 
     def fill(ctx):
         """Write until there is no room left."""
-        room["pages"] = connection.connection.execute("PRAGMA page_count").fetchone()[0] + 20
-        limit(connection)
+        leave_no_room(connection.connection)
         room["pages"] = None  # somebody makes room before the connection is opened anew
         for _ in range(100):
             ctx.log("x" * 10_000)
@@ -296,6 +296,8 @@ def test_a_full_disk_is_named_and_the_end_is_written_once_there_is_room(declare,
     finally:
         connection_created.disconnect(limit)
         connection.close()
+        connection.ensure_connection()
+        make_room(connection.connection)
 
     assert (run.status, run.reason) == ("interrupted", "database_full")
     assert "full" in run.error

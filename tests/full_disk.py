@@ -1,0 +1,19 @@
+"""A SQLite database without room."""
+
+BALLAST = "ballast_of_a_test"
+ROOM_PAGES = 20
+
+
+def leave_no_room(raw):
+    """Limit the file, for this connection of sqlite3 only, to a few pages more than it has; none of its pages is free."""
+    free, size = (raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_size"))
+    raw.execute(f"CREATE TABLE IF NOT EXISTS {BALLAST} (x)")
+    raw.execute(f"INSERT INTO {BALLAST} VALUES (zeroblob(?))", [free * size])
+    pages = raw.execute("PRAGMA page_count").fetchone()[0] + ROOM_PAGES
+    raw.execute(f"PRAGMA max_page_count = {pages}")
+    return pages
+
+
+def make_room(raw):
+    """Take the ballast away."""
+    raw.execute(f"DROP TABLE IF EXISTS {BALLAST}")
