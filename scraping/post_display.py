@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from database import clock
 from scraping.models import RedditPost
 
 
@@ -69,4 +70,7 @@ def votes(post: RedditPost) -> str:
         for option in poll.get("options", [])
     ]
     ends_at = parse_datetime(poll.get("ends_at") or "")
-    return render_to_string("scraping/_poll.html", {"options": options, "poll": poll, "ends_at": ends_at})
+    is_open = ends_at is not None and ends_at > clock.now()
+    return render_to_string(
+        "scraping/_poll.html", {"options": options, "poll": poll, "ends_at": ends_at, "is_open": is_open}
+    )

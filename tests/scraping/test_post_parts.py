@@ -137,6 +137,7 @@ def test_the_pages_of_posts_show_their_parts(full: RedditPost, client: Any) -> N
     assert "javascript:" not in page
     assert "(75 %)" in page
     assert "not told yet" in page
+    assert "Closed since 2023-11-1" in page
     assert "Its text" in page
     assert "The parent" in page
     plain = make_post()
