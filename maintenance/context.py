@@ -165,6 +165,11 @@ class JobContext:
         """The subreddits and bots with days of their own."""
         return self.retention.overrides if self.retention else ()
 
+    @property
+    def keeps_live_threads(self) -> bool:
+        """Whether a post is as old as its newest comment."""
+        return self.retention is not None and self.retention.keeps_live_threads
+
     def cutoff_of(self, override: RetentionOverride) -> datetime:
         """Return the cutoff of a subreddit or bot with days of its own."""
         return self.now - timedelta(days=override.days)

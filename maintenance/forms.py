@@ -332,7 +332,7 @@ class RetentionForm(forms.ModelForm):
 
     class Meta:
         model = RetentionPolicy
-        fields = ("days",)
+        fields = ("days", "keeps_live_threads")
 
     def clean_days(self) -> Any:
         """Refuse to go lower than this person may."""
@@ -427,12 +427,15 @@ class OverrideFormSet(forms.BaseInlineFormSet):
 
 def edited_retention(form: RetentionForm, formsets: list[OverrideFormSet]) -> Retention:
     """Return what valid forms say; without a form set the overrides stay."""
+    stored = retention_of(form.instance)
+    days = form.cleaned_data["days"]
+    keeps = form.cleaned_data.get("keeps_live_threads", stored.keeps_live_threads)
     if not formsets:
-        return Retention(form.cleaned_data["days"], retention_of(form.instance).overrides)
+        return Retention(days, stored.overrides, keeps_live_threads=keeps)
     rows = [
         RetentionOverride(subreddit=row["subreddit"], config=row["config"], days=row["days"])
         for formset in formsets
         for row in (one.cleaned_data for one in formset.forms)
         if row and not row.get("DELETE")
     ]
-    return Retention(form.cleaned_data["days"], tuple(rows))
+    return Retention(days, tuple(rows), keeps_live_threads=keeps)

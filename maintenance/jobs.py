@@ -62,6 +62,7 @@ def cleanup_sessions(ctx: JobContext) -> None:
     crontab="30 2 * * 0",
     retention_days=90,
     has_overrides=True,
+    has_live_threads=True,
     share_cap_min_rows=CONTENT_CAP_MIN_ROWS,
     retries=RETRIES_OF_DELETION,
 )
@@ -71,6 +72,7 @@ def purge_old_content(ctx: JobContext) -> None:
         ctx.cutoff,
         subreddits={row.subreddit: ctx.cutoff_of(row) for row in ctx.overrides if row.subreddit},
         configs={row.config_id: ctx.cutoff_of(row) for row in ctx.overrides if row.config_id},
+        keeps_live_threads=ctx.keeps_live_threads,
     )
     ctx.delete(
         expired.not_held(ctx.now),
@@ -90,6 +92,7 @@ def content_cutoffs() -> Cutoffs:
         now - timedelta(days=retention.days),
         {row.subreddit: now - timedelta(days=row.days) for row in retention.overrides if row.subreddit},
         {row.config_id: now - timedelta(days=row.days) for row in retention.overrides if row.config_id},
+        keeps_live_threads=retention.keeps_live_threads,
     )
 
 
@@ -108,12 +111,14 @@ def _facts_of_content(ctx: JobContext) -> Facts:
     ]
     general = ctx.retention.days if ctx.retention else 0
     posts = RedditPost.objects.not_held(ctx.now).by_rule(
-        ctx.cutoff, [(row.subreddit, row.config_id, ctx.cutoff_of(row)) for row in overrides]
+        ctx.cutoff,
+        [(row.subreddit, row.config_id, ctx.cutoff_of(row)) for row in overrides],
+        keeps_live_threads=ctx.keeps_live_threads,
     )
     return Facts(
         groups={"subreddit": "subreddit", "bot": "config__name"},
         name_of=_group_name,
-        by_rule=posts if overrides else None,
+        by_rule=posts if overrides or ctx.keeps_live_threads else None,
         rules=[*rules, Rule("", general)],
     )
 

@@ -679,6 +679,12 @@ class RetentionPolicy(models.Model):
     days = models.PositiveIntegerField(
         _("days"), validators=[MinValueValidator(1), MaxValueValidator(36_500)]
     )
+    keeps_live_threads = models.BooleanField(
+        _("keep a thread while it is alive"),
+        default=False,
+        db_default=False,
+        help_text=_("A post is then as old as its newest stored comment, also where an override counts."),
+    )
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -111,6 +111,8 @@ class Job:
     retention_days: int | None = None
     # Whether operators may set other days for a subreddit or a bot; the job then heeds ``ctx.overrides``.
     has_overrides: bool = False
+    # Whether operators may let threads stay while they are alive; the job then heeds ``ctx.keeps_live_threads``.
+    has_live_threads: bool = False
     params: Mapping[str, Cleaner] = field(default_factory=dict)
     authorize: Authorizer = may_run_jobs
     authorize_many: ManyAuthorizer | None = None
@@ -205,7 +207,12 @@ class Job:
         """
         if self.retention_days is None:
             return None
-        stored = stored_retention(self.slug, default=self.retention_days, has_overrides=self.has_overrides)
+        stored = stored_retention(
+            self.slug,
+            default=self.retention_days,
+            has_overrides=self.has_overrides,
+            has_live_threads=self.has_live_threads,
+        )
         return replace(stored, days=(params or {}).get("days", stored.days))
 
     def terms(self, params: Mapping[str, Any]) -> Terms:
@@ -257,6 +264,7 @@ def job(
     crontab: str | None = None,
     retention_days: int | None = None,
     has_overrides: bool = False,
+    has_live_threads: bool = False,
     params: Mapping[str, Cleaner] | None = None,
     authorize: Authorizer = may_run_jobs,
     authorize_many: ManyAuthorizer | None = None,
@@ -295,6 +303,7 @@ def job(
             crontab=crontab,
             retention_days=retention_days,
             has_overrides=has_overrides,
+            has_live_threads=has_live_threads,
             params={**days, **(params or {})},
             authorize=authorize,
             authorize_many=authorize_many,

@@ -33,7 +33,11 @@ def overrides_of(job: Job) -> list[RetentionOverride]:
 
 def retention_of(policy: RetentionPolicy) -> Retention:
     """Return what is stored."""
-    return Retention(policy.days, tuple(policy.overrides.select_related("config")))
+    return Retention(
+        policy.days,
+        tuple(policy.overrides.select_related("config")),
+        keeps_live_threads=policy.keeps_live_threads,
+    )
 
 
 # --- Looking ahead ---------------------------------------------------------------------------
@@ -142,7 +146,8 @@ def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
         if after.key() == before.key():
             return
         stored.days, stored.updated_by_id = after.days, by.pk
-        stored.save(update_fields=["days", "updated_by", "updated_at"])
+        stored.keeps_live_threads = after.keeps_live_threads
+        stored.save(update_fields=["days", "keeps_live_threads", "updated_by", "updated_at"])
         stored.overrides.all().delete()
         RetentionOverride.objects.bulk_create(
             RetentionOverride(policy=stored, subreddit=row.subreddit, config_id=row.config_id, days=row.days)

@@ -18,7 +18,7 @@ from maintenance import retention
 from maintenance.change_log import read_changes
 from maintenance.forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
-from maintenance.registry import UnknownJob, get_job, job_title
+from maintenance.registry import UnknownJob, get_job, is_known, job_title
 
 
 class OverrideInline(InlineModelAdmin):
@@ -84,6 +84,11 @@ class RetentionPolicyAdmin(PersonalAdmin):
         return False
 
     # --- Form
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask about live threads where the job heeds the answer."""
+        is_asked = obj is not None and is_known(obj.job) and get_job(obj.job).has_live_threads
+        return (*self.fields, "keeps_live_threads") if is_asked else self.fields
 
     def get_inlines(self, request: HttpRequest, obj: RetentionPolicy | None) -> Any:
         """Show overrides where the job heeds them; a post that says nothing of them leaves them as they are."""

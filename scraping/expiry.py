@@ -21,6 +21,8 @@ class Cutoffs:
     general: datetime
     subreddits: Mapping[str, datetime] = field(default_factory=dict)
     configs: Mapping[int, datetime] = field(default_factory=dict)
+    # Stored posts with younger comments stay; of a post that is not stored no comment is known.
+    keeps_live_threads: bool = False
 
     def of(self, subreddit: str, config_id: int | None) -> datetime:
         """Return the cutoff of a post of the subreddit that this bot finds first."""
@@ -30,7 +32,12 @@ class Cutoffs:
 
     def expired(self, posts: RedditPostQuerySet) -> RedditPostQuerySet:
         """Return those of the posts that the next purge deletes."""
-        return posts.created_before(self.general, subreddits=self.subreddits, configs=self.configs).not_held()
+        return posts.created_before(
+            self.general,
+            subreddits=self.subreddits,
+            configs=self.configs,
+            keeps_live_threads=self.keeps_live_threads,
+        ).not_held()
 
 
 # Asked anew each time: operators edit retentions.

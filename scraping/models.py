@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, Value, When
+from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
@@ -730,6 +731,7 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
         *,
         subreddits: Mapping[str, datetime] | None = None,
         configs: Mapping[int, datetime] | None = None,
+        keeps_live_threads: bool = False,
     ) -> Self:
         """Return posts made on Reddit before the cutoff (exclusive).
 
@@ -738,6 +740,7 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
             subreddits: the cutoffs of subreddits, by name however it is capitalised.
             configs: the cutoffs of posts first found by these bots, by id. A post with two cutoffs of its own has
                 the earlier one: keeping too long can be mended, deleting too early cannot.
+            keeps_live_threads: let the newest stored comment of a post be from before its cutoff too.
         """
         names: defaultdict[datetime, list[str]] = defaultdict(list)
         for name, moment in (subreddits or {}).items():
@@ -747,7 +750,8 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
             ids[moment].append(pk)
         own = sorted({*names, *ids})
         if not own:
-            return self.filter(created_at__lt=cutoff)
+            found = self.filter(created_at__lt=cutoff)
+            return found._without_comments_since(cutoff) if keeps_live_threads else found
         # The first branch that fits decides: the earliest cutoff stands first.
         branches = [
             When(
@@ -756,19 +760,30 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
             )
             for moment in own
         ]
+        limit = Case(*branches, default=Value(cutoff, DateTimeField()))
         # The first term follows from the second; it is what lets the database use the index on created_at.
-        return self.filter(created_at__lt=max(cutoff, *own)).filter(
-            created_at__lt=Case(*branches, default=Value(cutoff, DateTimeField()))
-        )
+        found = self.filter(created_at__lt=max(cutoff, *own)).filter(created_at__lt=limit)
+        return found._without_comments_since(limit) if keeps_live_threads else found
+
+    def _without_comments_since(self, limit: datetime | Case) -> Self:
+        return self.filter(Q(newest_comment_at__isnull=True) | Q(newest_comment_at__lt=limit))
 
     def by_rule(
-        self, cutoff: datetime, rules: Sequence[tuple[str, int | None, datetime]]
+        self,
+        cutoff: datetime,
+        rules: Sequence[tuple[str, int | None, datetime]],
+        *,
+        keeps_live_threads: bool = False,
     ) -> "models.QuerySet[RedditPost, Any]":
         """Return posts that any rule may take, with the number of the ``rule`` that decides and their ``own_cutoff``.
+
+        ``aged_from`` is the moment that is compared with it: of the post, or of a thread that is kept while it is
+        alive of its newest comment.
 
         Args:
             cutoff: of posts without a rule; their number is that of the rules.
             rules: a subreddit's name or a bot's id, and its cutoff; the earliest first, which decides.
+            keeps_live_threads: see ``created_before``.
         """
         moments = [
             When(_of_target(name, config), then=Value(moment, DateTimeField()))
@@ -777,6 +792,9 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
         return self.filter(created_at__lt=max([cutoff, *(rule[2] for rule in rules)])).annotate(
             rule=rule_number([(name, config) for name, config, _moment in rules]),
             own_cutoff=Case(*moments, default=Value(cutoff, DateTimeField())),
+            aged_from=Greatest("created_at", Coalesce("newest_comment_at", "created_at"))
+            if keeps_live_threads
+            else F("created_at"),
         )
 
     def held(self, now: datetime | None = None) -> Self:
@@ -868,6 +886,8 @@ class RedditPost(RedditContent):
     upvote_ratio = models.FloatField(_("upvote ratio"), null=True, blank=True)
     num_comments = models.IntegerField(_("comments on Reddit"), default=0)
     comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)
+    # When the newest stored comment was made. Not indexed: a scrape changes it, and whoever asks asks by age first.
+    newest_comment_at = models.DateTimeField(_("newest comment"), null=True, blank=True, editable=False)
     # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: none yet.
     walk = JSONObjectField(_("last comment walk"), null=True, blank=True)
     is_self = models.BooleanField(_("text post"), default=False)

@@ -698,7 +698,10 @@ class _SubredditScrape:
         pending = self._checkpoint.posts
         while pending and self._reach is not None:
             batch = RedditPost.objects.filter(fullname__in=pending[:INFO_SIZE])
-            found = {post.fullname: post for post in batch.only("pk", "fullname", "num_comments")}
+            found = {
+                post.fullname: post
+                for post in batch.only("pk", "fullname", "num_comments", "newest_comment_at")
+            }
             for fullname in pending[:INFO_SIZE]:
                 try:
                     if fullname in found:

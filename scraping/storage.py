@@ -16,7 +16,7 @@ from django.db import transaction
 from scraping.content import BadItem, comment_values, post_values
 from scraping.expiry import EXPIRED, Cutoffs, without_expired
 from scraping.models import RedditComment, RedditPost, ScrapeSession
-from scraping.upserts import Content, note_sight, note_sightings, upsert
+from scraping.upserts import Content, note_newest_comment, note_sight, note_sightings, upsert
 
 # A sight counts as a check only this long after the last one: rewriting every row of every page for its time alone
 # would cost as much as storing it anew. So ``checked_at`` may lag by this much, and never leads.
@@ -80,14 +80,26 @@ def store_comments(post: RedditPost, items: Iterable[dict[str, Any]], *, seen_at
         return comment_values(data, odd)
 
     rows, skipped = _normalise(items, values_of)
-    stored = store_rows(
-        RedditComment,
-        rows,
-        on_insert={"post_id": post.pk},
-        seen_at=seen_at,
-        skipped=skipped,
-    )
+    with transaction.atomic():
+        # The post first: a purge locks in that order too.
+        _note_newest_comment(post, (row["created_at"] for row in rows), seen_at=seen_at)
+        stored = store_rows(
+            RedditComment,
+            rows,
+            on_insert={"post_id": post.pk},
+            seen_at=seen_at,
+            skipped=skipped,
+        )
     return replace(stored, odd=odd)
+
+
+def _note_newest_comment(post: RedditPost, moments: Iterable[datetime], *, seen_at: datetime) -> None:
+    """Let the post know how young its youngest comment is; one from the future says nothing."""
+    newest = max((moment for moment in moments if moment <= seen_at), default=None)
+    if newest is None or (post.newest_comment_at is not None and post.newest_comment_at >= newest):
+        return
+    note_newest_comment(post.pk, newest)
+    post.newest_comment_at = newest
 
 
 def _normalise(
@@ -121,7 +133,7 @@ def store_rows(
     """
     if not rows:
         return Stored(skipped=skipped)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         new, changed = upsert(model, rows, on_insert=on_insert, seen_at=seen_at)
         if new < len(rows):
             note_sight(model, rows, seen_at=seen_at, due_before=seen_at - SIGHT_PRECISION)

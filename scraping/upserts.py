@@ -72,6 +72,17 @@ def note_sight(model: Content, rows: Sequence[Row], *, seen_at: datetime, due_be
         )
 
 
+def note_newest_comment(post_id: int, moment: datetime) -> None:
+    """Let a post know of a comment of this moment, unless it knows of a younger one."""
+    (newest,) = _prepared(_fields(RedditPost)["newest_comment_at"], [moment])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {_table(RedditPost)} SET newest_comment_at = %s"  # noqa: S608  # as above
+            " WHERE id = %s AND (newest_comment_at IS NULL OR newest_comment_at < %s)",
+            [newest, post_id, newest],
+        )
+
+
 def note_sightings(fullnames: Sequence[str], *, config_id: int) -> None:
     """Write down that a bot found these stored posts, unless it is deleted; what is known already is only read."""
     sightings, configs = _quote(PostSighting._meta.db_table), _quote(BotConfig._meta.db_table)

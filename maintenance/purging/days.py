@@ -16,6 +16,8 @@ class Retention:
 
     days: int
     overrides: tuple[RetentionOverride, ...] = ()
+    # Whether a post is as old as its newest comment.
+    keeps_live_threads: bool = False
 
     @property
     def all_days(self) -> set[int]:
@@ -31,20 +33,24 @@ class Retention:
 
     def as_json(self) -> dict[str, Any]:
         """Return what a LogEntry keeps of it; equal ones for equal retentions."""
-        return {"days": self.days, "overrides": {_target(row): row.days for row in self._in_order()}}
+        return {
+            "days": self.days,
+            "overrides": {_target(row): row.days for row in self._in_order()},
+            **({"keeps_live_threads": True} if self.keeps_live_threads else {}),
+        }
 
     def key(self) -> str:
         """Return a text that is equal for equal retentions, and only for those; ``from_key`` reads it."""
         rows = [[folded(row.subreddit), row.config_id, row.days] for row in self._in_order()]
-        return json.dumps([self.days, rows])
+        # A third part only where needed: keys of before there was one stay equal.
+        return json.dumps([self.days, rows, *([True] if self.keeps_live_threads else [])])
 
     @classmethod
     def from_key(cls, key: str) -> Self:
         """Return the retention of a ``key``."""
-        days, rows = json.loads(key)
-        return cls(
-            days, tuple(RetentionOverride(subreddit=row[0], config_id=row[1], days=row[2]) for row in rows)
-        )
+        days, rows, *more = json.loads(key)
+        overrides = (RetentionOverride(subreddit=row[0], config_id=row[1], days=row[2]) for row in rows)
+        return cls(days, tuple(overrides), keeps_live_threads=bool(more and more[0]))
 
     def _in_order(self) -> list[RetentionOverride]:
         return sorted(self.overrides, key=lambda row: (folded(row.subreddit), row.config_id or 0))
@@ -57,21 +63,26 @@ def _target(row: RetentionOverride) -> str:
 def range_between(by: str, now: datetime, *retentions: Retention) -> Mapping[str, datetime]:
     """Return the condition on the time field ``by`` that holds for all rows about which the retentions may differ."""
     days = {number for retention in retentions for number in retention.all_days}
-    return {f"{by}__gte": now - timedelta(days=max(days)), f"{by}__lt": now - timedelta(days=min(days))}
+    until = {f"{by}__lt": now - timedelta(days=min(days))}
+    if any(retention.keeps_live_threads for retention in retentions):
+        return until  # a thread may be alive however old it is
+    return {f"{by}__gte": now - timedelta(days=max(days)), **until}
 
 
-def stored_retention(job: str, *, default: int, has_overrides: bool) -> Retention:
+def stored_retention(
+    job: str, *, default: int, has_overrides: bool, has_live_threads: bool = False
+) -> Retention:
     """Return what operators decided for a job, in one query; a purge asks before each batch."""
     rows = list(
         RetentionPolicy.objects.filter(job=job).values_list(
-            "days", "overrides__subreddit", "overrides__config_id", "overrides__days"
+            "days", "keeps_live_threads", "overrides__subreddit", "overrides__config_id", "overrides__days"
         )
     )
     if not rows:
         return Retention(default)
     overrides = (
         RetentionOverride(subreddit=subreddit, config_id=config, days=days)
-        for _days, subreddit, config, days in rows
+        for _days, _keeps, subreddit, config, days in rows
         if days is not None and has_overrides
     )
-    return Retention(rows[0][0], tuple(overrides))
+    return Retention(rows[0][0], tuple(overrides), keeps_live_threads=has_live_threads and rows[0][1])

@@ -32,7 +32,8 @@ class Facts:
     groups: Mapping[str, str] = field(default_factory=dict)
     # Puts a group's value into words, such as one that names a person.
     name_of: Callable[[str, Any], str] = lambda _group, value: str(value or "")
-    # Rows that no hold keeps, annotated with the number of their ``rule`` and the ``own_cutoff`` by it.
+    # Rows that no hold keeps, annotated with the number of their ``rule``, the ``own_cutoff`` by it, and ``aged_from``:
+    # what is compared with it.
     by_rule: models.QuerySet[Any] | None = None
     rules: Sequence[Rule] = ()
 
@@ -58,7 +59,7 @@ def rule_effects(facts: Facts, *, by: str, cutoff: datetime) -> list[RuleEffect]
     """Return what each rule takes, and how much of it the general cutoff would have kept, or taken."""
     if facts.by_rule is None:
         return []
-    goes, is_old = Q(**{f"{by}__lt": F("own_cutoff")}), Q(**{f"{by}__lt": cutoff})
+    goes, is_old = Q(aged_from__lt=F("own_cutoff")), Q(**{f"{by}__lt": cutoff})
     with background_reads(facts.by_rule.db):
         counted = {
             row["rule"]: row

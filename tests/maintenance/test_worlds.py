@@ -77,6 +77,7 @@ class Row:
     bot: int | None
     held: bool
     comments: int
+    quiet: int  # days since its newest comment; of a post without any as its age
 
 
 @dataclass
@@ -85,10 +86,12 @@ class Kept:
 
     days: int
     overrides: dict = field(default_factory=dict)  # of a subreddit's lower name, or a bot's index
+    keeps_live_threads: bool = False
 
     def dooms(self, row):
         own = [self.overrides[key] for key in (row.subreddit.lower(), row.bot) if key in self.overrides]
-        return row.age >= max(own, default=self.days)
+        age = min(row.age, row.quiet) if self.keeps_live_threads else row.age
+        return age >= max(own, default=self.days)
 
 
 @dataclass
@@ -127,23 +130,30 @@ class World:
 
     def edit(self):
         keys = self.random.sample([*(name.lower() for name in SUBREDDITS), 0, 1], self.random.randint(0, 3))
-        self.kept = Kept(self.random.randint(*DAYS), {key: self.random.randint(*DAYS) for key in keys})
+        self.kept = Kept(
+            self.random.randint(*DAYS),
+            {key: self.random.randint(*DAYS) for key in keys},
+            keeps_live_threads=self.random.random() < 0.5,
+        )
         overrides = tuple(
             RetentionOverride(subreddit=key, days=days)
             if isinstance(key, str)
             else RetentionOverride(config=self.bots[key], days=days)
             for key, days in self.kept.overrides.items()
         )
-        retention.change(self.policy, Retention(self.kept.days, overrides), by=self.boss)
+        after = Retention(self.kept.days, overrides, keeps_live_threads=self.kept.keeps_live_threads)
+        retention.change(self.policy, after, by=self.boss)
         self.policy.refresh_from_db()
 
     def scrape(self):
+        age, comments = self.random.randint(0, 7), self.random.choice([0, 0, 1, 3])
         row = Row(
-            age=self.random.randint(0, 7),
+            age=age,
+            quiet=self.random.randint(0, age) if comments else age,
             subreddit=self.random.choice(SUBREDDITS),
             bot=self.random.choice([None, 0, 1]),
             held=self.random.random() < 0.15,
-            comments=self.random.choice([0, 0, 1, 3]),
+            comments=comments,
         )
         made = self.now - row.age * DAY - HOUR
         post = factories.post(
@@ -154,7 +164,20 @@ class World:
         )
         for _ in range(row.comments):
             factories.comment(post=post, created_at=made)
+        if comments:
+            self.comment_on(post.pk, row)
         self.rows[post.pk] = row
+
+    def comment_on(self, pk, row):
+        """Let the post have a newest comment as old as the row says."""
+        RedditPost.objects.filter(pk=pk).update(newest_comment_at=self.now - row.quiet * DAY - HOUR)
+
+    def revive(self):
+        """Let some threads get a younger comment."""
+        for pk, row in self.random.sample(sorted(self.rows.items()), min(len(self.rows), 5)):
+            if row.comments:
+                row.quiet = self.random.randint(0, row.quiet)
+                self.comment_on(pk, row)
 
     def scrape_many(self):
         for _ in range(self.random.randint(5, 15)):
@@ -201,7 +224,8 @@ class World:
     def something_happens(self, chance):
         if self.random.random() < chance:
             self.has_moved = True
-            self.random.choice([self.edit, self.scrape, self.scrape_many, self.hold_or_release])()
+            happenings = [self.edit, self.scrape, self.scrape_many, self.hold_or_release, self.revive]
+            self.random.choice(happenings)()
 
     # --- The reference
 

@@ -1,11 +1,13 @@
 """What migrations make of rows that are there already."""
 
+from datetime import timedelta
 from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.utils import timezone
 
 from scraping.models import RedditPost
 from tests import factories
@@ -35,3 +37,20 @@ def test_an_empty_table_is_no_matter():
     migration.fill(apps, SimpleNamespace(connection=connection))
 
     assert not RedditPost.objects.exists()
+
+
+@pytest.mark.django_db
+def test_posts_learn_how_young_their_newest_comment_is(monkeypatch):
+    migration = import_module("scraping.migrations.0020_fill_newest_comment")
+    monkeypatch.setattr(migration, "POSTS", 2)
+    now = timezone.now()
+    posts = [factories.post() for _ in range(3)]
+    for post in posts[:2]:
+        for age in (9, 3, 6, -1):  # the last one is from the future
+            factories.comment(post=post, created_at=now - timedelta(days=age))
+    RedditPost.objects.filter(pk=posts[1].pk).update(newest_comment_at=now)
+
+    migration.fill(apps, SimpleNamespace(connection=connection, quote_name=connection.ops.quote_name))
+
+    found = [RedditPost.objects.get(pk=post.pk).newest_comment_at for post in posts]
+    assert found == [now - timedelta(days=3), now, None]
