@@ -80,7 +80,7 @@ def addresses(owned, one):
             continue
         model = rubbish.model_of(route)
         kind = model._meta.model_name if model else None
-        values = {"slug": "purge_old_content", "suffix": "csv"}
+        values = {"slug": "purge_old_content", "format": "csv"}
         keyed = set(route.arguments) - values.keys()
         if kind in OWNED and keyed:
             for whose in ("own", "other"):
