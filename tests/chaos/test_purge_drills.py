@@ -33,10 +33,11 @@ def table(request):
     lines = []
     yield lines
     if IS_SOAK:
-        terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+        plugins = request.config.pluginmanager
         columns = ("drill", "ends of the attempts", "left after each", "cause")
-        for line in [columns, *lines]:
-            terminal.write_line(" | ".join(line))
+        with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+            for line in [columns, *lines]:
+                plugins.get_plugin("terminalreporter").write_line(" | ".join(line))
 
 
 @pytest.fixture(autouse=True)
