@@ -250,7 +250,7 @@ def addresses():
             ("pk",): [[key] for key in keys_of(model)] if model else [],
             ("slug",): [[slug] for slug in [*(job.slug for job in jobs()), "no_such_job"]],
             ("app_label",): [["scraping"], ["auth"]],
-            ("suffix",): [["csv"], ["jsonl"], ["x"]],
+            ("format",): [["csv"], ["jsonl"], ["x"]],
             ("content_type_id", "object_id"): [[1, 1], ["x", "y"]],
             ("id",): [[key] for key in keys_of(User)],
             ("url",): [["no/such/page"]],
