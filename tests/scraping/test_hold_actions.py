@@ -1,5 +1,6 @@
 """Holding and releasing posts in the admin."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -75,7 +76,7 @@ def test_releasing_asks_why(client, keeper):
     client.post(LIST, selection(post, action="release", reason="settled"))
 
     assert held() == {kept}
-    assert LogEntry.objects.get().change_message == "Released: settled"
+    assert json.loads(LogEntry.objects.get().change_message)["text"] == "Released: settled"
 
 
 def test_all_that_match_are_held_not_only_those_of_the_page(client, keeper):
