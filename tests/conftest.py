@@ -110,6 +110,8 @@ def patient(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def one_clock(request, monkeypatch):
     """The clock in a test's hand is the database's too, unless the test is about the database's."""
+    # No reading of an earlier test, whose clock may have stood elsewhere.
+    monkeypatch.setattr(clock, "_reading", None)
     if "test_clock" not in request.module.__name__:
         monkeypatch.setattr(clock, "database_now", timezone.now)
         # A clock in hand stands still, and jumps: nothing is carried on.
