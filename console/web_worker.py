@@ -1,7 +1,8 @@
 """The web server's worker process: gunicorn's thread worker, which resets nobody when it stops.
 
 gunicorn's own closes the listening socket while connections wait in it that the kernel has accepted already; their
-requests are reset. Behind a proxy each of those is a 502.
+requests are reset. Behind a proxy each of those is a 502. What connects in the last milliseconds, between the last
+look and the closing, cannot be told apart from what comes later, and may still be reset.
 """
 
 import socket
