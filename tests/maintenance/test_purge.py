@@ -16,6 +16,7 @@ from maintenance import purge
 from maintenance.plan import plan_deletion
 from scraping.models import RedditComment, RedditPost
 from tests import factories
+from tests.soak import size
 from tests.waiting import wait_until
 
 # Either walk for every test: along the key, and over the table as it is stored.
@@ -292,7 +293,10 @@ HOLDS = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.soak
+@settings(
+    max_examples=size(15, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     rows=st.lists(
         st.tuples(
