@@ -25,7 +25,7 @@ WINDOWS = 3
 
 def _impatient() -> None:
     """Scale our own times down as well."""
-    from scraping import budget
+    from scraping.reddit import budget
 
     budget.PATIENCE_SECONDS = 10 / SCALE
     budget.SAME_WINDOW_SECONDS = WINDOW_SECONDS / 4
@@ -35,10 +35,10 @@ def work(number: int, until: float) -> dict[str, Any]:
     """Scrape this worker's bots one after another, as often as there is time; sleep only when all must wait."""
     from django.utils import timezone
 
-    from scraping import budget
     from scraping.models import BotConfig, ScrapeSession
-    from scraping.orchestrator import AlreadyScraping, ContinueLater, scrape_config
     from scraping.progress import SilentProgress
+    from scraping.reddit import budget
+    from scraping.sessions.scrape import AlreadyScraping, ContinueLater, scrape_config
 
     _impatient()
     slept: list[float] = []
@@ -74,9 +74,9 @@ def verify(until: float) -> dict[str, Any]:
     """Verify stored content whenever there is a request for it."""
     from django.utils import timezone
 
-    from scraping.compliance import refresh_stored_content
+    from scraping.compliance.sweep import refresh_stored_content
     from scraping.progress import SilentProgress
-    from scraping.reddit import OutOfBudget
+    from scraping.reddit.client import OutOfBudget
 
     _impatient()
     requests = 0

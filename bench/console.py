@@ -34,10 +34,10 @@ def make_schedules(number: int) -> None:
     from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
     from database import clock
-    from maintenance import schedules
     from maintenance.models import ScheduleControl
     from maintenance.registry import jobs
-    from maintenance.timing import Timing
+    from maintenance.scheduling import schedules
+    from maintenance.scheduling.timing import Timing
     from scraping.models import BotConfig
 
     owner = User.objects.get(username="bench")

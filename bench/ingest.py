@@ -114,8 +114,8 @@ class Bench:
     def __init__(self) -> None:
         from django.contrib.auth.models import User
 
+        from scraping.content.storage import store_comments, store_posts
         from scraping.models import BotConfig, RedditPost, ScrapeSession
-        from scraping.storage import store_comments, store_posts
 
         bot = BotConfig.objects.create(owner=User.objects.create(), name="bench", subreddits=["bench"])
         self.session = ScrapeSession.objects.create(config=bot, config_name=bot.name)
@@ -174,7 +174,7 @@ class Bench:
 
 def rows_of(post: Any, items: list[Raw]) -> Page:
     """Return the model, the post's id and the rows of a page, by fullname."""
-    from scraping.content import comment_values, post_values
+    from scraping.content.normalise import comment_values, post_values
     from scraping.models import RedditComment, RedditPost
 
     values_of = comment_values if post else post_values
@@ -191,8 +191,8 @@ def ours(pages: list[Page]) -> None:
     """What a scrape does with the rows of its pages."""
     from collections import Counter
 
+    from scraping.content.storage import store_rows
     from scraping.models import BotConfig, RedditPost
-    from scraping.storage import store_rows
 
     bot = BotConfig.objects.get()
     for model, parent, rows in pages:
@@ -204,7 +204,7 @@ def without_sightings(pages: list[Page]) -> None:
     """The same without writing down which bot found which post."""
     from collections import Counter
 
-    from scraping.storage import store_rows
+    from scraping.content.storage import store_rows
 
     for model, parent, rows in pages:
         store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter())
@@ -212,7 +212,7 @@ def without_sightings(pages: list[Page]) -> None:
 
 def ours_from_json(bench: Bench) -> None:
     """What a scrape does with the pages themselves."""
-    from scraping.storage import store_comments, store_posts
+    from scraping.content.storage import store_comments, store_posts
 
     for post, items in bench.raw_pages():
         if post is None:

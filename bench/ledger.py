@@ -67,9 +67,9 @@ def request(number: int) -> None:
     """Request one piece of work of the configured kind."""
     kind = os.environ["BENCH_KIND"]
     if kind == "ledger":
-        from maintenance import runs
+        from maintenance.ledger import requests
 
-        runs.request_run(job="bench_noop", trigger="api", params={"n": number})
+        requests.request_run(job="bench_noop", trigger="api", params={"n": number})
     else:
         from bench.noop_app import plain
 

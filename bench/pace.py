@@ -40,8 +40,8 @@ def scrape(clock: Clock) -> tuple[int, float]:
     from django.contrib.auth.models import User
 
     from scraping.models import BotConfig, ScrapeSession
-    from scraping.orchestrator import scrape_config
     from scraping.progress import SilentProgress
+    from scraping.sessions.scrape import scrape_config
 
     owner = User.objects.create(username="bench")
     config = BotConfig.objects.create(
@@ -56,8 +56,8 @@ def scrape(clock: Clock) -> tuple[int, float]:
 
 def read_only(clock: Clock) -> tuple[int, float]:
     """Ask for the same and throw it away."""
-    from scraping.comment_walk import Reach
-    from scraping.reddit import client_for
+    from scraping.reddit.client import client_for
+    from scraping.reddit.comment_walk import Reach
 
     requests, seconds, began = clock.requests, clock.seconds, time.perf_counter()
     with client_for(None) as client:

@@ -112,14 +112,14 @@ def months_to_drop() -> range:
 
 def batches() -> dict[str, float]:
     """Purge our tables as a worker does."""
-    from maintenance import runs
+    from maintenance.ledger import requests
     from maintenance.models import JobRun
 
-    runs.preview("cleanup_tokens")  # imports and connections are no work
+    requests.preview("cleanup_tokens")  # imports and connections are no work
     days = EXPIRED_MONTHS * DAYS_OF_MONTH
-    run = runs.request_run(job="purge_old_content", trigger="command", params={"days": days}, send=False)
+    run = requests.request_run(job="purge_old_content", trigger="command", params={"days": days}, send=False)
     started = time.monotonic()
-    runs.perform(run)
+    requests.perform(run)
     seconds = time.monotonic() - started
     run = JobRun.objects.get(pk=run.pk)
     assert run.status == JobRun.Status.SUCCEEDED, run.error or run.message

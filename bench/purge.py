@@ -38,11 +38,13 @@ Answer = dict[str, Any]
 
 def by_job(job: str) -> Answer:
     """Delete as a worker does: request a run, plan, delete in batches, verify, renew the statistics."""
-    from maintenance import context, purge, runs
+    from maintenance import context
+    from maintenance.ledger import requests
     from maintenance.models import JobRun
+    from maintenance.purging import batches
 
-    runs.preview("cleanup_login_sessions")  # imports and connections are no growth
-    batches, engine = [], purge.delete_in_batches
+    requests.preview("cleanup_login_sessions")  # imports and connections are no growth
+    batches, engine = [], batches.delete_in_batches
     looked_at: list[float] = []
     checkpoint = context.JobContext.checkpoint
 
@@ -60,12 +62,12 @@ def by_job(job: str) -> Answer:
         checkpoint(ctx)
 
     longest = [0.0]
-    purge.delete_in_batches = timed_engine
+    batches.delete_in_batches = timed_engine
     context.JobContext.checkpoint = timed_checkpoint  # type: ignore[assignment,method-assign]  # for this process only
-    run = runs.request_run(job=job, trigger="command", send=False, force_reason="a benchmark")
+    run = requests.request_run(job=job, trigger="command", send=False, force_reason="a benchmark")
     started = time.monotonic()
     with Peak() as peak:
-        runs.perform(run)
+        requests.perform(run)
     seconds = time.monotonic() - started
     run = JobRun.objects.get(pk=run.pk)
     assert run.status == JobRun.Status.SUCCEEDED, run.error or run.message

@@ -25,7 +25,10 @@ import psutil
 
 from bench import harness
 
-OURS, STOCK = "maintenance.beat:LeasedDatabaseScheduler", "django_celery_beat.schedulers:DatabaseScheduler"
+OURS, STOCK = (
+    "maintenance.scheduling.beat:LeasedDatabaseScheduler",
+    "django_celery_beat.schedulers:DatabaseScheduler",
+)
 NAMES = {OURS: "leased", STOCK: "stock"}
 # Seconds of watching, and schedules with their period: so many fire in that time.
 WATCHED = float(os.environ.get("BENCH_SECONDS", "40"))
@@ -85,7 +88,7 @@ def perform(run_ids: list[int]) -> None:
 @contextmanager
 def broker() -> Iterator[Path]:
     """Start a broker of its own, as `manage.py up` does."""
-    from console import broker as private
+    from console.local import broker as private
 
     directory = Path(harness.scratch_directory())
     socket = directory / "broker.sock"
@@ -145,7 +148,7 @@ def make_schedules(number: int, *, first_at: datetime, period: float, scheduler:
     from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
     from maintenance.models import ScheduleControl
-    from maintenance.timing import Timing
+    from maintenance.scheduling.timing import Timing
 
     PeriodicTask.objects.all().delete()
     interval, _ = IntervalSchedule.objects.get_or_create(every=period, period="seconds")

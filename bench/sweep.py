@@ -53,8 +53,8 @@ def fill() -> None:
     """Store all items."""
     from datetime import UTC, datetime
 
+    from scraping.content.storage import store_comments, store_posts
     from scraping.models import RedditPost
-    from scraping.storage import store_comments, store_posts
 
     at = datetime(2026, 1, 1, tzinfo=UTC)
     for first in range(0, POSTS, 500):
@@ -87,7 +87,7 @@ class Memory:
 
 def sweep() -> dict[str, Any]:
     """Verify everything once."""
-    from scraping.compliance import coverage, refresh_stored_content
+    from scraping.compliance.sweep import coverage, refresh_stored_content
 
     memory = Memory()
     started, cpu = time.monotonic(), time.process_time()

@@ -13,8 +13,6 @@ from django.views.decorators.cache import never_cache
 
 from adminkit.guarded import guarded
 from audit.history import KeptHistory
-from console import dashboard
-from maintenance import job_page, mode_page
 from maintenance.models import MaintenanceMode
 from scraping.models import SANDBOX_CLIENT_ID
 
@@ -99,10 +97,15 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the page that asks before a job is run, that of the global switch, and whether somebody is signed in."""
+        # Loading an app's admin registers its classes here, so the site must exist before.
+        from maintenance.admin import maintenance_mode, run_confirmation
+
         return [
-            path("jobs/<slug:slug>/run/", self.admin_view(job_page.job_run), name="maintenance_job_run"),
+            path(
+                "jobs/<slug:slug>/run/", self.admin_view(run_confirmation.job_run), name="maintenance_job_run"
+            ),
             path("session/", never_cache(self.session), name="session"),
-            path("maintenance-mode/", self.admin_view(mode_page.mode_page), name="maintenance_mode"),
+            path("maintenance-mode/", self.admin_view(maintenance_mode.mode_page), name="maintenance_mode"),
             *super().get_urls(),
         ]
 
@@ -112,6 +115,8 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the dashboard; who may not see runs gets the menu alone."""
+        from console import dashboard
+
         context: dict[str, Any] = {}
         if request.user.has_perm("maintenance.view_jobrun"):
             context = dashboard.context(request)

@@ -5,7 +5,8 @@ from django.contrib.admin import apps as admin_apps
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from database import keys, lookups
+from adminkit import lookups
+from database import keys
 
 
 class ConsoleConfig(AppConfig):

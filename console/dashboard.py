@@ -13,14 +13,15 @@ from django_celery_beat.models import PeriodicTask
 
 from database import clock
 from database.estimates import table_sizes
-from maintenance import schedules, strip
-from maintenance.health import scheduler_health
+from maintenance.admin import run_strip
 from maintenance.ledger.worker_health import worker_health
 from maintenance.models import JobRun
 from maintenance.registry import Job, job_title, jobs
+from maintenance.scheduling import schedules
 from maintenance.scheduling.reading import Reading, read, read_all
-from scraping.brake import set_aside_waiting
-from scraping.compliance import coverage
+from maintenance.scheduling.scheduler_health import scheduler_health
+from scraping.compliance.brake import set_aside_waiting
+from scraping.compliance.sweep import coverage
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 
 PERIOD = timedelta(hours=24)
@@ -159,8 +160,8 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
     wanted = {*(some[0] for some in keys.values() if some), *coming.values()}
     tasks = list(PeriodicTask.objects.filter(pk__in=wanted).select_related(*schedules.RELATED))
     found = {task.pk: (task, reading) for task, reading in zip(tasks, read_all(tasks), strict=True)}
-    runs = strip.latest_runs((job.slug for job in shown), request.user)
-    last = strip.last_real_runs(job.slug for job in shown)
+    runs = run_strip.latest_runs((job.slug for job in shown), request.user)
+    last = run_strip.last_real_runs(job.slug for job in shown)
     rows = []
     for job in shown:
         some, job_runs = keys[job.task_name], runs[job.slug]
@@ -176,7 +177,7 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
                 next_reading=next_reading,
                 number_of_schedules=len(some),
                 last_run=last.get(job.slug),
-                strip=strip.context(job_runs, job.title),
+                strip=run_strip.context(job_runs, job.title),
                 may_run=job.may_run(request.user),
             )
         )

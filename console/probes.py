@@ -13,9 +13,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 
-from maintenance.health import scheduler_health
 from maintenance.ledger import publishing
 from maintenance.ledger.worker_health import WorkersState, worker_health
+from maintenance.scheduling.scheduler_health import scheduler_health
 
 logger = logging.getLogger(__name__)
 

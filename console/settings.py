@@ -15,8 +15,8 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from console import sandbox_beside
 from console.environment import Environment, refuse
+from console.local import sandbox_beside
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -288,7 +288,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Celery would close the database's connection around every task, and a new one costs as much as a small run.
 # CONN_MAX_AGE and the health check rule instead: each task asks them first (``maintenance.tasks``).
 CELERY_DB_REUSE_MAX = 1_000_000
-CELERY_BEAT_SCHEDULER = "maintenance.beat:LeasedDatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "maintenance.scheduling.beat:LeasedDatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds; bounds how late an edit is seen
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 

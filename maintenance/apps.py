@@ -24,10 +24,10 @@ class MaintenanceConfig(AppConfig):
         from django_celery_beat import models as beat
 
         from database.zones import StoredTimeZoneField
-        from maintenance.bot_schedules import BotSchedules
         from maintenance.jobs import content_cutoffs  # declares all jobs, whoever asks first
+        from maintenance.scheduling.bot_schedules import BotSchedules
+        from scraping.content.expiry import register_cutoffs
         from scraping.dependents import register_schedules
-        from scraping.expiry import register_cutoffs
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         register_schedules(BotSchedules())
@@ -40,8 +40,8 @@ class MaintenanceConfig(AppConfig):
 
 
 def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
-    from maintenance import schedules
     from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+    from maintenance.scheduling import schedules
 
     # Not after a partial `migrate`: the tables must be those that the code knows.
     for model in (ScheduleControl, RetentionPolicy, JobRun):
@@ -60,14 +60,14 @@ def _refuse_ignored_fields(
     *, instance: Any, raw: bool = False, update_fields: Collection[str] | None = None, **_: Any
 ) -> None:
     """Refuse, whoever saves it, what would have no effect; a row that has it already can still be paused."""
-    from maintenance import targets
+    from maintenance.scheduling import targets
 
     if not raw and (update_fields is None or {*update_fields} & {*targets.MESSAGE_FIELDS}):
         targets.refuse_ignored_fields(instance)
 
 
 def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:
-    from maintenance import schedules
+    from maintenance.scheduling import schedules
 
     if not raw and not instance.no_changes:  # no_changes: beat's own bookkeeping
         schedules.note_timing(instance)
@@ -75,7 +75,7 @@ def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:
 
 def _note_timing_of_users(*, instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     """Notice that a row which schedules share was edited in place: each of them has another timing now."""
-    from maintenance import schedules
+    from maintenance.scheduling import schedules
 
     if raw or created:
         return

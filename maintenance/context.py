@@ -16,14 +16,14 @@ from django.db import Error, connection, models
 from database import clock
 from database.messages import as_json, joined
 from database.messages import gettext as _
-from maintenance.cap import Caps
-from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
-from maintenance.plan import TablePlan
+from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention
 from maintenance.purging.deletion import Deletion, NeedsApproval, RetentionEdited
 from maintenance.purging.facts import Facts
+from maintenance.purging.kept_plan import tables_of
 from maintenance.purging.mandate import Mandate
+from maintenance.purging.plan import TablePlan
 from maintenance.purging.surroundings import Condition, Trace
 
 logger = logging.getLogger(__name__)

@@ -18,15 +18,15 @@ from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
-from scraping.compliance import coverage
-from scraping.compliance import refresh_stored_content as refresh
-from scraping.content import without_profile_name
-from scraping.erasures import Erasure, PurgeRule, PurgeTrace
-from scraping.expiry import Cutoffs
+from scraping.compliance.sweep import coverage
+from scraping.compliance.sweep import refresh_stored_content as refresh
+from scraping.content.expiry import Cutoffs
+from scraping.content.normalise import without_profile_name
 from scraping.models import BotConfig, RedditPost, ScrapeSession, rule_number
-from scraping.orchestrator import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
-from scraping.parallel import scrape_configs
-from scraping.reddit import OutOfBudget, RedditError
+from scraping.models.erasures import Erasure, PurgeRule, PurgeTrace
+from scraping.reddit.client import OutOfBudget, RedditError
+from scraping.sessions.parallel import scrape_configs
+from scraping.sessions.scrape import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 
 # cleanup_run_history keeps at least this many runs of each job, however old.
 RUNS_KEPT_PER_JOB = 100

@@ -12,10 +12,10 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from database.messages import gettext, joined
-from maintenance.cap import Caps
 from maintenance.context import JobContext, Terms
 from maintenance.models import Person as Person
 from maintenance.models import show_runs
+from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention, stored_retention
 
 TASK_PREFIX = "maintenance."

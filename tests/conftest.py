@@ -14,10 +14,10 @@ from django.utils import timezone, translation
 from hypothesis import settings as hypothesis_settings
 
 from audit import triggers
-from console import broker as private_broker
+from console.local import broker as private_broker
 from database import clock
-from maintenance.lease import Lease
 from maintenance.ledger import publishing
+from maintenance.scheduling.lease import Lease
 from tests.waiting import wait_until
 
 # Playwright runs an event loop in the thread of the tests.

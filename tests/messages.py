@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 
-from maintenance import runs  # noqa: F401  (declares the jobs)
+from maintenance.ledger import requests  # noqa: F401  (declares the jobs)
 from maintenance.registry import jobs
 
 CATALOGUE = settings.BASE_DIR / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"

@@ -3,9 +3,10 @@
 from django.contrib import admin
 from django.urls import reverse
 
-from maintenance import retention, schedules
+from maintenance import retention
 from maintenance.models import RetentionPolicy
-from scraping import holds
+from maintenance.scheduling import schedules
+from scraping.content import holds
 from scraping.models import RedditPost
 from tests import factories, spoilt
 

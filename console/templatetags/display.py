@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
 from database import clock
-from maintenance import schedules
+from maintenance.scheduling import schedules
 
 register = template.Library()
 

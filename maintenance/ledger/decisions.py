@@ -15,11 +15,11 @@ from database import clock
 from database.messages import as_json, from_json
 from database.messages import gettext as _
 from database.text import row_key
-from maintenance.kept_plan import made_at, tables_of
 from maintenance.models import JobRun
-from maintenance.plan import TablePlan
 from maintenance.purging import mandate as mandates
+from maintenance.purging.kept_plan import made_at, tables_of
 from maintenance.purging.mandate import Mandate
+from maintenance.purging.plan import TablePlan
 from maintenance.registry import InvalidParams, Person, get_job
 
 # How long a plan may be referred to by who wants just that to be done.

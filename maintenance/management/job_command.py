@@ -16,10 +16,9 @@ from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
 from database.messages import gettext as _
-from maintenance import runs
-from maintenance.ledger import decisions
+from maintenance.ledger import decisions, requests
 from maintenance.models import JobRun
-from maintenance.plan import TablePlan, differences
+from maintenance.purging.plan import TablePlan, differences
 from maintenance.registry import UnknownJob, get_job
 
 # The contract: 0 succeeded, 1 failed or partial, 2 wrong usage, 3 blocked, 4 skipped.
@@ -90,7 +89,7 @@ class JobCommand(BaseCommand):
         try:
             if options["plan"] is not None:
                 shown = decisions.shown_by_run(options["plan"], job=job, params=params)
-            return runs.request_run(
+            return requests.request_run(
                 job=job,
                 trigger=JobRun.Trigger.COMMAND,
                 dry_run=options["dry_run"],
@@ -128,7 +127,7 @@ class JobCommand(BaseCommand):
 
         with _signals(run, stopped):
             try:
-                done = runs.perform(run, stopping=stopped.is_set, listener=listen, kill=leave)
+                done = requests.perform(run, stopping=stopped.is_set, listener=listen, kill=leave)
                 if not done:
                     run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
             except (Exception, KeyboardInterrupt) as failure:
@@ -145,11 +144,11 @@ class JobCommand(BaseCommand):
         """Print how the run ended, and exit with its code."""
         run.refresh_from_db()
         if as_json:
-            self.stdout.write(json.dumps(runs.as_json(run), ensure_ascii=False))
+            self.stdout.write(json.dumps(requests.as_json(run), ensure_ascii=False))
         else:
             self._print(run)
         code = EXIT_CODES.get(JobRun.Status(run.status), 1)
-        if check and runs.would_do(run) == "block":
+        if check and requests.would_do(run) == "block":
             code = EXIT_CODES[JobRun.Status.BLOCKED]
         if code:
             raise SystemExit(code)
@@ -162,7 +161,7 @@ class JobCommand(BaseCommand):
         for name, number in run.counts.items():
             self.stdout.write(f"  {name}: {number}")
         if run.retry_of_id:
-            for name, number in runs.totals(run).items():
+            for name, number in requests.totals(run).items():
                 self.stdout.write(f"  {name} in all attempts: {number}")
         if run.dry_run or run.status == JobRun.Status.BLOCKED:
             self._print_plan(run)

@@ -14,18 +14,18 @@ from database.footprint import Footprint, analyze, footprint, is_underestimated
 from database.messages import file_size, joined, message_of
 from database.messages import gettext as _
 from database.returning import Returning
-from maintenance import purge
-from maintenance.cap import Caps, refusals, usual
-from maintenance.kept_plan import tables_of
 from maintenance.models import JobRun
-from maintenance.passed_over import PassedOver
-from maintenance.plan import TablePlan, count_deletion, differences, plan_deletion
+from maintenance.purging import batches
 from maintenance.purging import mandate as mandates
+from maintenance.purging.cap import Caps, refusals, usual
 from maintenance.purging.days import range_between
 from maintenance.purging.facts import grouped, rule_effects
+from maintenance.purging.kept_plan import tables_of
 from maintenance.purging.mandate import Mandate
+from maintenance.purging.passed_over import PassedOver
+from maintenance.purging.plan import TablePlan, count_deletion, differences, plan_deletion
 from maintenance.purging.surroundings import Condition, Surroundings
-from maintenance.walks import Cursor
+from maintenance.purging.walks import Cursor
 
 # From so many deleted rows on, the planner's statistics of a table are renewed.
 ANALYZE_ROWS_MIN = 10_000
@@ -302,7 +302,7 @@ class Deletion:
         for cursor in (context.cursor.get(self._label), None):
             self._passed_over = PassedOver(self._using)
             try:
-                gone = purge.delete_in_batches(
+                gone = batches.delete_in_batches(
                     queryset,
                     key=self._by if self._condition.is_indexed else None,
                     cursor=cursor,

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Count, F, Q
 
 from database.background import background_reads
-from maintenance.plan import Group, RuleEffect
+from maintenance.purging.plan import Group, RuleEffect
 
 GROUPS_SHOWN = 10
 # Of more groups than these only the largest are looked at.

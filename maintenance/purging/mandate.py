@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Any, Self
 
 from database.messages import gettext as _
-from maintenance.cap import Caps
-from maintenance.kept_plan import tables_of
-from maintenance.plan import TablePlan
+from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention
+from maintenance.purging.kept_plan import tables_of
+from maintenance.purging.plan import TablePlan
 
 # A plan allows nothing any more when it is older, unless the run has begun to delete.
 VALID = timedelta(days=1)

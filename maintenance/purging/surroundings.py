@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 from django.db import models
 
-from maintenance.cap import Caps
 from maintenance.models import JobRun
-from maintenance.plan import TablePlan
+from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention
 from maintenance.purging.facts import Facts
+from maintenance.purging.plan import TablePlan
 
 
 class Trace(Protocol):

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
-from maintenance import schedules
-from maintenance.firetimes import InvalidSchedule
 from maintenance.models import ScheduleControl
 from maintenance.registry import InvalidParams, Job
-from maintenance.timing import Timing
+from maintenance.scheduling import schedules
+from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.scheduling.timing import Timing
 
 # How far two schedules are followed; what meets later than that is not said.
 HORIZON = timedelta(days=400)

@@ -9,9 +9,9 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
-from maintenance import slots
 from maintenance.models import MaintenanceMode, ScheduleControl
-from maintenance.timing import Timing
+from maintenance.scheduling import slots
+from maintenance.scheduling.timing import Timing
 
 JUST_BEFORE = timedelta(microseconds=1)
 

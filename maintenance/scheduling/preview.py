@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import get_language
 from django_celery_beat.models import PeriodicTask
 
-from maintenance import firetimes, maintenance_mode, schedules
-from maintenance.firetimes import ClockChange, Crontab
 from maintenance.models import ScheduleControl
+from maintenance.scheduling import firetimes, maintenance_mode, schedules
+from maintenance.scheduling.firetimes import ClockChange, Crontab
 from maintenance.scheduling.forecast import Hold, forecast
-from maintenance.timing import Timing
+from maintenance.scheduling.timing import Timing
 
 PREVIEWED_SLOTS = 5
 

@@ -19,13 +19,13 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask, SolarSchedule
 
 from database import clock, zones
-from maintenance import maintenance_mode, schedules
-from maintenance.firetimes import Crontab, InvalidCrontab
 from maintenance.models import MaintenanceMode
 from maintenance.registry import InvalidParams, Job, read_params
+from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
 from maintenance.scheduling.forecast import Forecast, Hold, forecast
-from maintenance.targets import is_gone, no_such_job
-from maintenance.timing import Timing
+from maintenance.scheduling.targets import is_gone, no_such_job
+from maintenance.scheduling.timing import Timing
 
 logger = logging.getLogger(__name__)
 

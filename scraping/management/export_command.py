@@ -15,7 +15,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from scraping import export
+from scraping.content import export
 from scraping.models import BotConfig
 from scraping.subreddit_names import plain_subreddit
 

@@ -14,7 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from console import broker
+from console.local import broker
 from tests.waiting import wait_until
 
 

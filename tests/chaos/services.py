@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
-from console import processes
+from console.local import processes
 from tests import factories
 from tests.waiting import wait_until
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -97,7 +97,7 @@ def test_every_time_in_the_ledger_is_of_one_clock(minutes):
 
 
 def test_a_run_that_waits_for_its_time_waits_by_the_databases_clock():
-    run = runs.request_run(job="cleanup_login_sessions", trigger="command", send=False)
+    run = requests.request_run(job="cleanup_login_sessions", trigger="command", send=False)
     JobRun.objects.filter(pk=run.pk).update(not_before=timezone.now() + timedelta(minutes=3))
     script = (
         "import django; django.setup();"

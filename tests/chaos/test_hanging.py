@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from console import processes
-from maintenance import recovery, registry, runs
-from maintenance.ledger import attempts
+from console.local import processes
+from maintenance import registry
+from maintenance.ledger import attempts, requests
 from maintenance.models import JobRun
+from maintenance.scheduling import recovery
 from scraping.models import RedditPost
 from tests import factories
 from tests.chaos import misbehaving
@@ -45,7 +46,7 @@ def worker(concurrency=1):
 
 
 def request(job):
-    return runs.request_run(job=job, trigger="command")
+    return requests.request_run(job=job, trigger="command")
 
 
 def last_attempts(jobs):
@@ -136,12 +137,12 @@ def test_force_stop_kills_that_child_only():
         run = request("hang_for_long")
         wait_until(lambda: JobRun.objects.get(pk=run.pk).status == "running", timeout=40)
         child = int(JobRun.objects.get(pk=run.pk).worker.rpartition(":")[2])
-        runs.cancel_run(run, by=operator)
-        with pytest.raises(runs.NotPossible, match="30 seconds"):
-            runs.force_stop_run(run, by=operator)
+        requests.cancel_run(run, by=operator)
+        with pytest.raises(requests.NotPossible, match="30 seconds"):
+            requests.force_stop_run(run, by=operator)
         JobRun.objects.filter(pk=run.pk).update(cancel_requested_at=timezone.now() - timedelta(seconds=31))
 
-        runs.force_stop_run(run, by=operator)
+        requests.force_stop_run(run, by=operator)
 
         wait_until(lambda: JobRun.objects.get(pk=run.pk).is_final, timeout=20)
         wait_until(lambda: not psutil.pid_exists(child), timeout=20)

@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from maintenance.health import scheduler_health
 from maintenance.ledger import publishing
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun
+from maintenance.scheduling.scheduler_health import scheduler_health
 from tests import factories
 from tests.chaos.servers import OwnBroker
 from tests.chaos.services import beat, supervised_worker

@@ -9,7 +9,7 @@ from functools import partial
 import psutil
 import pytest
 
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
 from tests.chaos.services import worker
 from tests.waiting import wait_until
@@ -119,7 +119,7 @@ def is_empty(broker):
 
 
 def performs_a_run():
-    run = runs.request_run(job="cleanup_login_sessions", trigger="api")
+    run = requests.request_run(job="cleanup_login_sessions", trigger="api")
     wait_until(partial(has_succeeded, run), timeout=30)
 
 

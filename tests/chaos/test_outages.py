@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun, ScheduleControl
 from scraping.models import RedditPost
 from scraping.sandbox import SandboxReddit
@@ -72,7 +72,7 @@ def test_the_broker_is_killed_and_emptied(settings):
         wait_until(lambda: JobRun.objects.filter(status="succeeded").count() >= 3, timeout=40)
         server.kill_and_empty()
         requested = [
-            runs.request_run(job=job, trigger="api", send=False)
+            requests.request_run(job=job, trigger="api", send=False)
             for job in ("cleanup_sessions", "cleanup_login_sessions", "cleanup_run_history")
         ]
         time.sleep(AWAY)  # the outage itself
@@ -99,7 +99,7 @@ def test_the_database_is_restarted(settings):
             factories.unsaved_post(created_at=timezone.now() - timedelta(days=100)) for _ in range(20_000)
         )
         survivor = factories.post(created_at=timezone.now())
-        purge = runs.request_run(job="purge_old_content", trigger="api", send=False)
+        purge = requests.request_run(job="purge_old_content", trigger="api", send=False)
         wait_until(lambda: JobRun.objects.filter(pk=purge.pk, progress_done__gt=0).exists(), timeout=30)
         server.stop()
         connection.close()
@@ -150,7 +150,7 @@ def test_workers_are_killed_in_the_middle_of_a_purge(broker):
         factories.unsaved_post(created_at=timezone.now() - timedelta(days=100)) for _ in range(12_000 * KILLS)
     )
     survivor = factories.post(created_at=timezone.now())
-    run = runs.request_run(job="purge_old_content", trigger="api")
+    run = requests.request_run(job="purge_old_content", trigger="api")
     with beat(**QUICK):
         for _ in range(KILLS):
             before = deleted_by(run)
@@ -192,7 +192,7 @@ def test_workers_are_killed_in_the_middle_of_a_scrape(broker):
                 config = factories.bot_config(
                     subreddits=[f"chaos{number}"], post_limit=200, comment_policy="first_page"
                 )
-                run = runs.request_run(job="scrape_now", trigger="api", params={"config": config.pk})
+                run = requests.request_run(job="scrape_now", trigger="api", params={"config": config.pk})
                 found = RedditPost.objects.filter(subreddit=f"chaos{number}")
                 with worker(**environment) as victim:
                     wait_until(found.exists, timeout=60, every=0.01)

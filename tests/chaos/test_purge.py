@@ -16,8 +16,9 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from bench import harness
-from maintenance import purge, runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
+from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
 from tests.waiting import wait_until
 
@@ -37,26 +38,26 @@ def perform(run_id, is_doomed):
     for wrapper in connections.all(initialized_only=True):
         inherited.append(wrapper.connection)
         wrapper.connection = None
-    purge.BATCH_ROWS_FIRST = purge.BATCH_ROWS_MAX = 100
+    batches.BATCH_ROWS_FIRST = batches.BATCH_ROWS_MAX = 100
     if is_doomed:
-        batches, delete = itertools.count(1), purge.delete_in_batches
+        number, delete = itertools.count(1), batches.delete_in_batches
 
         def until_the_blow(*args, between, **options):
             def between_batches(gone):
                 between(gone)
-                if next(batches) == POSTS_PER_KILL // 100 - 1:
+                if next(number) == POSTS_PER_KILL // 100 - 1:
                     signal.pause()
 
             return delete(*args, between=between_batches, **options)
 
-        purge.delete_in_batches = until_the_blow
-    runs.perform(JobRun.objects.get(pk=run_id))
+        batches.delete_in_batches = until_the_blow
+    requests.perform(JobRun.objects.get(pk=run_id))
     os._exit(0)
 
 
 @pytest.mark.parametrize("share", [2, 0], ids=["along the key", "over the table"])
 def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, monkeypatch, share):
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", share)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", share)
     settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = 1.0, 1.0
     draw = random.Random(7)
     posts = KILLS * POSTS_PER_KILL
@@ -65,7 +66,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, monke
     held = RedditPost.objects.filter(pk__in=draw.sample(range(1, expired + 1), 50))
     held.update(held_at=timezone.now() - timedelta(days=1), hold_reason="court order")
     survivors = set(held.values_list("pk", flat=True)) | set(range(expired + 1, posts + 1))
-    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
+    run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     attempts = [run]
 
     kills = 0
@@ -84,7 +85,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, monke
         assert worker.exitcode == -signal.SIGKILL
         kills += 1
         assert run.mark_lost(silent_for=0, status="interrupted", reason="worker_lost", error="killed")
-        run = runs.request_next_attempt(run)
+        run = requests.request_next_attempt(run)
         attempts.append(run)
 
     assert run.status == "succeeded"

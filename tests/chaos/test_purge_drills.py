@@ -13,8 +13,9 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from bench import harness
-from maintenance import purge, runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
+from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
 from tests import factories
 from tests.soak import IS_SOAK, size
@@ -45,8 +46,8 @@ def world(monkeypatch, settings):
     settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = 1.0, 1.0
     settings.PURGE_CAP_ROWS = 1_000_000
     if not IS_SOAK:
-        monkeypatch.setattr(purge, "MEET_AGAIN_SECONDS", 0.3)
-        monkeypatch.setattr(purge, "LOCK_TIMEOUT_MS", 150)
+        monkeypatch.setattr(batches, "MEET_AGAIN_SECONDS", 0.3)
+        monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 150)
     harness.fill_content(posts=DOOMED + SURVIVORS, comments_per_post=1, expired=DOOMED)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -55,11 +56,11 @@ def world(monkeypatch, settings):
 
 def drill(table, name, *, lasts=None, lift=lambda: None):
     """Run the purge with all its attempts; ``lift`` ends the fault when ``lasts`` seconds are over."""
-    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
+    run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     began, skipped, ends, left, causes = time.monotonic(), 0.0, [], [], []
     for _ in range(ATTEMPTS_MAX):
         with contextlib.suppress(Error):
-            runs.perform(run)
+            requests.perform(run)
         run.refresh_from_db()
         ends.append(run.status)
         left.append(RedditPost.objects.count() - SURVIVORS)
@@ -74,7 +75,7 @@ def drill(table, name, *, lasts=None, lift=lambda: None):
         JobRun.objects.filter(pk=following.pk).update(not_before=None)
         run = JobRun.objects.get(pk=following.pk)
     table.append((name, ", ".join(ends), ", ".join(map(str, left)), causes[0]))
-    totals = runs.totals(run)
+    totals = requests.totals(run)
     assert (
         totals.get("scraping.RedditPost", 0) == totals.get("scraping.RedditComment", 0) == DOOMED - left[-1]
     )
@@ -115,7 +116,7 @@ def test_statements_may_take_25_ms(table):
 @on_postgresql
 def test_the_database_takes_no_writes_for_30_seconds(table, monkeypatch):
     faults = {}
-    attempt = purge._Batches._attempt
+    attempt = batches._Batches._attempt
 
     def close(connection, **_):
         with connection.cursor() as cursor:
@@ -128,7 +129,7 @@ def test_the_database_takes_no_writes_for_30_seconds(table, monkeypatch):
             close(connection)
         return attempt(self, *args, **options)
 
-    monkeypatch.setattr(purge._Batches, "_attempt", begin)
+    monkeypatch.setattr(batches._Batches, "_attempt", begin)
     connection_created.connect(close)
     try:
         ends, left, causes = drill(table, f"read-only for {size(1.5, 30)} s")
@@ -151,7 +152,7 @@ def test_the_database_takes_no_writes_for_30_seconds(table, monkeypatch):
 )
 def test_a_commit_fails(table, code, end, cause, monkeypatch):
     """Whenever the row in the middle is among the rows of the batch."""
-    monkeypatch.setattr(purge, "REFUSED_SECONDS", 0.01)
+    monkeypatch.setattr(batches, "REFUSED_SECONDS", 0.01)
     with connection.cursor() as cursor:
         cursor.execute(f"""
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -13,10 +13,10 @@ from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from maintenance.health import scheduler_health
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import jobs
-from maintenance.timing import Timing
+from maintenance.scheduling.scheduler_health import scheduler_health
+from maintenance.scheduling.timing import Timing
 from tests import factories
 from tests.chaos.services import beat, worker
 from tests.waiting import wait_until

@@ -9,9 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from maintenance import runs, schedules
-from maintenance.firetimes import Crontab
+from maintenance.ledger import requests
 from maintenance.models import JobRun
+from maintenance.scheduling import schedules
+from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditPost
 from tests import factories
 from tests.chaos.services import beat, worker
@@ -95,7 +96,7 @@ def test_a_worker_told_to_stop_hands_the_purge_back_and_the_next_one_finishes_it
     old_posts(20_000)
     survivor = factories.post(created_at=timezone.now())
     with worker(**LONG_PURGE) as first:
-        run = runs.request_run(job="purge_old_content", trigger="admin")
+        run = requests.request_run(job="purge_old_content", trigger="admin")
         wait_until(lambda: JobRun.objects.filter(pk=run.pk, progress_done__gt=0).exists(), timeout=30)
         first.signal(signal.SIGTERM)
         first.process.wait(10)
@@ -115,7 +116,7 @@ def test_a_worker_killed_in_the_middle_of_a_purge_loses_and_repeats_nothing(monk
     old_posts(20_000)
     survivor = factories.post(created_at=timezone.now())
     with worker(**LONG_PURGE) as first:
-        run = runs.request_run(job="purge_old_content", trigger="admin")
+        run = requests.request_run(job="purge_old_content", trigger="admin")
         wait_until(lambda: JobRun.objects.filter(pk=run.pk, progress_done__gt=0).exists(), timeout=30)
         first.kill()
     # Half a minute of silence, without waiting for it.
@@ -133,7 +134,7 @@ def test_a_worker_killed_in_the_middle_of_a_purge_loses_and_repeats_nothing(monk
 
 def test_a_run_whose_message_was_lost_is_performed_all_the_same(broker_client):
     with transaction.atomic():
-        run = runs.request_run(job="cleanup_tokens", trigger="admin")
+        run = requests.request_run(job="cleanup_tokens", trigger="admin")
     broker_client.flushdb()
     JobRun.objects.filter(pk=run.pk).update(sent_at=timezone.now() - timedelta(minutes=1))
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from console.celery import app
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun, WorkerProcess
 from tests.chaos.services import beat, worker
@@ -18,7 +18,7 @@ QUICK = {"HEARTBEAT_SECONDS": "0.5", "WORKER_STUCK_SECONDS": "2"}
 
 
 def request():
-    return runs.request_run(job="cleanup_tokens", trigger="api")
+    return requests.request_run(job="cleanup_tokens", trigger="api")
 
 
 def succeeded(run):

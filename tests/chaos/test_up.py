@@ -15,7 +15,7 @@ import pytest
 import requests
 from django.conf import settings
 
-from console import processes
+from console.local import processes
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,10 +16,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
-from maintenance import schedules
 from maintenance.models import RetentionPolicy
+from maintenance.scheduling import schedules
+from scraping.content.storage import store_posts
 from scraping.models import RedditApp, RedditPost
-from scraping.storage import store_posts
 from tests import factories, rubbish
 
 pytestmark = pytest.mark.django_db

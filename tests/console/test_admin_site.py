@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from console.templatetags import display
-from maintenance import schedules
 from maintenance.registry import jobs
+from maintenance.scheduling import schedules
 from tests import factories
 from tests.pages import every_page
 

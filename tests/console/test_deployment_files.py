@@ -16,9 +16,9 @@ import pytest
 import yaml
 from django.conf import settings
 
-from console import processes
+from console.local import processes
+from maintenance.ledger.requests import request_run
 from maintenance.models import JobRun
-from maintenance.runs import request_run
 from tests import factories
 from tests.waiting import wait_until
 

@@ -18,9 +18,9 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
-from maintenance import maintenance_mode, schedules
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
+from maintenance.scheduling import maintenance_mode, schedules
 from scraping.models import BotConfig, RedditApp, RedditPost, ScrapeSession, Watermark
 from tests import factories, spoilt
 from tests.soak import IS_SOAK

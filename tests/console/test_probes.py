@@ -6,9 +6,9 @@ import pytest
 
 from console import probes
 from database import clock
-from maintenance.lease import Lease
 from maintenance.ledger import publishing
 from maintenance.models import WorkerProcess
+from maintenance.scheduling.lease import Lease
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

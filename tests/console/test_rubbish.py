@@ -11,8 +11,8 @@ from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 
 from accounts import roles
-from maintenance import schedules
 from maintenance.models import JobRun
+from maintenance.scheduling import schedules
 from scraping.models import BotConfig, RedditApp, RedditComment
 from tests import factories, rubbish
 from tests.pages import every_page

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console import processes
-from console import supervisor as module
-from console.supervisor import (
+from console.local import processes
+from console.local import supervisor as module
+from console.local.supervisor import (
     AlreadyRunning,
     Service,
     ServiceFailed,
@@ -298,7 +298,7 @@ def test_no_child_outlives_a_killed_supervisor(tmp_path):
     code = f"""
         import os, sys
         from pathlib import Path
-        from console.supervisor import Service, Supervisor
+        from console.local.supervisor import Service, Supervisor
         directory = Path({str(tmp_path)!r})
         with Supervisor(directory=directory, cwd=directory, environment=os.environ, output=sys.stdout.buffer) as it:
             it.start(Service("one", [sys.executable, "-u", "-c", {DEAF!r}]))

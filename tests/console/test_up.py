@@ -19,9 +19,9 @@ from django.core.management.base import CommandError
 from django.db import OperationalError
 from django.utils import timezone
 
-from console import sandbox_beside
+from console.local import sandbox_beside
+from console.local.supervisor import Supervisor
 from console.management.commands import up
-from console.supervisor import Supervisor
 from maintenance.models import JobRun
 
 

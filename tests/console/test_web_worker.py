@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from console import processes
+from console.local import processes
 from tests.waiting import wait_until
 
 CLIENTS = 16

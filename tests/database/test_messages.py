@@ -24,24 +24,23 @@ from database.messages import (
     parts_of,
 )
 from maintenance.models import JobRun, RunLogLine
-from scraping import freshness
-from scraping.freshness import Freshness
-from scraping.models import RedditPost
+from scraping.models import RedditPost, freshness
+from scraping.models.freshness import Freshness
 from tests import factories
 
 CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 CHINESE = "由 ada 取消。"
 # The services that write: whatever they import may make a text that is stored.
 WRITERS = [
-    "maintenance.beat",
-    "maintenance.maintenance_mode",
-    "maintenance.recovery",
+    "maintenance.scheduling.beat",
+    "maintenance.scheduling.maintenance_mode",
+    "maintenance.scheduling.recovery",
     "maintenance.retention",
-    "maintenance.runs",
-    "maintenance.schedules",
+    "maintenance.ledger.requests",
+    "maintenance.scheduling.schedules",
     "maintenance.tasks",
-    "scraping.brake",
-    "scraping.holds",
+    "scraping.compliance.brake",
+    "scraping.content.holds",
 ]
 
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from database.names import Folded, folded
 from maintenance.models import RetentionOverride
-from scraping import filters
-from scraping.admin import stored_subreddits
-from scraping.export import select
+from scraping.admin.bots import stored_subreddits
+from scraping.content.export import select
 from scraping.models import RedditPost
+from scraping.sessions import filters
 from tests import factories
 
 pytestmark = pytest.mark.django_db

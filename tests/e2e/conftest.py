@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from maintenance import schedules
+from maintenance.scheduling import schedules
 from tests import factories
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

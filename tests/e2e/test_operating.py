@@ -5,8 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from maintenance import runs, schedules
+from maintenance.ledger import requests
 from maintenance.models import JobRun
+from maintenance.scheduling import schedules
 from scraping.models import BotConfig
 from tests import factories
 from tests.e2e.conftest import PASSWORD
@@ -86,7 +87,7 @@ def test_running_a_job_shows_the_plan_first_and_then_follows_the_run(signed_in):
     assert type(token).objects.count() == 2
 
     # A worker takes it; the open page notices by itself.
-    runs.perform(run)
+    requests.perform(run)
 
     expect(status).to_contain_text("Succeeded")
     expect(page.locator("#run-log")).to_contain_text("deleted 1")

@@ -16,11 +16,11 @@ from django.utils import timezone
 from django.utils.html import escape
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from maintenance import maintenance_mode, runs, schedules
-from maintenance.admin import ScheduleAdmin, rows_of
-from maintenance.firetimes import Crontab
-from maintenance.ledger import decisions
+from maintenance.admin.schedules import ScheduleAdmin, rows_of
+from maintenance.ledger import decisions, requests
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditPost
 from tests import factories
 from tests.waiting import wait_until
@@ -551,7 +551,7 @@ def test_deleting_a_schedule_waits_for_a_run_that_is_being_handed_back(rf):
         assert run.finish("interrupted", reason="worker_stopped")
         thread.start()
         wait_until(is_waiting, timeout=20)
-        attempt = runs.request_next_attempt(run)  # would be a deadlock if the schedule were locked first
+        attempt = requests.request_next_attempt(run)  # would be a deadlock if the schedule were locked first
     thread.join(20)
 
     attempt.refresh_from_db()
@@ -724,7 +724,7 @@ def test_a_run_remembers_the_plan_that_was_shown_and_says_how_the_world_moved(cl
 
     client.post(job_page("purge_old_content"), confirmed(page))
     run = JobRun.objects.get()
-    runs.perform(run)
+    requests.perform(run)
 
     assert run.mandate["rows"] == {"scraping.RedditPost": 1, "scraping.RedditComment": 0}
     page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
@@ -733,8 +733,8 @@ def test_a_run_remembers_the_plan_that_was_shown_and_says_how_the_world_moved(cl
 
 def test_the_plan_of_a_dry_run_is_shown_and_run(client, operator):
     post = factories.post(created_at=timezone.now() - timedelta(days=91), title="An old title")
-    dry = runs.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
-    runs.perform(dry)
+    dry = requests.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
+    requests.perform(dry)
     dry_page = client.get(reverse("admin:maintenance_jobrun_change", args=[dry.pk]))
     address = job_page("purge_old_content", f"?plan={dry.pk}")
     assert address in dry_page.content.decode()

@@ -13,13 +13,14 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from console.celery import app
 from database import clock
-from maintenance import beat, maintenance_mode, runs, schedules, slots
-from maintenance.beat import LeasedDatabaseScheduler
-from maintenance.firetimes import Crontab
-from maintenance.health import scheduler_health
-from maintenance.lease import Lease, LeaseLost
+from maintenance.ledger import requests
 from maintenance.models import BeatLease, BeatProcess, JobRun, ScheduleControl
-from maintenance.timing import Timing
+from maintenance.scheduling import beat, maintenance_mode, schedules, slots
+from maintenance.scheduling.beat import LeasedDatabaseScheduler
+from maintenance.scheduling.firetimes import Crontab
+from maintenance.scheduling.lease import Lease, LeaseLost
+from maintenance.scheduling.scheduler_health import scheduler_health
+from maintenance.scheduling.timing import Timing
 from tests import factories
 from tests.waiting import wait_until
 
@@ -116,7 +117,7 @@ def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
         clock.shift(61)
         asked = []
         monkeypatch.setattr(beat.recovery, "sweep", lambda **_: None)  # its own question may come due too
-        monkeypatch.setattr(runs, "publish_all", lambda waiting: asked.append(waiting) or 0)
+        monkeypatch.setattr(requests, "publish_all", lambda waiting: asked.append(waiting) or 0)
         scheduler.tick()
 
         assert (len(asked), JobRun.objects.queued().count()) == (1, 3)
@@ -367,7 +368,7 @@ def test_a_tick_that_was_rolled_back_is_made_again(scheduler, monkeypatch):
         scheduler.tick()
         clock.shift(61)
         with monkeypatch.context() as patch:
-            patch.setattr(runs, "slot_run", lambda **_: (_ for _ in ()).throw(OperationalError("away")))
+            patch.setattr(requests, "slot_run", lambda **_: (_ for _ in ()).throw(OperationalError("away")))
             scheduler.tick()
         assert made(task) == []
         scheduler.tick()
@@ -477,7 +478,7 @@ def test_parameters_that_nobody_can_read_fail_in_the_history_and_stop_no_other(s
 
 
 def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
-    with caplog.at_level("INFO", logger="maintenance.beat"):
+    with caplog.at_level("INFO", logger="maintenance.scheduling.beat"):
         PeriodicTask.objects.all().update(enabled=True)
         LeasedDatabaseScheduler(app=app).close()
 

@@ -7,7 +7,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
-from maintenance.bot_schedules import naming
+from maintenance.scheduling.bot_schedules import naming
 from scraping.models import BotConfig
 from tests import factories
 

@@ -7,10 +7,10 @@ from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from maintenance import runs
-from maintenance.cap import Caps, refusals
+from maintenance.ledger import requests
 from maintenance.models import JobRun
-from maintenance.plan import TablePlan
+from maintenance.purging.cap import Caps, refusals
+from maintenance.purging.plan import TablePlan
 from scraping.models import RedditPost
 from tests import factories
 
@@ -39,8 +39,8 @@ def old_posts(number):
 
 
 def performed(run=None, **options):
-    run = run or runs.request_run(job="purge_old_content", trigger="command", send=False, **options)
-    runs.perform(run)
+    run = run or requests.request_run(job="purge_old_content", trigger="command", send=False, **options)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -148,8 +148,8 @@ def test_rows_that_are_worthless_by_definition_meet_neither_share_nor_usual(sett
     for _ in range(12):
         make()
 
-    run = runs.request_run(job=slug, trigger="command", send=False)
-    runs.perform(run)
+    run = requests.request_run(job=slug, trigger="command", send=False)
+    requests.perform(run)
 
     run.refresh_from_db()
     assert (run.status, sum(run.counts.values())) == (Status.SUCCEEDED, 12)
@@ -157,7 +157,7 @@ def test_rows_that_are_worthless_by_definition_meet_neither_share_nor_usual(sett
 
 @pytest.mark.parametrize("slug", ["cleanup_sessions", "cleanup_run_history"])
 def test_scrape_sessions_and_history_keep_their_caps(slug):
-    assert runs.get_job(slug).has_relative_caps
+    assert requests.get_job(slug).has_relative_caps
 
 
 def test_an_approval_is_of_the_plan_that_was_seen(settings):
@@ -165,11 +165,11 @@ def test_an_approval_is_of_the_plan_that_was_seen(settings):
     old_posts(10)
     run, ada = performed(), factories.superuser(username="ada")
 
-    with pytest.raises(runs.NotPossible, match="planned anew"):
-        runs.approve_run(run, by=ada, reason="seen yesterday", plan_at="2026-01-01T00:00:00+00:00")
+    with pytest.raises(requests.NotPossible, match="planned anew"):
+        requests.approve_run(run, by=ada, reason="seen yesterday", plan_at="2026-01-01T00:00:00+00:00")
     assert JobRun.objects.get().status == Status.BLOCKED
 
-    runs.approve_run(run, by=ada, reason="seen", plan_at=run.plan["at"])
+    requests.approve_run(run, by=ada, reason="seen", plan_at=run.plan["at"])
     assert JobRun.objects.get().status == Status.QUEUED
 
 
@@ -188,7 +188,7 @@ def test_forcing_needs_the_permission_to_approve():
     user = factories.user("maintenance.run_job")
 
     with pytest.raises(PermissionDenied):
-        runs.request_run(job="purge_old_content", trigger="admin", by=user, force_reason="because")
+        requests.request_run(job="purge_old_content", trigger="admin", by=user, force_reason="because")
 
     assert not JobRun.objects.exists()
 
@@ -198,12 +198,12 @@ def test_a_blocked_run_is_mailed_and_signalled(settings):
     settings.ALERT_EMAILS = ["ops@example.org"]
     old_posts(1)
     heard = []
-    runs.run_blocked.connect(lambda run, **_: heard.append(run.pk), weak=False, dispatch_uid="test")
+    requests.run_blocked.connect(lambda run, **_: heard.append(run.pk), weak=False, dispatch_uid="test")
 
     try:
         run = performed()
     finally:
-        runs.run_blocked.disconnect(dispatch_uid="test")
+        requests.run_blocked.disconnect(dispatch_uid="test")
 
     assert heard == [run.pk]
     assert mail.outbox[0].to == ["ops@example.org"]

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance import runs
-from maintenance.plan import Group, RuleEffect, TablePlan
+from maintenance.ledger import requests
+from maintenance.purging.plan import Group, RuleEffect, TablePlan
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def aged(days, **fields):
 
 
 def planned():
-    return runs.preview("purge_old_content").tables[0]
+    return requests.preview("purge_old_content").tables[0]
 
 
 def test_the_rows_are_told_by_subreddit_and_by_bot():
@@ -114,8 +114,8 @@ def test_the_pages_show_what_decides(client, which):
     aged(500, subreddit="Python")
     aged(200, subreddit="Python")
     client.force_login(factories.superuser())
-    dry = runs.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
-    runs.perform(dry)
+    dry = requests.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
+    requests.perform(dry)
     addresses = {
         "run now": reverse("admin:maintenance_job_run", args=["purge_old_content"]),
         "run": reverse("admin:maintenance_jobrun_change", args=[dry.pk]),

@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from maintenance.firetimes import Crontab, Interval, InvalidCrontab, Once, clock_changes, describe, fire_times
+from maintenance.scheduling.firetimes import (
+    Crontab,
+    Interval,
+    InvalidCrontab,
+    Once,
+    clock_changes,
+    describe,
+    fire_times,
+)
 from tests.soak import size
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -12,14 +12,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from console.celery import app
-from maintenance import maintenance_mode, schedules, slots
-from maintenance.beat import LeasedDatabaseScheduler
-from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, ScheduleControl
+from maintenance.scheduling import maintenance_mode, schedules, slots
+from maintenance.scheduling.beat import LeasedDatabaseScheduler
+from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
-from maintenance.timing import Timing
+from maintenance.scheduling.timing import Timing
 from tests import factories
 from tests.soak import size
 

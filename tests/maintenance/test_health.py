@@ -7,9 +7,9 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance.health import scheduler_health
-from maintenance.lease import Lease
 from maintenance.models import BeatLease, BeatProcess, ScheduleControl
+from maintenance.scheduling.lease import Lease
+from maintenance.scheduling.scheduler_health import scheduler_health
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

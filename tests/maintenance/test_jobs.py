@@ -12,13 +12,15 @@ from django.utils import timezone
 from accounts.models import PasswordResetToken, RefreshToken
 from console.celery import app
 from maintenance import jobs as job_list
-from maintenance import registry, runs, schedules
-from maintenance.firetimes import Crontab
+from maintenance import registry
+from maintenance.ledger import requests
 from maintenance.models import JobRun, RunLogLine
 from maintenance.registry import jobs
-from scraping.budget import Heard, Purse
+from maintenance.scheduling import schedules
+from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
-from scraping.reddit import OutOfBudget
+from scraping.reddit.budget import Heard, Purse
+from scraping.reddit.client import OutOfBudget
 from scraping.sandbox import SandboxReddit
 from tests import factories
 
@@ -36,8 +38,8 @@ SCHEDULED = {
 
 
 def perform(slug, **options):
-    run = runs.request_run(job=slug, trigger="command", send=False, **options)
-    runs.perform(run)
+    run = requests.request_run(job=slug, trigger="command", send=False, **options)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -65,7 +67,7 @@ def test_these_are_the_jobs_and_their_defaults():
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_job_is_whole(slug):
-    job = runs.get_job(slug)
+    job = requests.get_job(slug)
 
     assert job.english_summary.endswith(".")
     assert getattr(job_list, slug) is job.function
@@ -82,7 +84,7 @@ def test_a_job_is_whole(slug):
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_job_is_refused_to_who_may_not_run_it(slug):
     config = factories.bot_config()
-    job = runs.get_job(slug)
+    job = requests.get_job(slug)
     params = {"config": config.pk} if "config" in job.params else {}
 
     assert not job.may_run(factories.user(), params)
@@ -289,7 +291,7 @@ def test_scrape_now_is_skipped_while_the_bot_is_scraped_already(reddit):
 
 def test_scrape_now_is_for_the_owner_and_superusers():
     config = factories.bot_config()
-    may_run = runs.get_job("scrape_now").may_run
+    may_run = requests.get_job("scrape_now").may_run
 
     assert may_run(config.owner, {"config": config.pk})
     assert may_run(factories.superuser(), {"config": config.pk})
@@ -308,7 +310,7 @@ def goes_on(run):
     JobRun.objects.filter(retry_of=run).update(not_before=timezone.now())
     RequestBudget.objects.all().delete()
     attempt = JobRun.objects.get(retry_of=run)
-    runs.perform(attempt)
+    requests.perform(attempt)
     attempt.refresh_from_db()
     return attempt
 
@@ -383,9 +385,9 @@ def test_auto_scraping_works_at_several_bots_at_once(reddit):
 def test_auto_scraping_that_is_stopped_stops_all_its_bots_and_resumes_them(reddit):
     for name in ("python", "django", "rust", "go", "perl", "lisp"):
         factories.bot_config(subreddits=[name], post_limit=300, comment_policy="none")
-    run = runs.request_run(job="auto_scraping", trigger="command", send=False)
+    run = requests.request_run(job="auto_scraping", trigger="command", send=False)
 
-    runs.perform(run, stopping=lambda: len(reddit.requests) > 6)
+    requests.perform(run, stopping=lambda: len(reddit.requests) > 6)
 
     run.refresh_from_db()
     assert (run.status, run.reason) == (JobRun.Status.INTERRUPTED, "worker_stopped")

@@ -13,14 +13,15 @@ from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
 from database.messages import gettext as _
-from maintenance import recovery, runs, schedules, slots
 from maintenance.context import JobContext
+from maintenance.ledger import requests
 from maintenance.ledger.search import having_words
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.timing import Timing
-from scraping.holds import hold_posts
+from maintenance.scheduling import recovery, schedules, slots
+from maintenance.scheduling.timing import Timing
+from scraping.content.holds import hold_posts
 from scraping.models import RedditPost, ScrapeSession
-from scraping.orchestrator import close_abandoned_sessions
+from scraping.sessions.scrape import close_abandoned_sessions
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +46,7 @@ def purge(**fields):
 
 
 def performed(run):
-    runs.perform(run)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -56,7 +57,7 @@ def old_posts(number=2):
 
 def a_cancel(by):
     run = purge()
-    runs.cancel_run(run, by=by)
+    requests.cancel_run(run, by=by)
     return run
 
 
@@ -67,19 +68,19 @@ def a_block(by):
 
 def an_approval(by):
     run = a_block(by)
-    runs.approve_run(run, by=by, reason="seen")
+    requests.approve_run(run, by=by, reason="seen")
     return performed(run)
 
 
 def a_rejection(by):
     run = a_block(by)
-    runs.reject_run(run, by=by, reason="no")
+    requests.reject_run(run, by=by, reason="no")
     return run
 
 
 def a_forced_stop(by):
     run = factories.job_run(status="running", cancel_requested_at=timezone.now() - timedelta(minutes=5))
-    runs.force_stop_run(run, by=by)
+    requests.force_stop_run(run, by=by)
     return run
 
 
@@ -118,7 +119,7 @@ def a_scrape_without_an_app(by):
 
 def performed_badly(run):
     with pytest.raises(BaseException):  # noqa: B017, PT011  (whatever; the row says it)
-        runs.perform(run)
+        requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -185,8 +186,8 @@ def test_what_was_done_in_chinese_reads_in_english(client, ada, door):
     with translation.override("zh-hans"):
         run = door(ada)
         chinese = texts(run)
-        document = json.dumps(runs.as_json(run), ensure_ascii=False)
-        again = json.dumps(runs.as_json(JobRun.objects.get(pk=run.pk)), ensure_ascii=False)
+        document = json.dumps(requests.as_json(run), ensure_ascii=False)
+        again = json.dumps(requests.as_json(JobRun.objects.get(pk=run.pk)), ensure_ascii=False)
     client.force_login(ada)
 
     page = page_of(client, run, "en").replace("简体中文", "")
@@ -215,7 +216,7 @@ def test_what_was_done_in_english_reads_in_chinese(client, ada, door):
 
 def test_json_carries_the_code_its_parameters_and_the_english_text(ada):
     with translation.override("zh-hans"):
-        run = runs.as_json(a_cancel(ada))
+        run = requests.as_json(a_cancel(ada))
 
     assert run["message"] == "Cancelled by ada."
     assert run["message_parts"] == {"code": "Cancelled by %(name)s.", "params": {"name": "ada"}}

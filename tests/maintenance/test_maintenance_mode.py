@@ -11,9 +11,10 @@ from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 from console.celery import app
-from maintenance import maintenance_mode, recovery, runs
-from maintenance.beat import LeasedDatabaseScheduler
+from maintenance.ledger import requests
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.scheduling import maintenance_mode, recovery
+from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,7 +104,7 @@ def test_manual_runs_start_and_queued_scheduled_ones_wait(clock):
     maintenance_mode.start(by=None, reason="x")
 
     assert not scheduled.claim(worker="w")
-    assert runs.perform(manual)
+    assert requests.perform(manual)
 
     maintenance_mode.end(by=None)
     assert scheduled.claim(worker="w")

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from audit.models import Event
 from database import clock
-from maintenance import purge, retention, runs
-from maintenance.ledger import decisions
+from maintenance import retention
+from maintenance.ledger import decisions, requests
 from maintenance.models import JobRun, RetentionOverride
+from maintenance.purging import batches
 from maintenance.purging.days import Retention
 from maintenance.purging.mandate import has_grown
 from scraping.models import RedditComment, RedditPost
@@ -56,13 +57,13 @@ def keep(days, **subreddits):
 
 
 def requested(**options):
-    return runs.request_run(job="purge_old_content", trigger="command", send=False, **options)
+    return requests.request_run(job="purge_old_content", trigger="command", send=False, **options)
 
 
 def performed(run=None, **options):
     run = run or requested(**options)
     run.refresh_from_db()
-    runs.perform(run)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -76,13 +77,13 @@ def blocked(settings, **options):
 
 
 def approved(run, **fields):
-    runs.approve_run(run, by=factories.superuser(**fields), reason="seen")
+    requests.approve_run(run, by=factories.superuser(**fields), reason="seen")
     return performed(run)
 
 
 def interrupted(run, *, left):
     """The next attempt of a run that is stopped when so many posts are left."""
-    runs.perform(run, stopping=lambda: RedditPost.objects.count() <= left)
+    requests.perform(run, stopping=lambda: RedditPost.objects.count() <= left)
     run.refresh_from_db()
     assert run.status == Status.INTERRUPTED
     return JobRun.objects.get(retry_of=run)
@@ -91,8 +92,8 @@ def interrupted(run, *, left):
 @pytest.fixture
 def small_batches(monkeypatch):
     for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MIN", "BATCH_ROWS_MAX"):
-        monkeypatch.setattr(purge, name, 50)
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
+        monkeypatch.setattr(batches, name, 50)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 2)
 
 
 # --- How much more is more -------------------------------------------------------------------
@@ -198,8 +199,8 @@ def test_the_approval_of_a_plan_older_than_a_day_asks_again(settings):
     run = blocked(settings)
     aged_plan(run, 60 * DAY)
 
-    with pytest.raises(runs.PlanExpired, match="planned again"):
-        runs.approve_run(run, by=factories.superuser(), reason="seen")
+    with pytest.raises(requests.PlanExpired, match="planned again"):
+        requests.approve_run(run, by=factories.superuser(), reason="seen")
     performed(run)
 
     assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 3)
@@ -212,7 +213,7 @@ def test_an_approval_that_no_worker_used_for_a_day_asks_again(settings):
     posts(3)
     run = blocked(settings)
     aged_plan(run, DAY - timedelta(minutes=1))
-    runs.approve_run(run, by=factories.superuser(), reason="seen")
+    requests.approve_run(run, by=factories.superuser(), reason="seen")
     run.refresh_from_db()
     late = (clock.now() - timedelta(seconds=1)).isoformat()
     JobRun.objects.filter(pk=run.pk).update(mandate={**run.mandate, "valid_until": late})
@@ -226,7 +227,7 @@ def test_an_approval_that_no_worker_used_for_a_day_asks_again(settings):
 def test_a_run_that_has_begun_goes_on_after_its_day(settings, small_batches):
     posts(150)
     run = blocked(settings)
-    runs.approve_run(run, by=factories.superuser(), reason="seen")
+    requests.approve_run(run, by=factories.superuser(), reason="seen")
     run.refresh_from_db()
     attempt = interrupted(run, left=100)
     late = (clock.now() - timedelta(seconds=1)).isoformat()
@@ -290,7 +291,7 @@ def test_a_seen_plan_does_not_lift_the_caps(settings):
 def test_what_is_no_mandate_allows_nothing_past_the_caps(settings):
     posts(3)
     run = blocked(settings)
-    runs.approve_run(run, by=factories.superuser(), reason="seen")
+    requests.approve_run(run, by=factories.superuser(), reason="seen")
     JobRun.objects.filter(pk=run.pk).update(mandate={"rows": {POST: 9}})
 
     performed(run)
@@ -326,7 +327,7 @@ def test_what_earlier_attempts_deleted_counts(small_batches):
 
     assert (attempt.status, RedditPost.objects.count()) == (Status.BLOCKED, 200)
     assert "300 posts would be deleted, 150 were planned." in attempt.message
-    assert runs.totals(attempt)["scraping.RedditPost"] == 100
+    assert requests.totals(attempt)["scraping.RedditPost"] == 100
 
 
 def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would_not_have(small_batches):
@@ -340,7 +341,7 @@ def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would
     assert (attempt.status, RedditPost.objects.count()) == (Status.BLOCKED, 60)
     approved(attempt)
     assert (attempt.status, RedditPost.objects.count()) == (Status.SUCCEEDED, 0)
-    assert runs.totals(attempt)["scraping.RedditPost"] == 110
+    assert requests.totals(attempt)["scraping.RedditPost"] == 110
 
 
 def test_rows_that_only_the_newer_of_two_retentions_takes_stay_though_nothing_stopped_the_run(small_batches):
@@ -349,7 +350,7 @@ def test_rows_that_only_the_newer_of_two_retentions_takes_stay_though_nothing_st
     attempt = interrupted(requested(), left=50)
     keep(40)
     late = []
-    real = purge.delete_in_batches
+    real = batches.delete_in_batches
 
     def let_some_in(queryset, **options):
         if not late:
@@ -357,7 +358,7 @@ def test_rows_that_only_the_newer_of_two_retentions_takes_stay_though_nothing_st
         return real(queryset, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(purge, "delete_in_batches", let_some_in)
+        patch.setattr(batches, "delete_in_batches", let_some_in)
         performed(attempt)
 
     assert set(RedditPost.objects.all()) == set(late)
@@ -372,7 +373,7 @@ def test_a_job_that_spares_held_rows_no_more_asks_first(settings, monkeypatch):
         """Delete all."""
         ctx.delete(RedditPost.objects.created_before(ctx.cutoff), by="created_at")
 
-    job = runs.get_job("purge_old_content")
+    job = requests.get_job("purge_old_content")
     monkeypatch.setitem(vars(job), "function", careless)
     approved(run)
 
@@ -386,7 +387,7 @@ def test_a_job_that_spares_held_rows_no_more_asks_first(settings, monkeypatch):
 def edited_while_it_runs(monkeypatch, edit):
     """Make the edit before the third batch."""
     looks = []
-    checkpoint = runs.JobContext.checkpoint
+    checkpoint = requests.JobContext.checkpoint
 
     def look(context):
         looks.append(1)
@@ -394,7 +395,7 @@ def edited_while_it_runs(monkeypatch, edit):
             edit()
         checkpoint(context)
 
-    monkeypatch.setattr(runs.JobContext, "checkpoint", look)
+    monkeypatch.setattr(requests.JobContext, "checkpoint", look)
 
 
 def test_an_edit_that_spares_rows_stops_the_running_purge_at_its_next_batch(small_batches, monkeypatch):
@@ -445,7 +446,7 @@ def test_every_decision_stays_when_the_run_has_ended(settings):
     run = blocked(settings)
     ada = factories.superuser(username="ada")
 
-    runs.approve_run(run, by=ada, reason="after the import")
+    requests.approve_run(run, by=ada, reason="after the import")
     performed(run)
 
     assert "ada" not in run.message
@@ -463,11 +464,13 @@ def test_rejecting_forcing_and_using_a_plan_are_decisions_too(settings):
     posts(3)
     dry = performed(dry_run=True)
     ada = factories.superuser(username="ada")
-    planned = runs.request_run(job="purge_old_content", trigger="admin", by=ada, shown=shown(dry), send=False)
+    planned = requests.request_run(
+        job="purge_old_content", trigger="admin", by=ada, shown=shown(dry), send=False
+    )
     forced = requested(force_reason="the import")
     run = blocked(settings)
 
-    runs.reject_run(run, by=ada, reason="looks wrong")
+    requests.reject_run(run, by=ada, reason="looks wrong")
 
     assert verbs(planned) == [decisions.PLAN_USED]
     assert verbs(run) == [decisions.BLOCKED, decisions.REJECTED]
@@ -479,11 +482,11 @@ def test_rejecting_forcing_and_using_a_plan_are_decisions_too(settings):
 def test_a_refused_decision_leaves_no_event(settings):
     posts(3)
     run = blocked(settings)
-    runs.reject_run(run, by=factories.superuser(), reason="no")
+    requests.reject_run(run, by=factories.superuser(), reason="no")
     before = Event.objects.count()
 
-    with pytest.raises(runs.NotPossible):
-        runs.approve_run(JobRun.objects.get(pk=run.pk), by=factories.superuser(), reason="yes")
+    with pytest.raises(requests.NotPossible):
+        requests.approve_run(JobRun.objects.get(pk=run.pk), by=factories.superuser(), reason="yes")
 
     assert Event.objects.count() == before
 
@@ -496,7 +499,7 @@ def test_who_asked_may_be_kept_from_approving(settings):
     run = performed(by=ada)
 
     with pytest.raises(PermissionDenied, match="somebody else"):
-        runs.approve_run(run, by=ada, reason="mine")
+        requests.approve_run(run, by=ada, reason="mine")
     with pytest.raises(PermissionDenied, match="without force"):
         requested(by=ada, force_reason="mine")
 
@@ -508,11 +511,11 @@ def test_who_asked_may_approve_by_default_and_anybody_may_what_a_schedule_asked_
     posts(3)
     ada = factories.superuser(username="ada")
     run = blocked(settings, by=ada)
-    runs.approve_run(run, by=ada, reason="mine")
+    requests.approve_run(run, by=ada, reason="mine")
     settings.APPROVE_OWN_RUNS = False
     other = factories.job_run(job="purge_old_content", status="blocked", trigger="schedule")
 
-    runs.approve_run(other, by=ada, reason="the schedule's")
+    requests.approve_run(other, by=ada, reason="the schedule's")
 
     assert JobRun.objects.filter(status="queued").count() == 2
 
@@ -526,8 +529,8 @@ def test_a_dry_run_says_that_the_real_one_would_run():
     dry = performed(dry_run=True)
 
     assert (dry.status, dry.message) == (Status.SUCCEEDED, "It would run.")
-    assert runs.as_json(dry)["would"] == "run"
-    assert runs.as_json(performed())["would"] is None
+    assert requests.as_json(dry)["would"] == "run"
+    assert requests.as_json(performed())["would"] is None
 
 
 def test_a_dry_run_says_that_the_real_one_would_wait_and_why(settings):
@@ -537,7 +540,7 @@ def test_a_dry_run_says_that_the_real_one_would_wait_and_why(settings):
 
     dry = performed(dry_run=True)
 
-    assert (dry.status, runs.as_json(dry)["would"]) == (Status.SUCCEEDED, "block")
+    assert (dry.status, requests.as_json(dry)["would"]) == (Status.SUCCEEDED, "block")
     assert dry.message.startswith("It would wait for approval. 110 of 200 posts would be deleted: 55 %")
     assert performed().status == Status.BLOCKED
 
@@ -554,7 +557,7 @@ def test_the_last_attempt_tells_what_all_of_them_deleted(client, small_batches):
     performed(attempt)
 
     assert attempt.counts == {POST: 50, COMMENT: 0}
-    assert runs.as_json(attempt)["totals"] == {POST: 100, COMMENT: 7}
+    assert requests.as_json(attempt)["totals"] == {POST: 100, COMMENT: 7}
     assert attempt.message == "All attempts together deleted 100 posts, 7 comments."
     client.force_login(factories.superuser())
     page = client.get(reverse("admin:maintenance_jobrun_change", args=[attempt.pk])).content.decode()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.sessions.models import Session
 
-from maintenance.plan import (
+from maintenance.purging.plan import (
     Difference,
     TablePlan,
     count_deletion,

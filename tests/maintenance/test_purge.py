@@ -12,8 +12,8 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maintenance import purge
-from maintenance.plan import plan_deletion
+from maintenance.purging import batches
+from maintenance.purging.plan import plan_deletion
 from scraping.models import RedditComment, RedditPost
 from tests import factories
 from tests.soak import size
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(params=WALKS, autouse=True)
 def walk(request, monkeypatch):
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", WALKS[request.param])
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", WALKS[request.param])
     return request.param
 
 
@@ -37,7 +37,7 @@ def expired():
 
 
 def delete(queryset, *, cursor=None, save=None, between=None, share=1.0):
-    return purge.delete_in_batches(
+    return batches.delete_in_batches(
         queryset,
         key="created_at",
         share=share,
@@ -48,9 +48,9 @@ def delete(queryset, *, cursor=None, save=None, between=None, share=1.0):
 
 
 def small_batches(monkeypatch, rows):
-    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", rows)
-    monkeypatch.setattr(purge, "BATCH_ROWS_MIN", rows)
-    monkeypatch.setattr(purge, "BATCH_ROWS_MAX", rows)
+    monkeypatch.setattr(batches, "BATCH_ROWS_FIRST", rows)
+    monkeypatch.setattr(batches, "BATCH_ROWS_MIN", rows)
+    monkeypatch.setattr(batches, "BATCH_ROWS_MAX", rows)
 
 
 def test_rows_exactly_at_the_cutoff_stay_and_a_microsecond_decides():
@@ -150,17 +150,17 @@ def test_a_batch_whose_progress_cannot_be_saved_is_undone(monkeypatch):
 
 
 def test_a_slow_batch_shrinks_the_next_one_at_most_by_half():
-    assert purge._next_size(1_000, elapsed=10.0) == 500
-    assert purge._next_size(1_000, elapsed=0.001) == 2_000
-    assert purge._next_size(60, elapsed=10.0) == purge.BATCH_ROWS_MIN
-    assert purge._next_size(19_000, elapsed=0.001) == purge.BATCH_ROWS_MAX
+    assert batches._next_size(1_000, elapsed=10.0) == 500
+    assert batches._next_size(1_000, elapsed=0.001) == 2_000
+    assert batches._next_size(60, elapsed=10.0) == batches.BATCH_ROWS_MIN
+    assert batches._next_size(19_000, elapsed=0.001) == batches.BATCH_ROWS_MAX
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_somebody_holds_locked_is_waited_for_and_then_deleted(monkeypatch):
-    monkeypatch.setattr(purge, "LOCK_TIMEOUT_MS", 50)
-    monkeypatch.setattr(purge, "REFUSED_SECONDS", 0.05)
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr(batches, "REFUSED_SECONDS", 0.05)
     post = factories.post(created_at=CUTOFF - MICROSECOND)
     survivor = factories.post(created_at=CUTOFF)
     holder = psycopg2.connect(factories.database_url())
@@ -205,7 +205,7 @@ def while_somebody_waits_for_a_lock(act):
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_a_hold_that_is_placed_while_the_batch_waits_for_the_row_saves_it(monkeypatch):
-    monkeypatch.setattr(purge, "LOCK_TIMEOUT_MS", 20_000)
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 20_000)
     post = factories.post(created_at=CUTOFF - MICROSECOND)
     factories.post(created_at=CUTOFF - MICROSECOND)
     comment = factories.comment(post=post)
@@ -227,7 +227,7 @@ def test_a_hold_that_is_placed_while_the_batch_waits_for_the_row_saves_it(monkey
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_comments_that_come_while_their_post_goes_are_counted_too(monkeypatch):
-    monkeypatch.setattr(purge, "LOCK_TIMEOUT_MS", 20_000)
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 20_000)
     post = factories.post(created_at=CUTOFF - MICROSECOND)
     factories.comment(post=post)
     writer = psycopg2.connect(factories.database_url())
@@ -261,7 +261,7 @@ def test_a_condition_over_other_tables_is_refused():
 
 @pytest.mark.parametrize(("share", "kind"), [(0.01, list), (0.5, int)])
 def test_few_rows_go_along_the_key_and_many_over_the_table(monkeypatch, share, kind):
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 0.05)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 0.05)
     factories.post(created_at=CUTOFF - MICROSECOND)
     survivor = factories.post(created_at=CUTOFF)
     cursors = []
@@ -275,8 +275,8 @@ def test_few_rows_go_along_the_key_and_many_over_the_table(monkeypatch, share, k
 def test_a_purge_works_for_its_share_of_the_time(monkeypatch, settings):
     settings.PURGE_THROTTLE = 0.25
     pauses, clock = [], itertools.count()
-    monkeypatch.setattr(purge.time, "sleep", pauses.append)
-    monkeypatch.setattr(purge.time, "monotonic", lambda: next(clock))  # every batch takes a second
+    monkeypatch.setattr(batches.time, "sleep", pauses.append)
+    monkeypatch.setattr(batches.time, "monotonic", lambda: next(clock))  # every batch takes a second
     factories.post(created_at=CUTOFF - MICROSECOND)
 
     delete(expired())

@@ -10,8 +10,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from maintenance import jobs, purge, runs
+from maintenance import jobs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
+from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
 from tests import factories
 from tests.waiting import wait_until
@@ -27,17 +29,17 @@ POST, COMMENT = "scraping.RedditPost", "scraping.RedditComment"
 
 @pytest.fixture(params=[2, 0], ids=["along the key", "over the table"])
 def walk(request, monkeypatch):
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", request.param)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", request.param)
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch, settings):
     settings.PURGE_CAP_SHARE = 1.0
-    monkeypatch.setattr(purge, "LOCK_TIMEOUT_MS", 150)
-    monkeypatch.setattr(purge, "MEET_AGAIN_SECONDS", 0.3)
-    monkeypatch.setattr(purge, "REFUSED_SECONDS", 0.02)
+    monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 150)
+    monkeypatch.setattr(batches, "MEET_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(batches, "REFUSED_SECONDS", 0.02)
     for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MAX"):
-        monkeypatch.setattr(purge, name, 60)
+        monkeypatch.setattr(batches, name, 60)
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ def lock(model, *rows):
 
 
 def purged(run=None):
-    run = run or runs.request_run(job="purge_old_content", trigger="command", send=False)
-    runs.perform(run)
+    run = run or requests.request_run(job="purge_old_content", trigger="command", send=False)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -108,7 +110,7 @@ def test_locked_rows_are_passed_over_named_and_taken_by_the_next_attempt(walk, d
     assert last.status == "succeeded"
     assert not old_posts().exists()
     assert RedditPost.objects.count() == RedditComment.objects.count() == SURVIVORS
-    assert runs.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
+    assert requests.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
 
 
 @on_postgresql
@@ -147,14 +149,14 @@ def test_a_lock_that_is_let_go_before_the_end_costs_nothing(doomed):
 def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(doomed):
     batches = []
     with session("LOCK TABLE scraping_redditcomment IN SHARE MODE") as other:
-        attempt = purge._Batches._attempt
+        attempt = batches._Batches._attempt
 
         def counted(self, *args, **options):
             batches.append(options)
             return attempt(self, *args, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(purge._Batches, "_attempt", counted)
+            patch.setattr(batches._Batches, "_attempt", counted)
             run = purged()
 
         assert (run.status, old_posts().count()) == ("partial", POSTS)
@@ -162,48 +164,48 @@ def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(d
             f"{POSTS} posts could not be deleted so far: locked by session {other.info.backend_pid} "
             in run.message
         )
-        assert len(batches) <= 2 * (purge.REFUSALS_MAX + 1)
+        assert len(batches) <= 2 * (batches.REFUSALS_MAX + 1)
     assert purged(next_attempt_of(run)).status == "succeeded"
 
 
 @on_postgresql
 def test_more_locked_rows_than_are_looked_for_are_noted_together(doomed, monkeypatch):
-    monkeypatch.setattr(purge, "NARROWINGS_MAX", 3)
-    monkeypatch.setattr(purge, "LOCATE_TIMEOUT_MS", 20)
+    monkeypatch.setattr(batches, "NARROWINGS_MAX", 3)
+    monkeypatch.setattr(batches, "LOCATE_TIMEOUT_MS", 20)
     with session(lock(RedditPost, *doomed[::8])):
         run = purged()
 
         assert run.status == "partial"
         assert set(doomed[::8]) <= set(old_posts())
-        assert runs.totals(run).get(POST, 0) == POSTS - old_posts().count()
+        assert requests.totals(run).get(POST, 0) == POSTS - old_posts().count()
     assert purged(next_attempt_of(run)).status == "succeeded"
     assert RedditPost.objects.count() == SURVIVORS
 
 
 @on_postgresql
 def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(doomed):
-    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
+    run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     waits = []
     with session() as other, pytest.MonkeyPatch.context() as patch:
-        wait = purge._Batches._wait
+        wait = batches._Batches._wait
 
         def let_go(self):
             waits.append(1)
             other.rollback()
             return wait(self)
 
-        patch.setattr(purge._Batches, "_wait", let_go)
-        save = purge._Batches.__init__
+        patch.setattr(batches._Batches, "_wait", let_go)
+        save = batches._Batches.__init__
 
         def lock_it(self, *args, **options):
             other.cursor().execute(lock(JobRun, run))
             save(self, *args, **options)
 
-        patch.setattr(purge._Batches, "__init__", lock_it)
+        patch.setattr(batches._Batches, "__init__", lock_it)
         purged(run)
 
     assert waits
-    assert (run.status, runs.totals(run)[POST]) == ("succeeded", POSTS)
+    assert (run.status, requests.totals(run)[POST]) == ("succeeded", POSTS)
 
 
 @on_postgresql
@@ -223,13 +225,13 @@ def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(doome
         with connection.cursor() as cursor:
             cursor.execute("DROP TRIGGER dawdle ON scraping_redditpost; DROP FUNCTION dawdle()")
 
-    assert (run.status, runs.totals(run)[POST]) == ("succeeded", POSTS)
+    assert (run.status, requests.totals(run)[POST]) == ("succeeded", POSTS)
     assert RedditPost.objects.count() == SURVIVORS
 
 
 @on_sqlite
 def test_a_process_that_writes_for_long_is_named(doomed, monkeypatch):
-    monkeypatch.setattr(purge, "REFUSALS_MAX", 2)
+    monkeypatch.setattr(batches, "REFUSALS_MAX", 2)
     name = connection.settings_dict["NAME"]
     patience = "PRAGMA busy_timeout = {}"
     other = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
@@ -250,8 +252,8 @@ def test_a_process_that_writes_for_long_is_named(doomed, monkeypatch):
 
     from maintenance.purging.deletion import Deletion
 
-    attempt, matching = purge._Batches._attempt, Deletion._matching
-    monkeypatch.setattr(purge._Batches, "_attempt", take_turns)
+    attempt, matching = batches._Batches._attempt, Deletion._matching
+    monkeypatch.setattr(batches._Batches, "_attempt", take_turns)
     monkeypatch.setattr(Deletion, "_matching", give_back)
     with contextlib.closing(other):
         run = purged()
@@ -265,7 +267,7 @@ def test_a_process_that_writes_for_long_is_named(doomed, monkeypatch):
         last = purged(next_attempt_of(run))
 
     assert (last.status, RedditPost.objects.count()) == ("succeeded", SURVIVORS)
-    assert runs.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
+    assert requests.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
 
 
 def test_deletions_are_tried_again_long_before_their_next_slot():

@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.purging import deletion
 from scraping.models import RedditPost
 from tests import factories
@@ -51,9 +51,9 @@ def test_plan_check_and_verification_may_take_longer(hurried, monkeypatch):
             context["cursor"].cursor.execute(f"SELECT pg_sleep({2 * TIMEOUT_MS / 1000})")
         return execute(sql, params, many, context)
 
-    run = runs.request_run(job="purge_old_content", trigger="command", send=False)
+    run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     with connection.execute_wrapper(slow):
-        runs.perform(run)
+        requests.perform(run)
     run.refresh_from_db()
 
     assert (run.status, run.counts["scraping.RedditPost"]) == ("succeeded", 1)

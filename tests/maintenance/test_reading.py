@@ -17,10 +17,10 @@ from django_celery_beat.models import (
 )
 
 from database import zones
-from maintenance import schedules
 from maintenance.models import ScheduleControl
+from maintenance.scheduling import schedules
 from maintenance.scheduling.reading import read, read_all
-from maintenance.timing import Timing
+from maintenance.scheduling.timing import Timing
 from tests import factories, spoilt
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,9 @@ import time_machine
 from django.db import transaction
 from django.utils import timezone
 
-from maintenance import recovery, runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
+from maintenance.scheduling import recovery
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,7 +115,7 @@ def test_a_message_that_got_lost_is_sent_again(broker):
 
 
 def test_a_message_that_still_waits_is_not_sent_twice(broker):
-    waiting = runs.request_run(job="cleanup_sessions", trigger="command")
+    waiting = requests.request_run(job="cleanup_sessions", trigger="command")
     ago = timezone.now() - LONG_AGO
     JobRun.objects.filter(pk=waiting.pk).update(queued_at=ago, sent_at=ago)
 
@@ -231,7 +232,7 @@ def test_a_message_lost_long_ago_is_sent_again_although_others_wait(broker):
     waits = factories.job_run(
         status="queued", job="cleanup_sessions", queued_at=ago, sent_at=timezone.now() - timedelta(minutes=1)
     )
-    runs.request_run(job="cleanup_login_sessions", trigger="admin")
+    requests.request_run(job="cleanup_login_sessions", trigger="admin")
 
     assert recovery.republish() == 1
 

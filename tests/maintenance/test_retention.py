@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from maintenance import retention, runs
+from maintenance import retention
+from maintenance.ledger import requests
 from maintenance.models import RetentionOverride, RetentionPolicy
 from maintenance.registry import get_job
 from maintenance.retention import Retention
@@ -185,7 +186,7 @@ class AnyEdit(TestCase):
 
         found = retention.effect(policy, made(after))
         retention.change(policy, made(after), by=boss)
-        plan = runs.preview("purge_old_content")
+        plan = requests.preview("purge_old_content")
 
         assert rows(found.more).get("posts", 0) == len(doomed["after"] - doomed["before"])
         assert rows(found.fewer).get("posts", 0) == len(doomed["before"] - doomed["after"])
@@ -299,6 +300,6 @@ def test_a_post_outlives_its_bot_and_falls_back_to_the_default(policy):
 
     bot.delete()
 
-    assert runs.preview("purge_old_content").tables[0].rows == 0
+    assert requests.preview("purge_old_content").tables[0].rows == 0
     assert list(RedditComment.objects.all()) == [comment]
     assert RetentionPolicy.objects.get(pk=policy.pk).days == 90

@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance import retention, schedules
+from maintenance import retention
 from maintenance.models import RetentionOverride, RetentionPolicy
+from maintenance.scheduling import schedules
 from tests import factories
 
 pytestmark = pytest.mark.django_db

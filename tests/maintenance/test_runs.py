@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
-from maintenance import maintenance_mode, purge, registry, runs
-from maintenance.ledger import decisions, heartbeat
+from maintenance import registry
+from maintenance.ledger import decisions, heartbeat, requests
 from maintenance.models import JobRun, RunLogLine
-from maintenance.purging import deletion
+from maintenance.purging import batches, deletion
+from maintenance.scheduling import maintenance_mode
 from scraping.models import RedditPost
 from tests import factories
 from tests.waiting import wait_until
@@ -23,7 +24,7 @@ Status = JobRun.Status
 
 
 def request(slug, **options):
-    return runs.request_run(job=slug, trigger="command", send=False, **options)
+    return requests.request_run(job=slug, trigger="command", send=False, **options)
 
 
 def at_once(run):
@@ -36,13 +37,13 @@ def at_once(run):
 
 def performed(slug, **options):
     run = request(slug, **options)
-    runs.perform(run)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
 
 def test_a_request_is_written_down_before_any_message_is_sent():
-    run = runs.request_run(job="cleanup_tokens", trigger="admin", by=factories.superuser(username="ada"))
+    run = requests.request_run(job="cleanup_tokens", trigger="admin", by=factories.superuser(username="ada"))
 
     run.refresh_from_db()
     assert (run.status, run.trigger, run.requested_by_name) == (Status.QUEUED, "admin", "ada")
@@ -50,7 +51,7 @@ def test_a_request_is_written_down_before_any_message_is_sent():
 
 
 def test_a_request_survives_a_broker_that_is_away(settings, no_broker):
-    run = runs.request_run(job="cleanup_tokens", trigger="admin")
+    run = requests.request_run(job="cleanup_tokens", trigger="admin")
 
     run.refresh_from_db()
     assert (run.status, run.sent_at) == (Status.QUEUED, None)
@@ -58,7 +59,7 @@ def test_a_request_survives_a_broker_that_is_away(settings, no_broker):
 
 def test_nothing_is_requested_without_permission():
     with pytest.raises(PermissionDenied):
-        runs.request_run(job="cleanup_tokens", trigger="admin", by=factories.user())
+        requests.request_run(job="cleanup_tokens", trigger="admin", by=factories.user())
 
     assert not JobRun.objects.exists()
 
@@ -143,12 +144,12 @@ def test_scrapes_of_two_bots_may_run_side_by_side_but_not_of_one():
 def test_a_cancelled_run_that_meets_a_database_error_does_not_go_on(declare):
     def cancelled_then_locked_out(ctx):
         """Stop."""
-        runs.cancel_run(JobRun.objects.get(pk=ctx.run_id), by=factories.superuser())
+        requests.cancel_run(JobRun.objects.get(pk=ctx.run_id), by=factories.superuser())
         raise OperationalError("lock timeout")
 
     run = request(declare(cancelled_then_locked_out))
     with pytest.raises(OperationalError):
-        runs.perform(run)
+        requests.perform(run)
 
     run.refresh_from_db()
     assert (run.status, run.reason) == (Status.CANCELLED, "operator")
@@ -168,7 +169,7 @@ def test_a_run_is_handed_back_although_its_schedule_or_person_was_deleted(declar
     run = factories.job_run(
         job="hand_back", status="queued", schedule=schedule, schedule_name="nightly", requested_by=person
     )
-    runs.perform(run)
+    requests.perform(run)
 
     attempt = JobRun.objects.get(retry_of=run)
     assert (attempt.status, attempt.schedule_name) == (Status.QUEUED, "nightly")
@@ -211,7 +212,7 @@ def test_in_maintenance_mode_the_end_of_a_run_lets_a_manual_one_pass_a_scheduled
     )
     manual = factories.job_run(status="queued", trigger="admin", concurrency_key="cleanup_tokens")
 
-    runs.publish_next("cleanup_tokens")
+    requests.publish_next("cleanup_tokens")
 
     manual.refresh_from_db()
     assert manual.sent_at is not None
@@ -241,7 +242,7 @@ def test_a_failure_is_recorded_and_then_raised_again(declare):
 
     run = request(declare(stumble))
     with pytest.raises(ZeroDivisionError):
-        runs.perform(run)
+        requests.perform(run)
 
     run.refresh_from_db()
     assert (run.status, run.error, run.counts) == (
@@ -281,10 +282,10 @@ def test_a_worker_that_stops_hands_back_and_the_next_attempt_resumes(declare):
             ctx.checkpoint()
 
     run = request(declare(walk))
-    runs.perform(run, stopping=lambda: len(seen) == 2)
+    requests.perform(run, stopping=lambda: len(seen) == 2)
     run.refresh_from_db()
     attempt = JobRun.objects.get(retry_of=run)
-    runs.perform(attempt)
+    requests.perform(attempt)
     attempt.refresh_from_db()
 
     assert (run.status, run.reason) == (Status.INTERRUPTED, "worker_stopped")
@@ -295,7 +296,7 @@ def test_a_worker_that_stops_hands_back_and_the_next_attempt_resumes(declare):
 def test_an_interrupted_run_has_one_next_attempt_however_often_it_is_requested():
     run = factories.job_run(status="interrupted")
 
-    assert runs.request_next_attempt(run) == runs.request_next_attempt(run)
+    assert requests.request_next_attempt(run) == requests.request_next_attempt(run)
 
 
 def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
@@ -310,12 +311,12 @@ def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
 
     def cancel():
         started.wait(10)
-        runs.cancel_run(JobRun.objects.get(pk=run.pk), by=factories.superuser())
+        requests.cancel_run(JobRun.objects.get(pk=run.pk), by=factories.superuser())
         connection.close()
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    runs.perform(run)
+    requests.perform(run)
     thread.join()
 
     run.refresh_from_db()
@@ -325,9 +326,9 @@ def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
 def test_a_queued_run_is_cancelled_at_once_and_never_performed():
     run = request("cleanup_tokens")
 
-    runs.cancel_run(run, by=factories.superuser())
+    requests.cancel_run(run, by=factories.superuser())
 
-    assert not runs.perform(run)
+    assert not requests.perform(run)
     run.refresh_from_db()
     assert run.status == Status.CANCELLED
 
@@ -335,15 +336,15 @@ def test_a_queued_run_is_cancelled_at_once_and_never_performed():
 def test_a_finished_run_cannot_be_cancelled():
     run = factories.job_run(status="succeeded")
 
-    with pytest.raises(runs.NotPossible, match="succeeded"):
-        runs.cancel_run(run, by=factories.superuser())
+    with pytest.raises(requests.NotPossible, match="succeeded"):
+        requests.cancel_run(run, by=factories.superuser())
 
 
 def test_cancelling_needs_its_permission():
     run = request("cleanup_tokens")
 
     with pytest.raises(PermissionDenied):
-        runs.cancel_run(run, by=factories.user())
+        requests.cancel_run(run, by=factories.user())
 
     run.refresh_from_db()
     assert run.status == Status.QUEUED
@@ -394,7 +395,7 @@ def test_a_run_that_the_database_left_goes_on_as_the_next_attempt(declare):
 
     run = request(declare(meet_a_restart))
     with pytest.raises(OperationalError):
-        runs.perform(run)
+        requests.perform(run)
 
     run.refresh_from_db()
     attempt = JobRun.objects.get(retry_of=run)
@@ -410,7 +411,7 @@ def test_a_run_that_always_meets_the_same_database_error_fails_in_the_end(declar
     run = request(declare(fail))
     for _ in range(3):
         with pytest.raises(OperationalError):
-            runs.perform(run)
+            requests.perform(run)
         run.refresh_from_db()
         last, run = run, at_once(JobRun.objects.filter(retry_of=run).first())
 
@@ -426,7 +427,7 @@ def test_what_an_operator_cancelled_is_not_handed_back(declare):
         ctx.checkpoint()
 
     run = request(declare(work))
-    runs.perform(run, stopping=lambda: True)
+    requests.perform(run, stopping=lambda: True)
 
     run.refresh_from_db()
     assert run.status == Status.CANCELLED
@@ -439,23 +440,23 @@ def test_a_dry_run_may_run_beside_the_real_one():
 
 
 def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monkeypatch):
-    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)  # rows so few stand on one page
+    monkeypatch.setattr(batches, "BATCH_ROWS_FIRST", 2)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 2)  # rows so few stand on one page
     for _ in range(4):
         factories.post(created_at=timezone.now() - timedelta(days=100))
-    record, batches = JobRun.record, []
+    record, recorded = JobRun.record, []
 
     def exit_in_the_second_batch(run, **values):
         kept = record(run, **values)
-        batches.extend(key for key in values if key == "cursor")
-        if len(batches) == 2:
+        recorded.extend(key for key in values if key == "cursor")
+        if len(recorded) == 2:
             raise SystemExit
         return kept
 
     monkeypatch.setattr(JobRun, "record", exit_in_the_second_batch)
     run = request("purge_old_content")
     with pytest.raises(SystemExit):
-        runs.perform(run)
+        requests.perform(run)
 
     run.refresh_from_db()
     assert run.status == Status.INTERRUPTED
@@ -465,7 +466,7 @@ def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monke
 def test_the_message_of_a_waiting_run_is_sent_when_the_one_before_it_ends():
     first, second = request("cleanup_tokens"), request("cleanup_tokens")
 
-    runs.perform(first)
+    requests.perform(first)
 
     second.refresh_from_db()
     assert second.sent_at is not None
@@ -483,10 +484,10 @@ def test_a_purge_over_the_cap_is_blocked_and_goes_on_once_approved(settings):
     assert [table["rows"] for table in run.plan["tables"]] == [2, 0]
     assert type(survivor).objects.count() == 3
 
-    runs.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
+    requests.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
     run.refresh_from_db()
     assert run.status == Status.QUEUED
-    runs.perform(run)
+    requests.perform(run)
 
     run.refresh_from_db()
     assert run.status == Status.SUCCEEDED
@@ -498,7 +499,7 @@ def test_a_rejected_purge_deletes_nothing(settings):
     factories.post(created_at=timezone.now() - timedelta(days=100))
     run = performed("purge_old_content")
 
-    runs.reject_run(run, by=factories.superuser(), reason="looks wrong")
+    requests.reject_run(run, by=factories.superuser(), reason="looks wrong")
 
     run.refresh_from_db()
     assert (run.status, run.message.endswith("looks wrong")) == (Status.CANCELLED, True)
@@ -508,7 +509,7 @@ def test_approval_needs_its_permission():
     run = factories.job_run(status="blocked")
 
     with pytest.raises(PermissionDenied):
-        runs.approve_run(run, by=factories.user(), reason="please")
+        requests.approve_run(run, by=factories.user(), reason="please")
 
 
 def test_the_log_of_a_run_ends_at_its_cap(declare, monkeypatch):
@@ -530,7 +531,7 @@ def test_the_log_of_a_run_ends_at_its_cap(declare, monkeypatch):
 def test_a_preview_writes_nothing():
     factories.post(created_at=timezone.now() - timedelta(days=100))
 
-    plan = runs.preview("purge_old_content")
+    plan = requests.preview("purge_old_content")
 
     assert [(row.model, row.rows) for row in plan.tables] == [
         ("scraping.RedditPost", 1),
@@ -553,7 +554,7 @@ def test_an_operators_retention_decides():
 def test_approving_forgets_a_cancel_that_came_too_late():
     run = factories.job_run(status="blocked", cancel_requested_at=timezone.now())
 
-    runs.approve_run(run, by=factories.superuser(), reason="checked")
+    requests.approve_run(run, by=factories.superuser(), reason="checked")
 
     run.refresh_from_db()
     assert (run.status, run.cancel_requested_at) == (Status.QUEUED, None)
@@ -577,7 +578,7 @@ def test_a_dry_run_keeps_its_plan_and_a_real_run_the_one_it_started_with():
             ("scraping.RedditComment", 1),
         ]
     assert [run.plan["tables"][0]["left"] for run in (dry, real)] == [None, 0]
-    assert runs.as_json(real)["plan"] == real.plan
+    assert requests.as_json(real)["plan"] == real.plan
 
 
 def test_a_run_that_refers_to_a_plan_says_how_the_world_moved():
@@ -624,16 +625,16 @@ def test_only_a_dry_run_of_the_same_job_and_parameters_is_a_plan():
 
 
 def test_the_next_attempt_goes_on_with_the_plan_of_the_first(monkeypatch):
-    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
+    monkeypatch.setattr(batches, "BATCH_ROWS_FIRST", 2)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 2)
     for _ in range(5):
         old_post()
     run = request("purge_old_content")
-    runs.perform(run, stopping=lambda: RedditPost.objects.count() < 5)
+    requests.perform(run, stopping=lambda: RedditPost.objects.count() < 5)
     run.refresh_from_db()
     attempt = JobRun.objects.get(retry_of=run)
 
-    runs.perform(attempt)
+    requests.perform(attempt)
 
     attempt.refresh_from_db()
     assert attempt.plan["tables"][0]["rows"] == run.plan["tables"][0]["rows"] == 5
@@ -645,8 +646,8 @@ def test_the_next_attempt_goes_on_with_the_plan_of_the_first(monkeypatch):
 def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_at_once(
     monkeypatch, has_crashed
 ):
-    monkeypatch.setattr(purge, "BATCH_ROWS_FIRST", 2)
-    monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", 2)
+    monkeypatch.setattr(batches, "BATCH_ROWS_FIRST", 2)
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 2)
     for _ in range(5):
         old_post()
     save, reread, saved, asked = contexts.JobContext.save_cursor, contexts.JobContext.reread, [], []
@@ -670,7 +671,7 @@ def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_
     run = request("purge_old_content")
 
     with pytest.raises(OperationalError):
-        runs.perform(run)
+        requests.perform(run)
 
     run.refresh_from_db()
     gone = 0 if has_crashed else 2
@@ -684,7 +685,7 @@ def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_
 
 
 def leave_everything(monkeypatch):
-    monkeypatch.setattr(purge, "delete_in_batches", lambda *_arguments, **_options: contexts.Counter())
+    monkeypatch.setattr(batches, "delete_in_batches", lambda *_arguments, **_options: contexts.Counter())
 
 
 def test_what_is_left_makes_the_run_partial(monkeypatch):
@@ -707,7 +708,7 @@ def test_the_third_run_in_a_row_that_leaves_rows_warns_that_the_purge_is_too_slo
 
 
 def test_rows_that_come_behind_the_walk_are_taken_by_a_second_one(monkeypatch):
-    walk, late = purge.delete_in_batches, [old_post]
+    walk, late = batches.delete_in_batches, [old_post]
 
     def walk_and_let_one_in(*arguments, **options):
         gone = walk(*arguments, **options)
@@ -715,7 +716,7 @@ def test_rows_that_come_behind_the_walk_are_taken_by_a_second_one(monkeypatch):
             late.pop()()
         return gone
 
-    monkeypatch.setattr(purge, "delete_in_batches", walk_and_let_one_in)
+    monkeypatch.setattr(batches, "delete_in_batches", walk_and_let_one_in)
     old_post()
     survivor = factories.post()
 
@@ -782,9 +783,9 @@ def test_a_run_handed_back_until_later_has_a_next_attempt_that_nobody_may_begin_
     attempt = run.next_attempt
     assert (attempt.status, attempt.not_before, attempt.cursor["step"]) == (Status.QUEUED, later, 1)
     assert attempt.sent_at is None
-    assert not runs.publish(attempt)
-    assert not runs.perform(attempt)
-    runs.publish_next(attempt.concurrency_key)
+    assert not requests.publish(attempt)
+    assert not requests.perform(attempt)
+    requests.publish_next(attempt.concurrency_key)
     attempt.refresh_from_db()
     assert (attempt.status, attempt.sent_at) == (Status.QUEUED, None)
 
@@ -796,7 +797,7 @@ def test_a_run_that_waits_stands_in_nobodys_way_and_may_be_cancelled(declare):
     waiting = performed(slug).next_attempt
 
     other = performed(slug)
-    runs.cancel_run(waiting, by=factories.superuser())
+    requests.cancel_run(waiting, by=factories.superuser())
 
     assert other.status == Status.SUCCEEDED
     waiting.refresh_from_db()
@@ -808,7 +809,7 @@ def test_waiting_is_no_lost_attempt(declare):
     slug = declare(handing_back(timezone.now, seen))
     run = request(slug)
     while run.status != Status.SUCCEEDED:
-        assert runs.perform(run)
+        assert requests.perform(run)
         run.refresh_from_db()
         run = getattr(run, "next_attempt", run)
 
@@ -825,7 +826,7 @@ def test_a_one_off_is_not_used_up_by_a_job_that_skips(declare, one_off, status, 
     run = factories.job_run(
         job="busy", status="queued", trigger="schedule", schedule=task, scheduled_for=timezone.now()
     )
-    runs.perform(run)
+    requests.perform(run)
 
     made = JobRun.objects.filter(schedule=task).order_by("pk")
     assert (made[0].status, made.count()) == (status, attempts)

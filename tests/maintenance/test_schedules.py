@@ -11,10 +11,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from maintenance import registry, schedules
-from maintenance.firetimes import Crontab, InvalidCrontab
+from maintenance import registry
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
+from maintenance.scheduling import schedules
+from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
 from tests import factories
 
 pytestmark = pytest.mark.django_db

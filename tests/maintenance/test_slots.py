@@ -9,11 +9,11 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance import maintenance_mode, schedules, slots
-from maintenance.firetimes import Crontab
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.scheduling import maintenance_mode, schedules, slots
+from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.reading import LABELS, read
-from maintenance.timing import Timing
+from maintenance.scheduling.timing import Timing
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from audit.models import Event
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -40,7 +40,7 @@ def expired(number):
 
 def performed(**fields):
     run = factories.job_run(**{"job": "purge_old_content", "status": "queued", **fields})
-    runs.perform(run)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -110,7 +110,7 @@ def test_an_older_run_supersedes_no_newer_one():
     waiting = blocked()
     expired(1)
 
-    runs.perform(older)
+    requests.perform(older)
 
     waiting.refresh_from_db()
     assert waiting.status == "blocked"
@@ -118,7 +118,7 @@ def test_an_older_run_supersedes_no_newer_one():
 
 def test_a_blocked_run_is_in_no_later_slots_way():
     blocked(concurrency_key="purge_old_content")
-    overlaps = runs.Overlaps(["purge_old_content"])
+    overlaps = requests.Overlaps(["purge_old_content"])
     slot = JobRun(job="purge_old_content", status="queued", concurrency_key="purge_old_content")
 
     overlaps.add(slot, "skip")

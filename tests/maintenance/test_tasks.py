@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from console.celery import app
-from maintenance import registry, runs, tasks
+from maintenance import registry, tasks
+from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def run():
     factories.post(created_at=timezone.now() - timedelta(days=100))
-    return runs.request_run(job="purge_old_content", trigger="command", send=False)
+    return requests.request_run(job="purge_old_content", trigger="command", send=False)
 
 
 def work(run):
@@ -30,7 +31,7 @@ def work(run):
 
 
 def test_a_run_goes_on_as_its_next_attempt_before_the_time_limit_kills_it(run, monkeypatch):
-    monkeypatch.setattr(runs, "HAND_ON_SHARE", 1e-9)
+    monkeypatch.setattr(requests, "HAND_ON_SHARE", 1e-9)
 
     work(run)
 

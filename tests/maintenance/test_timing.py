@@ -8,8 +8,8 @@ from django_celery_beat.models import ClockedSchedule, IntervalSchedule, Periodi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.firetimes import Crontab
-from maintenance.timing import Timing
+from maintenance.scheduling.firetimes import Crontab
+from maintenance.scheduling.timing import Timing
 from tests import factories
 
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)

@@ -10,8 +10,8 @@ from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance import runs
 from maintenance.context import JobContext
+from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import Erasure, RedditPost
 from tests import factories
@@ -22,8 +22,8 @@ DAY = timedelta(days=1)
 
 
 def perform(slug="purge_old_content", **options):
-    run = runs.request_run(job=slug, trigger="command", send=False, **options)
-    runs.perform(run)
+    run = requests.request_run(job=slug, trigger="command", send=False, **options)
+    requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -38,13 +38,13 @@ def lines():
 
 @pytest.fixture(params=[0, 2], ids=["as stored", "by key"])
 def walk(request, monkeypatch):
-    monkeypatch.setattr("maintenance.purge.STORAGE_WALK_SHARE", request.param)
+    monkeypatch.setattr("maintenance.purging.batches.STORAGE_WALK_SHARE", request.param)
 
 
 @pytest.mark.usefixtures("walk")
 def test_each_purged_post_has_a_line_with_the_rule_that_took_it(monkeypatch):
     for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MIN", "BATCH_ROWS_MAX"):
-        monkeypatch.setattr(f"maintenance.purge.{name}", 1)
+        monkeypatch.setattr(f"maintenance.purging.batches.{name}", 1)
     bot, policy = factories.bot_config(), factories.retention_policy(job="purge_old_content", days=90)
     factories.retention_override(policy=policy, subreddit="Memes", days=10)
     factories.retention_override(policy=policy, subreddit="keep", days=365)

@@ -19,10 +19,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from maintenance import purge, retention, runs
+from maintenance import retention
 from maintenance.context import HandBack, JobContext
-from maintenance.ledger import decisions
+from maintenance.ledger import decisions, requests
 from maintenance.models import JobRun, RetentionOverride
+from maintenance.purging import batches
 from maintenance.purging import mandate as mandates
 from maintenance.purging.days import Retention
 from scraping.models import RedditComment, RedditPost
@@ -123,8 +124,8 @@ class World:
             self.scrape()
         batch = self.random.randint(1, 5)
         for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MIN", "BATCH_ROWS_MAX"):
-            monkeypatch.setattr(purge, name, batch)
-        monkeypatch.setattr(purge, "STORAGE_WALK_SHARE", self.random.choice([0, 2]))
+            monkeypatch.setattr(batches, name, batch)
+        monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", self.random.choice([0, 2]))
 
     # --- What people do
 
@@ -277,17 +278,17 @@ class World:
         kind = self.random.choice(["rule", "plan", "force"])
         options = {"job": "purge_old_content", "trigger": "command", "send": False}
         if kind == "plan":
-            dry = runs.request_run(**options, dry_run=True)
-            runs.perform(dry)
+            dry = requests.request_run(**options, dry_run=True)
+            requests.perform(dry)
             dry.refresh_from_db()
-            assert (runs.would_do(dry) == "block") == (self.matching().total() > CAP_ROWS)
+            assert (requests.would_do(dry) == "block") == (self.matching().total() > CAP_ROWS)
             self.authority = Authority(kept=self.kept, rows=self.matching())
             self.something_happens(0.6)
-            return runs.request_run(**options, shown=decisions.shown_by_run(dry.pk, job=dry.job))
+            return requests.request_run(**options, shown=decisions.shown_by_run(dry.pk, job=dry.job))
         if kind == "force":
             self.authority = Authority(takes_first_plan=True, past_caps=True)
-            return runs.request_run(**options, force_reason="the import")
-        return runs.request_run(**options)
+            return requests.request_run(**options, force_reason="the import")
+        return requests.request_run(**options)
 
     def perform(self, run):
         """Perform one attempt, and return the run as it is then."""
@@ -298,13 +299,13 @@ class World:
         JobRun.objects.filter(pk=run.pk).update(not_before=None)
         run.refresh_from_db()
         try:
-            runs.perform(run)
+            requests.perform(run)
         except OperationalError as failure:
             assert "disk full" in str(failure)  # noqa: PT017  (an end among others)
         except Killed:
             run.refresh_from_db()
             assert run.mark_lost(silent_for=0, status="interrupted", reason="worker_lost", error="killed")
-            runs.request_next_attempt(run)
+            requests.request_next_attempt(run)
         run.refresh_from_db()
         self.check_what_went()
         if run.status == Status.PARTIAL:
@@ -320,7 +321,7 @@ class World:
                 POST: self.planned[1][POST],
                 COMMENT: self.planned[1][COMMENT],
             }
-        totals = runs.totals(run)
+        totals = requests.totals(run)
         assert (totals.get(POST, 0), totals.get(COMMENT, 0)) == (self.gone[POST], self.gone[COMMENT])
         return run
 
@@ -347,7 +348,7 @@ class World:
 
         if commit == "refused":
             # Once, or as often as it takes to end the walk.
-            self.refusals, self.was_refused = self.random.choice([0, purge.REFUSALS_MAX]), True
+            self.refusals, self.was_refused = self.random.choice([0, batches.REFUSALS_MAX]), True
             raise refusal()
         if commit in ("killed after", "answer lost"):
             transaction.on_commit(fail)
@@ -371,13 +372,13 @@ class World:
         plan_at = run.plan["at"]
         self.something_happens(0.5)
         if self.random.random() < 0.2:
-            runs.reject_run(pages[0], by=first, reason="looks wrong")
+            requests.reject_run(pages[0], by=first, reason="looks wrong")
         else:
-            runs.approve_run(pages[0], by=first, reason="seen", plan_at=plan_at)
+            requests.approve_run(pages[0], by=first, reason="seen", plan_at=plan_at)
             kept, rows = self.planned
             self.authority = Authority(kept=kept, rows=rows, past_caps=True)
-        with pytest.raises(runs.NotPossible):
-            runs.approve_run(pages[1], by=second, reason="seen too", plan_at=plan_at)
+        with pytest.raises(requests.NotPossible):
+            requests.approve_run(pages[1], by=second, reason="seen too", plan_at=plan_at)
         self.something_happens(0.3)
 
     def live(self):
@@ -420,7 +421,7 @@ def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings, first
     settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = CAP_ROWS, 1.0, 1.0
     monkeypatch.setattr(mandates, "GROWTH_ROWS", GROWTH_ROWS)
     for name, value in PATIENCE.items():
-        monkeypatch.setattr(purge, name, value)
+        monkeypatch.setattr(batches, name, value)
     worlds = []
     checkpoint, save_cursor = JobContext.checkpoint, JobContext.save_cursor
 

@@ -6,8 +6,7 @@ import prawcore.sessions
 import pytest
 from pytest_django import Settings
 
-from scraping import budget
-from scraping import reddit as client
+from scraping.reddit import budget, client
 from tests.scraping.reddit_replay import RedditReplay
 
 

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from scraping import access_tokens
-from scraping.access_tokens import AccessToken
-from scraping.reddit import Credentials, RedditClient, RedditError, client_for
+from scraping.models import access_tokens
+from scraping.models.access_tokens import AccessToken
+from scraping.reddit.client import Credentials, RedditClient, RedditError, client_for
 from tests.scraping.factories import raw_post
 from tests.scraping.reddit_replay import TOKEN, TOKEN_PATH, Answer, Asked, RedditReplay
 

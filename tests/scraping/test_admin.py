@@ -8,9 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from database import paginator
-from scraping.admin import stored_subreddits
-from scraping.forms import BotConfigForm
+from adminkit import paginator
+from scraping.admin.bots import stored_subreddits
+from scraping.admin.forms import BotConfigForm
 from scraping.models import BotConfig, RedditApp
 from tests import factories
 

@@ -9,8 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from audit.models import Event
-from scraping import brake
-from scraping.compliance import Swept, coverage, refresh_stored_content
+from scraping.compliance import brake
+from scraping.compliance.sweep import Swept, coverage, refresh_stored_content
 from scraping.models import ContentState, Doubt, RedditContent, RedditPost, SetAside, SweepTally
 from scraping.progress import SilentProgress
 from tests import factories

@@ -15,11 +15,11 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraping import budget
-from scraping.budget import Exhausted, Heard, Portion, Purse, State
-from scraping.comment_walk import Reach
 from scraping.models import RequestBudget
-from scraping.reddit import OutOfBudget, client_for
+from scraping.reddit import budget
+from scraping.reddit.budget import Exhausted, Heard, Portion, Purse, State
+from scraping.reddit.client import OutOfBudget, client_for
+from scraping.reddit.comment_walk import Reach
 from tests.scraping.factories import raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing
 

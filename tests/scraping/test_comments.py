@@ -7,11 +7,11 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from scraping.comment_walk import Reach
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
-from scraping.orchestrator import is_walked, scrape_config
 from scraping.progress import SilentProgress
-from scraping.reddit import client_for
+from scraping.reddit.client import client_for
+from scraping.reddit.comment_walk import Reach
+from scraping.sessions.scrape import is_walked, scrape_config
 from tests import recorded
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay, Tree, listing, thing

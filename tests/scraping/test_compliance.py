@@ -12,14 +12,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from scraping import compliance
-from scraping.compliance import coverage, refresh_stored_content
-from scraping.content import BLANK_POST, TOMBSTONE_COMMENT, TOMBSTONE_POST, comment_values, post_values
-from scraping.doubt_models import Doubt
+from scraping.compliance import sweep
+from scraping.compliance.sweep import coverage, refresh_stored_content
+from scraping.content.normalise import (
+    BLANK_POST,
+    TOMBSTONE_COMMENT,
+    TOMBSTONE_POST,
+    comment_values,
+    post_values,
+)
+from scraping.content.storage import store_posts
 from scraping.models import ContentState, RedditApp, RedditComment, RedditContent, RedditPost, RequestBudget
+from scraping.models.set_aside import Doubt
 from scraping.progress import SilentProgress
-from scraping.reddit import OutOfBudget, RedditError, RedditNotConfigured
-from scraping.storage import store_posts
+from scraping.reddit.client import OutOfBudget, RedditError, RedditNotConfigured
 from tests.scraping.factories import (
     make_comment,
     make_config,
@@ -338,13 +344,13 @@ def test_a_row_purged_meanwhile_does_not_come_back(
     known(reddit, purged)
     known(reddit, survivor, title="New")
     doomed = RedditPost.objects.filter(pk=purged.pk)
-    save = compliance._save
+    save = sweep._save
 
     def purge_then_save(*args: Any) -> list[str]:
         doomed.delete()
         return save(*args)
 
-    monkeypatch.setattr(compliance, "_save", purge_then_save)
+    monkeypatch.setattr(sweep, "_save", purge_then_save)
     refresh()
     assert [post.title for post in RedditPost.objects.all()] == ["New"]
 
@@ -517,7 +523,7 @@ def test_a_scrape_while_the_answer_is_under_way_knows_better(
     post, other = make_full_post(), make_full_post()
     known(reddit, post)
     known(reddit, other)
-    save = compliance._save
+    save = sweep._save
 
     def scrape_then_save(*args: Any) -> list[str]:
         deleted = raw_post(id=post.id36, removed_by_category="deleted")
@@ -525,7 +531,7 @@ def test_a_scrape_while_the_answer_is_under_way_knows_better(
             store_posts([deleted], session=None, seen_at=timezone.now())
         return save(*args)
 
-    monkeypatch.setattr(compliance, "_save", scrape_then_save)
+    monkeypatch.setattr(sweep, "_save", scrape_then_save)
     refresh()
     assert not any(content(post))
     assert (post.state, content(other)[0]) == (ContentState.DELETED_BY_AUTHOR, "A title")

@@ -7,10 +7,10 @@ import pytest
 from django.urls import reverse
 
 from database import clock
-from scraping import cost, trial
 from scraping.models import BotConfig, RedditPost, ScrapeSession
-from scraping.orchestrator import scrape_config
-from scraping.steps import Steps
+from scraping.sessions import cost, trial
+from scraping.sessions.scrape import scrape_config
+from scraping.sessions.steps import Steps
 from tests import factories as rows
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay

@@ -7,11 +7,10 @@ import pytest
 from django.db import models
 from django.utils import timezone
 
-from scraping import due
-from scraping.due import DueWalk
-from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
-from scraping.orchestrator import scrape_config
+from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession, due
+from scraping.models.due import DueWalk
 from scraping.progress import SilentProgress
+from scraping.sessions.scrape import scrape_config
 from tests.scraping.factories import make_config, make_session, raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
 from tests.scraping.test_orchestrator import Recorder, Stop

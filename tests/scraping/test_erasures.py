@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scraping.compliance import refresh_stored_content
-from scraping.erasures import Erasure, names_in, parsed
+from scraping.compliance.sweep import refresh_stored_content
 from scraping.models import RedditContent
+from scraping.models.erasures import Erasure, names_in, parsed
 from scraping.progress import SilentProgress
 from tests.scraping.factories import make_comment, make_post
 from tests.scraping.reddit_replay import RedditReplay

@@ -7,13 +7,14 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from scraping import expiry, trial
-from scraping.compliance import refresh_stored_content
-from scraping.expiry import EXPIRED, Cutoffs
+from scraping.compliance.sweep import refresh_stored_content
+from scraping.content import expiry
+from scraping.content.expiry import EXPIRED, Cutoffs
+from scraping.content.storage import store_posts
 from scraping.models import ContentState, RedditPost, ScrapeSession
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
-from scraping.storage import store_posts
+from scraping.sessions import trial
+from scraping.sessions.scrape import scrape_config
 from tests import factories
 from tests.scraping.factories import make_comment, make_config, make_post, make_session, raw_comment, raw_post
 from tests.scraping.reddit_replay import RedditReplay

@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from scraping import export
+from scraping.content import export
 from scraping.models import ContentState, PostSighting, RedditComment, RedditPost
 from tests import factories
 

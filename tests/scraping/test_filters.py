@@ -12,13 +12,13 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraping import cost, filters, trial
-from scraping.answers import Page
-from scraping.content import post_values
-from scraping.filters import keep_wanted, try_on_stored, why_unwanted
+from scraping.content.normalise import post_values
 from scraping.models import BotConfig, ContentState, RedditApp, RedditPost, ScrapeSession
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
+from scraping.reddit.answers import Page
+from scraping.sessions import cost, filters, trial
+from scraping.sessions.filters import keep_wanted, try_on_stored, why_unwanted
+from scraping.sessions.scrape import scrape_config
 from scraping.visibility import SEE_EVERYBODYS
 from tests import factories as rows
 from tests.scraping.factories import make_config, make_post, raw_post

@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from database import clock
-from scraping import freshness, health
-from scraping.freshness import HOURS, Freshness, Week, hour_of
-from scraping.models import BotConfig, ScrapeSession
-from scraping.orchestrator import scrape_config
+from scraping.models import BotConfig, ScrapeSession, freshness
+from scraping.models.freshness import HOURS, Freshness, Week, hour_of
 from scraping.progress import SilentProgress
+from scraping.sessions import warnings
+from scraping.sessions.scrape import scrape_config
 from tests import factories
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
@@ -279,8 +279,8 @@ def test_the_bots_page_shows_every_subreddit_in_a_fixed_number_of_queries(client
 @time_machine.travel(MONDAY, tick=False)
 def test_a_paused_bot_says_that_first(client: Any) -> None:
     config = make_config()
-    for _ in range(health.REFUSALS_MAX):
-        config.note_refusal("private", pause_after=health.REFUSALS_MAX)
+    for _ in range(warnings.REFUSALS_MAX):
+        config.note_refusal("private", pause_after=warnings.REFUSALS_MAX)
     client.force_login(factories.superuser())
     page = client.get(reverse("admin:scraping_botconfig_change", args=[config.pk])).content.decode()
     assert "the bot is paused: private subreddit" in page

@@ -10,7 +10,6 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from scraping import watermarks
 from scraping.models import (
     BotConfig,
     RedditComment,
@@ -20,8 +19,9 @@ from scraping.models import (
     Watermark,
     validate_subreddits,
 )
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
+from scraping.sessions import watermarks
+from scraping.sessions.scrape import scrape_config
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing, thing
 from tests.soak import size

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from scraping import health
 from scraping.models import BotConfig, ScrapeSession, Watermark
-from scraping.orchestrator import ConfigInactive, scrape_config
+from scraping.sessions import warnings
+from scraping.sessions.scrape import ConfigInactive, scrape_config
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
 from tests.scraping.test_orchestrator import Recorder
@@ -176,15 +176,15 @@ def test_a_config_that_outgrows_its_listing_is_told_so(reddit: RedditReplay, lim
 
 def test_a_config_within_its_listing_is_told_nothing() -> None:
     hours = timedelta(hours=3)
-    assert health.growth_warning(name="x", posts_per_hour=200, since_last=hours, post_limit=1000) == ""
-    assert health.growth_warning(name="x", posts_per_hour=None, since_last=hours, post_limit=1000) == ""
-    assert health.growth_warning(name="x", posts_per_hour=9e9, since_last=None, post_limit=1000) == ""
+    assert warnings.growth_warning(name="x", posts_per_hour=200, since_last=hours, post_limit=1000) == ""
+    assert warnings.growth_warning(name="x", posts_per_hour=None, since_last=hours, post_limit=1000) == ""
+    assert warnings.growth_warning(name="x", posts_per_hour=9e9, since_last=None, post_limit=1000) == ""
 
 
 def test_a_baseline_changes_slowly() -> None:
-    assert health.smoothed(None, 10) == 10
-    assert health.smoothed(10, None) == 10
-    assert health.smoothed(10, 20) == pytest.approx(13)
+    assert warnings.smoothed(None, 10) == 10
+    assert warnings.smoothed(10, None) == 10
+    assert warnings.smoothed(10, 20) == pytest.approx(13)
 
 
 @pytest.mark.django_db(transaction=True)  # the database cascades when the transaction commits

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from scraping import holds
+from scraping.content import holds
 from scraping.models import RedditPost
 from scraping.visibility import SEE_EVERYBODYS
 from tests import factories

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from scraping import holds
+from scraping.content import holds
 from scraping.models import RedditPost
 from tests import factories
 from tests.waiting import wait_until

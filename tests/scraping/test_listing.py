@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraping.answers import Page
-from scraping.listing import OVERLAP, PAGE_SIZE, Frontier, ListingWalk, creation_times, posts_per_hour
 from scraping.models import RedditPost, ScrapeSession, Watermark
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
+from scraping.reddit.answers import Page
+from scraping.reddit.listing import OVERLAP, PAGE_SIZE, Frontier, ListingWalk, creation_times, posts_per_hour
+from scraping.sessions.scrape import scrape_config
 from tests import recorded
 from tests.scraping.factories import CREATED, make_config, raw_post
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing

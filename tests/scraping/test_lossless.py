@@ -9,8 +9,8 @@ import prawcore.sessions
 import pytest
 
 from scraping.models import AccessToken, BotConfig, RedditComment, RedditPost, RequestBudget, ScrapeSession
-from scraping.orchestrator import ContinueLater, scrape_config
 from scraping.progress import SilentProgress
+from scraping.sessions.scrape import ContinueLater, scrape_config
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, Asked, RedditReplay
 from tests.soak import size

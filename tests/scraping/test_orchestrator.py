@@ -13,18 +13,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from maintenance.models import JobRun
-from scraping import orchestrator
-from scraping.compliance import refresh_stored_content
+from scraping.compliance.sweep import refresh_stored_content
+from scraping.content.storage import store_comments
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
-from scraping.orchestrator import (
+from scraping.progress import SilentProgress
+from scraping.sessions import scrape as scrape_module
+from scraping.sessions.scrape import (
     AlreadyScraping,
     ConfigInactive,
     ScrapeRefused,
     close_abandoned_sessions,
     scrape_config,
 )
-from scraping.progress import SilentProgress
-from scraping.storage import store_comments
 from tests.scraping.factories import make_config, make_post, make_session, raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, RedditReplay, listing, thing
 
@@ -175,7 +175,7 @@ def test_skipped_items_are_counted_by_reason_and_named_in_few_lines(reddit: Redd
     }
     assert session.totals["python"]["odd_fields"] == {"created_utc is no time": 2}
     warnings = [text for level, text in progress.lines if level == "warning"]
-    assert len(warnings) == orchestrator.SKIP_LINES_MAX + 1
+    assert len(warnings) == scrape_module.SKIP_LINES_MAX + 1
     assert str(session.items_skipped) in warnings[-1]
 
 
@@ -357,8 +357,8 @@ def test_a_fault_of_ours_ends_in_the_session_and_in_the_log(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(orchestrator, "store_posts", broken)
-    with caplog.at_level(logging.ERROR, logger="scraping.orchestrator"):
+    monkeypatch.setattr(scrape_module, "store_posts", broken)
+    with caplog.at_level(logging.ERROR, logger="scraping.sessions.scrape"):
         session = scrape(make_config())
     assert (session.status, session.error_kind) == (Status.FAILED, ErrorKind.INTERNAL)
     assert "ZeroDivisionError: ours" in session.error
@@ -388,7 +388,7 @@ def test_a_post_purged_while_its_comments_are_fetched_is_passed_over(
             gone.delete()
         return store_comments(post, *args, **kwargs)
 
-    monkeypatch.setattr(orchestrator, "store_comments", purge_then_store)
+    monkeypatch.setattr(scrape_module, "store_comments", purge_then_store)
     session = scrape(make_config(comment_policy="first_page"))
     assert (session.status, session.comments_found) == (Status.SUCCEEDED, 1)
     assert [c.post.fullname for c in RedditComment.objects.all()] == [posts[1]["name"]]
@@ -407,16 +407,16 @@ def test_what_was_deleted_while_its_page_was_under_way_does_not_come_back(
     config = make_config(comment_policy="first_page", comment_min_score=-9)
     scrape(config)
     RedditPost.objects.update(walk=None)  # the comments are asked for again
-    take_step = getattr(orchestrator, step)
+    take_step = getattr(scrape_module, step)
 
     def sweep_first(*args: Any) -> Any:
-        monkeypatch.setattr(orchestrator, step, take_step)
+        monkeypatch.setattr(scrape_module, step, take_step)
         reddit.known[deleted["name"]] = deleted | {"removed_by_category": "deleted"}
         reddit.known[comment["name"]] = comment | {"body": "[deleted]", "author": "[deleted]"}
         assert refresh_stored_content(SilentProgress())["deleted"] == 2
         return take_step(*args)
 
-    monkeypatch.setattr(orchestrator, step, sweep_first)
+    monkeypatch.setattr(scrape_module, step, sweep_first)
     scrape(config)
     if step == "keep_wanted":
         assert RedditPost.objects.get(fullname=deleted["name"]).title == ""
@@ -525,7 +525,7 @@ BIG_SCRAPE = """
 import django
 django.setup()
 from scraping.models import BotConfig, ScrapeSession
-from scraping.orchestrator import scrape_config
+from scraping.sessions.scrape import scrape_config
 from scraping.progress import SilentProgress
 session = scrape_config(BotConfig.objects.get(), run_id=None, kind="manual", progress=SilentProgress())
 # Not ru_maxrss: that counts the parent process before exec too.

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from scraping import export
-from scraping.content import post_values
+from scraping.content import export
+from scraping.content.normalise import post_values
 from scraping.models import PostSighting, RedditPost
 from tests import factories
 from tests.scraping.factories import make_post, raw_post

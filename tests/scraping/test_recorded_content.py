@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scraping.content import BLANK_POST
+from scraping.content.normalise import BLANK_POST
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost, ScrapeSession
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
+from scraping.sessions.scrape import scrape_config
 from tests import recorded
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import RedditReplay

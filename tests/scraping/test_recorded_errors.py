@@ -3,8 +3,8 @@
 import pytest
 
 from scraping.models import RedditPost, RequestBudget, ScrapeSession
-from scraping.orchestrator import REFUSED_MAX, ContinueLater, scrape_config
 from scraping.progress import SilentProgress
+from scraping.sessions.scrape import REFUSED_MAX, ContinueLater, scrape_config
 from tests import recorded
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, RedditReplay

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from scraping.content.storage import store_comments, store_posts
 from scraping.models import RedditComment, RedditPost
-from scraping.reddit import client_for
-from scraping.storage import store_comments, store_posts
+from scraping.reddit.client import client_for
 from tests import recorded
 from tests.scraping.factories import CREATED
 from tests.scraping.reddit_replay import Answer, RedditReplay

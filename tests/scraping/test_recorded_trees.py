@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from scraping.comment_walk import Reach
 from scraping.models import RedditComment, RedditPost, ScrapeSession
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
-from scraping.reddit import client_for
+from scraping.reddit.client import client_for
+from scraping.reddit.comment_walk import Reach
+from scraping.sessions.scrape import scrape_config
 from tests import recorded
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing

@@ -12,12 +12,12 @@ import prawcore.sessions
 import pytest
 from pytest_django import Settings
 
-from scraping import reddit as reddit_module
-from scraping.answers import Page
-from scraping.comment_walk import Reach, requests_per_post
-from scraping.listing import PAGES_MAX
 from scraping.models import RedditApp, ScrapeSession
-from scraping.reddit import RedditClient, RedditError, RedditNotConfigured, client_for
+from scraping.reddit import client as reddit_module
+from scraping.reddit.answers import Page
+from scraping.reddit.client import RedditClient, RedditError, RedditNotConfigured, client_for
+from scraping.reddit.comment_walk import Reach, requests_per_post
+from scraping.reddit.listing import PAGES_MAX
 from tests.scraping.factories import raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN, TOKEN_PATH, Answer, RedditReplay, Tree, listing, thing
 

@@ -10,11 +10,12 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from scraping import budget, orchestrator
-from scraping.checkpoint import HANDED_ON_MAX, RESUME_WITHIN
 from scraping.models import BotConfig, RedditComment, RedditPost, RequestBudget, ScrapeSession
-from scraping.orchestrator import ContinueLater, close_abandoned_sessions, scrape_config
 from scraping.progress import SilentProgress
+from scraping.reddit import budget
+from scraping.sessions import scrape as scrape_module
+from scraping.sessions.checkpoint import HANDED_ON_MAX, RESUME_WITHIN
+from scraping.sessions.scrape import ContinueLater, close_abandoned_sessions, scrape_config
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, Asked, RedditReplay
 from tests.scraping.test_orchestrator import Recorder, Stop
@@ -198,7 +199,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
     class Killed(BaseException):
         """Nothing is written after it."""
 
-    real, calls = orchestrator.store_posts, []
+    real, calls = scrape_module.store_posts, []
 
     def killed(*args: Any, **kwargs: Any) -> Any:
         calls.append(None)
@@ -206,7 +207,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
             raise Killed
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(orchestrator, "store_posts", killed)
+    monkeypatch.setattr(scrape_module, "store_posts", killed)
     monkeypatch.setattr(ScrapeSession, "close", lambda self, *args, **kwargs: True)
     with pytest.raises(Killed):
         scrape(config)
@@ -265,8 +266,8 @@ def test_a_failing_database_interrupts_the_session_and_is_told(
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as patched:
-        patched.setattr(orchestrator, "store_comments", away)
-        patched.setattr(orchestrator.connection, "close", lambda: None)  # the test's own transaction
+        patched.setattr(scrape_module, "store_comments", away)
+        patched.setattr(scrape_module.connection, "close", lambda: None)  # the test's own transaction
         with pytest.raises(OperationalError):
             scrape(config)
     assert ScrapeSession.objects.get().status == Status.INTERRUPTED

@@ -9,10 +9,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from maintenance import runs
+from maintenance.ledger import requests
 from maintenance.models import JobRun
-from scraping.due import DueWalk
 from scraping.models import ScrapeSession
+from scraping.models.due import DueWalk
 from tests import factories
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
@@ -31,7 +31,7 @@ def run(reddit: RedditReplay) -> JobRun:
     config = make_config(subreddits=["python", "secret", "nowhere"])
     run = factories.job_run(job="scrape_now", status="queued", params={"config": config.pk})
     with translation.override("zh-hans"):
-        runs.perform(run)
+        requests.perform(run)
     return JobRun.objects.get(pk=run.pk)
 
 

@@ -11,13 +11,13 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from scraping import budget
-from scraping.compliance import refresh_stored_content
+from scraping.compliance.sweep import refresh_stored_content
 from scraping.models import BotConfig, ScrapeSession
-from scraping.orchestrator import ContinueLater, scrape_config
 from scraping.progress import SilentProgress
-from scraping.reddit import OutOfBudget
+from scraping.reddit import budget
+from scraping.reddit.client import OutOfBudget
 from scraping.sandbox import SandboxReddit
+from scraping.sessions.scrape import ContinueLater, scrape_config
 from tests.scraping.factories import make_config
 
 pytestmark = pytest.mark.django_db(transaction=True)

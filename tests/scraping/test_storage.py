@@ -17,8 +17,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scraping.content.storage import SIGHT_PRECISION, Stored, store_comments, store_posts
 from scraping.models import ContentState, RedditComment, RedditPost, ScrapeSession
-from scraping.storage import SIGHT_PRECISION, Stored, store_comments, store_posts
 from tests.scraping.factories import (
     CREATED,
     make_comment,

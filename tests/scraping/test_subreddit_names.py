@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from scraping.forms import SubredditsField
+from scraping.admin.forms import SubredditsField
 from scraping.subreddit_names import plain_subreddit
 
 

@@ -10,13 +10,13 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from scraping import budget
-from scraping.compliance import coverage, refresh_stored_content
+from scraping.compliance.sweep import coverage, refresh_stored_content
 from scraping.models import ContentState, RedditPost, ScrapeSession, SetAside
-from scraping.orchestrator import scrape_config
 from scraping.progress import SilentProgress
+from scraping.reddit import budget
 from scraping.sandbox import SandboxReddit
 from scraping.sandbox.world import Action
+from scraping.sessions.scrape import scrape_config
 from tests.scraping.factories import make_config
 from tests.scraping.sweeps import later
 from tests.soak import size

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import JobRun
+from scraping.content.storage import store_posts
 from scraping.models import (
     BotConfig,
     PostSighting,
@@ -21,7 +22,6 @@ from scraping.models import (
     RedditPost,
     ScrapeSession,
 )
-from scraping.storage import store_posts
 from tests import factories
 
 pytestmark = pytest.mark.django_db

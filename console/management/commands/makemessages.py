@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.commands import makemessages
 
-from maintenance import runs  # noqa: F401  (declares the jobs)
+from maintenance.ledger import requests  # noqa: F401  (declares the jobs)
 from maintenance.registry import jobs
 
 

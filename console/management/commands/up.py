@@ -20,11 +20,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.utils.crypto import get_random_string
 
-from console import broker, processes, sandbox_beside
-from console.supervisor import Service, ServiceFailed, StopRequested, Supervisor, SupervisorError
+from console.local import broker, processes, sandbox_beside
+from console.local.supervisor import Service, ServiceFailed, StopRequested, Supervisor, SupervisorError
 from database import clock
+from maintenance.ledger.requests import request_run
 from maintenance.models import JobRun, WorkerProcess
-from maintenance.runs import request_run
 from scraping.demo import create_demo
 from scraping.models import SANDBOX_CLIENT_ID
 from scraping.sandbox import CLIENT_SECRET

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from maintenance import schedules
+from maintenance.scheduling import schedules
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from maintenance.ledger.search import erasures_of
-from scraping.erasures import names_in
+from scraping.models.erasures import names_in
 
 
 class Command(BaseCommand):

@@ -20,7 +20,8 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from database import errors
-from maintenance import registry, runs
+from maintenance import registry
+from maintenance.ledger import requests
 from maintenance.ledger.attempts import PAUSES, attempts_without_progress, judge
 from maintenance.models import JobRun
 from tests import factories
@@ -112,7 +113,7 @@ def test_what_reports_progress_elsewhere_has_got_further(declare):
     slug = declare(scrape, keeps_its_place=True)
     run = request(slug)
     with pytest.raises(SystemExit):
-        runs.perform(run)
+        requests.perform(run)
 
     # Saved with the progress, at most half a second later.
     run.refresh_from_db()
@@ -138,13 +139,13 @@ def test_every_job_has_the_default_limit_unless_it_says_otherwise():
 
 
 def request(slug):
-    return runs.request_run(job=slug, trigger="command", send=False)
+    return requests.request_run(job=slug, trigger="command", send=False)
 
 
 def ended(slug):
     run = request(slug)
     with contextlib.suppress(Error):
-        runs.perform(run)
+        requests.perform(run)
     run.refresh_from_db()
     return run
 
@@ -198,7 +199,7 @@ def test_a_cursor_saved_in_a_transaction_that_fails_is_no_progress(declare):
     run = request(declare(fail_at_the_end))
     for _ in range(3):
         with pytest.raises(OperationalError):
-            runs.perform(run)
+            requests.perform(run)
         run.refresh_from_db()
         JobRun.objects.filter(retry_of=run).update(not_before=None)
         last, run = run, JobRun.objects.filter(retry_of=run).first()
@@ -259,7 +260,7 @@ def test_a_batch_that_always_fails_at_its_commit_ends_after_three_attempts():
         run, ends = request("purge_old_content"), []
         while run is not None:
             with pytest.raises(OperationalError):
-                runs.perform(run)
+                requests.perform(run)
             run.refresh_from_db()
             ends.append((run.status, run.reason))
             following = JobRun.objects.filter(retry_of=run)

@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from maintenance import recovery, runs
-from maintenance.ledger import publishing
+from maintenance.ledger import publishing, requests
 from maintenance.ledger.publishing import BrokerAway, Message, Publisher
 from maintenance.models import JobRun
+from maintenance.scheduling import recovery
 from tests import factories
 from tests.chaos.servers import OwnBroker
 from tests.waiting import wait_until
@@ -21,7 +21,7 @@ MESSAGE = Message("maintenance.cleanup_tokens", [1])
 
 
 # The publisher itself, and a scheduler that sends somebody else's task through it.
-MAY_TALK_TO_THE_BROKER = {"maintenance/ledger/publishing.py", "maintenance/beat.py"}
+MAY_TALK_TO_THE_BROKER = {"maintenance/ledger/publishing.py", "maintenance/scheduling/beat.py"}
 TALKS = re.compile(
     r"\.(apply_async|delay|send_task|connection_for_\w+|producer_or_acquire|producer_pool|control\.\w+)\("
 )
@@ -171,7 +171,7 @@ def test_a_page_that_publishes_does_not_wait_for_a_broker_that_hangs(server, cli
 
 @pytest.mark.django_db(transaction=True)
 def test_recovery_does_not_wait_for_a_broker_that_hangs_and_sends_what_waits_afterwards(server):
-    run = runs.request_run(job="cleanup_tokens", trigger="admin", send=False)
+    run = requests.request_run(job="cleanup_tokens", trigger="admin", send=False)
     JobRun.objects.update(queued_at=run.queued_at - 2 * recovery.UNKNOWN_JOB_GRACE, sent_at=None)
     server.hang()
     assert seconds(recovery.republish) < 1

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from maintenance import registry, runs
+from maintenance import registry
 from maintenance.context import JobFailed
+from maintenance.ledger import requests
 from maintenance.models import JobRun, ScheduleControl
 from tests import factories
 
@@ -28,13 +29,13 @@ def fail(*, is_transient=True, partly=False):
 
 def performed(run):
     JobRun.objects.filter(pk=run.pk).update(not_before=None)
-    assert runs.perform(run)
+    assert requests.perform(run)
     run.refresh_from_db()
     return run, JobRun.objects.filter(retry_of=run).first()
 
 
 def request(slug, **options):
-    return runs.request_run(job=slug, trigger="command", send=False, **options)
+    return requests.request_run(job=slug, trigger="command", send=False, **options)
 
 
 @pytest.mark.parametrize(("partly", "status"), [(False, "failed"), (True, "partial")])
@@ -80,11 +81,11 @@ def test_a_slot_is_not_left_out_for_a_retry_that_waits(declare):
     assert waiting.status == "queued"
     slot = JobRun(job=slug, concurrency_key=waiting.concurrency_key, queued_at=timezone.now())
 
-    runs.Overlaps([slot.concurrency_key]).add(slot, ScheduleControl.OverlapPolicy.SKIP)
+    requests.Overlaps([slot.concurrency_key]).add(slot, ScheduleControl.OverlapPolicy.SKIP)
 
     assert slot.status == "queued"
     JobRun.objects.filter(pk=waiting.pk).update(not_before=timezone.now())
-    runs.Overlaps([slot.concurrency_key]).add(slot, ScheduleControl.OverlapPolicy.SKIP)
+    requests.Overlaps([slot.concurrency_key]).add(slot, ScheduleControl.OverlapPolicy.SKIP)
     assert slot.status == "skipped"
 
 

@@ -1,0 +1,1 @@
+"""The whole console on one machine: its broker, its processes, their supervisor."""

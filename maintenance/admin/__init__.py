@@ -1,0 +1,5 @@
+"""Maintenance in Django's admin."""
+
+from maintenance.admin import retentions, schedules
+
+__all__ = ["retentions", "schedules"]

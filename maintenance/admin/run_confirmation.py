@@ -1,0 +1,186 @@
+"""The page that asks before a job is run: what it does, and what it would delete right now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.apps import apps
+from django.contrib import admin, messages
+from django.contrib.auth.models import AnonymousUser, User
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+
+from database.messages import from_json
+from maintenance.ledger import decisions, requests
+from maintenance.models import JobRun
+from maintenance.purging import mandate as mandates
+from maintenance.purging.plan import TablePlan
+from maintenance.registry import InvalidParams, Job, UnknownJob, get_job, may_run_jobs
+from maintenance.retention import overrides_of
+from maintenance.scheduling import schedules
+from scraping.models import BotConfig
+
+# The shown plan travels in the form, signed; whatever it says, the run is planned again before it deletes.
+SALT = "maintenance.purging.plan"
+
+
+def run_url(job: Job, params: dict[str, Any] | None = None) -> str:
+    """Return the address of the job's page, its parameters in the query string."""
+    url = reverse("admin:maintenance_job_run", args=[job.slug])
+    return f"{url}?{urlencode(params)}" if params else url
+
+
+def job_run(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show what a run would do (GET, which starts nothing); request it (POST).
+
+    The parameters stand in the query string either way. The caller wraps this in ``admin_view``; the job
+    itself says who may run it with these parameters.
+    """
+    try:
+        job = get_job(slug)
+    except UnknownJob as error:
+        raise Http404(str(error)) from None
+    given = request.GET.dict()
+    plan_id = given.pop("plan", None)
+    try:
+        params = job.clean(given)
+    except InvalidParams as error:
+        # Without good parameters the job cannot say who may run it: the model permission decides who is told.
+        if not may_run_jobs(request.user, {}):
+            # The same answer as for a bot of somebody else: its number tells nothing.
+            raise PermissionDenied(job.refusal) from None
+        return _page(request, job, {"errors": error.messages}, status=400)
+    job.require(request.user, params)
+    try:
+        if request.method == "POST":
+            return _request(request, job, params)
+        seen = _plan(job, params, plan_id)
+    except InvalidParams as error:
+        again = run_url(job, params)
+        return _page(request, job, {"errors": error.messages, "again_url": again}, status=400)
+    earlier = JobRun.objects.open().filter(concurrency_key=job.concurrency_key(params)).order_by("pk").first()
+    return _page(
+        request,
+        job,
+        {
+            "plan": shown(seen.tables, request.user),
+            "planned_rows": sum(table.rows for table in seen.tables),
+            "would_wait_for": seen.would_wait_for,
+            "plan_id": plan_id,
+            "plan_token": signing.dumps(
+                [job.slug, params, mandates.shown(seen.plan, run=int(plan_id) if plan_id else None)],
+                salt=SALT,
+                compress=True,
+            ),
+            "plan_at": datetime.fromisoformat(seen.plan["at"]),
+            "retention_days": retention.days if (retention := job.retention(params)) else None,
+            "overrides": overrides_of(job),
+            "earlier": earlier,
+            "bot": BotConfig.objects.filter(pk=params["config"]).first() if "config" in params else None,
+        },
+    )
+
+
+def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> requests.Preview:
+    """Return the plan of the named dry run, else that of this moment."""
+    if plan_id is None:
+        return requests.preview(job.slug, params)
+    decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses what is no plan of this
+    run = JobRun.objects.get(pk=plan_id)
+    assert run.plan is not None
+    return requests.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or [])
+
+
+@dataclass(frozen=True)
+class ShownPlan:
+    """A plan as a page shows it."""
+
+    tables: Sequence[TablePlan]
+    # Rows by month, oldest first: ("2026-01", [of the first table, of the second, …])
+    months: Sequence[tuple[str, list[int]]]
+    # Sample rows that are still there: (when, what, address or None)
+    sample: Sequence[tuple[datetime, str, str | None]]
+
+
+def shown(tables: Sequence[TablePlan], user: User | AnonymousUser) -> ShownPlan | None:
+    """Return the plan with its sample looked up, as far as the user may see those rows; None: nothing is planned."""
+    if not tables:
+        return None
+    months = sorted({month for table in tables for month in table.by_month})
+    return ShownPlan(
+        tables=tables,
+        months=[(month, [table.by_month.get(month, 0) for table in tables]) for month in months],
+        sample=[row for table in tables for row in _sample(table, user)],
+    )
+
+
+def _sample(table: TablePlan, user: User | AnonymousUser) -> list[tuple[datetime, str, str | None]]:
+    try:
+        model = apps.get_model(table.model)
+    except LookupError:
+        return []
+    app_label, name = model._meta.app_label, model._meta.model_name
+    if not user.has_perm(f"{app_label}.view_{name}"):
+        return []
+    found = model._default_manager.in_bulk([row.pk for row in table.sample if row.pk is not None])
+    rows: list[tuple[datetime, str, str | None]] = []
+    for row in table.sample:
+        if row.pk in found:
+            try:
+                url: str | None = reverse(f"admin:{app_label}_{name}_change", args=[row.pk])
+            except NoReverseMatch:
+                url = None
+            rows.append((datetime.fromisoformat(row.at), str(found[row.pk]), url))
+    return rows
+
+
+def _page(request: HttpRequest, job: Job, context: dict[str, Any], *, status: int = 200) -> TemplateResponse:
+    return TemplateResponse(
+        request,
+        "maintenance/run_confirmation.html",
+        {
+            **admin.site.each_context(request),
+            "title": _("Run “%(job)s” now?") % {"job": job.title},
+            "job": job,
+            "schedule": schedules.for_job(job.slug),
+            **context,
+        },
+        status=status,
+    )
+
+
+def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResponse:
+    dry_run = "dry_run" in request.POST
+    run = requests.request_run(
+        job=job.slug,
+        trigger=JobRun.Trigger.ADMIN,
+        by=request.user,
+        dry_run=dry_run,
+        params=params,
+        shown=None if dry_run else _seen(request, job, params),
+    )
+    admin.site.get_model_admin(JobRun).log_addition(
+        request, run, _("Dry run requested.") if run.dry_run else _("Run requested.")
+    )
+    messages.success(request, _("%(job)s is queued as run #%(id)s.") % {"job": job.title, "id": run.pk})
+    return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
+
+
+def _seen(request: HttpRequest, job: Job, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the page had shown; None for a job that deletes nothing."""
+    token = request.POST.get("plan")
+    if not token:
+        return None
+    try:
+        slug, planned_params, seen = signing.loads(token, salt=SALT)
+    except signing.BadSignature:
+        raise InvalidParams({"plan": _("The plan cannot be read: look at it again.")}) from None
+    if (slug, planned_params) != (job.slug, params):
+        raise InvalidParams({"plan": _("The plan is of another job or other parameters: look at it again.")})
+    return dict(seen) if seen["rows"] else None

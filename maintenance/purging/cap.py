@@ -1,0 +1,118 @@
+"""The safety cap: a purge that looks wrong waits for a person.
+
+Three signs: more rows than ``PURGE_CAP_ROWS``; a greater share of its table than ``PURGE_CAP_SHARE``; more
+than three times the median of the job's last ten purges. The last two need ``PURGE_CAP_MIN_ROWS`` rows at
+least, of what a job declares precious fewer; a job whose rows are worthless declares that it has neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from django.conf import settings
+
+from database.messages import gettext as _
+from maintenance.models import JobRun
+from maintenance.purging.kept_plan import tables_of
+from maintenance.purging.plan import TablePlan, with_exact_total
+
+MEDIAN_TIMES = 3
+MEDIAN_RUNS = 10
+# Fewer earlier runs say nothing about what is usual.
+MEDIAN_RUNS_MIN = 3
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The caps of a job's purge; ``has_relative``: those by share and by what is usual."""
+
+    rows: int
+    share: float
+    # From so many rows on the share counts, and what is usual.
+    share_min_rows: int
+    usual_min_rows: int
+    has_relative: bool = True
+
+    @classmethod
+    def in_force(cls, *, has_relative: bool = True, share_min_rows: int | None = None) -> "Caps":
+        """Return those of the settings, for a job that declares this."""
+        least = settings.PURGE_CAP_MIN_ROWS
+        return cls(
+            rows=settings.PURGE_CAP_ROWS,
+            share=settings.PURGE_CAP_SHARE,
+            share_min_rows=least if share_min_rows is None else min(least, share_min_rows),
+            usual_min_rows=least,
+            has_relative=has_relative,
+        )
+
+
+def refusals(job: str, tables: Sequence[TablePlan], *, caps: Caps, using: str) -> list[str]:
+    """Return why a person must look at this purge first, each reason with its figures; empty: it may go on.
+
+    Args:
+        job: the slug.
+        tables: the plan; its first table is the one whose rows are named, the others cascade. What the run has
+            deleted already (``gone``) counts too.
+        caps: those that hold.
+        using: the database.
+    """
+    rows = sum(table.rows + table.gone for table in tables)
+    reasons: list[str] = []
+    if rows > caps.rows:
+        reasons.append(
+            _("%(rows)s rows would be deleted, more than the %(cap)s of PURGE_CAP_ROWS.")
+            % {"rows": rows, "cap": caps.rows}
+        )
+    if caps.has_relative and rows >= caps.share_min_rows:
+        reasons += _above_share(tables[0], caps, using)
+    if caps.has_relative and rows >= caps.usual_min_rows:
+        reasons += _above_usual(job, tables, rows)
+    return reasons
+
+
+def _above_share(table: TablePlan, caps: Caps, using: str) -> list[str]:
+    if table.share <= caps.share:
+        return []
+    table = with_exact_total(table, using)  # an estimate refuses nobody
+    if table.share <= caps.share:
+        return []
+    return [
+        _("%(rows)s of %(total)s %(table)s would be deleted: %(share)s %%, more than the %(cap)s %% of PURGE_CAP_SHARE.")
+        % {
+            "rows": table.rows + table.gone,
+            "total": table.total + table.gone,
+            "table": table.verbose_name,
+            "share": round(100 * table.share),
+            "cap": round(100 * caps.share),
+        }
+    ]  # fmt: skip
+
+
+def usual(job: str, labels: set[str]) -> tuple[int, int] | None:
+    """Return the median of what the job's last purges deleted from these tables, and of how many; None: too few."""
+    earlier = JobRun.objects.filter(job=job, dry_run=False, status=JobRun.Status.SUCCEEDED).order_by("-id")
+    deleted = [
+        max(sum(_number(counts.get(label)) for label in labels), planned_rows(plan, labels))
+        for counts, plan in earlier.values_list("counts", "plan")[:MEDIAN_RUNS]
+    ]
+    return (round(median(deleted)), len(deleted)) if len(deleted) >= MEDIAN_RUNS_MIN else None
+
+
+def _number(count: Any) -> int:
+    return count if type(count) is int else 0
+
+
+def _above_usual(job: str, tables: Sequence[TablePlan], rows: int) -> list[str]:
+    known = usual(job, {table.model for table in tables})
+    if known is None or rows <= MEDIAN_TIMES * known[0]:
+        return []
+    return [
+        _("%(rows)s rows would be deleted, more than three times the usual %(median)s (the median of the last %(runs)s runs).")
+        % {"rows": rows, "median": known[0], "runs": known[1]}
+    ]  # fmt: skip
+
+
+def planned_rows(plan: Mapping[str, Any] | None, labels: set[str]) -> int:
+    """Return the rows a run's plan names in these tables; an attempt keeps the plan of the first."""
+    return sum(table.rows + table.gone for table in tables_of(plan) if table.model in labels)

@@ -1,0 +1,130 @@
+"""Exporting the list of an admin, as it is searched and filtered, and what the log keeps of that."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponseRedirect, QueryDict, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.parameters import RefusedParameter
+from database.names import folded
+from scraping.content import export
+from scraping.content.normalise import FULLNAME, is_profile
+from scraping.models import BotConfig, RedditPost
+from scraping.subreddit_names import plain_subreddit
+
+BOTS_SHOWN_MAX = 100
+
+
+class BotFilter(admin.SimpleListFilter):
+    """What one bot found, of those bots that the person may see."""
+
+    title = _("bot")
+    parameter_name = "bot"
+    is_verbatim = True  # names of people's own
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        self._bots = BotConfig.objects.visible_to(request.user)
+        super().__init__(request, *args)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the first 100 bots."""
+        return [(str(pk), name) for pk, name in self._bots.values_list("pk", "name")[:BOTS_SHOWN_MAX]]
+
+    def has_output(self) -> bool:
+        """Apply a bot of the address also where there are none to choose."""
+        return bool(self.lookup_choices) or self.value() is not None
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Keep what the chosen one found."""
+        value = self.value()
+        if not value:
+            return queryset
+        # A larger number is no key, and PostgreSQL refuses to compare one.
+        is_key = value.isascii() and value.isdecimal() and len(value) <= 18
+        if not is_key or not self._bots.filter(pk=int(value)).exists():
+            raise RefusedParameter(
+                self.parameter_name, str(_("You see no such bot: choose one beside the list."))
+            )
+        return queryset.found_by(int(value))
+
+
+class ExportViews(admin.ModelAdmin):
+    """A list that can be exported; each person's file holds what they may see."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Offer to export what the list shows to who may."""
+        formats = export.Format.choices if request.user.has_perm(export.permission(self.model)) else []
+        return super().changelist_view(request, {"export_formats": formats, **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        """Add the export."""
+        name = f"{self.model._meta.app_label}_{self.model._meta.model_name}_export"
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/<str:format>/", view, name=name), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, format: str) -> HttpResponseBase:  # noqa: A002  # as in export()
+        """Stream the live rows of the list, with its search and filters, as a file."""
+        may_export = request.user.has_perm(export.permission(self.model))
+        if not (may_export and self.has_view_permission(request)):
+            raise PermissionDenied
+        if format not in export.Format:
+            raise Http404
+        tally = export.Tally()
+        try:
+            rows: QuerySet[Any] = self.get_changelist_instance(request).get_queryset(request)
+            pieces = export.export(rows, format=format, by=request.user, tally=tally)
+        except export.FormatUnavailable as error:
+            self.message_user(request, str(error), messages.ERROR)
+            address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+            return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
+        entry = LogEntry.objects.create(
+            user_id=int(request.user.pk),  # type: ignore[arg-type]  # who is anonymous has no permission
+            content_type=ContentType.objects.get_for_model(self.model),
+            object_repr=str(self.opts.verbose_name_plural),
+            action_flag=CHANGE,
+            change_message=f"Exported as {format}: {without_names(request.GET).urlencode() or 'all'}",
+        )
+        stamp, suffix = timezone.localtime().strftime("%Y-%m-%d-%H%M"), export.Format(format).suffix
+        return StreamingHttpResponse(
+            _noted(pieces, tally, entry),
+            content_type=export.CONTENT_TYPES[export.Format(format)],
+            headers={
+                "Content-Disposition": f'attachment; filename="{self.opts.model_name}-{stamp}.{suffix}"'
+            },
+        )
+
+
+def _noted(pieces: Iterator[bytes], tally: export.Tally, entry: LogEntry) -> Iterator[bytes]:
+    """Yield the pieces; once they are read, say in the log how much it was."""
+    yield from pieces
+    cut = f", {tally.cells_cut:,} cells cut" if tally.cells_cut else ""
+    message = f"{entry.change_message} ({tally.rows:,} rows{cut})"
+    LogEntry.objects.filter(pk=entry.pk).update(change_message=message)
+
+
+def without_names(query: QueryDict) -> QueryDict:
+    """Return the query as the log may keep it: an account's name would outlive the account there."""
+    kept = query.copy()
+    for name in kept:
+        kept.setlist(name, [_without_name(name, value) for value in kept.getlist(name)])
+    return kept
+
+
+def _without_name(parameter: str, value: str) -> str:
+    term = value.strip()
+    if is_profile(plain_subreddit(term)):
+        return "u/…"
+    if parameter != "q" or not term or FULLNAME.fullmatch(term):
+        return value
+    # A word that names no stored subreddit may be meant as a person's name.
+    name = term[2:] if term.lower().startswith("r/") else term
+    return value if RedditPost.objects.filter(subreddit__folded=folded(name)).exists() else "…"

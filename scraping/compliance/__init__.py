@@ -1,0 +1,1 @@
+"""What was deleted on Reddit is deleted here."""

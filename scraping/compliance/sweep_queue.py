@@ -1,0 +1,151 @@
+"""Which stored items a sweep asks for, and in which requests.
+
+The least recently verified come first. Of what is in doubt, what is due is mixed in, so that an answer about it can be
+told from one that leaves out everything; an item at which requests fail is asked for by itself.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from scraping.compliance import doubts
+from scraping.compliance.doubts import Item
+from scraping.content.upserts import Content
+from scraping.models import ContentState, RedditComment, RedditPost, ScrapeSession
+from scraping.models.set_aside import Doubt
+from scraping.reddit.answers import Page
+from scraping.reddit.client import INFO_SIZE, RedditError
+
+KINDS: Final[tuple[Content, ...]] = (RedditPost, RedditComment)
+# Of one request, how many may be in doubt.
+_DOUBTED_MAX: Final = INFO_SIZE // 2
+# Of one sweep, how many items at which requests fail are tried again.
+_FAILING_MAX: Final = 5
+_COLUMNS: Final = (
+    "pk", "fullname", "state", "is_author_deleted", "missing_count", "checked_at", "created_at",
+)  # fmt: skip
+
+# What may be one item's doing; a network that is away, refused credentials and a spent budget are not.
+_OF_AN_ITEM: Final = frozenset(
+    {
+        ScrapeSession.ErrorKind.SERVER_ERROR,
+        ScrapeSession.ErrorKind.BAD_ANSWER,
+        ScrapeSession.ErrorKind.BAD_REQUEST,
+        ScrapeSession.ErrorKind.FORBIDDEN,
+        ScrapeSession.ErrorKind.NOT_FOUND,
+        ScrapeSession.ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
+    }
+)
+
+
+def batches(before: datetime) -> Iterator[list[Item]]:
+    """Yield the items of one request after the other, each as it is stored then, of those not verified since ``before``."""
+    for doubt in doubts.due(before, limit=_FAILING_MAX, failing=True):
+        if item := _in_doubt([doubt]):
+            yield item
+    while items := _batch(before):
+        yield items
+
+
+def _batch(before: datetime) -> list[Item]:
+    doubted = _in_doubt(doubts.due(before, limit=_DOUBTED_MAX, failing=False))
+    others = _least_recently_checked(before, limit=INFO_SIZE - len(doubted))
+    if not doubted and not others:
+        return []
+    lacking = max(len(doubted), doubts.ALIKE_MIN) - len(others)
+    if lacking > 0:
+        known = {item.fullname for item in others}
+        shown = recently_shown(len(others) + lacking)
+        others += [item for item in shown if item.fullname not in known][:lacking]
+    return [*doubted, *others]
+
+
+def _in_doubt(found: list[Doubt]) -> list[Item]:
+    """Return the items in doubt that are still stored; forget the others."""
+    by_name = {doubt.fullname: doubt for doubt in found}
+    items = [
+        replace(Item(model, *row), doubt=by_name[row[1]])
+        for model in KINDS
+        for row in model._default_manager.filter(fullname__in=by_name).values_list(*_COLUMNS)
+    ]
+    if purged := by_name.keys() - {item.fullname for item in items}:
+        Doubt.objects.filter(fullname__in=purged).delete()
+    return items
+
+
+def _least_recently_checked(before: datetime, *, limit: int) -> list[Item]:
+    """Return up to so many items not verified since ``before`` and not in doubt, those never verified first."""
+    items: list[Item] = []
+    for model in KINDS:
+        # Two queries, because an index of PostgreSQL sorts nulls last.
+        rows = doubts.not_in_doubt(model._default_manager.order_by("checked_at")).values_list(*_COLUMNS)
+        never = list(rows.filter(checked_at__isnull=True)[:limit])
+        found = [*never, *rows.filter(checked_at__lt=before)[: limit - len(never)]]
+        items += [Item(model, *row) for row in found]
+    return sorted(items, key=_queue_place)[:limit]
+
+
+def _queue_place(item: Item) -> tuple[bool, float]:
+    return item.checked_at is not None, item.checked_at.timestamp() if item.checked_at else 0.0
+
+
+def recently_shown(limit: int) -> list[Item]:
+    """Return items that Reddit showed lately, and which it should therefore show again."""
+    for model in KINDS:
+        rows: Any = model._default_manager.filter(
+            checked_at__isnull=False, state=ContentState.LIVE, missing_count=0
+        )
+        found = doubts.not_in_doubt(rows.order_by("-checked_at")).values_list(*_COLUMNS)[:limit]
+        if items := [Item(model, *row) for row in found]:
+            return items
+    return []
+
+
+class Halving:
+    """One request's items, asked for in ever smaller requests where one fails, down to the item that is to blame."""
+
+    def __init__(self, items: list[Item], ask: Callable[[list[Item]], Page]) -> None:
+        self._items = items
+        self._ask = ask
+        # What Reddit answers for, whatever is wrong with these: if it does not, no item is to blame.
+        self._witness: list[Item] = []
+
+    def answers(self) -> Iterator[tuple[list[Item], Page | None]]:
+        """Yield each part with its answer; None: the request fails because of this single item.
+
+        Raises:
+            RedditError: it is not an item's doing.
+        """
+        parts = [self._items]
+        unproven: list[tuple[list[Item], RedditError]] = []
+        while parts:
+            part = parts.pop()
+            try:
+                page = self._ask(part)
+            except RedditError as error:
+                self._raise_unless_an_item_is_to_blame(error, is_alone=len(part) == 1)
+                half = len(part) // 2
+                if half:
+                    parts += [part[half:], part[:half]]
+                elif unproven and not self._witness:
+                    raise
+                else:
+                    unproven.append((part, error))
+            else:
+                self._witness = part[-1:]
+                yield part, page
+        for part, failure in unproven:
+            if not self._witness:
+                raise failure
+            yield part, None
+
+    def _raise_unless_an_item_is_to_blame(self, error: RedditError, *, is_alone: bool) -> None:
+        if error.stops_everything or error.kind not in _OF_AN_ITEM:
+            raise error
+        is_first = not self._witness
+        if is_first:
+            shown = recently_shown(len(self._items) + 1)
+            self._witness = [item for item in shown if item not in self._items][:1]
+        if self._witness and (is_first or is_alone):
+            self._ask(self._witness)

@@ -1,0 +1,1 @@
+"""Posts and comments: made from Reddit's answers, stored, held, exported."""

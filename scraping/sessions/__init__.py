@@ -1,0 +1,1 @@
+"""One scrape of a bot: what is asked, what is kept, where it goes on."""

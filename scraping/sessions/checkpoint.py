@@ -1,0 +1,100 @@
+"""Where a session stands, so that another one can go on there: a JSON column, saved with every page."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+
+from database import clock
+from scraping.models import BotConfig, ScrapeSession, due, freshness
+
+# An older checkpoint would bring yesterday's listing; the watermarks know what is new since.
+RESUME_WITHIN: Final = timedelta(hours=1)
+# A scrape that was handed on for so long will not end: its app's budget is too small for it.
+HANDED_ON_MAX: Final = timedelta(hours=24)
+
+
+@dataclass
+class Checkpoint:
+    """The subreddits done, and how far the one in hand is: its listing, then the comments of its posts."""
+
+    config: str  # when the config was last edited; another one is another scrape
+    since: str  # when the first session of this scrape began
+    done: list[str] = field(default_factory=list)
+    subreddit: str = ""
+    listing: dict[str, Any] | None = None  # ListingWalk.saved(); null: not begun, or done with
+    is_listed: bool = False
+    reading: dict[str, Any] | None = None  # Reading.as_json() of the listing in hand: the next watermark
+    posts: list[str] = field(default_factory=list)  # fullnames whose comments are to be fetched
+    walk: dict[str, Any] | None = None  # CommentWalk.saved() of the first of them
+    refused: int = 0  # sessions in a row that got nothing but a 429
+
+    @classmethod
+    def of(cls, config: BotConfig, session: ScrapeSession) -> Self:
+        """Return the checkpoint that a new session begins with.
+
+        It is that of an interrupted session. Where that cannot be gone on with, it is an empty one, and the posts
+        whose comments that session had still to read are due.
+        """
+        fresh = cls(config=config.updated_at.isoformat(), since=session.started_at.isoformat())
+        wanted = (
+            config.subreddits if isinstance(config.subreddits, list) else []
+        )  # broken by hand: refused later
+        if wanted:
+            due.forget_unwanted(config.pk, wanted)
+            freshness.forget_unwanted(config.pk, wanted)
+        last = ScrapeSession.objects.filter(config=config, pk__lt=session.pk).order_by("-pk").first()
+        if last is None or not isinstance(last.checkpoint, dict):
+            return fresh
+        left_over = last.checkpoint.get("left_over")  # where an earlier release kept them
+        for name, left in left_over.items() if isinstance(left_over, dict) else ():
+            due.keep_due(config.pk, name, left)
+        saved = fresh._read(last.checkpoint)
+        if saved is None:
+            return fresh
+        ended = last.resume_at or last.finished_at
+        is_recent = ended is not None and ended > clock.now() - RESUME_WITHIN
+        if last.status == ScrapeSession.Status.INTERRUPTED and is_recent and saved.config == fresh.config:
+            return saved
+        if saved.subreddit in wanted:
+            due.keep_due(config.pk, saved.subreddit, saved.posts)
+        return fresh
+
+    def _read(self, saved: dict[str, Any]) -> Self | None:
+        """Return what was saved, perhaps by an earlier release, or None if it is no checkpoint."""
+        fields = self.__dataclass_fields__.keys()
+        if not {"config", "since"} <= saved.keys():
+            return None
+        return type(self)(**{name: value for name, value in saved.items() if name in fields})
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether there is anything to go on with."""
+        return bool(self.done or self.subreddit)
+
+    @property
+    def is_handed_on_for_too_long(self) -> bool:
+        """Whether this scrape was handed on again and again."""
+        return datetime.fromisoformat(self.since) < clock.now() - HANDED_ON_MAX
+
+    def begin(self, subreddit: str, config_id: int) -> None:
+        """Take a subreddit in hand, unless it is already; what is to be fetched of the one before is due."""
+        if self.subreddit == subreddit:
+            return
+        if self.posts:
+            due.keep_due(config_id, self.subreddit, self.posts)
+        self.subreddit, self.listing, self.is_listed, self.reading = subreddit, None, False, None
+        self.posts, self.walk = [], None
+
+    def add_posts(self, fullnames: list[str]) -> None:
+        """Have the comments of these posts fetched too."""
+        known = set(self.posts)
+        self.posts += [fullname for fullname in fullnames if fullname not in known]
+
+    def finish(self, subreddit: str, config_id: int) -> None:
+        """Be done with a subreddit."""
+        self.begin("", config_id)
+        self.done.append(subreddit)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the column."""
+        return asdict(self)

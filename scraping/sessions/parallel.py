@@ -1,0 +1,54 @@
+"""Several configs at once, in threads of one worker: what takes time is Reddit, not us."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Final
+
+from django.db import connections
+
+from scraping.content.expiry import Source
+from scraping.models import BotConfig, ScrapeSession
+from scraping.progress import Progress
+from scraping.sessions.scrape import ContinueLater, ScrapeRefused, scrape_config
+
+# At Reddit's pace (100 requests a minute, half a second each) two would do; more, as bots may have several apps.
+SESSIONS: Final = 4
+
+Outcome = ScrapeSession | ScrapeRefused | ContinueLater
+
+
+def scrape_configs(
+    configs: Iterable[BotConfig],
+    *,
+    run_id: int | None,
+    kind: ScrapeSession.Kind,
+    progress_of: Callable[[BotConfig], Progress],
+    cutoffs: Source | None = None,
+) -> Iterator[tuple[BotConfig, Outcome]]:
+    """Scrape the configs, ``SESSIONS`` at a time, and yield each with its closed session, or why it has none.
+
+    Raises:
+        BaseException: what a ``checkpoint()`` raised, once all sessions have stopped; or an error of the database.
+    """
+
+    def scrape(config: BotConfig) -> Outcome:
+        try:
+            return scrape_config(
+                config, run_id=run_id, kind=kind, progress=progress_of(config), cutoffs=cutoffs
+            )
+        except (ScrapeRefused, ContinueLater) as refusal:
+            return refusal
+        finally:
+            connections.close_all()  # this thread's own
+
+    with ThreadPoolExecutor(SESSIONS, thread_name_prefix="scrape") as pool:
+        futures: dict[Future[Outcome], BotConfig] = {
+            pool.submit(scrape, config): config for config in configs
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            # What has begun ends at its next checkpoint, which the pool waits for.
+            for future in futures:
+                future.cancel()

@@ -1,0 +1,159 @@
+"""How far a listing has got, and whether it has met what the one before it listed (ADR 21).
+
+Ids decide, not single times: a listing has met the last one when it shows a post that this one listed, or that was
+stored before it ended. One that ends anywhere without that has left a gap, however long it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+
+from database import clock
+from database.names import folded
+from scraping.models import BotConfig, RedditPost, Watermark, freshness
+from scraping.reddit.listing import REDDIT_BEGAN, Frontier, creation_times, is_sticky, posts_per_hour
+from scraping.sessions import warnings
+
+# Reddit's search ends near 250 posts, other listings at 1,000: one of fewer posts than this has shown all there is.
+SHORTEST_END: Final = 200
+# The first posts of a listing, by which the next one knows that it has met it.
+ANCHORS_MAX: Final = 100
+# A post that waits for a moderator appears hours later at the place of its creation. Once a day, a little less lest it
+# move on through the day, a listing is read so far behind its watermark, whatever is known.
+DEEP_EVERY: Final = timedelta(hours=23)
+DEEP_SPAN: Final = timedelta(hours=24)
+
+
+@dataclass
+class Reading:
+    """What a listing has shown so far, for a JSON column: another session may go on with it."""
+
+    is_deep: bool = False
+    has_met: bool = False  # the last listing
+    newest: str | None = None
+    oldest: str | None = None
+    anchors: list[str] = field(default_factory=list)
+    after: str | None = None  # the watermark: what is newer is new
+    hours: dict[str, int] = field(default_factory=dict)  # new posts by hour since 1970, of the last weeks
+    times: list[datetime] = field(default_factory=list)  # of this session's pages; not saved
+
+    @classmethod
+    def of(cls, saved: dict[str, Any] | None, *, is_deep: bool, after: datetime | None = None) -> Self:
+        """Return the reading that was saved, or a new one behind the watermark ``after``."""
+        return cls(**saved) if saved else cls(is_deep=is_deep, after=after.isoformat() if after else None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the column."""
+        values = asdict(self)
+        del values["times"]
+        return values
+
+    @property
+    def posts_by_hour(self) -> dict[int, int]:
+        """New posts by hour since 1970."""
+        return {int(hour): count for hour, count in self.hours.items()}
+
+    @property
+    def newest_at(self) -> datetime | None:
+        """The newest time listed so far that can be."""
+        return datetime.fromisoformat(self.newest) if self.newest else None
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        """The time that the last page reaches back to."""
+        return datetime.fromisoformat(self.oldest) if self.oldest else None
+
+    def add(self, posts: Iterable[dict[str, Any]], *, until: datetime) -> None:
+        """Note a page; ``until``: Reddit's present."""
+        posts = list(posts)
+        names = [str(post["name"]) for post in posts if post.get("name") and not is_sticky(post)]
+        self.anchors = [*self.anchors, *names][:ANCHORS_MAX]
+        times = creation_times(posts, until=until)
+        self.times += times
+        after = datetime.fromisoformat(self.after) if self.after else None
+        for hour, count in freshness.count_by_hour(times, after=after).items():
+            self.hours[str(hour)] = self.hours.get(str(hour), 0) + count
+        if times:
+            newest = max(times, default=until)
+            self.newest = max(newest, self.newest_at or newest).isoformat()
+            # Not the very oldest: that one may be odd.
+            self.oldest = sorted(times)[len(times) // 20].isoformat()
+
+
+def watermark_of(config: BotConfig, subreddit: str, listing: str) -> Watermark | None:
+    """Return how far the config has listed the subreddit in this listing."""
+    rows = Watermark.objects.filter(config=config, subreddit=folded(subreddit))
+    watermark = rows.filter(listing=listing).first()
+    if watermark is not None:
+        # An earlier release believed posts that were dated ahead.
+        watermark.newest_at = min(watermark.newest_at, watermark.listed_at)
+    return watermark
+
+
+def is_deep_due(watermark: Watermark | None) -> bool:
+    """Return whether late approvals should be looked for."""
+    if watermark is None:
+        return False
+    return watermark.deep_at is None or watermark.deep_at <= clock.now() - DEEP_EVERY
+
+
+def deep_until(watermark: Watermark) -> datetime:
+    """Return how far back a deep reading goes: not behind what was ever listed."""
+    until = watermark.newest_at - DEEP_SPAN
+    return until if watermark.since is None else max(until, watermark.since)
+
+
+def has_met(frontier: Frontier, watermark: Watermark | None, posts: Iterable[dict[str, Any]]) -> bool:
+    """Return whether a page shows a post that was listed, or stored, before the last listing ended."""
+    if watermark is None:
+        return False
+    names = frontier.candidates(posts)
+    if not names.isdisjoint(watermark.anchors or ()):
+        return True
+    return RedditPost.objects.filter(fullname__in=names, first_seen_at__lte=watermark.listed_at).exists()
+
+
+def is_gap(watermark: Watermark, reading: Reading, *, posts: int, is_at_limit: bool) -> bool:
+    """Return whether posts may be missing between the last listing and this one, of so many posts."""
+    if reading.has_met or not posts:
+        return False
+    # The last one was empty: nothing can be met, and a short listing is simply a whole one.
+    was_empty = watermark.anchors == []
+    return not was_empty or is_at_limit or posts >= SHORTEST_END
+
+
+def advance(
+    watermark: Watermark | None,
+    reading: Reading,
+    *,
+    config: BotConfig,
+    subreddit: str,
+    name: str,
+    listing: str,
+    is_whole: bool,
+) -> None:
+    """Remember how far a listing went; it was read to its frontier, or as far as it may be.
+
+    ``is_whole``: Reddit had no more to show.
+    """
+    # Of an empty listing, or one whose times cannot be, everything that comes later is new.
+    known_at, now = watermark.newest_at if watermark else REDDIT_BEGAN, clock.now()
+    newest_at = max(reading.newest_at or known_at, known_at)
+    oldest_at = reading.oldest_at or newest_at
+    rate = posts_per_hour(reading.times)
+    values: dict[str, Any] = {
+        "name": name,
+        "listing": listing,
+        "newest_at": newest_at,
+        "listed_at": now,
+        "posts_per_hour": warnings.smoothed(watermark.posts_per_hour if watermark else None, rate),
+        "anchors": reading.anchors or (watermark.anchors if watermark else []),
+    }
+    if watermark is None:
+        values["since"] = None if is_whole else oldest_at
+    if watermark is None or reading.is_deep:
+        since = watermark.since if watermark and watermark.since else oldest_at
+        span = DEEP_SPAN if is_whole else newest_at - max(oldest_at, since)
+        values |= {"deep_at": now, "late_hours": min(span, DEEP_SPAN).total_seconds() / 3600}
+    Watermark.objects.update_or_create(config=config, subreddit=folded(subreddit), defaults=values)
