@@ -44,7 +44,7 @@ def by_job(job: str) -> Answer:
     from maintenance.purging import batches
 
     requests.preview("cleanup_login_sessions")  # imports and connections are no growth
-    batches, engine = [], batches.delete_in_batches
+    seconds, engine = [], batches.delete_in_batches
     looked_at: list[float] = []
     checkpoint = context.JobContext.checkpoint
 
@@ -52,7 +52,7 @@ def by_job(job: str) -> Answer:
         started = time.monotonic()
         looked_at.clear()
         gone = engine(*arguments, **options)
-        batches.append(time.monotonic() - started)
+        seconds.append(time.monotonic() - started)
         return gone
 
     def timed_checkpoint(ctx: Any) -> None:
@@ -74,7 +74,7 @@ def by_job(job: str) -> Answer:
     return {
         "rows": sum(run.counts.values()),
         "seconds": seconds,
-        "batches": sum(batches),
+        "batches": sum(seconds),
         "longest": longest[0],
         "growth_mb": peak.highest - peak.before,
     }
