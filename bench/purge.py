@@ -44,7 +44,8 @@ def by_job(job: str) -> Answer:
     from maintenance.purging import batches
 
     requests.preview("cleanup_login_sessions")  # imports and connections are no growth
-    seconds, engine = [], batches.delete_in_batches
+    deleting: list[float] = []
+    engine = batches.delete_in_batches
     looked_at: list[float] = []
     checkpoint = context.JobContext.checkpoint
 
@@ -52,7 +53,7 @@ def by_job(job: str) -> Answer:
         started = time.monotonic()
         looked_at.clear()
         gone = engine(*arguments, **options)
-        seconds.append(time.monotonic() - started)
+        deleting.append(time.monotonic() - started)
         return gone
 
     def timed_checkpoint(ctx: Any) -> None:
@@ -74,7 +75,7 @@ def by_job(job: str) -> Answer:
     return {
         "rows": sum(run.counts.values()),
         "seconds": seconds,
-        "batches": sum(seconds),
+        "batches": sum(deleting),
         "longest": longest[0],
         "growth_mb": peak.highest - peak.before,
     }
