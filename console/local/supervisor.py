@@ -7,21 +7,20 @@ supervisor of the same directory stops what an earlier one left behind.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, Self
+
+from console.local.child_process import Child, Process, Service, die_with, kill_session, process_start
+from console.local.errors import AlreadyRunning, ServiceFailed, StopRequested
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Signals that come together are one request: a terminal and `make` may each deliver theirs (seconds).
@@ -38,108 +37,6 @@ LINE_MAX_BYTES = 65_536
 COLOURS = (36, 32, 33, 35, 34, 31)  # ANSI foregrounds
 # Output quotes text from outside, which must not steer the terminal.
 CONTROL_CHARACTERS = bytes(set(range(32)) - {9}) + b"\x7f"
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-class SupervisorError(Exception):
-    """Something an operator must act upon; the message says what."""
-
-
-class AlreadyRunning(SupervisorError):
-    """Another supervisor works in the same directory."""
-
-
-class ServiceFailed(SupervisorError):
-    """A service does not stay up, or is not ready in time."""
-
-
-class StopRequested(BaseException):
-    """A person or the system asked for the end (Ctrl-C, SIGTERM, SIGHUP)."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """What to run, and how long it may take to end after SIGTERM (seconds).
-
-    ``inherits``: the names of the supervisor's environment that it gets; None: all, with the keys among them.
-    ``alive_file``: what the service touches again and again while it lives; silence kills it, and it is started again.
-    """
-
-    name: str
-    command: Sequence[str]
-    grace_seconds: float = 10.0
-    environment: Mapping[str, str] = field(default_factory=dict)
-    inherits: Collection[str] | None = None
-    alive_file: Path | None = None
-    # Longer than any start takes.
-    silent_seconds: float = 60.0
-
-
-def process_start(pid: int) -> str | None:
-    """Return a mark of when the process started, None if there is none: a reused pid has another mark."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            # proc(5): field 22, in clock ticks since boot; the name in field 2 may contain anything.
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except (OSError, IndexError):
-            return None
-        return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
-    shown = subprocess.run(  # noqa: S603
-        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return shown.stdout.strip() or None
-
-
-def kill_session(pid: int) -> None:
-    """Kill the process group of the session that ``pid`` leads, if anything of it is left."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for zombies
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _die_with(parent: int) -> None:
-    """Run in a new child before exec: let the kernel kill it when its supervisor ends (Linux)."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the line above
-            os._exit(1)
-
-
-@dataclass
-class _Process:
-    """One process of a service."""
-
-    popen: subprocess.Popen[bytes]
-    output: int  # the reading end of its stdout and stderr
-    started_at: float
-    partial_line: bytes = b""
-    # When its sign of life last changed, by our stopwatch: it does not count while the machine sleeps.
-    alive_mark: int = 0
-    alive_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def has_ended(self) -> bool:
-        """Return whether it is dead, without reaping it: until then nobody else gets its pid."""
-        if hasattr(os, "waitid"):
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        return self.popen.poll() is not None
-
-
-@dataclass
-class _Child:
-    """One service, its process if there is one now, and what came of the earlier ones."""
-
-    service: Service
-    process: _Process | None = None
-    restart_at: float | None = None
-    quick_deaths: int = 0
-    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
 
 class Supervisor:
@@ -167,7 +64,7 @@ class Supervisor:
         self._output = output
         self._width = max((len(name) for name in names), default=0)
         self._colours = output.isatty() and "NO_COLOR" not in os.environ
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._undo = contextlib.ExitStack()
         self._stop_requests = 0
@@ -253,7 +150,7 @@ class Supervisor:
     def start(self, service: Service) -> None:
         """Start a service and keep it up from now on."""
         with self._deferring_signals():
-            child = self._children[service.name] = _Child(service)
+            child = self._children[service.name] = Child(service)
             self._width = max(self._width, len(service.name))
             self._spawn(child)
             self._check_stop()
@@ -334,7 +231,7 @@ class Supervisor:
 
     # --- Watching -----------------------------------------------------------------------------
 
-    def _spawn(self, child: _Child) -> None:
+    def _spawn(self, child: Child) -> None:
         service, parent = child.service, os.getpid()
         reader, writer = os.pipe()
         try:
@@ -347,7 +244,7 @@ class Supervisor:
                 cwd=self._cwd,
                 env=self._environment_of(service),
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),
+                preexec_fn=lambda: die_with(parent),
             )
         except OSError as error:
             os.close(reader)
@@ -355,7 +252,7 @@ class Supervisor:
         finally:
             os.close(writer)
         os.set_blocking(reader, False)
-        process = _Process(popen, output=reader, started_at=time.monotonic())
+        process = Process(popen, output=reader, started_at=time.monotonic())
         child.process, child.restart_at = process, None
         self._selector.register(reader, selectors.EVENT_READ, lambda: self._read(child, process))
         self._pid_file(child).write_text(f"{popen.pid} {process_start(popen.pid)}\n")
@@ -368,7 +265,7 @@ class Supervisor:
         }
         return inherited | dict(service.environment)
 
-    def _pid_file(self, child: _Child) -> Path:
+    def _pid_file(self, child: Child) -> Path:
         return self._directory / f"{child.service.name}.pid"
 
     def _watch(self, seconds: float, *, stopping: bool = False) -> None:
@@ -383,7 +280,7 @@ class Supervisor:
             elif child.restart_at is not None and time.monotonic() >= child.restart_at:
                 self._spawn(child)
 
-    def _kill_if_silent(self, service: Service, process: _Process) -> None:
+    def _kill_if_silent(self, service: Service, process: Process) -> None:
         """Kill a process that stands still; it is buried and started again like one that died."""
         if service.alive_file is None:
             return
@@ -396,7 +293,7 @@ class Supervisor:
             process.alive_at = time.monotonic()
             kill_session(process.pid)
 
-    def _read(self, child: _Child, process: _Process) -> bool:
+    def _read(self, child: Child, process: Process) -> bool:
         """Print the process's complete lines and keep the rest. False: there was nothing more to read."""
         try:
             data = os.read(process.output, LINE_MAX_BYTES)
@@ -413,11 +310,11 @@ class Supervisor:
             self._stop_listening(process)
         return bool(data)
 
-    def _stop_listening(self, process: _Process) -> None:
+    def _stop_listening(self, process: Process) -> None:
         with contextlib.suppress(KeyError):  # done already, at the end of its output
             self._selector.unregister(process.output)
 
-    def _bury(self, child: _Child, process: _Process, *, stopping: bool) -> None:
+    def _bury(self, child: Child, process: Process, *, stopping: bool) -> None:
         """Reap a dead process, end what it left of its session, and plan the service's restart."""
         kill_session(process.pid)
         code = process.popen.wait()
@@ -430,7 +327,7 @@ class Supervisor:
         if not stopping:
             self._plan_restart(child, code, lived_seconds=time.monotonic() - process.started_at)
 
-    def _plan_restart(self, child: _Child, code: int, *, lived_seconds: float) -> None:
+    def _plan_restart(self, child: Child, code: int, *, lived_seconds: float) -> None:
         name = child.service.name
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         child.quick_deaths = child.quick_deaths + 1 if lived_seconds < STABLE_SECONDS else 1

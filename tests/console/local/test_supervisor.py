@@ -15,16 +15,11 @@ import pytest
 
 from console.local import processes
 from console.local import supervisor as module
-from console.local.supervisor import (
-    AlreadyRunning,
-    Service,
-    ServiceFailed,
-    StopRequested,
-    Supervisor,
-    process_start,
-)
+from console.local.child_process import Service, process_start
+from console.local.errors import AlreadyRunning, ServiceFailed, StopRequested
+from console.local.supervisor import Supervisor
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_SECONDS = 20.0
 
 # Ends on SIGTERM as a good service does, and says so.
@@ -298,7 +293,8 @@ def test_no_child_outlives_a_killed_supervisor(tmp_path):
     code = f"""
         import os, sys
         from pathlib import Path
-        from console.local.supervisor import Service, Supervisor
+        from console.local.child_process import Service
+        from console.local.supervisor import Supervisor
         directory = Path({str(tmp_path)!r})
         with Supervisor(directory=directory, cwd=directory, environment=os.environ, output=sys.stdout.buffer) as it:
             it.start(Service("one", [sys.executable, "-u", "-c", {DEAF!r}]))

@@ -1,0 +1,76 @@
+"""The ports and addresses of the services on this machine: which are free, which answer, what to open in a browser."""
+
+import contextlib
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from console.local.errors import StartFailed
+
+LOOPBACK = "127.0.0.1"
+
+# Whatever HTTP_PROXY says: what we ask for is on this machine.
+WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Check that the web server will get its address.
+
+    Raises:
+        StartFailed: it would not.
+    """
+    try:
+        (family, kind, protocol, _name, address), *_others = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        raise StartFailed(
+            f"The web server cannot listen on {bracketed(host)}:{port} ({error}). Stop what uses it,"
+            " or choose another port with --port (make run PORT=8001)."
+        ) from error
+
+
+def sandbox_port(memory: Path) -> int:
+    """Return a free loopback port, the same as last time where possible; ``memory`` is the file that keeps it."""
+    with contextlib.suppress(OSError, ValueError, OverflowError), socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = int(memory.read_text())
+        probe.bind((LOOPBACK, port))
+        return port
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = int(probe.getsockname()[1])
+    memory.write_text(f"{port}\n")
+    return port
+
+
+def accepts_connections(port: int) -> bool:
+    """Return whether something listens on the loopback port."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex((LOOPBACK, port)) == 0
+
+
+def serves_requests(host: str, port: int) -> bool:
+    """Return whether the web server answers, be it with an error: a foreign ALLOWED_HOSTS refuses us."""
+    try:
+        with WITHOUT_PROXY.open(f"http://{bracketed(host)}:{port}/healthz", timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def reachable(host: str) -> str:
+    """Return an address of this machine for a server that listens on ``host``, which may mean all of them."""
+    return {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def bracketed(host: str) -> str:
+    """Return the host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,100 @@
+"""One service of the supervisor and its process: what to run, whether it is alive, how it is killed."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What to run, and how long it may take to end after SIGTERM (seconds).
+
+    ``inherits``: the names of the supervisor's environment that it gets; None: all, with the keys among them.
+    ``alive_file``: what the service touches again and again while it lives; silence kills it, and it is started again.
+    """
+
+    name: str
+    command: Sequence[str]
+    grace_seconds: float = 10.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    inherits: Collection[str] | None = None
+    alive_file: Path | None = None
+    # Longer than any start takes.
+    silent_seconds: float = 60.0
+
+
+def process_start(pid: int) -> str | None:
+    """Return a mark of when the process started, None if there is none: a reused pid has another mark."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            # proc(5): field 22, in clock ticks since boot; the name in field 2 may contain anything.
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except (OSError, IndexError):
+            return None
+        return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+    shown = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return shown.stdout.strip() or None
+
+
+def kill_session(pid: int) -> None:
+    """Kill the process group of the session that ``pid`` leads, if anything of it is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for zombies
+        os.killpg(pid, signal.SIGKILL)
+
+
+def die_with(parent: int) -> None:
+    """Run in a new child before exec: let the kernel kill it when its supervisor ends (Linux)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the line above
+            os._exit(1)
+
+
+@dataclass
+class Process:
+    """One process of a service."""
+
+    popen: subprocess.Popen[bytes]
+    output: int  # the reading end of its stdout and stderr
+    started_at: float
+    partial_line: bytes = b""
+    # When its sign of life last changed, by our stopwatch: it does not count while the machine sleeps.
+    alive_mark: int = 0
+    alive_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def pid(self) -> int:
+        """The process's id; it also leads the session."""
+        return self.popen.pid
+
+    def has_ended(self) -> bool:
+        """Return whether it is dead, without reaping it: until then nobody else gets its pid."""
+        if hasattr(os, "waitid"):
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return self.popen.poll() is not None
+
+
+@dataclass
+class Child:
+    """One service, its process if there is one now, and what came of the earlier ones."""
+
+    service: Service
+    process: Process | None = None
+    restart_at: float | None = None
+    quick_deaths: int = 0
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=20))
