@@ -76,7 +76,7 @@ def verify(until: float) -> dict[str, Any]:
 
     from scraping.compliance.sweep import refresh_stored_content
     from scraping.progress import SilentProgress
-    from scraping.reddit.client import OutOfBudget
+    from scraping.reddit.errors import OutOfBudget
 
     _impatient()
     requests = 0

@@ -24,7 +24,7 @@ from scraping.content.expiry import Cutoffs
 from scraping.content.normalise import without_profile_name
 from scraping.models import BotConfig, RedditPost, ScrapeSession, rule_number
 from scraping.models.erasures import Erasure, PurgeRule, PurgeTrace
-from scraping.reddit.client import OutOfBudget, RedditError
+from scraping.reddit.errors import OutOfBudget, RedditError
 from scraping.sessions.parallel import scrape_configs
 from scraping.sessions.scrape import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 

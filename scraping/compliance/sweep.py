@@ -54,14 +54,9 @@ from scraping.models.erasures import note_blanked
 from scraping.models.set_aside import Doubt, SetAside
 from scraping.progress import Progress
 from scraping.reddit.answers import Page
-from scraping.reddit.client import (
-    INFO_SIZE,
-    OutOfBudget,
-    RedditClient,
-    RedditError,
-    client_for,
-    environment_credentials,
-)
+from scraping.reddit.client import INFO_SIZE, RedditClient, client_for
+from scraping.reddit.credentials import environment_credentials
+from scraping.reddit.errors import OutOfBudget, RedditError
 
 # Reddit may leave an item out once by accident; twice in a row it is gone.
 MISSING_MAX: Final = 2

@@ -15,7 +15,8 @@ from scraping.content.upserts import Content
 from scraping.models import ContentState, RedditComment, RedditPost, ScrapeSession
 from scraping.models.set_aside import Doubt
 from scraping.reddit.answers import Page
-from scraping.reddit.client import INFO_SIZE, RedditError
+from scraping.reddit.client import INFO_SIZE
+from scraping.reddit.errors import RedditError
 
 KINDS: Final[tuple[Content, ...]] = (RedditPost, RedditComment)
 # Of one request, how many may be in doubt.

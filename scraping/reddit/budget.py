@@ -1,11 +1,12 @@
 """One request budget for each OAuth client id, shared by all workers (ADR 10).
 
-Reddit allows a client id 100 requests a minute, averaged over ten: so many in each window, told by the headers
-``x-ratelimit-used``, ``-remaining`` and ``-reset`` of every answer. One row a client id holds what is left of the
-window. Workers take portions of it, tell what the headers said when a portion is spent, and return the rest.
+Reddit allows a client id 100 requests a minute, averaged over ten minutes: 1,000 in each window of ten. Every answer
+tells the state of the window in its rate headers ``x-ratelimit-used``, ``-remaining`` and ``-reset``. One row for each
+client id holds what is left of the window. A worker takes requests from it in portions, writes the latest rate headers
+when a portion is used up, and returns what it did not need.
 
-Nobody waits for long: a request that must wait longer than ``PATIENCE_SECONDS`` raises ``Exhausted`` instead, and
-the work goes on after the window's end.
+A request that would have to wait longer than ``PATIENCE_SECONDS`` raises ``Exhausted`` instead, and the work goes on
+in the next window.
 """
 
 import math
@@ -35,15 +36,15 @@ COMPLIANCE_SHARE: Final = 0.1
 PATIENCE_SECONDS = 10.0
 # Reddit tells the end of the window in whole seconds; a window is over when this much more has passed.
 MARGIN_SECONDS: Final = 0.5
-# Two ends further apart than rounding and a slow answer can explain are those of two windows: an answer of many
-# seconds tells the end as so much later, for when its headers were made is not known.
+# Two ends that lie further apart than this belong to two windows. Less is rounding or a slow answer: when its headers
+# were made is unknown, so a slow answer makes the end look later.
 SAME_WINDOW_SECONDS = 60.0
-# An answer that says so little is left of its window may be the last of the one before.
+# An answer whose window ends this soon may belong to the previous window.
 LAST_WORDS_SECONDS: Final = 3.0
-# After a 429 that does not say how long to wait, and the most that is believed.
+# The wait after a 429 that does not say how long, and the longest wait that is accepted.
 BLOCK_SECONDS: Final = 60.0
 BLOCK_SECONDS_MAX: Final = 3_600.0
-# One request, with PRAW's two repetitions and the pauses before them, takes less.
+# Longer than one request with PRAW's two retries and the pauses before them.
 TURN_SECONDS: Final = 60.0
 
 _Answer = TypeVar("_Answer")
@@ -58,8 +59,8 @@ class Exhausted(Exception):
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the headers of an answer said: requests of this window, and seconds until its end."""
+class RateHeaders:
+    """The rate headers of an answer: requests of this window, and seconds until its end."""
 
     used: float
     remaining: float
@@ -106,7 +107,7 @@ class State:
 
     @property
     def time_blocked(self) -> timedelta | None:
-        """Time for which Reddit wants no requests; None where it does not mind."""
+        """Time for which Reddit wants no requests; None where it accepts them."""
         return timedelta(seconds=self.seconds_blocked) if self.seconds_blocked > 0 else None
 
     def free(self, *, for_compliance: bool) -> int:
@@ -116,11 +117,11 @@ class State:
 
     @property
     def reserved(self) -> int:
-        """What compliance has not used yet of its share."""
+        """The requests that compliance has not used yet of its share."""
         return max(0, math.floor(self.window_requests * COMPLIANCE_SHARE) - self.used_by_compliance)
 
     def rolled(self) -> "State":
-        """Begin a new window if this one is over; when it ends is a guess until Reddit says it."""
+        """Begin a new window if this one is over; its end is a guess until Reddit's headers confirm it."""
         if self.seconds_left > 0:
             return self
         return self._next_window(self.now + timedelta(seconds=WINDOW_SECONDS), is_confirmed=False)
@@ -131,38 +132,38 @@ class State:
             used=0, used_by_compliance=0, leased=0,
         )  # fmt: skip
 
-    def heard(self, heard: Heard, *, seconds_ago: float) -> "State":
-        """Believe Reddit's headers."""
-        ends_at = self.now + timedelta(seconds=heard.reset - seconds_ago)
+    def after_headers(self, headers: RateHeaders, *, seconds_ago: float) -> "State":
+        """Take over what Reddit said in the headers of an answer that came ``seconds_ago``."""
+        ends_at = self.now + timedelta(seconds=headers.reset - seconds_ago)
         if ends_at + timedelta(seconds=MARGIN_SECONDS) <= self.now:
-            return self  # of a window that is over
+            return self  # the headers of a window that is over
         state = self
         slack = timedelta(seconds=SAME_WINDOW_SECONDS)
         if self.is_confirmed and ends_at > self.ends_at + slack:
             state = self._next_window(ends_at, is_confirmed=True)
         elif self.is_confirmed and ends_at < self.ends_at - slack:
             if ends_at <= self.now + timedelta(seconds=LAST_WORDS_SECONDS):
-                return self  # of the window before
-            state = replace(self, ends_at=ends_at)  # what was believed cannot be
+                return self  # the headers of the previous window
+            state = replace(self, ends_at=ends_at)  # the stored end was wrong
         return replace(
             state,
-            # Rounded down it is always too early: the latest of many is the truth.
+            # Reddit rounds down, so every answer is a little early: the latest of many is right.
             ends_at=max(ends_at, state.ends_at) if state.is_confirmed else ends_at,
             is_confirmed=True,
-            used=max(state.used, math.ceil(heard.used)),
-            window_requests=max(1, math.floor(heard.used + heard.remaining)),
+            used=max(state.used, math.ceil(headers.used)),
+            window_requests=max(1, math.floor(headers.used + headers.remaining)),
         )
 
-    def settled(self, portion: Portion, *, spent: int, unheard: int, for_compliance: bool) -> "State":
-        """Account for a portion: ``spent`` requests of it were sent, ``unheard`` of them since the last header."""
+    def settled(self, portion: Portion, *, spent: int, unconfirmed: int, for_compliance: bool) -> "State":
+        """Account for a portion: ``spent`` requests of it were sent, ``unconfirmed`` of them since the last headers."""
         if portion.window != self.window:
             return self
         unspent = portion.requests - spent
         return replace(
             self,
             leased=max(0, self.leased - portion.requests),
-            # The headers count every request sent before them, ours and other people's.
-            used=self.used + unheard,
+            # The headers count every earlier request, also those of other programs.
+            used=self.used + unconfirmed,
             used_by_compliance=max(0, self.used_by_compliance - (unspent if for_compliance else 0)),
         )
 
@@ -216,7 +217,7 @@ def _change(client_id: str, step: Callable[[State], tuple[State, _Answer]]) -> _
         values = {name: getattr(after, name) for name in _STORED}
         if rows.update(version=row["version"] + 1, **values):
             return answer
-        time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  # somebody was quicker; not both again at once
+        time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  # lost the race; do not collide again
 
 
 def _create(client_id: str) -> None:
@@ -232,8 +233,8 @@ def _create(client_id: str) -> None:
             raise
 
 
-class Purse:
-    """What one client may spend, for one thread; ``give_back`` at the end."""
+class Allowance:
+    """The request allowance of one client in one thread; call ``give_back`` at the end."""
 
     def __init__(self, client_id: str, *, for_compliance: bool = False) -> None:
         self.client_id = client_id
@@ -243,15 +244,15 @@ class Purse:
         self._expires = 0.0  # time.monotonic()
         self._left = 0
         self._spent = 0  # of the portion
-        self._unheard = 0  # spent since the last header
-        self._heard: Heard | None = None
-        self._heard_at = 0.0
+        self._unconfirmed = 0  # sent since the last rate headers
+        self._headers: RateHeaders | None = None
+        self._headers_at = 0.0
 
     def fill(self) -> None:
-        """Have at least one request to spend.
+        """Make sure that at least one request may be sent.
 
         Raises:
-            Exhausted: there will be none for longer than ``PATIENCE_SECONDS``.
+            Exhausted: none may be sent for longer than ``PATIENCE_SECONDS``.
         """
         patience = PATIENCE_SECONDS
         while self._left <= 0 or time.monotonic() >= self._expires:
@@ -264,7 +265,7 @@ class Purse:
             patience -= wait
 
     def take(self) -> None:
-        """Spend one request.
+        """Count one request as sent.
 
         Raises:
             Exhausted: see ``fill``.
@@ -272,28 +273,30 @@ class Purse:
         self.fill()
         self._left -= 1
         self._spent += 1
-        self._unheard += 1
+        self._unconfirmed += 1
 
-    def hear(self, heard: Heard) -> None:
-        """Note an answer's headers; they reach the row with the next portion."""
-        if self._heard is not None and heard.used < self._heard.used and self._is_same_window(heard):
-            return  # answers may overtake each other
-        self._heard, self._heard_at, self._unheard = heard, time.monotonic(), 0
-        self._left = min(self._left, math.floor(heard.remaining))
+    def note(self, headers: RateHeaders) -> None:
+        """Keep an answer's rate headers; they are written to the row with the next portion."""
+        if self._headers is not None and headers.used < self._headers.used and self._is_same_window(headers):
+            return  # an older answer that arrived later
+        self._headers, self._headers_at, self._unconfirmed = headers, time.monotonic(), 0
+        self._left = min(self._left, math.floor(headers.remaining))
 
-    def _is_same_window(self, heard: Heard) -> bool:
-        assert self._heard is not None
-        return heard.reset <= self._heard.reset - (time.monotonic() - self._heard_at) + SAME_WINDOW_SECONDS
+    def _is_same_window(self, headers: RateHeaders) -> bool:
+        assert self._headers is not None
+        return (
+            headers.reset <= self._headers.reset - (time.monotonic() - self._headers_at) + SAME_WINDOW_SECONDS
+        )
 
     def refused(self, seconds: float | None) -> float:
-        """Stop everybody after a 429 that asked for so many seconds; return for how many."""
+        """Stop all workers of the client id after a 429 that asked for ``seconds``; return for how many."""
         wait = BLOCK_SECONDS if seconds is None else min(max(seconds, 1.0), BLOCK_SECONDS_MAX)
         self._settle(lambda state: (state.blocked(wait), None))
         return wait
 
     def give_back(self) -> None:
-        """Return what was not spent."""
-        if self._portion is not None or self._heard is not None:
+        """Return the requests that were not sent."""
+        if self._portion is not None or self._headers is not None:
             self._settle(lambda state: (state, None))
 
     def _lease(self) -> float:
@@ -313,26 +316,29 @@ class Purse:
         return 0.0
 
     def _settle(self, then: Callable[[State], tuple[State, _Answer]]) -> _Answer:
-        """Tell the row what became of the portion and what was heard, and do something more to it."""
-        portion, heard = self._portion, self._heard
+        """Write the portion's use and the rate headers to the row, and apply ``then`` in the same write."""
+        portion, headers = self._portion, self._headers
 
         def step(state: State) -> tuple[State, _Answer]:
-            if heard is not None:
-                state = state.heard(heard, seconds_ago=time.monotonic() - self._heard_at)
+            if headers is not None:
+                state = state.after_headers(headers, seconds_ago=time.monotonic() - self._headers_at)
             if portion is not None:
                 state = state.settled(
-                    portion, spent=self._spent, unheard=self._unheard, for_compliance=self.for_compliance
+                    portion,
+                    spent=self._spent,
+                    unconfirmed=self._unconfirmed,
+                    for_compliance=self.for_compliance,
                 )
             return then(state)
 
         answer = _change(self.client_id, step)
-        self._portion, self._heard = None, None
-        self._left = self._spent = self._unheard = 0
+        self._portion, self._headers = None, None
+        self._left = self._spent = self._unconfirmed = 0
         return answer
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Be the only one of the client id to send morechildren, as Reddit asks (https://www.reddit.com/dev/api).
+        """Be the only sender of morechildren of this client id, as Reddit asks (https://www.reddit.com/dev/api).
 
         Raises:
             Exhausted: others held the turn for longer than ``PATIENCE_SECONDS``.

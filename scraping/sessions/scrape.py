@@ -37,8 +37,9 @@ from scraping.models import (
 )
 from scraping.progress import Progress
 from scraping.reddit.answers import Page
-from scraping.reddit.client import INFO_SIZE, OutOfBudget, RedditClient, RedditError, client_for
+from scraping.reddit.client import INFO_SIZE, RedditClient, client_for
 from scraping.reddit.comment_walk import Reach, requests_per_post
+from scraping.reddit.errors import OutOfBudget, RedditError
 from scraping.reddit.listing import (
     LISTING_MAX,
     PAGE_SIZE,

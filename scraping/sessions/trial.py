@@ -9,7 +9,8 @@ from django.core.exceptions import PermissionDenied
 from scraping.content.expiry import EXPIRED, cutoffs_in_force, without_expired
 from scraping.content.normalise import BadItem, post_values
 from scraping.models import BotConfig
-from scraping.reddit.client import RedditClient, RedditError, client_for
+from scraping.reddit.client import RedditClient, client_for
+from scraping.reddit.errors import RedditError
 from scraping.reddit.listing import PAGE_SIZE
 from scraping.sessions.cost import Listed
 from scraping.sessions.filters import reason_label, why_unwanted

@@ -19,8 +19,8 @@ from maintenance.registry import jobs
 from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
-from scraping.reddit.budget import Heard, Purse
-from scraping.reddit.client import OutOfBudget
+from scraping.reddit.budget import Allowance, RateHeaders
+from scraping.reddit.errors import OutOfBudget
 from scraping.sandbox import SandboxReddit
 from tests import factories
 
@@ -300,9 +300,9 @@ def test_scrape_now_is_for_the_owner_and_superusers():
 
 def used_up(seconds=300):
     """Use up the requests of the environment's app."""
-    purse = Purse("sandbox")
-    purse.hear(Heard(1000, 0, seconds))
-    purse.give_back()
+    allowance = Allowance("sandbox")
+    allowance.note(RateHeaders(1000, 0, seconds))
+    allowance.give_back()
 
 
 def goes_on(run):

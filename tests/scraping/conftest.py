@@ -6,7 +6,7 @@ import prawcore.sessions
 import pytest
 from pytest_django import Settings
 
-from scraping.reddit import budget, client
+from scraping.reddit import budget, http_session
 from tests.scraping.reddit_replay import RedditReplay
 
 
@@ -15,7 +15,7 @@ def reddit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redd
     """A replayed Reddit, and the environment's app set to meet it; PRAW's pauses before retries are cut."""
     monkeypatch.setattr(prawcore.sessions.FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
     monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.0)  # who must wait for the budget says so at once
-    monkeypatch.setattr(client, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(http_session, "PAUSES", (0.0, 0.0))
     with RedditReplay() as replay:
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = replay.url
         settings.REDDIT_CLIENT_ID = "replayed"

@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from scraping.models import access_tokens
 from scraping.models.access_tokens import AccessToken
-from scraping.reddit.client import Credentials, RedditClient, RedditError, client_for
+from scraping.reddit.client import RedditClient, client_for
+from scraping.reddit.credentials import Credentials
+from scraping.reddit.errors import RedditError
 from tests.scraping.factories import raw_post
 from tests.scraping.reddit_replay import TOKEN, TOKEN_PATH, Answer, Asked, RedditReplay
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from scraping.models import RequestBudget
 from scraping.reddit import budget
-from scraping.reddit.budget import Exhausted, Heard, Portion, Purse, State
-from scraping.reddit.client import OutOfBudget, client_for
+from scraping.reddit.budget import Allowance, Exhausted, Portion, RateHeaders, State
+from scraping.reddit.client import client_for
 from scraping.reddit.comment_walk import Reach
+from scraping.reddit.errors import OutOfBudget
 from tests.scraping.factories import raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing
 
@@ -51,8 +52,8 @@ def test_a_portion_is_set_aside_until_it_is_settled() -> None:
     given_, portion = state().given(8, for_compliance=False)
     assert portion == Portion(8, window=1, seconds=300.5)
     assert (given_.leased, given_.used, given_.free(for_compliance=True)) == (8, 0, 992)
-    settled = given_.heard(Heard(5, 995, 300), seconds_ago=0).settled(
-        portion, spent=5, unheard=0, for_compliance=False
+    settled = given_.after_headers(RateHeaders(5, 995, 300), seconds_ago=0).settled(
+        portion, spent=5, unconfirmed=0, for_compliance=False
     )
     assert (settled.leased, settled.used) == (0, 5)
 
@@ -60,13 +61,15 @@ def test_a_portion_is_set_aside_until_it_is_settled() -> None:
 def test_what_no_header_told_counts_as_used() -> None:
     given_, portion = state().given(8, for_compliance=False)
     assert portion is not None
-    assert given_.settled(portion, spent=3, unheard=3, for_compliance=False).used == 3
+    assert given_.settled(portion, spent=3, unconfirmed=3, for_compliance=False).used == 3
 
 
 def test_requests_of_other_programs_count() -> None:
-    heard = state(used=10).heard(Heard(700, 300, 299), seconds_ago=0)
-    assert (heard.used, heard.window_requests) == (700, 1000)
-    assert heard.heard(Heard(600, 400, 299), seconds_ago=0).used == 700  # an answer that was overtaken
+    headers = state(used=10).after_headers(RateHeaders(700, 300, 299), seconds_ago=0)
+    assert (headers.used, headers.window_requests) == (700, 1000)
+    assert (
+        headers.after_headers(RateHeaders(600, 400, 299), seconds_ago=0).used == 700
+    )  # an answer that was overtaken
 
 
 def test_scrapes_leave_compliance_its_share() -> None:
@@ -84,7 +87,7 @@ def test_a_window_that_is_over_gives_way_and_its_portions_with_it() -> None:
     assert portion is not None
     later = replace(full, now=full.ends_at + timedelta(seconds=1)).rolled()
     assert (later.window, later.used, later.leased, later.is_confirmed) == (2, 0, 0, False)
-    assert later.settled(portion, spent=8, unheard=8, for_compliance=False) == later
+    assert later.settled(portion, spent=8, unconfirmed=8, for_compliance=False) == later
 
 
 def test_a_window_is_over_only_after_a_margin() -> None:
@@ -94,34 +97,43 @@ def test_a_window_is_over_only_after_a_margin() -> None:
 
 def test_reddit_tells_when_the_window_ends() -> None:
     guessed = state(is_confirmed=False, ends_at=NOW + timedelta(seconds=600))
-    confirmed = guessed.heard(Heard(1, 999, 42), seconds_ago=2)
+    confirmed = guessed.after_headers(RateHeaders(1, 999, 42), seconds_ago=2)
     assert (confirmed.ends_at, confirmed.is_confirmed) == (NOW + timedelta(seconds=40), True)
-    # Whole seconds: the latest that was heard is the truth.
-    assert confirmed.heard(Heard(2, 998, 41), seconds_ago=0).ends_at == NOW + timedelta(seconds=41)
-    assert confirmed.heard(Heard(2, 998, 39), seconds_ago=0).ends_at == NOW + timedelta(seconds=40)
+    # Whole seconds: the latest that was headers is the truth.
+    assert confirmed.after_headers(RateHeaders(2, 998, 41), seconds_ago=0).ends_at == NOW + timedelta(
+        seconds=41
+    )
+    assert confirmed.after_headers(RateHeaders(2, 998, 39), seconds_ago=0).ends_at == NOW + timedelta(
+        seconds=40
+    )
 
 
 def test_a_header_of_the_next_window_opens_it() -> None:
-    next_ = state(used=1000, leased=16).heard(Heard(3, 997, 598), seconds_ago=0)
+    next_ = state(used=1000, leased=16).after_headers(RateHeaders(3, 997, 598), seconds_ago=0)
     assert (next_.window, next_.used, next_.leased) == (2, 3, 0)
     assert next_.ends_at == NOW + timedelta(seconds=598)
 
 
 def test_a_header_of_an_earlier_window_says_nothing() -> None:
-    assert state().heard(Heard(999, 1, 5), seconds_ago=30) == state()
+    assert state().after_headers(RateHeaders(999, 1, 5), seconds_ago=30) == state()
     # One that is settled in the very second in which the window ends.
-    assert state(ends_at=NOW + timedelta(seconds=599)).heard(Heard(999, 1, 1), seconds_ago=0).used == 0
+    assert (
+        state(ends_at=NOW + timedelta(seconds=599)).after_headers(RateHeaders(999, 1, 1), seconds_ago=0).used
+        == 0
+    )
 
 
 def test_a_slow_answer_opens_no_window_and_stops_no_count() -> None:
-    slow = state(used=300, leased=8).heard(Heard(301, 699, 320), seconds_ago=0)  # 20 s under way
+    slow = state(used=300, leased=8).after_headers(
+        RateHeaders(301, 699, 320), seconds_ago=0
+    )  # 20 s under way
     assert (slow.window, slow.used, slow.leased) == (1, 301, 8)
-    assert slow.heard(Heard(400, 600, 300), seconds_ago=0).used == 400
+    assert slow.after_headers(RateHeaders(400, 600, 300), seconds_ago=0).used == 400
 
 
 def test_an_end_that_cannot_be_is_put_right() -> None:
     wrong = state(ends_at=NOW + timedelta(seconds=900), used=10)
-    right = wrong.heard(Heard(50, 950, 300), seconds_ago=0)
+    right = wrong.after_headers(RateHeaders(50, 950, 300), seconds_ago=0)
     assert (right.window, right.used, right.ends_at) == (1, 50, NOW + timedelta(seconds=300))
 
 
@@ -136,21 +148,21 @@ def test_nothing_is_given_away_after_a_429() -> None:
 def test_no_more_is_ever_sent_than_a_window_holds(events: list[tuple[int, int]], foreign: int) -> None:
     """Four workers take portions, spend a part, and settle, in any order; a server counts."""
     now, served = state(window_requests=100, is_confirmed=False), 0
-    held: list[tuple[Portion, int, Heard | None] | None] = [None] * 4
+    held: list[tuple[Portion, int, RateHeaders | None] | None] = [None] * 4
     for worker, spend in events:
         if (mine := held[worker]) is not None:
-            portion, spent, heard = mine
-            if heard is not None:
-                now = now.heard(heard, seconds_ago=0)
-            now = now.settled(portion, spent=spent, unheard=0 if heard else spent, for_compliance=False)
+            portion, spent, headers = mine
+            if headers is not None:
+                now = now.after_headers(headers, seconds_ago=0)
+            now = now.settled(portion, spent=spent, unconfirmed=0 if headers else spent, for_compliance=False)
         now, given_ = now.given(8, for_compliance=worker == 0)
         held[worker] = None
         if given_ is not None:
             spent = min(spend, given_.requests)
             served += spent
             # An answer's header is lost now and then; another program uses the same client id.
-            heard = Heard(served, 100 - served, 300) if spent % 3 else None
-            held[worker] = (given_, spent, heard)
+            headers = RateHeaders(served, 100 - served, 300) if spent % 3 else None
+            held[worker] = (given_, spent, headers)
         assert served <= 100
     assert now.leased >= 0
 
@@ -159,59 +171,61 @@ def test_no_more_is_ever_sent_than_a_window_holds(events: list[tuple[int, int]],
 
 
 @pytest.mark.django_db
-def test_a_purse_asks_the_row_once_a_portion_and_returns_the_rest(django_assert_max_num_queries: Any) -> None:
-    purse = Purse("app")
-    purse.take()
+def test_a_allowance_asks_the_row_once_a_portion_and_returns_the_rest(
+    django_assert_max_num_queries: Any,
+) -> None:
+    allowance = Allowance("app")
+    allowance.take()
     with django_assert_max_num_queries(0):
         for _ in range(budget.PORTION - 1):
-            purse.take()
+            allowance.take()
     assert RequestBudget.objects.get().leased == budget.PORTION
     with django_assert_max_num_queries(2):
-        purse.take()
-    purse.give_back()
+        allowance.take()
+    allowance.give_back()
     row = RequestBudget.objects.get()
     assert (row.leased, row.used) == (0, budget.PORTION + 1)
-    purse.give_back()
+    allowance.give_back()
     assert RequestBudget.objects.get().version == row.version
 
 
 @pytest.mark.django_db
 def test_the_last_requests_are_given_too(impatient: None) -> None:
-    purse = Purse("app", for_compliance=True)
-    purse.hear(Heard(997, 3, 200))
+    allowance = Allowance("app", for_compliance=True)
+    allowance.note(RateHeaders(997, 3, 200))
     for _ in range(3):
-        purse.take()
+        allowance.take()
     with pytest.raises(Exhausted) as exhausted:
-        purse.take()
+        allowance.take()
     assert 199 < exhausted.value.seconds < 201
 
 
 @pytest.mark.django_db
 def test_who_need_not_wait_long_waits(patient: None) -> None:
-    purse = Purse("app")
-    purse.hear(Heard(1000, 0, 0.3))
+    allowance = Allowance("app")
+    allowance.note(RateHeaders(1000, 0, 0.3))
     began = time.monotonic()
-    purse.take()
+    allowance.take()
     assert 0.3 < time.monotonic() - began < 5
     assert RequestBudget.objects.get().window == 2
 
 
 @pytest.mark.django_db
 def test_a_portion_ends_with_its_window(patient: None) -> None:
-    purse = Purse("app")
-    purse.hear(Heard(1, 999, -0.3))
-    purse.take()
+    allowance = Allowance("app")
+    allowance.note(RateHeaders(1, 999, -0.3))
+    allowance.take()
     RequestBudget.objects.update(is_confirmed=False)
-    purse._expires = time.monotonic()
+    allowance._expires = time.monotonic()
     RequestBudget.objects.update(ends_at=Now() - timedelta(seconds=5))
-    purse.take()
+    allowance.take()
     assert RequestBudget.objects.get().leased == budget.PORTION
-    assert purse._left == budget.PORTION - 1
+    assert allowance._left == budget.PORTION - 1
 
 
 @pytest.mark.django_db
 def test_a_killed_workers_portion_comes_back_with_the_next_window() -> None:
-    Purse("app").take()  # and it never returns
+    Allowance("app").take()  # and it never returns
     RequestBudget.objects.update(ends_at=Now() - timedelta(seconds=1))
     state_now = budget.state_of("app")
     assert state_now is not None
@@ -221,8 +235,8 @@ def test_a_killed_workers_portion_comes_back_with_the_next_window() -> None:
 
 @pytest.mark.django_db
 def test_apps_have_budgets_of_their_own(impatient: None) -> None:
-    mine, other = Purse("mine"), Purse("other")
-    mine.hear(Heard(1000, 0, 300))
+    mine, other = Allowance("mine"), Allowance("other")
+    mine.note(RateHeaders(1000, 0, 300))
     with pytest.raises(Exhausted):
         mine.take()
     other.take()
@@ -290,7 +304,7 @@ def test_prawcore_never_paces(reddit: RedditReplay, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.django_db
 def test_a_turn_is_for_one_and_a_dead_holders_expires(impatient: None) -> None:
-    first, second = Purse("app"), Purse("app")
+    first, second = Allowance("app"), Allowance("app")
     with first.turn(), pytest.raises(Exhausted), second.turn():
         pass
     with second.turn():
@@ -352,15 +366,15 @@ def test_workers_that_take_at_once_never_take_the_same_request(impatient: None) 
         draw, taken = random.Random(seed), 0
         try:
             while True:
-                purse = Purse("app", for_compliance=seed == 0)
+                allowance = Allowance("app", for_compliance=seed == 0)
                 try:
                     for _ in range(draw.randint(1, 12)):
-                        purse.take()
+                        allowance.take()
                         taken += 1
                 except Exhausted:
                     return taken
                 finally:
-                    purse.give_back()
+                    allowance.give_back()
         finally:
             connections.close_all()
 

@@ -25,7 +25,7 @@ from scraping.content.storage import store_posts
 from scraping.models import ContentState, RedditApp, RedditComment, RedditContent, RedditPost, RequestBudget
 from scraping.models.set_aside import Doubt
 from scraping.progress import SilentProgress
-from scraping.reddit.client import OutOfBudget, RedditError, RedditNotConfigured
+from scraping.reddit.errors import OutOfBudget, RedditError, RedditNotConfigured
 from tests.scraping.factories import (
     make_comment,
     make_config,

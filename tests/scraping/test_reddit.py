@@ -13,10 +13,11 @@ import pytest
 from pytest_django import Settings
 
 from scraping.models import RedditApp, ScrapeSession
-from scraping.reddit import client as reddit_module
 from scraping.reddit.answers import Page
-from scraping.reddit.client import RedditClient, RedditError, RedditNotConfigured, client_for
+from scraping.reddit.client import RedditClient, client_for
 from scraping.reddit.comment_walk import Reach, requests_per_post
+from scraping.reddit.credentials import Credentials
+from scraping.reddit.errors import RedditError, RedditNotConfigured
 from scraping.reddit.listing import PAGES_MAX
 from tests.scraping.factories import raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN, TOKEN_PATH, Answer, RedditReplay, Tree, listing, thing
@@ -126,7 +127,7 @@ def test_prawcore_waits_as_long_as_the_setting_says(settings: Settings) -> None:
 
 
 def test_the_secret_is_in_no_representation() -> None:
-    assert "s3cret" not in repr(reddit_module.Credentials("id", "s3cret", "agent"))
+    assert "s3cret" not in repr(Credentials("id", "s3cret", "agent"))
 
 
 # --- Listings -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from scraping.compliance.sweep import refresh_stored_content
 from scraping.models import BotConfig, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.reddit import budget
-from scraping.reddit.client import OutOfBudget
+from scraping.reddit.errors import OutOfBudget
 from scraping.sandbox import SandboxReddit
 from scraping.sessions.scrape import ContinueLater, scrape_config
 from tests.scraping.factories import make_config
@@ -97,7 +97,7 @@ def test_the_budget_is_used_up_and_never_exceeded_and_nobody_sleeps_for_long(
         slept.append(seconds)
         time.sleep(seconds)
 
-    monkeypatch.setattr(budget.Purse, "_sleep", sleep)
+    monkeypatch.setattr(budget.Allowance, "_sleep", sleep)
     with Watched(
         rate_limit=WINDOW_REQUESTS, rate_window=WINDOW_SECONDS, enforce_rate_limit=True, latency=0.005,
         clock=lambda: 1_790_000_000.0,  # content that stands still costs the server little
