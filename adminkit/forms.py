@@ -1,5 +1,7 @@
 """Form fields that several apps share."""
 
+import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, tzinfo
 from typing import Any
@@ -42,3 +44,75 @@ class EndField(forms.DateTimeField):
             refuse_end(value)
         except ValueError as error:
             raise ValidationError(str(error), code="end") from None
+
+
+class OpenedField(forms.CharField):
+    """What was stored when the form was opened; nothing that a person edits."""
+
+    widget = forms.HiddenInput
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return False."""
+        return False
+
+    def clean(self, value: Any) -> str:
+        """Accept anything: an error at a hidden field would be seen by nobody."""
+        return str(value or "")
+
+
+class StaleEditForm(forms.Form):
+    """Optimistic locking: refuses a stale edit once, which would overwrite what somebody else has saved meanwhile."""
+
+    opened = OpenedField(required=False)
+
+    def __init__(self, *args: Any, stored: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        """``stored``: the values now, by the name of their field."""
+        super().__init__(*args, **kwargs)
+        self.set_stored(stored or {})
+
+    def set_stored(self, stored: Mapping[str, Any]) -> None:
+        """See __init__; for what is known only later."""
+        self._stored = {
+            name: "" if value is None else str(value) for name, value in stored.items() if name != "opened"
+        }
+        self.initial["opened"] = json.dumps(self._stored)
+
+    def clean(self) -> dict[str, Any]:
+        """Say once what somebody else has changed meanwhile; who then saves again means it.
+
+        Two who decide the same are in nobody's way.
+        """
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            opened = json.loads(cleaned.get("opened") or "null")
+        except (ValueError, RecursionError):
+            opened = {}
+        if opened is None or opened == self._stored or not self._stored.keys() & set(self.changed_data):
+            return cleaned
+        theirs = [
+            str(self.fields[name].label)
+            for name, value in self._stored.items()
+            if name in self.fields and not (isinstance(opened, dict) and opened.get(name) == value)
+        ]
+        data: Any = self.data
+        data = data.copy()
+        data[self.add_prefix("opened")] = json.dumps(self._stored)
+        self.data = data
+        text = (
+            _("Somebody else has changed this since you opened it: %(fields)s.")
+            if theirs
+            else _("Somebody else has changed this since you opened it.")
+        )
+        again = _("Save again to replace that by what stands here.")
+        self.add_error(
+            None, ValidationError([ValidationError(text, "stale", {"fields": ", ".join(theirs)}), again])
+        )
+        return cleaned
+
+
+class ReasonForm(forms.Form):
+    """Why somebody decided so."""
+
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
+    )

@@ -5,7 +5,6 @@ from django.contrib.admin import apps as admin_apps
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from adminkit import lookups
 from database import keys
 
 
@@ -17,8 +16,7 @@ class ConsoleConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Teach columns of whole numbers to bear any number; check the keys of stored secrets."""
-        lookups.register()
+        """Check the keys of stored secrets."""
         checks.register(keys.check_keys, checks.Tags.database)
 
 

@@ -86,6 +86,7 @@ INSTALLED_APPS = [
     "scraping",
     "audit",
     "accounts",
+    "adminkit",
 ]
 
 MIDDLEWARE = [

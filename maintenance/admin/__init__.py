@@ -1,5 +1,5 @@
 """Maintenance in Django's admin."""
 
-from maintenance.admin import retentions, schedules
+from maintenance.admin import retentions, runs, schedules
 
-__all__ = ["retentions", "schedules"]
+__all__ = ["retentions", "runs", "schedules"]

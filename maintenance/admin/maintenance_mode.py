@@ -9,7 +9,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 
 from adminkit.admin_classes import holding_for_edit
-from maintenance.admin.schedule_forms import PauseForm
+from maintenance.admin.pause_form import PauseForm
 from maintenance.scheduling import maintenance_mode
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
 from maintenance import retention
-from maintenance.admin.schedule_forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
+from maintenance.admin.retention_forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
 from maintenance.change_log import read_changes
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
 from maintenance.registry import UnknownJob, get_job, is_known, job_title

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from adminkit import live
 from adminkit.admin_classes import PersonalAdmin, ReadOnlyAdmin
+from adminkit.links import badge, link
 from database.names import folded, folded_sql
 from database.text import row_key
 from scraping.admin import (
@@ -63,17 +64,6 @@ def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
         address = reverse("admin:scraping_redditapp_budgets")
     states = [(name, state_of(client_id)) for client_id, name in names.items()]
     return {"budgets": states, "budgets_address": address}
-
-
-def badge(kind: str, label: Any) -> str:
-    """Return a status as its badge."""
-    return render_to_string("admin/_badge.html", {"kind": kind, "label": label})
-
-
-def link(model: type[Model], view: str, text: Any, *args: Any, query: str = "") -> str:
-    """Return a link to an admin page of ``model``."""
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}", args=args)
-    return format_html('<a href="{}{}">{}</a>', url, query, text)
 
 
 # --- Bots --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from console.templatetags import display
+from adminkit.templatetags import display
 from maintenance.registry import jobs
 from maintenance.scheduling import schedules
 from tests import factories

@@ -16,7 +16,8 @@ from django.utils import timezone
 from django.utils.html import escape
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
-from maintenance.admin.schedules import ScheduleAdmin, rows_of
+from maintenance.admin.run_figures import rows_of
+from maintenance.admin.schedules import ScheduleAdmin
 from maintenance.ledger import decisions, requests
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.scheduling import maintenance_mode, schedules

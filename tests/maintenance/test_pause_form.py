@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.urls import reverse
 
-from maintenance.admin.schedule_forms import PauseForm, quick_ends
+from maintenance.admin.pause_form import PauseForm, quick_ends
 from maintenance.models import MaintenanceMode, ScheduleControl
 from tests import factories
 

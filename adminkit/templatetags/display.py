@@ -7,10 +7,8 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
-from django_celery_beat.models import PeriodicTask
 
 from database import clock
-from maintenance.scheduling import schedules
 
 register = template.Library()
 
@@ -126,9 +124,3 @@ def zoned(value: datetime | None) -> str:
 def utc(value: datetime | None) -> datetime | None:
     """Move a moment into UTC."""
     return None if value is None else value.astimezone(UTC)
-
-
-@register.filter
-def schedule_title(task: PeriodicTask) -> str:
-    """Return the schedule's name in the reader's language."""
-    return schedules.title(task)

@@ -1,0 +1,147 @@
+"""Job runs in the admin: the ledger, read-only, with the buttons that decide about a run."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.links import badge
+from database.text import row_key
+from maintenance.admin.run_figures import rows_of
+from maintenance.admin.run_views import RunViews
+from maintenance.ledger.search import erasures_of, having_words
+from maintenance.models import JobRun
+from maintenance.registry import job_title, jobs
+from scraping.models import BotConfig
+
+ERROR_EXCERPT = 120
+
+
+class JobFilter(admin.SimpleListFilter):
+    """Runs of one job."""
+
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the declared jobs."""
+        return [(job.slug, job.title) for job in jobs()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> QuerySet[JobRun]:
+        """Keep the chosen one."""
+        return queryset.filter(job=self.value()) if self.value() else queryset
+
+
+@admin.register(JobRun)
+class JobRunAdmin(RunViews, ReadOnlyAdmin):
+    """The ledger. Owners of bots see the runs of their own bots, without any permission."""
+
+    change_form_template = "maintenance/run.html"
+    change_list_template = "maintenance/run_list.html"
+    list_display = ("run", "status_badge", "started", "duration", "rows", "triggered", "error_excerpt")
+    list_filter = ("status", JobFilter, "trigger", "dry_run", "queued_at")
+    search_fields = ("id",)
+    search_help_text = _(
+        "A run’s number, a job, words of messages, logs, parameters and people (newest 20,000 runs), or a post’s or"
+        " comment’s fullname or link: which run deleted or blanked it."
+    )
+    sortable_by = ()
+
+    # --- Permissions
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow the permission's holders everything, and others what a job shows them."""
+        if super().has_view_permission(request, obj):
+            return True
+        visible = JobRun.objects.visible_to(request.user)
+        if isinstance(obj, JobRun):
+            return visible.filter(pk=obj.pk).exists()
+        return self._sees_some(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the menu entry to whoever has a run to see."""
+        return super().has_module_permission(request) or self.has_view_permission(request)
+
+    def _sees_some(self, request: HttpRequest) -> bool:
+        # Asked several times a request; kept with it. Who owns a bot sees the list before its first run too.
+        kept: dict[str, bool] = vars(request)
+        if "sees_some_runs" not in kept:
+            kept["sees_some_runs"] = bool(
+                request.user.is_active and BotConfig.objects.managed_by(request.user).exists()
+            )
+        return kept["sees_some_runs"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
+        """Leave long texts out of the list, and other people's runs out for bot owners."""
+        found: Any = super().get_queryset(request)
+        if self.is_list(request):
+            found = found.defer("traceback", "cursor", "plan", "mandate")
+        visible: QuerySet[JobRun] = found.visible_to(request.user)
+        return visible
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[JobRun], search_term: str
+    ) -> tuple[QuerySet[JobRun], bool]:
+        """Search by number or job, to which an index leads; else by words."""
+        term = search_term.strip().removeprefix("#")
+        if not term:
+            return queryset, False
+        if term.isdecimal():
+            return queryset.filter(pk=row_key(term)), False
+        slugs = [job.slug for job in jobs() if term.lower() in (job.slug, job.title.lower())]
+        if slugs:
+            return queryset.filter(job__in=slugs), False
+        return having_words(queryset, term), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say what became of an item that is searched for."""
+        sees_all = request.user.has_perm("maintenance.view_jobrun")
+        found = erasures_of(request.GET.get(SEARCH_VAR, "")) if sees_all else []
+        return super().changelist_view(request, {"erasures": found, **(extra_context or {})})
+
+    # --- List
+
+    @admin.display(description=_("run"))
+    def run(self, run: JobRun) -> str:
+        """Name the job and the number."""
+        return render_to_string("maintenance/_run_name.html", {"run": run, "title": job_title(run.job)})
+
+    @admin.display(description=_("status"))
+    def status_badge(self, run: JobRun) -> str:
+        """Show the status as a badge."""
+        return badge(run.status, run.get_status_display())
+
+    @admin.display(description=_("started"))
+    def started(self, run: JobRun) -> str:
+        """Say how long ago it started."""
+        return render_to_string("maintenance/_started.html", {"run": run})
+
+    @admin.display(description=_("duration"))
+    def duration(self, run: JobRun) -> str:
+        """Say how long it took."""
+        return render_to_string("maintenance/_duration.html", {"run": run})
+
+    @admin.display(description=_("rows"))
+    def rows(self, run: JobRun) -> str:
+        """Sum the rows it deleted or stored."""
+        return render_to_string("maintenance/_number.html", {"number": rows_of(run)})
+
+    @admin.display(description=_("trigger"))
+    def triggered(self, run: JobRun) -> str:
+        """Say which door it came through, and who asked."""
+        return render_to_string("maintenance/_trigger.html", {"run": run})
+
+    @admin.display(description=_("error"))
+    def error_excerpt(self, run: JobRun) -> str | None:
+        """Show how the error begins."""
+        if not run.error:
+            return None
+        return format_html('<span class="error-text">{}</span>', run.error[:ERROR_EXCERPT])
