@@ -52,8 +52,8 @@ For tests, as methods and over HTTP:
 """
 
 from scraping.sandbox.access import INSTALLED_CLIENT, REQUESTS_PER_WINDOW, WINDOW_SECONDS
+from scraping.sandbox.api import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
 from scraping.sandbox.items import State
-from scraping.sandbox.reddit import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAME, SandboxReddit
 from scraping.sandbox.server import Request
 from scraping.sandbox.world import Action, UnknownItemError
 

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from scraping.sandbox import text
-from scraping.sandbox.draws import base36
-
-if TYPE_CHECKING:
-    from scraping.sandbox.world import World
+from scraping.sandbox.draws import Draws, base36
 
 EPOCH = 1_577_836_800  # 2020-01-01, when the first posts appeared; seconds
 
@@ -69,10 +66,36 @@ class Subreddit:
         return max(10, round(7 * 86_400 / self.interval))
 
 
+class World(Protocol):
+    """What items ask of the world they belong to (``world.World``)."""
+
+    draws: Draws
+    changes: dict[str, Change]
+    accounts: dict[int, bool]
+
+    def reply_structure(self, subreddit: int, index: int, total: int) -> tuple[list[int], list[int]]:
+        """Return parent (-1: the post) and depth of each of a post's comments."""
+
+    def author(self, *key: int | str) -> "Author":
+        """Draw an author."""
+
+    def home(self, *key: int | str) -> Subreddit:
+        """Draw one of the subreddits that are always known."""
+
+    def latest(self, subreddit: Subreddit, at: float) -> int:
+        """Return the index of the newest post at this time."""
+
+    def level(self, subreddit: Subreddit, index: int) -> int:
+        """Return how popular a post is."""
+
+    def post(self, subreddit: Subreddit, index: int) -> "Post":
+        """Return a post by its place."""
+
+
 class Author:
     """An account; it may have been deleted."""
 
-    def __init__(self, world: "World", number: int) -> None:
+    def __init__(self, world: World, number: int) -> None:
         self.world = world
         self.number = number
 
@@ -102,7 +125,7 @@ Fates = tuple[tuple[float, State], ...]
 class Item(ABC):
     """What posts and comments share."""
 
-    world: "World"
+    world: World
     key: tuple[int, ...]
     fates: Fates
 
@@ -167,7 +190,7 @@ class Post(Item):
 
     fates: Fates = ((0.02, State.DELETED), (0.04, State.MODERATOR), (0.05, State.REDDIT))
 
-    def __init__(self, world: "World", subreddit: Subreddit, index: int) -> None:
+    def __init__(self, world: World, subreddit: Subreddit, index: int) -> None:
         self.world = world
         self.subreddit = subreddit
         self.index = index

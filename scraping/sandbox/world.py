@@ -93,7 +93,7 @@ class World:
         self._lock = threading.RLock()
         self._journal = journal
         # The structure of a thread never changes, and morechildren asks for it again and again.
-        self.reply_structure = lru_cache(maxsize=64)(self._reply_structure)
+        self._structures = lru_cache(maxsize=64)(self._reply_structure)
         for name in KNOWN_SUBREDDITS:
             self._register(name)
         if journal and journal.exists():
@@ -186,6 +186,10 @@ class World:
                 index = index << 1 | self._winner(subreddit, level, index)
             if first <= index <= last:
                 yield self.post(subreddit, index)
+
+    def reply_structure(self, subreddit: int, index: int, total: int) -> tuple[list[int], list[int]]:
+        """Return parent (-1: the post) and depth of each of a post's comments."""
+        return self._structures(subreddit, index, total)
 
     def _reply_structure(self, subreddit: int, index: int, total: int) -> tuple[list[int], list[int]]:
         parents: list[int] = []

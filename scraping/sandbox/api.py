@@ -1,4 +1,4 @@
-"""The synthetic Reddit itself: which request gets which answer."""
+"""The API of the synthetic Reddit: which request gets which answer."""
 
 import html
 import json
