@@ -87,7 +87,8 @@ class Memory:
 
 def sweep() -> dict[str, Any]:
     """Verify everything once."""
-    from scraping.compliance.sweep import coverage, refresh_stored_content
+    from scraping.compliance.coverage import coverage
+    from scraping.compliance.sweep import refresh_stored_content
 
     memory = Memory()
     started, cpu = time.monotonic(), time.process_time()

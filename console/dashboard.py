@@ -21,7 +21,7 @@ from maintenance.scheduling import schedules
 from maintenance.scheduling.reading import Reading, read, read_all
 from maintenance.scheduling.scheduler_health import scheduler_health
 from scraping.compliance.brake import set_aside_waiting
-from scraping.compliance.sweep import coverage
+from scraping.compliance.coverage import coverage
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 
 PERIOD = timedelta(hours=24)

@@ -18,7 +18,7 @@ from maintenance.context import JobContext, JobFailed
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
-from scraping.compliance.sweep import coverage
+from scraping.compliance.coverage import coverage
 from scraping.compliance.sweep import refresh_stored_content as refresh
 from scraping.content.expiry import Cutoffs
 from scraping.content.normalise import without_profile_name

@@ -11,44 +11,28 @@ tombstone, its subreddit is asked for.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, Model, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, When
 
 from database import clock
-from database.estimates import TableSize, share_since, table_sizes
 from database.messages import gettext as _
-from database.names import folded
 from scraping.compliance import doubts, sweep_queue
 from scraping.compliance.brake import Brake, age_of, close_returned
+from scraping.compliance.closed_subreddits import Subreddits
 from scraping.compliance.doubts import MARKS, Item, Verdict
+from scraping.compliance.judging import judge, without_expired
+from scraping.compliance.saving import save
 from scraping.compliance.sweep_queue import KINDS, Halving
-from scraping.content.expiry import cutoffs_in_force
-from scraping.content.normalise import (
-    PROFILE_OF_NOBODY,
-    TIME_REASONS,
-    TOMBSTONE_COMMENT,
-    TOMBSTONE_POST,
-    BadItem,
-    comment_values,
-    post_values,
-)
-from scraping.content.upserts import Content, update_changed
 from scraping.models import (
     SANDBOX_CLIENT_ID,
     BotConfig,
     ContentState,
     RedditApp,
-    RedditComment,
-    RedditPost,
-    ScrapeSession,
 )
 from scraping.models.erasures import note_blanked
 from scraping.models.set_aside import Doubt, SetAside
@@ -56,21 +40,7 @@ from scraping.progress import Progress
 from scraping.reddit.answers import Page
 from scraping.reddit.client import INFO_SIZE, RedditClient, client_for
 from scraping.reddit.credentials import environment_credentials
-from scraping.reddit.errors import OutOfBudget, RedditError
 
-# Reddit may leave an item out once by accident; twice in a row it is gone.
-MISSING_MAX: Final = 2
-# Within which every stored item should have been verified (Reddit's recommendation for deletions).
-VERIFIED_WITHIN: Final = timedelta(hours=48)
-
-# A subreddit that answers so is no more; any other error proves nothing about its items.
-_GONE: Final = frozenset(
-    {
-        ScrapeSession.ErrorKind.BANNED,
-        ScrapeSession.ErrorKind.NOT_FOUND,
-        ScrapeSession.ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
-    }
-)
 _COUNTED: Final = (
     "requests",
     "checked",
@@ -96,9 +66,6 @@ class Swept:
 
     counts: dict[str, int]
     problems: list[str]
-
-
-# --- The sweep ----------------------------------------------------------------------------------
 
 
 def refresh_stored_content(
@@ -182,7 +149,7 @@ class _Sweep:
         self._client = client
         self._run_id = run_id
         self._counts = counts
-        self._subreddits = _Subreddits(client, counts)
+        self._subreddits = Subreddits(client, counts)
         self._brake = Brake(started_at)
         self._failing: list[Doubt] = []
         self._asides: dict[int, SetAside] = {}
@@ -218,8 +185,8 @@ class _Sweep:
         answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
         # An answer with children that cannot be told apart proves nobody's absence.
         is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
-        verdicts = [_judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
-        verdicts = doubts.weigh(_without_expired(verdicts), asked_at)
+        verdicts = [judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
+        verdicts = doubts.weigh(without_expired(verdicts), asked_at)
         closed = self._subreddits.answers_for(verdicts)
         with transaction.atomic():
             self._tally(verdicts, asked_at)
@@ -227,7 +194,7 @@ class _Sweep:
             saved = [
                 verdict
                 for model in KINDS
-                for verdict in _save(model, [v for v in verdicts if v.item.model is model], asked_at)
+                for verdict in save(model, [v for v in verdicts if v.item.model is model], asked_at)
             ]
             doubts.save(saved, asked_at, swept_at=self._brake.swept_at)
             note_blanked(((v.item.fullname, v.outcome) for v in saved), run_id=self._run_id)
@@ -296,190 +263,3 @@ class _Sweep:
             text = _("%(what)s: set aside, a person must decide (%(items)d items).")
             found.append(text % {"what": aside, "items": aside.items})
         return found
-
-
-# --- What an answer says ------------------------------------------------------------------------
-
-
-def _judge(item: Item, data: dict[str, Any] | None, *, is_whole: bool) -> Verdict:
-    if data is None:
-        return Verdict(item, _absence(item) if is_whole else "unreadable")
-    odd: Counter[str] = Counter()
-    try:
-        values = post_values(data, odd) if item.model is RedditPost else comment_values(data, odd)
-    except BadItem:
-        return Verdict(item, "unreadable")
-    if odd and values["state"] == item.state and not all(reason in TIME_REASONS for reason in odd):
-        return Verdict(item, "unreadable")  # what is stored is better than a field left empty
-    values.pop("depth", None)  # which /api/info does not tell
-    return Verdict(item, _presence(item, values), values)
-
-
-def _presence(item: Item, values: dict[str, Any]) -> str:
-    if values["state"] != item.state:
-        return _BECAME[values["state"]]
-    if values["is_author_deleted"] != item.is_author_deleted:
-        return "account_deleted" if values["is_author_deleted"] else "restored"
-    return "updated"  # or unchanged, which the database finds out
-
-
-_BECAME: Final = {
-    ContentState.LIVE: "restored",
-    ContentState.DELETED_BY_AUTHOR: "deleted",
-    ContentState.REMOVED_BY_MODERATOR: "removed",
-    ContentState.REMOVED_BY_REDDIT: "removed",
-}
-
-
-def _absence(item: Item) -> str:
-    return "unchanged" if item.state == ContentState.MISSING else "absent"
-
-
-def _without_expired(verdicts: list[Verdict]) -> list[Verdict]:
-    """Leave blank what would come back only to be deleted by the next purge."""
-    restored = [verdict.item for verdict in verdicts if verdict.outcome == "restored"]
-    cutoffs = cutoffs_in_force() if restored else None
-    if cutoffs is None:
-        return verdicts
-    posts, comments = ([item.fullname for item in restored if item.model is model] for model in KINDS)
-    expired = set(
-        cutoffs.expired(RedditPost.objects.filter(fullname__in=posts)).values_list("fullname", flat=True)
-    )
-    of_comments = RedditComment.objects.filter(
-        fullname__in=comments,
-        post__in=cutoffs.expired(RedditPost.objects.filter(comments__fullname__in=comments)),
-    )
-    expired.update(of_comments.values_list("fullname", flat=True))
-    return [
-        Verdict(verdict.item, "unchanged") if verdict.item.fullname in expired else verdict
-        for verdict in verdicts
-    ]
-
-
-class _Subreddits:
-    """Which subreddits show their content to us; each is asked for once."""
-
-    def __init__(self, client: RedditClient, counts: Counter[str]) -> None:
-        self._client = client
-        self._counts = counts
-        self._answers: dict[str, str] = {}
-
-    def answers_for(self, verdicts: list[Verdict]) -> dict[str, tuple[str, str]]:
-        """Return subreddit and answer ("hidden", "gone" or "shown") by fullname, for what would be a tombstone."""
-        doomed = [v.item for v in verdicts if v.outcome == "tombstoned" and not v.item.is_confirmed]
-        posts, comments = ([item.fullname for item in doomed if item.model is model] for model in KINDS)
-        names = dict(RedditPost.objects.filter(fullname__in=posts).values_list("fullname", "subreddit"))
-        of_comments = RedditComment.objects.filter(fullname__in=comments)
-        names |= dict(of_comments.values_list("fullname", "post__subreddit"))
-        return {
-            fullname: (folded(name), self._answer(name))
-            for fullname, name in names.items()
-            if name and name != PROFILE_OF_NOBODY
-        }
-
-    def _answer(self, name: str) -> str:
-        """Return "hidden" where the subreddit does not show its content, so that an item's absence proves nothing."""
-        key = folded(name)
-        if key not in self._answers:
-            self._counts["requests"] += 1
-            try:
-                self._client.request("GET", f"r/{quote(name, safe='')}/about/", lambda body: body)
-                self._answers[key] = "shown"
-            except OutOfBudget:
-                raise  # it was not asked at all
-            except RedditError as error:
-                self._answers[key] = "gone" if error.kind in _GONE else "hidden"
-        return self._answers[key]
-
-
-# --- Saving -------------------------------------------------------------------------------------
-
-
-def _save(model: Content, verdicts: list[Verdict], asked_at: datetime) -> list[Verdict]:
-    """Write down what became of the items, in a fixed number of statements, and return what came of it.
-
-    Items that are gone or were seen since Reddit was asked stay as they are: "unchanged".
-    """
-    table: Any = model._default_manager
-    rows = table.filter(pk__in=[verdict.item.pk for verdict in verdicts])
-    # Locked in the order in which scrapes write, so that neither deadlocks the other.
-    locked = rows.select_for_update(no_key=True).order_by("fullname")
-    seen = dict(locked.values_list("pk", "last_seen_at"))
-    ours = [v for v in verdicts if v.item.pk in seen and seen[v.item.pk] <= asked_at]
-    shown = sorted(
-        (v.values for v in ours if v.values is not None), key=lambda values: str(values["fullname"])
-    )
-    changed = update_changed(model, shown, seen_at=asked_at)
-
-    def rest(*outcomes: str) -> QuerySet[Any]:
-        found: QuerySet[Any] = table.filter(pk__in=[v.item.pk for v in ours if v.outcome in outcomes])
-        return found
-
-    same = [v.item.pk for v in ours if v.values is not None and v.item.fullname not in changed]
-    table.filter(pk__in=same).update(checked_at=asked_at, last_seen_at=asked_at, missing_count=0)
-    rest("missing").update(checked_at=asked_at, missing_count=1)
-    rest("tombstoned").update(checked_at=asked_at, missing_count=MISSING_MAX, **_tombstone(model))
-    # Even what tells us nothing moves to the end of the queue, or it would block the queue for ever.
-    rest("unreadable", "hidden", "unchanged", "suspect", "set_aside").update(checked_at=asked_at)
-    newer = [pk for pk, seen_at in seen.items() if seen_at > asked_at]
-    table.filter(pk__in=newer).update(checked_at=asked_at)
-    is_ours = {verdict.item.pk for verdict in ours}
-    return [
-        verdict
-        if verdict.item.pk in is_ours and (verdict.values is None or verdict.item.fullname in changed)
-        else Verdict(verdict.item, "unchanged")
-        for verdict in verdicts
-    ]
-
-
-def _tombstone(model: Content) -> dict[str, Any]:
-    if model is RedditComment:
-        return TOMBSTONE_COMMENT
-    named = When(subreddit__folded__startswith="u_", then=Value(PROFILE_OF_NOBODY))
-    return TOMBSTONE_POST | {"subreddit": Case(named, default=F("subreddit"))}
-
-
-# --- How well it keeps up -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How many of 100 stored items were verified within ``VERIFIED_WITHIN``; None while nothing is stored."""
-
-    percent: float | None
-
-    @property
-    def target_percent(self) -> float:
-        """What it should be at least."""
-        return float(settings.COMPLIANCE_TARGET_PERCENT)
-
-    @property
-    def is_below_target(self) -> bool:
-        """Whether the sweep does not keep up."""
-        return self.percent is not None and self.percent < self.target_percent
-
-    @property
-    def hours(self) -> int:
-        """The length of the window, in hours."""
-        return int(VERIFIED_WITHIN.total_seconds() // 3600)
-
-
-def coverage(sizes: Mapping[type[Model], TableSize] | None = None) -> Coverage:
-    """Return how much of the stored content was verified lately; of big tables by a sample (``database.estimates``).
-
-    Who knows the tables' ``sizes`` gives them, among others if need be; else they are asked for.
-    """
-    since = clock.now() - VERIFIED_WITHIN
-    known = table_sizes(KINDS) if sizes is None else sizes
-    rows = sum(known[model].rows for model in KINDS)
-    if not rows:
-        return Coverage(None)
-    verified = sum(
-        known[model].rows * share_since(model, "checked_at", since, rows=known[model].rows) for model in KINDS
-    )
-    # What an answer that proves nothing left out was asked for, and is not verified.
-    in_vain = Doubt.objects.filter(Q(verified_at__isnull=True) | Q(verified_at__lt=since))
-    unproven = in_vain.filter(
-        reason__in=[Doubt.Reason.SUSPECT, Doubt.Reason.MARKED, Doubt.Reason.FAILS]
-    ).count()
-    return Coverage(100 * max(0.0, verified - unproven) / rows)

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from audit.models import Event
 from scraping.compliance import brake
-from scraping.compliance.sweep import Swept, coverage, refresh_stored_content
+from scraping.compliance.coverage import coverage
+from scraping.compliance.sweep import Swept, refresh_stored_content
 from scraping.models import ContentState, Doubt, RedditContent, RedditPost, SetAside, SweepTally
 from scraping.progress import SilentProgress
 from tests import factories

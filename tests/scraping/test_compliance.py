@@ -13,7 +13,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from scraping.compliance import sweep
-from scraping.compliance.sweep import coverage, refresh_stored_content
+from scraping.compliance.coverage import coverage
+from scraping.compliance.sweep import refresh_stored_content
 from scraping.content.normalise import (
     BLANK_POST,
     TOMBSTONE_COMMENT,
@@ -344,13 +345,13 @@ def test_a_row_purged_meanwhile_does_not_come_back(
     known(reddit, purged)
     known(reddit, survivor, title="New")
     doomed = RedditPost.objects.filter(pk=purged.pk)
-    save = sweep._save
+    save = sweep.save
 
     def purge_then_save(*args: Any) -> list[str]:
         doomed.delete()
         return save(*args)
 
-    monkeypatch.setattr(sweep, "_save", purge_then_save)
+    monkeypatch.setattr(sweep, "save", purge_then_save)
     refresh()
     assert [post.title for post in RedditPost.objects.all()] == ["New"]
 
@@ -523,7 +524,7 @@ def test_a_scrape_while_the_answer_is_under_way_knows_better(
     post, other = make_full_post(), make_full_post()
     known(reddit, post)
     known(reddit, other)
-    save = sweep._save
+    save = sweep.save
 
     def scrape_then_save(*args: Any) -> list[str]:
         deleted = raw_post(id=post.id36, removed_by_category="deleted")
@@ -531,7 +532,7 @@ def test_a_scrape_while_the_answer_is_under_way_knows_better(
             store_posts([deleted], session=None, seen_at=timezone.now())
         return save(*args)
 
-    monkeypatch.setattr(sweep, "_save", scrape_then_save)
+    monkeypatch.setattr(sweep, "save", scrape_then_save)
     refresh()
     assert not any(content(post))
     assert (post.state, content(other)[0]) == (ContentState.DELETED_BY_AUTHOR, "A title")

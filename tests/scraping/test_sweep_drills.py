@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from scraping.compliance.sweep import coverage, refresh_stored_content
+from scraping.compliance.coverage import coverage
+from scraping.compliance.sweep import refresh_stored_content
 from scraping.models import ContentState, RedditPost, ScrapeSession, SetAside
 from scraping.progress import SilentProgress
 from scraping.reddit import budget
