@@ -17,8 +17,10 @@ from audit import triggers
 from console.local import broker as private_broker
 from database import clock
 from maintenance.ledger import publishing
+from maintenance.scheduling import schedules
 from maintenance.scheduling.lease import Lease
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 # Playwright runs an event loop in the thread of the tests.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -125,3 +127,28 @@ def in_english():
     """English at the start of each test: a request in Chinese leaves its thread Chinese."""
     with translation.override("en"):
         yield
+
+
+# --- People, and what a deployment starts with ----------------------------------------------------
+
+
+@pytest.fixture
+def superuser(client):
+    """Somebody who may do everything, signed in."""
+    user = factories.superuser()
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def operator(client):
+    """Somebody who may run and cancel jobs and change schedules, signed in."""
+    user = factories.operator(username="op")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def seeded(db):
+    """The schedules and retentions of a new installation."""
+    schedules.seed()

@@ -1,0 +1,304 @@
+"""The least valid row of each model; a test names only what it is about."""
+
+import itertools
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+from accounts.models import PasswordResetToken, RefreshToken, hash_secret
+from audit.models import Event
+from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLogLine
+from scraping.models import (
+    AccessToken,
+    BotConfig,
+    Doubt,
+    DueWalk,
+    Erasure,
+    Freshness,
+    PostSighting,
+    RedditApp,
+    RedditComment,
+    RedditPost,
+    RequestBudget,
+    ScrapeSession,
+    SetAside,
+    SweepTally,
+    Watermark,
+)
+
+Token = TypeVar("Token", RefreshToken, PasswordResetToken)
+
+_numbers = itertools.count(1)
+
+
+def database_url() -> str:
+    """The test database, for processes of their own."""
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{settings['NAME']}"
+    password = f":{settings['PASSWORD']}" if settings["PASSWORD"] else ""
+    return f"postgres://{settings['USER']}{password}@{settings['HOST']}:{settings['PORT'] or 5432}/{settings['NAME']}"
+
+
+# --- People ----------------------------------------------------------------------------------
+
+
+def user(*permissions: str, **fields: Any) -> User:
+    """A staff user with these permissions ("app.codename") and no others."""
+    number = next(_numbers)
+    made = User.objects.create(**{"username": f"user{number}", "is_staff": True, **fields})
+    for permission in permissions:
+        app, codename = permission.split(".")
+        made.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return made
+
+
+def superuser(**fields: Any) -> User:
+    return user(is_superuser=True, **fields)
+
+
+def operator(**fields: Any) -> User:
+    """Somebody who may run and cancel jobs and change schedules."""
+    return user(
+        "maintenance.run_job",
+        "maintenance.cancel_jobrun",
+        "maintenance.approve_run",
+        "maintenance.view_jobrun",
+        "scraping.view_scrapesession",
+        "scraping.view_everybodys_content",
+        "django_celery_beat.view_periodictask",
+        "django_celery_beat.change_periodictask",
+        **fields,
+    )
+
+
+def login_session(**fields: Any) -> Session:
+    return Session.objects.create(
+        **{"session_key": f"s{next(_numbers)}", "session_data": "", "expire_date": timezone.now(), **fields}
+    )
+
+
+def _token(model: type[Token], **fields: Any) -> Token:
+    now = timezone.now()
+    values = {
+        "user": fields.pop("user", None) or user(),
+        "secret_hash": hash_secret(str(next(_numbers))),
+        "created_at": now - timedelta(days=10),
+        "expires_at": now + timedelta(days=1),
+        **fields,
+    }
+    return model.objects.create(**values)
+
+
+def refresh_token(**fields: Any) -> RefreshToken:
+    return _token(RefreshToken, **fields)
+
+
+def expired_refresh_token(**fields: Any) -> RefreshToken:
+    return _token(RefreshToken, **{"expires_at": timezone.now() - timedelta(seconds=1), **fields})
+
+
+def password_reset_token(**fields: Any) -> PasswordResetToken:
+    return _token(PasswordResetToken, **fields)
+
+
+def expired_password_reset_token(**fields: Any) -> PasswordResetToken:
+    return _token(PasswordResetToken, **{"expires_at": timezone.now() - timedelta(seconds=1), **fields})
+
+
+# --- Audit -----------------------------------------------------------------------------------
+
+
+def event(**fields: Any) -> Event:
+    number = next(_numbers)
+    return Event.objects.create(
+        **{"actor_kind": "system", "verb": "x.done", "subject_type": "x.Y", "subject_id": number, **fields}
+    )
+
+
+# --- Scraping --------------------------------------------------------------------------------
+
+
+def reddit_app(**fields: Any) -> RedditApp:
+    number = next(_numbers)
+    return RedditApp.objects.create(
+        **{
+            "name": f"app{number}",
+            "client_id": f"id{number}",
+            "user_agent": "tests:app:1 (by /u/tests)",
+            **fields,
+        }
+    )
+
+
+def bot_config(**fields: Any) -> BotConfig:
+    values = {"name": f"bot{next(_numbers)}", "subreddits": ["python"], **fields}
+    values["owner"] = values.get("owner") or user()
+    return BotConfig.objects.create(**values)
+
+
+def watermark(**fields: Any) -> Watermark:
+    now, name = timezone.now(), f"subreddit{next(_numbers)}"
+    values = {"subreddit": name, "name": name, "listing": "new", "newest_at": now, "listed_at": now, **fields}
+    values["config"] = values.get("config") or bot_config()
+    return Watermark.objects.create(**values)
+
+
+def freshness(**fields: Any) -> Freshness:
+    values = {"subreddit": f"subreddit{next(_numbers)}", **fields}
+    return Freshness.objects.create(config=values.pop("config", None) or bot_config(), **values)
+
+
+def due_walk(**fields: Any) -> DueWalk:
+    values = {"subreddit": "python", "fullname": f"t3_{next(_numbers)}", **fields}
+    return DueWalk.objects.create(config=values.pop("config", None) or bot_config(), **values)
+
+
+def access_token(**fields: Any) -> AccessToken:
+    return AccessToken.objects.create(**{"client_id": f"id{next(_numbers)}", **fields})
+
+
+def set_aside(*, doubt: dict[str, Any] | None = None, **fields: Any) -> SetAside:
+    values = {
+        "cause": "missing",
+        "scope": "2",
+        "items": 120,
+        "checked": 480,
+        "gone": 120,
+        "usual_share": 0.01,
+    }
+    made = SetAside.objects.create(**values | fields)
+    if doubt is not None:
+        doubt_of(set_aside=made, **doubt)
+    return made
+
+
+def doubt_of(**fields: Any) -> Doubt:
+    now = timezone.now()
+    values = {"fullname": f"t3_{next(_numbers)}", "reason": "missing", "since": now, "ask_after": now}
+    return Doubt.objects.create(**values | fields)
+
+
+def sweep_tally(**fields: Any) -> SweepTally:
+    return SweepTally.objects.create(**{"swept_at": timezone.now(), "age": 0, "checked": 10} | fields)
+
+
+def erasure(**fields: Any) -> Erasure:
+    return Erasure.objects.create(
+        **{"kind": 3, "number": next(_numbers), "at": timezone.now(), "rule": "retention", "days": 90}
+        | fields
+    )
+
+
+def request_budget(**fields: Any) -> RequestBudget:
+    values = {
+        "client_id": f"id{next(_numbers)}",
+        "window_requests": 1000,
+        "ends_at": timezone.now(),
+        **fields,
+    }
+    return RequestBudget.objects.create(**values)
+
+
+def session(**fields: Any) -> ScrapeSession:
+    values = {"status": "succeeded", **fields}
+    values["config"] = values.get("config") or bot_config()
+    values.setdefault("config_name", values["config"].name)
+    if values["status"] != "running":
+        values.setdefault("finished_at", timezone.now())
+    return ScrapeSession.objects.create(**values)
+
+
+def unsaved_post(**fields: Any) -> RedditPost:
+    number = next(_numbers)
+    return RedditPost(
+        **{
+            "fullname": f"t3_{number}",
+            "subreddit": "python",
+            "title": f"Post {number}",
+            "created_at": timezone.now(),
+            **fields,
+        }
+    )
+
+
+def post(**fields: Any) -> RedditPost:
+    made = unsaved_post(**fields)
+    made.save()
+    return made
+
+
+def sighting(**fields: Any) -> PostSighting:
+    values = {**fields}
+    values["post"] = values.get("post") or post()
+    values["config"] = values.get("config") or bot_config()
+    return PostSighting.objects.create(**values)
+
+
+def comment(**fields: Any) -> RedditComment:
+    number = next(_numbers)
+    values = {"fullname": f"t1_{number}", "body": f"Comment {number}", "created_at": timezone.now(), **fields}
+    values["post"] = values.get("post") or post()
+    values.setdefault("parent_fullname", values["post"].fullname)
+    return RedditComment.objects.create(**values)
+
+
+# --- Maintenance -----------------------------------------------------------------------------
+
+
+def job_run(**fields: Any) -> JobRun:
+    """A run in the given status, with the times that the status demands."""
+    now = timezone.now()
+    values = {"job": "cleanup_tokens", "status": "succeeded", "trigger": "command", **fields}
+    if values["status"] == "running":
+        values = {"worker": "w", "started_at": now, "heartbeat_at": now, **values}
+    elif values["status"] not in ("queued", "blocked"):
+        values = {"finished_at": now, **values}
+    return JobRun.objects.create(**values)
+
+
+def log_line(**fields: Any) -> RunLogLine:
+    values = {"text": "a line", **fields}
+    values["run"] = values.get("run") or job_run()
+    return RunLogLine.objects.create(**values)
+
+
+def schedule(*, crontab: str = "0 0 * * *", timezone_name: str = "UTC", **fields: Any) -> PeriodicTask:
+    minute, hour, day_of_month, month_of_year, day_of_week = crontab.split()
+    row = CrontabSchedule.objects.create(
+        minute=minute,
+        hour=hour,
+        day_of_month=day_of_month,
+        month_of_year=month_of_year,
+        day_of_week=day_of_week,
+        timezone=timezone_name,
+    )
+    return PeriodicTask.objects.create(
+        **{
+            "name": f"schedule{next(_numbers)}",
+            "task": "maintenance.cleanup_tokens",
+            "crontab": row,
+            **fields,
+        }
+    )
+
+
+def retention_policy(*, job: str, days: int) -> RetentionPolicy:
+    return RetentionPolicy.objects.update_or_create(job=job, defaults={"days": days})[0]
+
+
+def retention_override(**fields: Any) -> RetentionOverride:
+    """One of a subreddit, unless the fields name a bot."""
+    values = {"days": 30, **fields}
+    if "config" not in values:
+        values.setdefault("subreddit", f"sub{next(_numbers)}")
+    if "policy" not in values:
+        values["policy"] = RetentionPolicy.objects.get_or_create(
+            job="purge_old_content", defaults={"days": 90}
+        )[0]
+    return RetentionOverride.objects.create(**values)
