@@ -1,5 +1,5 @@
 """Scraping in Django's admin."""
 
-from scraping.admin import bots, export, set_aside, trial
+from scraping.admin import apps, bots, content, export, sessions, set_aside, trial
 
-__all__ = ["bots", "export", "set_aside", "trial"]
+__all__ = ["apps", "bots", "content", "export", "sessions", "set_aside", "trial"]

@@ -109,12 +109,8 @@ class BotConfigForm(forms.ModelForm):
 
     class Meta:
         model = BotConfig
-        fields = (
-            "name", "owner", "app", "subreddits", "sort", "query", "time_filter", "post_limit",
-            "comment_policy", "comment_limit", "comment_depth", "comment_requests", "comment_min_score",
-            "comment_refresh_hours", "nsfw", "min_score", "flairs_wanted", "flairs_unwanted", "domains_wanted",
-            "domains_unwanted", "pattern_wanted", "pattern_unwanted", "is_active", "auto_scrape",
-        )  # fmt: skip
+        # Those of the admin's fieldsets; what stands here would be ignored.
+        fields: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -174,7 +170,8 @@ class RedditAppForm(forms.ModelForm):
 
     class Meta:
         model = RedditApp
-        fields = ("name", "client_id", "user_agent", "owner")
+        # Those that the admin names.
+        fields: tuple[str, ...] = ()
 
     def clean_owner(self) -> Any:
         """Refuse to take a shared app from the bots of other people."""

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from database.names import Folded, folded
 from maintenance.models import RetentionOverride
-from scraping.admin.bots import stored_subreddits
+from scraping.admin.content import stored_subreddits
 from scraping.content.export import select
 from scraping.models import RedditPost
 from scraping.sessions import filters

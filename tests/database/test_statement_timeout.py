@@ -10,7 +10,7 @@ from django.db.backends.signals import connection_created
 from django.urls import reverse
 
 from database.statement_timeout import limit_statements, was_too_slow
-from scraping.admin.bots import RedditPostAdmin
+from scraping.admin.content import RedditPostAdmin
 from tests import factories
 
 postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL only")

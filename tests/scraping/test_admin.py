@@ -3,14 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
 from django.db import connection
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from adminkit import paginator
-from scraping.admin.bots import stored_subreddits
-from scraping.admin.forms import BotConfigForm
+from scraping.admin.content import stored_subreddits
 from scraping.models import BotConfig, RedditApp
 from tests import factories
 
@@ -46,6 +47,13 @@ def superuser(client):
     user = factories.superuser()
     client.force_login(user)
     return user
+
+
+def bot_form(data):
+    """The form of the page that adds a bot."""
+    request = RequestFactory().get("/")
+    request.user = factories.superuser()
+    return admin.site.get_model_admin(BotConfig).get_form(request)(data)
 
 
 def listed(response):
@@ -104,14 +112,14 @@ def test_owners_see_and_change_only_their_own_bots(client, owner):
 
 
 def test_an_error_names_the_bad_subreddit():
-    form = BotConfigForm({**BOT, "subreddits": "python\nbad-name!\nr/x"})
+    form = bot_form({**BOT, "subreddits": "python\nbad-name!\nr/x"})
 
     assert not form.is_valid()
     assert ["“bad-name!”" in error or "“x”" in error for error in form.errors["subreddits"]] == [True, True]
 
 
 def test_no_subreddit_is_an_error():
-    form = BotConfigForm({**BOT, "subreddits": " , "})
+    form = bot_form({**BOT, "subreddits": " , "})
 
     assert "subreddits" in form.errors
 
@@ -196,7 +204,7 @@ def test_the_budget_of_an_app_is_on_its_page_and_asked_for_again(client, superus
 
     assert 'max="1000" value="412"' in page
     assert reverse("admin:scraping_redditapp_budget", args=[app.pk]) in page
-    for text in ("My app", 'value="412"', "16 in workers’ hands", "70 kept", "5 m"):
+    for text in ("My app", 'value="412"', "16 leased to workers", "70 reserved", "5 m"):
         assert text in live
     assert other.client_id not in everybody  # it is the environment's: its secret's other half stays untold
     assert "REDDIT_CLIENT_ID" in everybody
@@ -257,9 +265,9 @@ def test_a_paused_bot_says_why_and_is_freed_by_saving_it_as_active(client, owner
 
 def test_a_search_needs_words_and_numbers_left_empty_take_their_defaults():
     bot = {**BOT, "owner": factories.user().pk, "sort": "search"}
-    assert list(BotConfigForm(bot).errors) == ["query"]
+    assert list(bot_form(bot).errors) == ["query"]
 
-    form = BotConfigForm({**bot, "query": "django", "comment_requests": ""})
+    form = bot_form({**bot, "query": "django", "comment_requests": ""})
     assert form.is_valid(), form.errors
     assert (form.cleaned_data["comment_requests"], form.cleaned_data["comment_refresh_hours"]) == (5, 24)
 

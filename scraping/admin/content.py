@@ -1,0 +1,332 @@
+"""Posts and comments that were found."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.http import (
+    HttpRequest,
+)
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.links import badge, link
+from database.names import folded, folded_sql
+from scraping.admin import (
+    post_display,  # registers its page
+)
+from scraping.admin.export import BotFilter, ExportViews
+from scraping.admin.holds import HoldActions, HoldFilter
+from scraping.admin.post_display import with_parts_noted
+from scraping.models import (
+    BotConfig,
+    ContentState,
+    PostSighting,
+    RedditComment,
+    RedditPost,
+    ScrapeSession,
+    Watermark,
+)
+from scraping.visibility import Person, sees_everybodys
+
+SUBREDDITS_SHOWN_MAX = 100
+
+
+def subreddits_of(user: Person) -> list[str]:
+    """Return the first 100 subreddits of which the user may see posts."""
+    if sees_everybodys(user):
+        return stored_subreddits()
+    own = BotConfig.objects.managed_by(user)
+    listed = set(Watermark.objects.filter(config__in=own).values_list("name", flat=True))
+    listed.update(name for names in own.values_list("subreddits", flat=True) for name in names)
+    posts = RedditPost.objects.visible_to(user)
+    return [name for name in sorted(listed) if posts.filter(subreddit__folded=folded(name)).exists()][
+        :SUBREDDITS_SHOWN_MAX
+    ]
+
+
+def stored_subreddits() -> list[str]:
+    """Return the first 100 subreddits that have posts, by one index look-up each instead of a scan."""
+    table = connection.ops.quote_name(RedditPost._meta.db_table)
+    key = folded_sql("subreddit")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE names(name) AS (SELECT min({key}) FROM {table}"  # noqa: S608  # the table's own name
+            f" UNION ALL SELECT (SELECT min({key}) FROM {table} WHERE {key} > names.name)"
+            " FROM names WHERE names.name IS NOT NULL)"
+            f" SELECT (SELECT subreddit FROM {table} WHERE {key} = names.name LIMIT 1)"
+            " FROM names WHERE name IS NOT NULL LIMIT %s",
+            [SUBREDDITS_SHOWN_MAX],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+class SubredditFilter(admin.SimpleListFilter):
+    """Posts of one subreddit."""
+
+    title = _("subreddit")
+    parameter_name = "subreddit"
+    is_verbatim = True
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the subreddits that have posts."""
+        return [(name, f"r/{name}") for name in subreddits_of(request.user)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the chosen one."""
+        name = self.value()
+        return queryset.filter(subreddit__folded=folded(name)) if name else queryset
+
+
+class ContentAdmin(ExportViews, ReadOnlyAdmin):
+    """What posts and comments share; each person's list, pages and export hold what they may see."""
+
+    change_list_template = "scraping/content_list.html"
+    list_filter = [BotFilter, "state"]
+    sortable_by = ()
+    # Django shows the search box only where this is not empty; get_search_results decides what is searched.
+    search_fields = ("fullname",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return what this person may see."""
+        rows: Any = super().get_queryset(request)
+        visible: QuerySet[Any] = rows.visible_to(request.user)
+        return visible
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by what is exact: a fullname, u/author; LIKE would read the whole table."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.lower().startswith("u/"):
+            return queryset.filter(author=term[2:]), False
+        return self.search_exact(queryset, term), False
+
+    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Return the rows that the term names."""
+        raise NotImplementedError
+
+    @admin.display(description=_("state"))
+    def state_badge(self, content: RedditPost | RedditComment) -> str:
+        """Show what became of it on Reddit."""
+        return badge(content.state, ContentState(content.state).label)
+
+    @admin.display(description=_("created"))
+    def created(self, content: RedditPost | RedditComment) -> str:
+        """Say how long ago it was made on Reddit."""
+        return render_to_string("scraping/_ago.html", {"moment": content.created_at})
+
+    @admin.display(description=_("author"))
+    def author_name(self, content: RedditPost | RedditComment) -> str | None:
+        """Show the author as Reddit writes it."""
+        return f"u/{content.author}" if content.author else None
+
+
+@admin.register(RedditPost)
+class RedditPostAdmin(HoldActions, ContentAdmin):
+    """Posts, newest first."""
+
+    change_form_template = "scraping/post.html"
+    list_display = (
+        "headline",
+        "subreddit_name",
+        "author_name",
+        "score",
+        "comment_count",
+        "state_badge",
+        "hold_badge",
+        "created",
+    )
+    list_filter = [SubredditFilter, BotFilter, "state", HoldFilter, "created_at"]
+    lookups = ("session",)
+    list_select_related = ("held_by",)
+    search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")
+    fieldsets = (
+        (None, {"fields": ("fullname", "title", "body", "on_reddit", "url", "media")}),
+        (
+            _("On Reddit"),
+            {
+                "fields": (
+                    "subreddit", "author", "author_fullname", "flair", "domain", "score", "upvote_ratio",
+                    "num_comments", "created_at", "edited_at", "is_over_18", "is_spoiler", "is_locked", "is_stickied",
+                )
+            },
+        ),
+        (
+            _("Here"),
+            {
+                "fields": (
+                    "state", "removed_by_category", "is_author_deleted", "comment_count", "stored_comments",
+                    "found_by", "bot", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                )
+            },
+        ),
+        (_("Hold"), {"fields": ("held_at", "held_until", "held_by", "hold_reason")}),
+    )  # fmt: skip
+    readonly_fields = (
+        "on_reddit", "crosspost_of", "pictures", "votes", "comment_count", "stored_comments", "found_by", "bot",
+    )  # fmt: skip
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Add what this post has besides title and text."""
+        first, *others = self.fieldsets
+        parts = post_display.parts_of(obj) if isinstance(obj, RedditPost) else ()
+        return (first, *([(_("Parts"), {"fields": parts})] if parts else []), *others)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
+        """Leave long texts out of the list; add to a post who found it, as far as this person may see them."""
+        posts: QuerySet[RedditPost] = super().get_queryset(request)
+        if self.is_list(request):
+            listed: QuerySet[RedditPost] = with_parts_noted(posts)
+            return listed.defer("body", "media", "url", "gallery", "poll", "crosspost_body")
+        bots = BotConfig.objects.visible_to(request.user)
+        sessions = ScrapeSession.objects.visible_to(request.user)
+        sightings = PostSighting.objects.filter(post=OuterRef("pk"), config__in=bots)
+        parents = RedditPost.objects.visible_to(request.user).filter(fullname=OuterRef("crosspost_parent"))
+        return posts.annotate(
+            parent_id=Subquery(parents.values("pk")[:1]),
+            seen_session_id=Subquery(sessions.filter(pk=OuterRef("session_id")).values("pk")[:1]),
+            seen_session_name=Subquery(sessions.filter(pk=OuterRef("session_id")).values("config_name")[:1]),
+            first_bot=Subquery(bots.filter(pk=OuterRef("config_id")).values("name")[:1]),
+            own_bot=Subquery(sightings.order_by("config_id").values("config__name")[:1]),
+        )
+
+    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Find a post by its fullname, or those of a subreddit however it is capitalised."""
+        if term.startswith("t3_"):
+            return queryset.filter(fullname=term)
+        name = term[2:] if term.lower().startswith("r/") else term
+        return queryset.filter(subreddit__folded=folded(name))
+
+    @admin.display(description=_("title"))
+    def headline(self, post: Any) -> str:
+        """Show the title, or the fullname where the title was blanked, and what kind of post it is."""
+        return post_display.headline(post)
+
+    @admin.display(description=_("subreddit"))
+    def subreddit_name(self, post: RedditPost) -> str:
+        """Show the subreddit as Reddit writes it."""
+        return f"r/{post.subreddit}"
+
+    @admin.display(description=_("comments"))
+    def comment_count(self, post: RedditPost) -> str:
+        """Show how complete the stored tree is."""
+        share = "" if post.comment_share is None else f" ({post.comment_share:.0f} %)"
+        unavailable = (post.walk or {}).get("unavailable")
+        lost = ", " + _("%(number)d unavailable") % {"number": unavailable} if unavailable else ""
+        return f"{post.comments_fetched} / {post.num_comments}{share}{lost}"
+
+    @admin.display(description=_("on Reddit"))
+    def on_reddit(self, post: RedditPost) -> str | None:
+        """Lead to the original, unless it is gone there."""
+        if post.state != ContentState.LIVE:
+            return None
+        return format_html(
+            '<a href="{0}/comments/{1}/" rel="noreferrer noopener">{0}/comments/{1}/</a>',
+            settings.REDDIT_URL.rstrip("/"),
+            post.id36,
+        )
+
+    @admin.display(description=_("crosspost of"))
+    def crosspost_of(self, post: Any) -> str:
+        """Lead to the post that this one passes on."""
+        return post_display.crosspost_of(post, RedditPost.objects.filter(pk=post.parent_id))
+
+    @admin.display(description=_("gallery"))
+    def pictures(self, post: RedditPost) -> str:
+        """List the gallery's pictures."""
+        return post_display.pictures(post)
+
+    @admin.display(description=_("poll"))
+    def votes(self, post: RedditPost) -> str:
+        """Show the poll."""
+        return post_display.votes(post)
+
+    @admin.display(description=_("stored comments"))
+    def stored_comments(self, post: RedditPost) -> str:
+        """Lead to the post's comments."""
+        return link(RedditComment, "changelist", _("Show"), query=f"?post__id__exact={post.pk}")
+
+    @admin.display(description=_("found by"))
+    def found_by(self, post: Any) -> str:
+        """Lead to the session that found it first; sessions are deleted before posts."""
+        if post.seen_session_id is None:
+            return "–"
+        name = f"{post.seen_session_name} #{post.seen_session_id}"
+        return link(ScrapeSession, "change", name, post.seen_session_id)
+
+    @admin.display(description=_("bot"))
+    def bot(self, post: Any) -> str:
+        """Name the bot that found it first, whose retention counts for the post; to its owner else their own bot."""
+        return str(post.first_bot or post.own_bot or "–")
+
+
+@admin.register(RedditComment)
+class RedditCommentAdmin(ContentAdmin):
+    """Comments, newest first."""
+
+    change_form_template = "scraping/content.html"
+    list_display = ("excerpt", "post_link", "author_name", "score", "depth", "state_badge", "created")
+    list_select_related = ("post",)
+    lookups = ("post",)
+    search_help_text = _("A fullname (t1_…), its post’s (t3_…), or u/author, written out.")
+    fieldsets = (
+        (None, {"fields": ("fullname", "body", "post_link", "parent_link")}),
+        (
+            _("On Reddit"),
+            {
+                "fields": (
+                    "author", "author_fullname", "score", "is_score_hidden", "depth", "is_submitter",
+                    "distinguished", "is_stickied", "created_at", "edited_at",
+                )
+            },
+        ),
+        (
+            _("Here"),
+            {
+                "fields": (
+                    "state", "is_author_deleted", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                )
+            },
+        ),
+    )  # fmt: skip
+    readonly_fields = ("post_link", "parent_link")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RedditComment]:
+        """Leave the posts' long texts out."""
+        comments: QuerySet[RedditComment] = super().get_queryset(request)
+        return comments.select_related("post").defer(
+            "post__body", "post__media", "post__url", "post__hold_reason"
+        )
+
+    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Find a comment by its fullname, or those of a post."""
+        if term.startswith("t3_"):
+            return queryset.filter(post__fullname=term)
+        return queryset.filter(fullname=term if term.startswith("t1_") else f"t1_{term}")
+
+    @admin.display(description=_("text"))
+    def excerpt(self, comment: RedditComment) -> str:
+        """Show how the comment begins, or its fullname where the text was blanked."""
+        return comment.body[:120] or comment.fullname
+
+    @admin.display(description=_("post"))
+    def post_link(self, comment: RedditComment) -> str:
+        """Lead to the post."""
+        return link(RedditPost, "change", comment.post, comment.post_id)
+
+    @admin.display(description=_("answers"))
+    def parent_link(self, comment: RedditComment) -> str:
+        """Lead to what it answers, where that is stored."""
+        parent = RedditComment.objects.filter(fullname=comment.parent_fullname).only("pk").first()
+        return (
+            link(RedditComment, "change", comment.parent_fullname, parent.pk)
+            if parent
+            else comment.parent_fullname
+        )

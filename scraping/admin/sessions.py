@@ -1,0 +1,72 @@
+"""What each scrape did."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import (
+    HttpRequest,
+)
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.links import badge
+from scraping.models import (
+    ScrapeSession,
+)
+
+
+@admin.register(ScrapeSession)
+class ScrapeSessionAdmin(ReadOnlyAdmin):
+    """What each scrape did; owners see those of their own bots."""
+
+    change_form_template = "scraping/session.html"
+    list_display = (
+        "session", "status_badge", "kind", "started", "duration", "posts", "comments", "requests_used", "gap"
+    )  # fmt: skip
+    list_filter = ("status", "kind", "has_gap", "started_at")
+    lookups = ("config",)
+    search_fields = ("id__exact", "config_name")
+    search_help_text = _("A session’s number, or a part of its bot’s name.")
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the sessions this person may see."""
+        sessions: Any = super().get_queryset(request)
+        return sessions.visible_to(request.user)
+
+    @admin.display(description=_("session"))
+    def session(self, session: ScrapeSession) -> str:
+        """Name the bot and the number."""
+        return format_html('{} <span class="run-id">#{}</span>', session.config_name, session.pk)
+
+    @admin.display(description=_("gap"))
+    def gap(self, session: ScrapeSession) -> str:
+        """Show that the listing ended before the last known post; a red cross for "no" would alarm."""
+        return badge(ScrapeSession.Status.PARTIAL, _("Gap")) if session.has_gap else "–"
+
+    @admin.display(description=_("status"))
+    def status_badge(self, session: ScrapeSession) -> str:
+        """Show the status as a badge."""
+        return badge(session.status, session.get_status_display())
+
+    @admin.display(description=_("started"))
+    def started(self, session: ScrapeSession) -> str:
+        """Say how long ago it started."""
+        return render_to_string("scraping/_ago.html", {"moment": session.started_at})
+
+    @admin.display(description=_("duration"))
+    def duration(self, session: ScrapeSession) -> str:
+        """Say how long it took."""
+        return render_to_string("scraping/_duration.html", {"session": session})
+
+    @admin.display(description=_("posts (new)"))
+    def posts(self, session: ScrapeSession) -> str:
+        """Count posts."""
+        return f"{session.posts_found} ({session.posts_new})"
+
+    @admin.display(description=_("comments (new)"))
+    def comments(self, session: ScrapeSession) -> str:
+        """Count comments."""
+        return f"{session.comments_found} ({session.comments_new})"
