@@ -16,6 +16,7 @@ from database.estimates import table_sizes
 from maintenance.admin import run_strip
 from maintenance.ledger.worker_health import worker_health
 from maintenance.models import JobRun
+from maintenance.models.statuses import FAILURES
 from maintenance.registry import Job, job_title, jobs
 from maintenance.scheduling import schedules
 from maintenance.scheduling.reading import Reading, read, read_all
@@ -36,7 +37,6 @@ MISSED_ROWS_MAX = 10_000
 # What counts for the rate: a real run that did its work or failed at it, and a slot that had none. Cancelled, skipped
 # and interrupted runs say nothing of the job's health, and an interrupted one has a next attempt that is counted.
 SUCCESSES = {JobRun.Status.SUCCEEDED}
-FAILURES = {JobRun.Status.FAILED, JobRun.Status.PARTIAL}
 
 
 @dataclass(frozen=True)

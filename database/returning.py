@@ -1,10 +1,12 @@
-"""Deletes rows and tells which: what PostgreSQL and SQLite have for it and Django has not."""
+"""``RETURNING``: delete or update rows and learn which. PostgreSQL and SQLite have it, Django has not."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connections, models
-from django.db.models.sql import DeleteQuery
+from django.db.models.sql import DeleteQuery, UpdateQuery
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 class Returning(NamedTuple):
@@ -36,3 +38,11 @@ def delete_rows(rows: models.QuerySet[Any], returning: Returning | None = None) 
     if gone:
         returning.take(gone)
     return len(gone)
+
+
+def update_rows(rows: models.QuerySet[Row], **values: Any) -> list[Row]:
+    """Update by one statement and return the rows as they are then; ``values``: by field, as for ``update``."""
+    query: UpdateQuery = rows.query.chain(klass=UpdateQuery)  # type: ignore[assignment]  # of that class
+    query.add_update_values(values)
+    statement, parameters = query.get_compiler(rows.db).as_sql()
+    return list(rows.model._base_manager.using(rows.db).raw(f"{statement} RETURNING *", parameters))

@@ -13,7 +13,8 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
 from database.constraints import DatabaseOnDelete
-from maintenance.models import BeatLease, JobRun, MaintenanceMode
+from maintenance.models import BeatLease, MaintenanceMode
+from maintenance.models.statuses import FINAL
 from tests import factories
 
 MODELS = [
@@ -219,10 +220,7 @@ BROKEN = [
         ("jobrun_finished_when_final", partial(broken_run, status, finished_at=NOW))
         for status in ("queued", "running", "blocked")
     ],
-    *[
-        ("jobrun_finished_when_final", partial(broken_run, status, finished_at=None))
-        for status in sorted(JobRun.FINAL)
-    ],
+    *[("jobrun_finished_when_final", partial(broken_run, status, finished_at=None)) for status in FINAL],
     ("jobrun_running_has_worker", partial(broken_run, "running", worker="")),
     ("jobrun_running_has_worker", partial(broken_run, "running", started_at=None)),
     ("jobrun_running_has_worker", partial(broken_run, "running", heartbeat_at=None)),

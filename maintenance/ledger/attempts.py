@@ -14,6 +14,7 @@ from database.errors import Cause
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance.models import JobRun
+from maintenance.models.statuses import FAILURES
 
 Reason = JobRun.Reason
 
@@ -100,7 +101,7 @@ def retry_at(run: JobRun, retries: Sequence[timedelta]) -> datetime | None:
     """
     used, earlier = 0, run.retry_of
     while earlier is not None:
-        used += earlier.status in (JobRun.Status.FAILED, JobRun.Status.PARTIAL)
+        used += earlier.status in FAILURES
         earlier = earlier.retry_of
     if used >= len(retries) or run.dry_run or is_cancel_requested(run):
         return None

@@ -43,6 +43,7 @@ from maintenance.ledger.attempts import Verdict, judge, reason_of, retry_at
 from maintenance.ledger.heartbeat import Heartbeat
 from maintenance.ledger.superseding import supersede_blocked
 from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine, ScheduleControl
+from maintenance.models.statuses import FAILURES
 from maintenance.purging.deletion import GONE
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import InvalidParams, Job, Person, get_job, is_known
@@ -152,9 +153,8 @@ class Overlaps:
         self._open: dict[str, list[JobRun]] = {}
         in_the_way = JobRun.objects.open().filter(concurrency_key__in={*keys} - {""}, dry_run=False)
         # What waits for its retry has come to an end once: no slot is left out for it.
-        failed = [JobRun.Status.FAILED, JobRun.Status.PARTIAL]
         in_the_way = in_the_way.exclude(
-            status=JobRun.Status.QUEUED, retry_of__status__in=failed, not_before__gt=clock.now()
+            status=JobRun.Status.QUEUED, retry_of__status__in=FAILURES, not_before__gt=clock.now()
         )
         # One that waits for a person is in nobody's way: a newer run supersedes it.
         in_the_way = in_the_way.exclude(status=JobRun.Status.BLOCKED)

@@ -15,6 +15,7 @@ from database.messages import file_size, joined, message_of
 from database.messages import gettext as _
 from database.returning import Returning
 from maintenance.models import JobRun
+from maintenance.models.statuses import WORKED
 from maintenance.purging import batches
 from maintenance.purging import mandate as mandates
 from maintenance.purging.cap import Caps, refusals, usual
@@ -369,9 +370,7 @@ class Deletion:
             job=self._run.job, dry_run=False, pk__lt=self._run.pk, plan__isnull=False
         )
         # One that was tried again had met a lock.
-        ended = earlier.filter(
-            status__in=[JobRun.Status.SUCCEEDED, JobRun.Status.PARTIAL], next_attempt=None
-        ).order_by("-pk")
+        ended = earlier.filter(status__in=WORKED, next_attempt=None).order_by("-pk")
         had_left = [
             any(one.model == table.model and one.left for one in tables_of(plan))
             for plan in ended.values_list("plan", flat=True)[: LOSING_RUNS - 1]

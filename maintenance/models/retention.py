@@ -1,0 +1,94 @@
+"""For how long jobs keep what they would delete."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from database.names import Folded
+
+
+class RetentionPolicy(models.Model):
+    """For how many days a job keeps what it would delete; operators own it."""
+
+    job = models.CharField(_("job"), max_length=100, unique=True)
+    days = models.PositiveIntegerField(
+        _("days"), validators=[MinValueValidator(1), MaxValueValidator(36_500)]
+    )
+    keeps_live_threads = models.BooleanField(
+        _("keep a thread while it is alive"),
+        default=False,
+        db_default=False,
+        help_text=_("A post is then as old as its newest stored comment, also where an override counts."),
+    )
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("changed by"),
+    )
+
+    class Meta:
+        verbose_name = _("retention")
+        verbose_name_plural = _("retentions")
+        ordering = ["job"]
+        constraints = [
+            models.CheckConstraint(
+                name="retentionpolicy_days_1_to_36500", condition=Q(days__range=(1, 36_500))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.job
+
+
+class RetentionOverride(models.Model):
+    """Other days than the policy's, for what is of one subreddit or was first found by one bot."""
+
+    policy = models.ForeignKey(
+        RetentionPolicy, on_delete=models.CASCADE, related_name="overrides", verbose_name=_("retention")
+    )
+    subreddit = models.CharField(_("subreddit"), max_length=50, blank=True)
+    # Protected: deleting a bot must not shorten, unseen, for how long its posts are kept.
+    config = models.ForeignKey(
+        "scraping.BotConfig",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("bot"),
+    )
+    days = models.PositiveIntegerField(
+        _("days"), validators=[MinValueValidator(1), MaxValueValidator(36_500)]
+    )
+
+    class Meta:
+        verbose_name = _("retention override")
+        verbose_name_plural = _("retention overrides")
+        ordering = ["subreddit", "config"]
+        default_permissions = ()  # who may change the retention may change its overrides
+        constraints = [
+            models.CheckConstraint(
+                name="retentionoverride_one_target",
+                condition=(~Q(subreddit="") & Q(config__isnull=True)) | Q(subreddit="", config__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="retentionoverride_days_1_to_36500", condition=Q(days__range=(1, 36_500))
+            ),
+            # Reddit's names are the same however they are capitalised.
+            models.UniqueConstraint(
+                "policy",
+                Folded("subreddit"),
+                condition=~Q(subreddit=""),
+                name="retentionoverride_subreddit_once",
+            ),
+            models.UniqueConstraint(fields=["policy", "config"], name="retentionoverride_config_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"r/{self.subreddit}" if self.subreddit else str(self.config)

@@ -1,0 +1,82 @@
+"""The columns of a run."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from database import clock
+from database.json_fields import JSONObjectField
+from database.messages import MessageField, PartsField, ShortMessageField
+from maintenance.models import statuses
+
+
+class RunFields(models.Model):
+    """What is kept of a run; ``JobRun`` adds its states and what leads from one to another."""
+
+    job = models.CharField(_("job"), max_length=100)
+    status = models.CharField(
+        _("status"), max_length=12, choices=statuses.Status, default=statuses.Status.QUEUED
+    )
+    reason = models.CharField(
+        _("reason"), max_length=20, choices=statuses.Reason, default=statuses.Reason.NONE, blank=True
+    )
+    trigger = models.CharField(_("trigger"), max_length=8, choices=statuses.Trigger)
+    # History outlives its subjects: names stand beside keys that may become null.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("requested by"),
+    )
+    requested_by_name = models.CharField(_("requested by"), max_length=150, blank=True)
+    schedule = models.ForeignKey(
+        "django_celery_beat.PeriodicTask",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="runs",
+        verbose_name=_("schedule"),
+    )
+    schedule_name = models.CharField(_("schedule's name"), max_length=200, blank=True)
+    scheduled_for = models.DateTimeField(_("slot"), null=True, blank=True)
+    dry_run = models.BooleanField(_("dry run"), default=False)
+    params = JSONObjectField(_("parameters"), default=dict, blank=True)
+    # Two running runs never share a key; empty: this job may run beside itself.
+    concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
+    queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=clock.now)
+    # No worker may begin earlier; null: as soon as there is one.
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    # When the message last went to the broker; null: still to be sent.
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # Since when a person is asked to decide about it, or about the run that it superseded.
+    waiting_since = models.DateTimeField(_("waiting since"), null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
+    # It did not stop: its process is to be killed.
+    force_stop_at = models.DateTimeField(_("force stop requested"), null=True, blank=True)
+    worker = models.CharField(_("worker"), max_length=200, blank=True)
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    progress_done = models.BigIntegerField(_("done"), default=0)
+    progress_total = models.BigIntegerField(_("total"), null=True, blank=True)
+    stage = ShortMessageField(_("stage"), max_length=200, blank=True)
+    stage_parts = PartsField(of="stage")
+    # Rows by model label, such as {"scraping.RedditPost": 12}; other jobs count in their own words.
+    counts = JSONObjectField(_("counts"), default=dict, blank=True)
+    cursor = JSONObjectField(_("cursor"), null=True, blank=True)
+    # What a purge would delete or set out to delete: {"at": ISO 8601, "tables": [plan.TablePlan.as_json(), ...]}
+    plan = JSONObjectField(_("plan"), null=True, blank=True)
+    # What allows it to delete: purging.mandate.Mandate.as_json(); null: what its first attempt finds.
+    mandate = JSONObjectField(_("mandate"), null=True, blank=True)
+    message = MessageField(_("message"), blank=True)
+    message_parts = PartsField(of="message")
+    error = MessageField(_("error"), blank=True)
+    error_parts = PartsField(of="error")
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    class Meta:
+        abstract = True

@@ -1,0 +1,84 @@
+"""Which runs are in which state, and who may see which."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Self
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from database import clock
+from database.messages import MessagesQuerySet
+from maintenance.models.maintenance_mode import MaintenanceMode
+from maintenance.models.statuses import OPEN, Status
+
+if TYPE_CHECKING:
+    from maintenance.models.runs import JobRun  # noqa: F401  (named in a string, as it is made of these)
+
+Person = User | AnonymousUser
+
+# One condition for each job that shows its runs also to people without the permission. Filled by ``registry``.
+_shown_to: list[Callable[[Person], Q]] = []
+
+
+def show_runs(condition: Callable[[Person], Q]) -> None:
+    """Let people without the permission to see runs see those that fulfil their condition."""
+    _shown_to.append(condition)
+
+
+class JobRunQuerySet(MessagesQuerySet["JobRun"]):
+    """States of runs."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Return the runs that the user may see: all with the permission, else those that a job shows them."""
+        if not user.is_active:
+            return self.none()
+        if user.has_perm("maintenance.view_jobrun"):
+            return self
+        conditions = [condition(user) for condition in _shown_to]
+        return self.filter(reduce(or_, conditions)) if conditions else self.none()
+
+    def running(self) -> Self:
+        """Return runs a worker has claimed and not ended."""
+        return self.filter(status=Status.RUNNING)
+
+    def queued(self) -> Self:
+        """Return runs that wait for a worker."""
+        return self.filter(status=Status.QUEUED)
+
+    def due(self) -> Self:
+        """Return runs that need not wait for their time any more."""
+        return self.filter(Q(not_before__isnull=True) | Q(not_before__lte=clock.now()))
+
+    def may_start(self) -> Self:
+        """Return queued runs that a worker may claim now, unless another of their key runs."""
+        not_held_up = Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on())
+        return self.queued().due().filter(not_held_up)
+
+    def could_start(self) -> Self:
+        """Return queued runs for which nothing is missing but a worker."""
+        same_key = self.model.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
+        return self.may_start().filter(Q(concurrency_key="") | ~Exists(same_key))
+
+    def blocked(self) -> Self:
+        """Return runs that wait for a person, the one that has waited longest first."""
+        return self.filter(status=Status.BLOCKED).order_by("waiting_since", "pk")
+
+    def open(self) -> Self:
+        """Return runs without an end: queued, running, or blocked until somebody approves or rejects."""
+        return self.filter(status__in=OPEN)
+
+    def finished(self) -> Self:
+        """Return runs in a final state."""
+        return self.filter(finished_at__isnull=False)
+
+    def finished_before(self, cutoff: datetime) -> Self:
+        """Return runs that ended before the cutoff (exclusive)."""
+        return self.filter(finished_at__lt=cutoff)
+
+    def silent_for(self, seconds: float) -> Self:
+        """Return running runs whose last heartbeat is older than that, by the database's clock."""
+        return self.running().filter(heartbeat_at__lt=Now() - timedelta(seconds=seconds))

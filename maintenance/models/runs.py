@@ -1,0 +1,341 @@
+"""A run: its states, and the verbs that lead from one to another."""
+
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any, Self
+
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from database import clock
+from database.commits import without_waiting
+from database.constraints import DatabaseOnDelete
+from database.returning import update_rows
+from maintenance.models import statuses
+from maintenance.models.run_fields import RunFields
+from maintenance.models.run_queries import JobRunQuerySet
+
+# A run that reaches no checkpoint in so long after it was cancelled may be stopped by force.
+FORCE_STOP_AFTER = timedelta(seconds=30)
+
+
+class JobRun(RunFields):
+    """One row for every intended execution, made when it is requested, before any message is sent.
+
+    ::
+
+                  ┌─► SKIPPED (overlap · paused)      MISSED (no scheduler was alive at that slot)
+      request ─► QUEUED ─► RUNNING ─► SUCCEEDED | PARTIAL | FAILED | CANCELLED
+                  │           └─────► INTERRUPTED (stopped or lost worker) ─► a new attempt resumes its cursor
+                  └─► BLOCKED (safety cap) ─► approved ─► QUEUED
+
+    Only the verbs below change ``status``; each is one guarded UPDATE (compare-and-set), so that two
+    processes that both believe to own a run cannot both write it.
+    """
+
+    Status, Trigger, Reason = statuses.Status, statuses.Trigger, statuses.Reason
+
+    retry_of = models.OneToOneField(
+        "self",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="next_attempt",
+        verbose_name=_("retry of"),
+    )
+
+    objects = JobRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("job run")
+        verbose_name_plural = _("job runs")
+        ordering = ["-id"]
+        permissions = [
+            ("run_job", _("Can run jobs now")),
+            ("cancel_jobrun", _("Can cancel job runs")),
+            ("approve_run", _("Can approve blocked runs")),
+        ]
+        constraints = [
+            DatabaseOnDelete(name="jobrun_retry_of_fk", field="retry_of", action="SET NULL"),
+            # A tick makes at most one run, however many schedulers, replays and restarts there are.
+            models.UniqueConstraint(
+                fields=["schedule", "scheduled_for"],
+                condition=Q(trigger=statuses.Trigger.SCHEDULE),
+                name="jobrun_one_per_slot",
+            ),
+            models.UniqueConstraint(
+                fields=["concurrency_key"],
+                condition=Q(status=statuses.Status.RUNNING) & ~Q(concurrency_key=""),
+                name="jobrun_one_running_per_key",
+            ),
+            models.CheckConstraint(
+                name="jobrun_status_known",
+                condition=Q(status__in=statuses.Status.values),
+            ),
+            models.CheckConstraint(
+                name="jobrun_trigger_known",
+                condition=Q(trigger__in=statuses.Trigger.values),
+            ),
+            models.CheckConstraint(
+                name="jobrun_finished_when_final",
+                condition=Q(status__in=statuses.OPEN, finished_at__isnull=True)
+                | (~Q(status__in=statuses.OPEN) & Q(finished_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="jobrun_running_has_worker",
+                condition=~Q(status=statuses.Status.RUNNING)
+                | (Q(started_at__isnull=False, heartbeat_at__isnull=False) & ~Q(worker="")),
+            ),
+            models.CheckConstraint(name="jobrun_attempt_from_1", condition=Q(attempt__gte=1)),
+            models.CheckConstraint(name="jobrun_progress_not_negative", condition=Q(progress_done__gte=0)),
+        ]
+        indexes = [
+            # history of one job, newest first; "the newest 100 of each job"; the run strip
+            models.Index(fields=["job", "-id"], name="jobrun_job"),
+            # admin filter by status; latest failures
+            models.Index(fields=["status", "-id"], name="jobrun_status"),
+            # recovery, every two seconds: what is queued or running
+            models.Index(
+                fields=["status", "id"],
+                name="jobrun_open",
+                condition=Q(status__in=statuses.OPEN),
+            ),
+            # overlap at a tick, and the next run at each end of a run: the open ones of a key, oldest first
+            models.Index(
+                fields=["concurrency_key", "id"],
+                name="jobrun_open_key",
+                condition=Q(status__in=statuses.OPEN),
+            ),
+            # cleanup_run_history: WHERE finished_at < cutoff, in key order
+            models.Index(fields=["finished_at"], name="jobrun_finished_at"),
+            # admin filter by date
+            models.Index(fields=["queued_at"], name="jobrun_queued_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} #{self.pk}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change this run any more."""
+        return self.status in statuses.FINAL
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether it waits for a worker."""
+        return self.status == self.Status.QUEUED
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a worker has claimed it and not ended it."""
+        return self.status == self.Status.RUNNING
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it waits for a person."""
+        return self.status == self.Status.BLOCKED
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it need not wait for its time any more."""
+        return self.not_before is None or self.not_before <= clock.now()
+
+    @property
+    def duration(self) -> timedelta | None:
+        """Time from start to end, to now while running, or to the moment it was blocked; None before the start."""
+        if self.started_at is None:
+            return None
+        stopped = self.heartbeat_at if self.status == self.Status.BLOCKED else None
+        return (self.finished_at or stopped or clock.now()) - self.started_at
+
+    def _guarded(self, *, expect: str, owner: str | None = None, **values: Any) -> bool:
+        """UPDATE this row if it still has the status ``expect`` (and the owner); copy the values on success."""
+        rows = JobRun.objects.filter(pk=self.pk, status=expect)
+        if owner is not None:
+            rows = rows.filter(worker=owner)
+        if not rows.update(**values):
+            return False
+        self._take_over(values)
+        return True
+
+    def _take_over(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self, name, clock.now() if isinstance(value, Now) else value)
+
+    def claim(self, *, worker: str) -> bool:
+        """QUEUED ─► RUNNING. False: not now, or not by this worker.
+
+        Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
+        scheduled and nothing scheduled may start.
+        """
+        # One statement: it stands between every request and its work.
+        mine = JobRun.objects.may_start().filter(without_waiting(), pk=self.pk, job=self.job)
+        values = {
+            "status": self.Status.RUNNING,
+            "worker": worker,
+            "started_at": clock.now(),
+            "heartbeat_at": Now(),
+        }
+        try:
+            with transaction.atomic() if connection.in_atomic_block else nullcontext():
+                claimed = update_rows(mine, **values)
+        except IntegrityError:  # jobrun_one_running_per_key
+            return False
+        for run in claimed:
+            self._state.adding = False
+            for field in self._meta.concrete_fields:
+                setattr(self, field.attname, getattr(run, field.attname))
+        return bool(claimed)
+
+    def beat(self) -> bool:
+        """Tell recovery that the worker lives. The database's clock: the hosts' may disagree.
+
+        False: the row is locked, as within a batch of the run's own; it is not waited for, because a run that hangs
+        there must not hold up who watches it.
+        """
+        mine = JobRun.objects.running().filter(without_waiting(), pk=self.pk, worker=self.worker)
+        if connection.vendor == "postgresql":
+            unlocked = "SELECT id FROM maintenance_jobrun WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED"
+            mine = mine.filter(pk__in=RawSQL(unlocked, [self.pk]))  # noqa: S611  (a constant)
+        return bool(mine.update(heartbeat_at=Now()))
+
+    def finish(
+        self,
+        status: str,
+        *,
+        reason: str = "",
+        **values: Any,
+    ) -> bool:
+        """RUNNING ─► a final status, by the worker that owns it. False: it no longer does."""
+        assert status in statuses.FINAL
+        values |= {"status": status, "reason": reason, "finished_at": clock.now()}
+        return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
+
+    def record(self, **values: Any) -> bool:
+        """Save progress, counts or cursor of a running run. False: this worker no longer owns it."""
+        return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
+
+    def mark_lost(self, *, silent_for: float, status: str, reason: str, error: str) -> bool:
+        """RUNNING ─► a final status by recovery, if its heartbeat is still older than ``silent_for`` seconds."""
+        assert status in statuses.FINAL
+        rows = JobRun.objects.silent_for(silent_for).filter(pk=self.pk, worker=self.worker)
+        return bool(rows.update(status=status, reason=reason, finished_at=clock.now(), error=error))
+
+    def skip_queued(self, *, message: str) -> bool:
+        """QUEUED ─► SKIPPED, for a command that finds its job running. False: it has started meanwhile."""
+        return self._guarded(
+            expect=self.Status.QUEUED,
+            status=self.Status.SKIPPED,
+            reason=self.Reason.OVERLAP,
+            finished_at=clock.now(),
+            message=message,
+        )
+
+    def block(self, *, message: str) -> bool:
+        """RUNNING ─► BLOCKED: the safety cap was reached; the plan and the message say by how many rows."""
+        now = clock.now()
+        return self._guarded(
+            expect=self.Status.RUNNING,
+            owner=self.worker,
+            status=self.Status.BLOCKED,
+            message=message,
+            heartbeat_at=now,
+            waiting_since=self.waiting_since or now,
+        )
+
+    def supersede(self, older: "JobRun", *, message: str) -> bool:
+        """Another run: BLOCKED ─► CANCELLED, as this one has made its own plan. False: that one was decided.
+
+        Should this one block too, it has waited as long as the other.
+        """
+        since = older.waiting_since
+        ended = older._guarded(
+            expect=self.Status.BLOCKED,
+            status=self.Status.CANCELLED,
+            reason=self.Reason.SUPERSEDED,
+            finished_at=clock.now(),
+            message=message,
+        )
+        if ended and since is not None and (self.waiting_since is None or since < self.waiting_since):
+            self.record(waiting_since=since)
+        return ended
+
+    def approve(self, *, mandate: dict[str, Any] | None, message: str) -> bool:
+        """BLOCKED ─► QUEUED, under this mandate. False: it is not blocked."""
+        return self._guarded(
+            expect=self.Status.BLOCKED,
+            status=self.Status.QUEUED,
+            mandate=mandate,
+            sent_at=None,
+            started_at=None,
+            heartbeat_at=None,
+            waiting_since=None,
+            cancel_requested_at=None,
+            force_stop_at=None,
+            worker="",
+            message=message,
+        )
+
+    def reject(self, *, message: str) -> bool:
+        """BLOCKED ─► CANCELLED. False: it is not blocked."""
+        return self._guarded(
+            expect=self.Status.BLOCKED,
+            status=self.Status.CANCELLED,
+            reason=self.Reason.OPERATOR,
+            finished_at=clock.now(),
+            message=message,
+        )
+
+    def cancel_queued(self, *, message: str) -> bool:
+        """QUEUED ─► CANCELLED. False: it has started meanwhile."""
+        return self._guarded(
+            expect=self.Status.QUEUED,
+            status=self.Status.CANCELLED,
+            reason=self.Reason.OPERATOR,
+            finished_at=clock.now(),
+            message=message,
+        )
+
+    def fail_queued(self, *, reason: str, error: str) -> bool:
+        """QUEUED ─► FAILED: nobody can perform it. False: it has started meanwhile."""
+        return self._guarded(
+            expect=self.Status.QUEUED,
+            status=self.Status.FAILED,
+            reason=reason,
+            finished_at=clock.now(),
+            error=error,
+        )
+
+    def ask_to_cancel(self) -> bool:
+        """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running."""
+        return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=clock.now())
+
+    @property
+    def may_be_forced(self) -> bool:
+        """Whether it was cancelled long enough ago to be stopped by force."""
+        asked = self.cancel_requested_at
+        return (
+            self.status == self.Status.RUNNING
+            and self.force_stop_at is None
+            and asked is not None
+            and clock.now() - asked >= FORCE_STOP_AFTER
+        )
+
+    def ask_to_force_stop(self) -> bool:
+        """Mark a running run that does not stop; its process ends it and itself. False: it is not running."""
+        return self._guarded(expect=self.Status.RUNNING, force_stop_at=clock.now())
+
+    @classmethod
+    def mark_sent(cls, runs: Collection[Self]) -> None:
+        """Note that their messages went out, so that recovery waits before it sends others."""
+        if not runs:
+            return
+        waiting = cls.objects.queued().filter(without_waiting(), pk__in=[run.pk for run in runs])
+        waiting.update(sent_at=Now())
+        for run in runs:
+            run.sent_at = clock.now()

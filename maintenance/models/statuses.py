@@ -1,0 +1,70 @@
+"""The states of a run, what asked for it, and why it ended: one list of each for all code."""
+
+from typing import Final
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Status(models.TextChoices):
+    """See the class."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    PARTIAL = "partial", _("partial")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+    INTERRUPTED = "interrupted", _("interrupted")
+    SKIPPED = "skipped", _("skipped")
+    MISSED = "missed", _("missed")
+    BLOCKED = "blocked", _("blocked")
+
+
+class Trigger(models.TextChoices):
+    """Which door the request came through."""
+
+    SCHEDULE = "schedule", _("schedule")
+    ADMIN = "admin", _("admin")
+    COMMAND = "command", _("command")
+    API = "api", _("API")
+    RETRY = "retry", _("retry")
+
+
+class Reason(models.TextChoices):
+    """Why a run ended other than by its own work."""
+
+    NONE = "", _("none")
+    OVERLAP = "overlap", _("an earlier run was not finished")
+    PAUSED = "paused", _("paused")
+    NO_SCHEDULER = "no_scheduler", _("no scheduler was alive")
+    EDITED = "edited", _("the schedule was changed first")
+    UNKNOWN_JOB = "unknown_job", _("no worker knows the job")
+    WAITS = "waits", _("it goes on later")
+    WORKER_STOPPED = "worker_stopped", _("the worker was stopped")
+    RETENTION = "retention", _("the retention was changed")
+    WORKER_LOST = "worker_lost", _("the worker was lost")
+    TERMINATED = "terminated", _("its process was told to exit")
+    HANDED_ON = "handed_on", _("it goes on as its next attempt")
+    TIME_LIMIT = "time_limit", _("it took longer than its time limit")
+    DATABASE = "database", _("the database reported an error")
+    # database.errors.Cause
+    DATABASE_FULL = "database_full", _("the database has no room left")
+    DATABASE_LOCKED = "database_locked", _("the database did not grant a lock")
+    DATABASE_TIMEOUT = "database_timeout", _("the database gave up a statement that took too long")
+    DATABASE_READ_ONLY = "database_read_only", _("the database took no writes")
+    DATABASE_OVERLOADED = "database_overloaded", _("the database was overloaded")
+    DATABASE_LOST = "database_lost", _("the database did not answer")
+    TOO_MANY_ATTEMPTS = "too_many_attempts", _("too many attempts")
+    OPERATOR = "operator", _("an operator cancelled it")
+    SUPERSEDED = "superseded", _("superseded by a newer run")
+
+
+# A run without an end: it waits for a worker, runs, or waits for a person.
+OPEN: Final = (Status.QUEUED, Status.RUNNING, Status.BLOCKED)
+# Nothing changes such a run any more; these and only these have an end (``finished_at``).
+FINAL: Final = tuple(status for status in Status if status not in OPEN)
+# It did its work, or a part of it.
+WORKED: Final = (Status.SUCCEEDED, Status.PARTIAL)
+# A part of the work was not done, for a cause that somebody should look at.
+FAILURES: Final = (Status.FAILED, Status.PARTIAL)
