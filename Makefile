@@ -15,7 +15,7 @@ CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENC
 # More arguments for pytest: make test ARGS="-k purge"
 ARGS ?=
 
-.PHONY: help run test soak chaos lint bench requirements messages clean
+.PHONY: help run test test-fast soak chaos format lint bench requirements messages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ run: .venv/.base ## run the whole console on this machine (PORT=8000 HOST=127.0.
 test: .venv/.dev ## run all tests: embedded, and beside it on PostgreSQL and Redis where they answer (ARGS=…)
 	@exec $(CLEAN_ENV) $(PYTHON) -m tests.side_by_side $(ARGS)
 
+test-fast: .venv/.dev ## run what needs neither a browser nor killed processes, on SQLite and on every core (ARGS=…)
+	@exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-fast $(PYTHON) -m pytest -q --numprocesses auto --dist loadfile --reuse-db \
+		-m "not slow and not soak" --ignore tests/chaos --ignore tests/e2e $(ARGS)
+
 soak: .venv/.dev ## draw the whole of every space that the suite samples, for hours, on both databases (ARGS=…)
 	@exec $(CLEAN_ENV) SOAK=1 $(PYTHON) -m tests.side_by_side -m soak --timeout 0 $(ARGS)
 
@@ -33,14 +37,18 @@ chaos: .venv/.dev ## kill and freeze real processes for half an hour, on Postgre
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
 	exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-services CHAOS=full $$services $(PYTHON) -m pytest tests/chaos -p no:randomly --timeout 1800 $(ARGS)
 
-lint: .venv/.dev ## check style, types, the direction of imports, migrations, settings and translations
+format: .venv/.dev ## put the code into the formatter's shape, and mend what the linter can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+lint: .venv/.dev ## check style, sizes, types, the direction of imports, migrations, settings and translations
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py makemigrations --check --dry-run
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py check --fail-level WARNING
-	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest -q -p no:cacheprovider tests/messages.py
+	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest -q -p no:cacheprovider tests/messages.py tests/sizes.py
 
 bench: .venv/.dev ## run the benchmarks; each prints a table: embedded, then on PostgreSQL where it answers
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
@@ -62,7 +70,7 @@ messages: .venv/.dev ## collect and compile the translations (needs gettext)
 	$(PYTHON) manage.py compilemessages --ignore .venv
 
 clean: ## remove the virtual environment and all caches; var/ (your data) stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results var/test var/test-services var/bench var/bench-services
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache test-results var/test var/test-fast var/test-services var/bench var/bench-services
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The newest interpreter that is new enough and whole: a shim may be on the PATH and not work.

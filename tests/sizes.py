@@ -1,0 +1,168 @@
+"""No file, function or template line grows past what a reader holds; `make lint` calls this."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE_LINES, FUNCTION_LINES, TEMPLATE_COLUMNS = 400, 50, 120
+
+# Too large today. The list may only shrink: what has become small enough must leave it.
+TOO_LARGE: set[str] = {
+    "bench/budget.py",
+    "bench/ingest.py",
+    "bench/partitions.py",
+    "bench/purge.py",
+    "maintenance/context.py",
+    "maintenance/jobs.py",
+    "maintenance/ledger/requests.py",
+    "maintenance/models/__init__.py",
+    "maintenance/purging/batches.py",
+    "maintenance/purging/deletion.py",
+    "maintenance/registry.py",
+    "maintenance/scheduling/beat.py",
+    "maintenance/scheduling/schedules.py",
+    "scraping/admin/bots.py",
+    "scraping/models/__init__.py",
+    "scraping/sessions/scrape.py",
+    "templates/404.html",
+    "templates/500.html",
+    "templates/account/login.html",
+    "templates/admin/_blocked.html",
+    "templates/admin/_failures.html",
+    "templates/admin/_htmx.html",
+    "templates/admin/_job_schedule.html",
+    "templates/admin/_jobs.html",
+    "templates/admin/_live_notice.html",
+    "templates/admin/_scheduler.html",
+    "templates/admin/_storage.html",
+    "templates/admin/_tiles.html",
+    "templates/admin/_workers.html",
+    "templates/admin/app_list.html",
+    "templates/admin/base_site.html",
+    "templates/admin/change_list.html",
+    "templates/admin/dashboard.html",
+    "templates/admin/filter.html",
+    "templates/admin/pagination.html",
+    "templates/admin/search_form.html",
+    "templates/maintenance/_after_hold.html",
+    "templates/maintenance/_breadcrumbs.html",
+    "templates/maintenance/_clock_change.html",
+    "templates/maintenance/_log.html",
+    "templates/maintenance/_next_run.html",
+    "templates/maintenance/_plan.html",
+    "templates/maintenance/_plan_facts.html",
+    "templates/maintenance/_preview.html",
+    "templates/maintenance/_progress.html",
+    "templates/maintenance/_retention.html",
+    "templates/maintenance/_retention_effect.html",
+    "templates/maintenance/_retention_rows.html",
+    "templates/maintenance/_retention_running.html",
+    "templates/maintenance/_run_button.html",
+    "templates/maintenance/_run_counts.html",
+    "templates/maintenance/_run_decision.html",
+    "templates/maintenance/_run_error.html",
+    "templates/maintenance/_run_facts.html",
+    "templates/maintenance/_run_name.html",
+    "templates/maintenance/_run_plan.html",
+    "templates/maintenance/_run_sessions.html",
+    "templates/maintenance/_run_status.html",
+    "templates/maintenance/_run_tools.html",
+    "templates/maintenance/_schedule_name.html",
+    "templates/maintenance/_schedule_state.html",
+    "templates/maintenance/_started.html",
+    "templates/maintenance/_strip.html",
+    "templates/maintenance/_switch.html",
+    "templates/maintenance/_when.html",
+    "templates/maintenance/maintenance_mode.html",
+    "templates/maintenance/overrides.html",
+    "templates/maintenance/pause.html",
+    "templates/maintenance/retention_confirmation.html",
+    "templates/maintenance/retention_form.html",
+    "templates/maintenance/retention_history.html",
+    "templates/maintenance/run.html",
+    "templates/maintenance/run_confirmation.html",
+    "templates/maintenance/schedule_delete.html",
+    "templates/maintenance/schedule_form.html",
+    "templates/maintenance/schedule_history.html",
+    "templates/maintenance/schedule_list.html",
+    "templates/scraping/_bot_schedules.html",
+    "templates/scraping/_budgets.html",
+    "templates/scraping/_crosspost.html",
+    "templates/scraping/_gallery.html",
+    "templates/scraping/_hold.html",
+    "templates/scraping/_kept.html",
+    "templates/scraping/_listed_so_far.html",
+    "templates/scraping/_scrape_now.html",
+    "templates/scraping/bot_delete.html",
+    "templates/scraping/botconfig_form.html",
+    "templates/scraping/bots_delete.html",
+    "templates/scraping/content_list.html",
+    "templates/scraping/hold.html",
+    "templates/scraping/post.html",
+    "templates/scraping/session.html",
+    "templates/scraping/set_aside.html",
+    "templates/scraping/trial.html",
+    "tests/chaos/test_up.py",
+    "tests/maintenance/test_admin.py",
+    "tests/maintenance/test_beat.py",
+    "tests/maintenance/test_firetimes.py",
+    "tests/maintenance/test_jobs.py",
+    "tests/maintenance/test_mandate.py",
+    "tests/maintenance/test_retention_admin.py",
+    "tests/maintenance/test_runs.py",
+    "tests/maintenance/test_slots.py",
+    "tests/maintenance/test_worlds.py",
+    "tests/pages.py",
+    "tests/scraping/reddit_replay.py",
+    "tests/scraping/test_compliance.py",
+    "tests/scraping/test_export.py",
+    "tests/scraping/test_orchestrator.py",
+    "tests/scraping/test_reddit.py",
+    "tests/scraping/test_sandbox.py",
+    "tests/scraping/test_storage.py",
+    "tests/test_constraints.py",
+}
+
+
+def packages() -> list[Path]:
+    """Return the top-level packages."""
+    return sorted(file.parent for file in ROOT.glob("*/__init__.py"))
+
+
+def sources() -> list[Path]:
+    files = [file for package in packages() for file in package.rglob("*.py")]
+    return [ROOT / "manage.py", *(file for file in files if "migrations" not in file.parts)]
+
+
+def templates() -> list[Path]:
+    return [
+        file for file in ROOT.glob("*/**/*.html") if file.relative_to(ROOT).parts[0] not in (".venv", "var")
+    ]
+
+
+def faults_of_source(file: Path) -> list[str]:
+    text = file.read_text()
+    lines = len(text.splitlines())
+    faults = [f"{lines} lines"] if lines > FILE_LINES else []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            lines = node.end_lineno - node.lineno + 1
+            if lines > FUNCTION_LINES:
+                faults.append(f"{node.name}() has {lines} lines")
+    return faults
+
+
+def faults_of_template(file: Path) -> list[str]:
+    lines = enumerate(file.read_text().splitlines(), start=1)
+    return [
+        f"line {number} has {len(line)} characters" for number, line in lines if len(line) > TEMPLATE_COLUMNS
+    ]
+
+
+def test_no_file_is_too_large_to_read() -> None:
+    found = {file: faults_of_source(file) for file in sources()}
+    found |= {file: faults_of_template(file) for file in templates()}
+    faulty = {str(file.relative_to(ROOT)): faults for file, faults in found.items() if faults}
+
+    assert {name: faults for name, faults in faulty.items() if name not in TOO_LARGE} == {}
+    assert TOO_LARGE - set(faulty) == set(), "small enough now: take it off the list"
