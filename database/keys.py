@@ -45,7 +45,9 @@ def stored_secrets(using: str = "default") -> Iterator[StoredSecret]:
     """Return every stored secret, still sealed."""
     for model, column in encrypted_columns():
         rows = model._base_manager.using(using).order_by("pk").values_list("pk", column)
-        for key, value in rows.iterator():
+        # Not by iterator(): where the table is missing, the driver's error at closing the server's cursor would replace
+        # Django's.
+        for key, value in rows:
             if isinstance(value, Sealed):
                 yield StoredSecret(model, column, key, value)
 

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
 
-from database.keys import encrypted_columns
+from database.keys import check_keys, encrypted_columns
 from scraping.models import AccessToken, RedditApp
 from tests import factories
 
@@ -178,3 +178,14 @@ def test_every_encrypted_column_is_known():
     found = {(model.__name__, column) for model, column in encrypted_columns()}
 
     assert {("RedditApp", "client_secret"), ("AccessToken", "token")} <= found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_before_the_first_migration_the_check_has_nothing_to_say():
+    with connection.schema_editor() as editor:
+        editor.alter_db_table(RedditApp, "scraping_redditapp", "elsewhere")
+    try:
+        assert check_keys(databases=["default"]) == []
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_db_table(RedditApp, "elsewhere", "scraping_redditapp")
