@@ -174,7 +174,8 @@ class World:
         RedditPost.objects.filter(pk=pk).update(newest_comment_at=self.now - row.quiet * DAY - HOUR)
 
     def revive(self):
-        """Let some threads get a younger comment."""
+        """Let some threads get a younger comment, once nobody holds their posts locked."""
+        self.unlock()
         for pk, row in self.random.sample(sorted(self.rows.items()), min(len(self.rows), 5)):
             if row.comments:
                 row.quiet = self.random.randint(0, row.quiet)
