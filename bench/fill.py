@@ -1,0 +1,382 @@
+"""A world of a given size in the configured, empty database: ``python -m bench.fill --posts 1000000``.
+
+For each million posts: 5,000,000 comments, 500,000 runs of 200 schedules, 100,000 sessions and events of 200 bots;
+schedules, bots and people do not grow with it. ``--schedules 10000`` makes so many of them. Everything is made by the
+database itself from the number of the row, so that the same size gives the same world. On PostgreSQL the secondary
+indexes are built behind the rows, and nothing is checked row by row: the connected role must be a superuser.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench import harness
+
+BOTS, SUBREDDITS, PEOPLE = 200, 400, 50
+COMMENTS_A_POST = 5
+DAYS = 120
+WORDS = "The quick brown fox jumps over the lazy dog and asks what the moderators of this place think of it. "
+JOBS = (
+    "cleanup_tokens",
+    "cleanup_sessions",
+    "purge_old_content",
+    "auto_scraping",
+    "cleanup_run_history",
+    "cleanup_login_sessions",
+    "refresh_stored_content",
+)
+
+
+def chance(salt: int, row: str = "i") -> str:
+    """Return SQL for a number from 0 up to 1, which looks random, of a row and a salt."""
+    return f"(((({row} + {salt}) * 2654435761) % 4294967296) / 4294967296.0)"
+
+
+def pick(*shares: tuple[float, str], last: str, of: str) -> str:
+    """Return SQL that draws one of the texts: each with its share, the last with what remains."""
+    limit, cases = 0.0, []
+    for share, text in shares:
+        limit += share
+        cases.append(f"WHEN {of} < {limit:.6f} THEN '{text}'")
+    return f"CASE {' '.join(cases)} ELSE '{last}' END"
+
+
+class Filler:
+    """Inserts rows by SQL; knows what a column that nobody names holds."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        from django.db import connection
+
+        self.connection = connection
+        self.is_postgres = connection.vendor == "postgresql"
+        self.tell = tell
+
+    def literal(self, value: Any) -> str:
+        """Return a Python value as SQL."""
+        if value is None:
+            return "NULL"
+        if isinstance(value, bool):
+            return str(value).lower() if self.is_postgres else str(int(value))
+        if isinstance(value, int | float):
+            return str(value)
+        if isinstance(value, dict | list):
+            return self.json("'{}'" if isinstance(value, dict) else "'[]'")
+        return "'" + str(value).replace("'", "''") + "'"
+
+    def defaults(self, model: Any) -> dict[str, str]:
+        """Return SQL for each column with a default of Django's; the database fills in its own."""
+        from django.db.models.fields import NOT_PROVIDED
+
+        found: dict[str, str] = {}
+        for field in model._meta.local_concrete_fields:
+            if field.primary_key or getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED:
+                continue
+            if field.has_default():
+                found[field.column] = self.literal(field.get_default())
+            elif not field.null and field.empty_strings_allowed:
+                found[field.column] = "''"
+        return found
+
+    def insert(self, model: Any, rows: int, **columns: str) -> None:
+        """Insert ``rows`` rows; ``columns`` are SQL over ``i``, from 1 on."""
+        started = time.perf_counter()
+        values = {**self.defaults(model), **columns}
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {model._meta.db_table} ({', '.join(values)})"
+                f" SELECT {', '.join(values.values())} FROM {harness.series(1, rows)}"
+            )
+        self.tell(f"{rows:>12,} {model._meta.verbose_name_plural}: {time.perf_counter() - started:.1f} s")
+
+    def json(self, text: str) -> str:
+        """Return SQL for a JSON column of a text."""
+        return f"CAST({text} AS jsonb)" if self.is_postgres else text
+
+    def at(self, days: str) -> str:
+        """Return SQL for the moment so many days ago."""
+        return harness.days_ago(days)
+
+    def day_of(self, row: str, rows: int, salt: int) -> str:
+        """Return SQL for the age of a row in days: the first is the oldest, neighbours are out of order by up to a day."""
+        return f"(({rows} - {row}) * {DAYS - 1}.0 / {rows} + {chance(salt, row)})"
+
+    def reset_sequences(self, *models: Any) -> None:
+        """Let the next row of each model follow the keys that were given here."""
+        from django.core.management.color import no_style
+
+        with self.connection.cursor() as cursor:
+            for statement in self.connection.ops.sequence_reset_sql(no_style(), models):
+                cursor.execute(statement)
+
+    @contextmanager
+    def unchecked(self, *models: Any) -> Iterator[None]:
+        """On PostgreSQL: take the secondary indexes away and check no foreign key while rows are made."""
+        if not self.is_postgres:
+            yield
+            return
+        tables = [model._meta.db_table for model in models]
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(%s) AND indexname NOT IN"
+                " (SELECT conname FROM pg_constraint WHERE contype IN ('p', 'u'))",
+                [tables],
+            )
+            indexes = cursor.fetchall()
+            cursor.execute("SET session_replication_role = replica; SET synchronous_commit = off")
+            cursor.execute("SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 2")
+            for name, _definition in indexes:
+                cursor.execute(f'DROP INDEX "{name}"')
+        yield
+        started = time.perf_counter()
+        with self.connection.cursor() as cursor:
+            for _name, definition in indexes:
+                cursor.execute(definition)
+            cursor.execute("RESET session_replication_role")
+        self.tell(f"{len(indexes):>12} indexes: {time.perf_counter() - started:.1f} s")
+
+
+def fill_people(filler: Filler) -> None:
+    """Make the owners of bots, and the bots."""
+    from django.contrib.auth.models import User
+
+    from scraping.models import BotConfig
+
+    no, yes = filler.literal(False), filler.literal(True)
+    filler.insert(
+        User,
+        PEOPLE,
+        id="1000 + i",
+        username="'owner' || i",
+        password="'!'",
+        is_staff=yes,
+        is_superuser=no,
+        is_active=yes,
+        date_joined=filler.at("200"),
+    )
+    filler.insert(
+        BotConfig,
+        BOTS,
+        id="i",
+        name="'bot ' || i",
+        owner_id=f"1001 + i % {PEOPLE}",
+        subreddits=filler.json(
+            f"'[\"sub' || (i % {SUBREDDITS}) || '\", \"sub' || ((i + 200) % {SUBREDDITS}) || '\"]'"
+        ),
+        created_at=filler.at("150"),
+        updated_at=filler.at("i / 10.0"),
+    )
+
+
+def fill_schedules(filler: Filler, schedules: int) -> None:
+    """Make schedules of the jobs beside those that migrations seed."""
+    from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+    from maintenance.models import ScheduleControl
+
+    filler.insert(
+        CrontabSchedule,
+        60,
+        id="1000 + i",
+        minute="i - 1",
+        hour="'*/6'",
+        day_of_month="'*'",
+        month_of_year="'*'",
+        day_of_week="'*'",
+        timezone="'Asia/Shanghai'",
+    )
+    now, yes = filler.at("0"), filler.literal(True)
+    filler.insert(
+        PeriodicTask,
+        schedules,
+        id="1000 + i",
+        name="'schedule ' || i",
+        task="'maintenance.scrape_now'",
+        kwargs=f"'{{\"params\": {{\"config\": ' || (1 + i % {BOTS}) || '}}}}'",
+        args="'[]'",
+        headers="'{}'",
+        enabled=f"{yes}",
+        crontab_id="1001 + i % 60",
+        total_run_count="i",
+        date_changed=now,
+    )
+    filler.insert(
+        ScheduleControl,
+        schedules,
+        schedule_id="1000 + i",
+        default_crontab="''",
+        effective_from=filler.at("100"),
+        next_slot_at=filler.at("-(i % 60) / 240.0"),
+    )
+
+
+def fill_runs(filler: Filler, runs: int, schedules: int) -> None:
+    """Make the runs of the last days, most of them by schedules, and a log of each hundredth."""
+    from maintenance.models import JobRun, RunLogLine
+
+    day = filler.day_of("i", runs, 1)
+    status = pick(
+        (0.94, "succeeded"),
+        (0.03, "failed"),
+        (0.01, "partial"),
+        (0.01, "skipped"),
+        last="cancelled",
+        of=chance(2),
+    )
+    trigger = pick((0.97, "schedule"), (0.015, "admin"), (0.01, "command"), last="retry", of=chance(3))
+    job = (
+        "CASE i % 8 "
+        + " ".join(f"WHEN {n} THEN '{slug}'" for n, slug in enumerate(JOBS))
+        + " ELSE 'scrape_now' END"
+    )
+    filler.insert(
+        JobRun,
+        runs,
+        job=job,
+        status=status,
+        trigger=trigger,
+        schedule_id=f"1001 + i % {schedules}",
+        schedule_name=f"'schedule ' || (1 + i % {schedules})",
+        scheduled_for=filler.at(f"{day} + i / 1e9"),
+        queued_at=filler.at(day),
+        started_at=filler.at(f"{day} - 0.0001"),
+        finished_at=filler.at(f"{day} - 0.0001 - 0.01 * {chance(4)}"),
+        dry_run=f"({chance(5)} < 0.005)",
+        message="'Deleted ' || (i % 977) || ' rows.'",
+        error=f"CASE WHEN {status} = 'failed' THEN 'Reddit answered 503' ELSE '' END",
+        worker="'worker-' || (i % 4)",
+        counts=filler.json("'{\"scraping.RedditPost\": 12}'"),
+        attempt="1",
+    )
+    filler.insert(
+        RunLogLine,
+        runs // 10,
+        run_id="i * 10",
+        at=filler.at("1"),
+        level="'info'",
+        text="'Batch ' || i || ' is gone.'",
+    )
+
+
+def fill_sessions(filler: Filler, sessions: int) -> None:
+    """Make finished sessions of all bots."""
+    from scraping.models import ScrapeSession
+
+    day = filler.day_of("i", sessions, 6)
+    filler.insert(
+        ScrapeSession,
+        sessions,
+        config_id=f"1 + i % {BOTS}",
+        config_name=f"'bot ' || (1 + i % {BOTS})",
+        kind="'auto'",
+        status=pick((0.95, "succeeded"), (0.03, "partial"), last="failed", of=chance(7)),
+        started_at=filler.at(day),
+        finished_at=filler.at(f"{day} - 0.003"),
+        has_gap=f"({chance(8)} < 0.002)",
+        posts_found="10",
+        posts_new="9",
+        requests_used="20",
+        run_id="i * 5",
+    )
+
+
+def fill_content(filler: Filler, posts: int, sessions: int) -> None:
+    """Make posts with five comments each, and who found them."""
+    from scraping.models import PostSighting, RedditComment, RedditPost
+
+    def shared(rows: int, salt: int) -> dict[str, str]:
+        day = filler.day_of("i", rows, salt)
+        return {
+            "author": f"'author' || CAST({chance(salt + 1)} * {chance(salt + 2)} * 100000 AS integer)",
+            "author_fullname": "'t2_' || (i % 100000)",
+            "score": f"CAST(1 / (0.001 + {chance(salt + 3)}) AS integer)",
+            "state": pick(
+                (0.97, "live"), (0.015, "author"), (0.01, "moderator"), last="missing", of=chance(salt + 4)
+            ),
+            "created_at": filler.at(day),
+            "first_seen_at": filler.at(f"{day} - 0.1"),
+            "last_seen_at": filler.at(f"{day} - 0.2"),
+            "checked_at": filler.at(f"2 * {chance(salt + 5)}"),
+        }
+
+    held = f"{chance(21)} < 0.0002"
+    filler.insert(
+        RedditPost,
+        posts,
+        id="i",
+        fullname="'t3_' || i",
+        **shared(posts, 20),
+        subreddit=f"'sub' || CAST({chance(27)} * {chance(28)} * {SUBREDDITS} AS integer)",
+        title="'Post ' || i || ': what do you think of it?'",
+        body=f"CASE WHEN i % 2 = 0 THEN '{WORDS * 3}' ELSE '' END",
+        url="'https://example.org/' || i",
+        permalink="'/r/sub/comments/' || i || '/'",
+        domain="'example.org'",
+        num_comments=str(COMMENTS_A_POST),
+        comments_fetched=str(COMMENTS_A_POST),
+        session_id=f"1 + i % {sessions}",
+        config_id=f"1 + i % {BOTS}",
+        held_at=f"CASE WHEN {held} THEN {filler.at('3')} END",
+        hold_reason=f"CASE WHEN {held} THEN 'kept for a report' ELSE '' END",
+    )
+    comments = posts * COMMENTS_A_POST
+    filler.insert(
+        RedditComment,
+        comments,
+        fullname="'t1_' || i",
+        **shared(comments, 40),
+        body=f"'{WORDS}'",
+        post_id=f"1 + (i - 1) / {COMMENTS_A_POST}",
+        parent_fullname=f"'t3_' || (1 + (i - 1) / {COMMENTS_A_POST})",
+        depth="0",
+    )
+    filler.insert(PostSighting, posts, post_id="i", config_id=f"1 + i % {BOTS}")
+
+
+def fill(*, posts: int, schedules: int = 200, tell: Callable[[str], None] = lambda _line: None) -> None:
+    """Make the world in the configured database, which holds no posts yet.
+
+    Raises:
+        SystemExit: there are posts already.
+    """
+    from django.contrib.auth.models import User
+    from django_celery_beat.models import CrontabSchedule, PeriodicTask
+
+    from maintenance.models import JobRun, RunLogLine
+    from scraping.models import BotConfig, PostSighting, RedditComment, RedditPost, ScrapeSession
+
+    if RedditPost.objects.exists():
+        raise SystemExit("This database holds posts: name an empty one in DATABASE_URL.")
+    runs, sessions = max(100, posts // 2), max(20, posts // 10)
+    filler = Filler(tell)
+    fill_people(filler)
+    fill_schedules(filler, schedules)
+    with filler.unchecked(JobRun, RunLogLine, ScrapeSession, RedditPost, RedditComment, PostSighting):
+        fill_runs(filler, runs, schedules)
+        fill_sessions(filler, sessions)
+        fill_content(filler, posts, sessions)
+    filler.reset_sequences(User, BotConfig, CrontabSchedule, PeriodicTask, RedditPost)
+    harness.settle()
+
+
+def main() -> None:
+    """Migrate and fill the configured database; print how long each table took."""
+    from django.core.management import call_command
+
+    parser = argparse.ArgumentParser(description="Fill the configured database with a world of a given size.")
+    parser.add_argument("--posts", type=int, default=10_000)
+    parser.add_argument("--schedules", type=int, default=200)
+    options = parser.parse_args()
+    started = time.perf_counter()
+    call_command("migrate", verbosity=0)
+    fill(posts=options.posts, schedules=options.schedules, tell=lambda line: print(line, flush=True))
+    sys.stdout.write(f"All of it: {time.perf_counter() - started:.0f} s\n")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LOG_LEVEL", "ERROR")
+    harness.set_up()
+    main()
