@@ -19,6 +19,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.mail import send_mail
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.dispatch import Signal, receiver
+from django.utils import translation
 from django_celery_beat.models import PeriodicTask
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
@@ -594,13 +595,21 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
 
 @receiver(run_blocked)
 def mail_blocked_run(*, run: JobRun, **_kwargs: Any) -> None:
-    """Tell ALERT_EMAILS, if there are any, that a run waits for a decision."""
+    """Tell ALERT_EMAILS, if there are any, that a run waits for a decision, in each language of the console."""
     if not settings.ALERT_EMAILS:
         return
+    # An address tells no language, and the worker's is nobody's: first the console's own, then the others.
+    languages = sorted(dict(settings.LANGUAGES), key=lambda code: code != settings.LANGUAGE_CODE)
+    subjects, bodies = [], []
+    for language in languages:
+        with translation.override(language):
+            # Plain texts: a message would follow whichever language is active when it is copied.
+            subjects.append(str.__str__(_("%(run)s waits for approval") % {"run": run}))
+            bodies.append(f"{subjects[-1]}\n\n{run.message}")
     try:
         send_mail(
-            _("%(run)s waits for approval") % {"run": run},
-            run.message,
+            subjects[0],
+            "\n\n".join(bodies),
             settings.SERVER_EMAIL,
             settings.ALERT_EMAILS,
         )

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.exceptions import PermissionDenied
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from maintenance.ledger import requests
 from maintenance.models import JobRun
@@ -208,6 +208,22 @@ def test_a_blocked_run_is_mailed_and_signalled(settings):
     assert heard == [run.pk]
     assert mail.outbox[0].to == ["ops@example.org"]
     assert "1 rows would be deleted" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("workers_language", ["en", "zh-hans"])
+def test_the_mail_about_a_blocked_run_is_read_in_every_language(settings, workers_language):
+    settings.PURGE_CAP_ROWS = 0
+    settings.ALERT_EMAILS = ["ops@example.org"]
+    settings.LANGUAGE_CODE = "zh-hans"
+    old_posts(1)
+
+    with translation.override(workers_language):
+        performed()
+
+    sent = mail.outbox[0]
+    assert "等待审批" in sent.subject
+    assert sent.body.index("等待审批") < sent.body.index("waits for approval")
+    assert "1 rows would be deleted" in sent.body
 
 
 def test_a_mail_that_cannot_be_sent_changes_nothing(settings):
