@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.parameters import RefusedParameter
+from audit.history import stored_text
+from database.messages import gettext
 from database.names import folded
 from scraping.content import export
 from scraping.content.normalise import FULLNAME, is_profile
@@ -91,11 +93,11 @@ class ExportViews(admin.ModelAdmin):
             content_type=ContentType.objects.get_for_model(self.model),
             object_repr=str(self.opts.verbose_name_plural),
             action_flag=CHANGE,
-            change_message=f"Exported as {format}: {without_names(request.GET).urlencode() or 'all'}",
+            change_message=stored_text(_exported(request, format)),
         )
         stamp, suffix = timezone.localtime().strftime("%Y-%m-%d-%H%M"), export.Format(format).suffix
         return StreamingHttpResponse(
-            _noted(pieces, tally, entry),
+            _noted(pieces, tally, entry, _exported(request, format)),
             content_type=export.CONTENT_TYPES[export.Format(format)],
             headers={
                 "Content-Disposition": f'attachment; filename="{self.opts.model_name}-{stamp}.{suffix}"'
@@ -103,12 +105,22 @@ class ExportViews(admin.ModelAdmin):
         )
 
 
-def _noted(pieces: Iterator[bytes], tally: export.Tally, entry: LogEntry) -> Iterator[bytes]:
+def _exported(request: HttpRequest, format: str) -> str:  # noqa: A002  # as in export()
+    """Say what was exported, for who reads the log."""
+    if chosen := without_names(request.GET).urlencode():
+        return gettext("Exported as %(format)s: %(chosen)s") % {"format": format, "chosen": chosen}
+    return gettext("Exported as %(format)s: all") % {"format": format}
+
+
+def _noted(pieces: Iterator[bytes], tally: export.Tally, entry: LogEntry, text: str) -> Iterator[bytes]:
     """Yield the pieces; once they are read, say in the log how much it was."""
     yield from pieces
-    cut = f", {tally.cells_cut:,} cells cut" if tally.cells_cut else ""
-    message = f"{entry.change_message} ({tally.rows:,} rows{cut})"
-    LogEntry.objects.filter(pk=entry.pk).update(change_message=message)
+    values = {"text": text, "rows": f"{tally.rows:,}", "cells": f"{tally.cells_cut:,}"}
+    if tally.cells_cut:
+        message = gettext("%(text)s (%(rows)s rows, %(cells)s cells cut)") % values
+    else:
+        message = gettext("%(text)s (%(rows)s rows)") % values
+    LogEntry.objects.filter(pk=entry.pk).update(change_message=stored_text(message))
 
 
 def without_names(query: QueryDict) -> QueryDict:

@@ -22,13 +22,12 @@ from database.messages import MessageField, MessagesQuerySet, PartsField, as_jso
 from database.names import Folded, folded
 from scraping.models.set_aside import Doubt, SetAside, SweepTally  # noqa: F401  # Django looks for models here
 from scraping.patterns import compiled
+from scraping.skip_reasons import EXPIRED as EXPIRED
+from scraping.skip_reasons import reason_label
 from scraping.visibility import Person, is_superuser, sees_everybodys
 
 # r/name: 2 to 21 letters, digits and underscores; a user's own subreddit is u_name.
 SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})\Z")
-
-# The reason under which posts are counted as skipped that a purge would delete at once.
-EXPIRED = "older than the retention"
 
 # What `up` and `sandbox_reddit` use as client id; an app with this id must never meet the real Reddit.
 SANDBOX_CLIENT_ID = "sandbox"
@@ -662,6 +661,9 @@ class ScrapeSession(models.Model):
                     {
                         **total,
                         "skipped": list(skipped.items()) if isinstance(skipped, dict) else [],
+                        "skipped_in_words": [(reason_label(why), number) for why, number in skipped.items()]
+                        if isinstance(skipped, dict)
+                        else [],
                         "warnings": from_json(total, "warnings") if isinstance(warnings, list) else [],
                         "error": from_json(total, "error"),
                     },

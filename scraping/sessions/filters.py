@@ -9,16 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from database.messages import gettext as _
 from database.names import folded
 from scraping.content.normalise import TIME_REASONS, BadItem, post_values
-from scraping.models import EXPIRED, BotConfig, ContentState, RedditPost
+from scraping.models import BotConfig, ContentState, RedditPost
 from scraping.patterns import compiled
 from scraping.reddit.answers import Page
+from scraping.skip_reasons import FILTERED, reason_label
 from scraping.visibility import Person
 
-# How the reasons of skipped items begin that were left out on purpose.
-FILTERED: Final = "filtered: "
 STORED_TRIED: Final = 200
 _COLUMNS: Final = ("title", "body", "flair", "domain", "score", "is_over_18", "is_self")
 
@@ -89,23 +87,6 @@ _FILTERS: Final[tuple[tuple[str, Callable[[BotConfig], Any], Callable[[Values, B
     ("pattern", lambda c: c.pattern_wanted, lambda p, c: _matches(p, c.pattern_wanted)),
     ("unwanted pattern", lambda c: c.pattern_unwanted, lambda p, c: not _matches(p, c.pattern_unwanted)),
 )
-
-
-def reason_label(reason: str) -> str:
-    """Return the filter's name in the reader's language; a reason that is none of ours stays as it is."""
-    labels = {
-        "NSFW": _("NSFW"),
-        "not NSFW": _("not NSFW"),
-        "score": _("score too low"),
-        "flair": _("none of the wanted flairs"),
-        "unwanted flair": _("unwanted flair"),
-        "domain": _("none of the wanted domains"),
-        "unwanted domain": _("unwanted domain"),
-        "pattern": _("does not match"),
-        "unwanted pattern": _("matches what is unwanted"),
-        EXPIRED: _("older than the retention"),
-    }
-    return labels.get(reason, reason)
 
 
 # --- Trying them --------------------------------------------------------------------------------

@@ -51,9 +51,10 @@ from scraping.reddit.listing import (
 )
 from scraping.sessions import warnings, watermarks
 from scraping.sessions.checkpoint import Checkpoint
-from scraping.sessions.filters import FILTERED, keep_wanted
+from scraping.sessions.filters import keep_wanted
 from scraping.sessions.steps import Steps, expected_posts
 from scraping.sessions.watermarks import Reading
+from scraping.skip_reasons import FILTERED, reason_label
 
 logger = logging.getLogger(__name__)
 
@@ -366,7 +367,7 @@ class _Scrape:
             if self._skip_lines < SKIP_LINES_MAX and not reason.startswith((FILTERED, EXPIRED)):
                 self._skip_lines += 1
                 text = _("%(where)s: %(count)d items skipped (%(reason)s).")
-                self.log(text % {"where": where, "count": count, "reason": reason}, "warning")
+                self.log(text % {"where": where, "count": count, "reason": reason_label(reason)}, "warning")
 
     def log_odd(self, where: str, odd: Counter[str]) -> None:
         """Name fields that were left empty, up to the same number of lines."""
@@ -374,7 +375,7 @@ class _Scrape:
             if self._skip_lines < SKIP_LINES_MAX:
                 self._skip_lines += 1
                 text = _("%(where)s: a field of %(count)d items was left empty (%(reason)s).")
-                self.log(text % {"where": where, "count": count, "reason": reason}, "warning")
+                self.log(text % {"where": where, "count": count, "reason": reason_label(reason)}, "warning")
 
     def _close(self) -> None:
         failed = {name: total for name, total in self._totals.items() if total["error_kind"]}

@@ -13,7 +13,8 @@ from scraping.reddit.client import RedditClient, client_for
 from scraping.reddit.errors import RedditError
 from scraping.reddit.listing import PAGE_SIZE
 from scraping.sessions.cost import Listed
-from scraping.sessions.filters import reason_label, why_unwanted
+from scraping.sessions.filters import why_unwanted
+from scraping.skip_reasons import reason_label
 
 ITEMS_SHOWN: Final = 10
 # Each costs a request while somebody waits for the page.

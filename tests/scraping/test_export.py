@@ -17,8 +17,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from audit.history import _of_log
 from scraping.content import export
 from scraping.models import ContentState, PostSighting, RedditComment, RedditPost
 from tests import factories
@@ -325,6 +326,12 @@ def test_the_log_of_an_export_keeps_no_authors_name(client, exporter, query, mod
     assert "quietone" not in LogEntry.objects.get().change_message.lower()
 
 
+def told_in(language):
+    """What a page of history says of the only entry."""
+    with translation.override(language):
+        return _of_log(LogEntry.objects.get()).get_change_message()
+
+
 def test_the_log_says_how_much_an_export_held(client, exporter):
     factories.post(subreddit="flask", body="x" * 40_000)
     factories.post(subreddit="flask")
@@ -333,8 +340,8 @@ def test_the_log_says_how_much_an_export_held(client, exporter):
 
     assert downloaded(response).startswith(b"\xef\xbb\xbf")
     assert response["Content-Disposition"].endswith('.csv"')
-    message = LogEntry.objects.get().change_message
-    assert message == "Exported as excel: q=r%2Fflask (2 rows, 1 cells cut)"
+    assert told_in("en") == "Exported as excel: q=r%2Fflask (2 rows, 1 cells cut)"
+    assert told_in("zh-hans") == "导出为 excel：q=r%2Fflask（2 行，截短 1 格）"
 
 
 def sighting(post, bot):

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
@@ -13,7 +14,9 @@ from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import ScrapeSession
 from scraping.models.due import DueWalk
+from scraping.skip_reasons import reason_label
 from tests import factories
+from tests.filled import SKIPPED
 from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
 
@@ -83,3 +86,42 @@ def test_the_pages_of_session_and_run_show_it_so(client: Client, run: JobRun, la
         page = page.replace("简体中文", "")
         assert ("The subreddit is private" in page) == (language == "en")
         assert bool(CJK.search(page)) == (language != "en")
+
+
+def test_reasons_of_skipped_items_read_in_the_readers_language(client: Client) -> None:
+    session = factories.session(totals={"python": {"skipped": SKIPPED}})
+    client.force_login(factories.superuser())
+    page = client.get(
+        reverse("admin:scraping_scrapesession_change", args=[session.pk]), HTTP_ACCEPT_LANGUAGE="zh-hans"
+    ).content.decode()
+
+    said = re.findall(r"\d × ([^<]+)", page)
+    assert len(said) == len(SKIPPED)
+    assert [text for text in said if not CJK.search(text)] == []
+
+
+def test_every_reason_that_a_scrape_counts_has_words() -> None:
+    with translation.override("zh-hans"):
+        for reason in reasons_in_the_code():
+            assert CJK.search(reason_label(reason)), reason
+            assert "%(" not in reason_label(reason)
+
+
+def reasons_in_the_code() -> set[str]:
+    """What the modules that read Reddit's items raise or count, with some value in each place."""
+    found = set()
+    for path in (
+        "scraping/content/normalise.py",
+        "scraping/content/storage.py",
+        "scraping/reddit/answers.py",
+    ):
+        text = (settings.BASE_DIR / path).read_text()
+        for pattern in (
+            r'BadItem\(f?"([^"]+)"\)',
+            r'_drop\(f?"([^"]+)"',
+            r'return f?"([^"]+)" if kind',
+            r'else "(no item)"',
+        ):
+            found |= {re.sub(r"\{\w+\}", "x", one) for one in re.findall(pattern, text)}
+    assert len(found) > 10
+    return found
