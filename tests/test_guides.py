@@ -1,0 +1,56 @@
+"""Every file and folder that a guide names exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMED = re.compile(r"(?<![\w/.*-])(?:\w[\w-]*/)*\w[\w-]*\.(?:py|md|html|css|js|toml|yml|po|png)(?![\w/])")
+FOLDER = re.compile(r"`((?:\w[\w-]*/)+)`")
+# The example of README.md, and a folder that is made at the first start.
+MADE_LATER = {"maintenance/management/commands/cleanup_drafts.py", "var/", "var/run/"}
+
+
+def repository() -> set[str]:
+    ignored = {".git", ".venv", "var"}
+    return {
+        path.relative_to(ROOT).as_posix()
+        for top in ROOT.iterdir()
+        if top.name not in ignored
+        for path in (top.rglob("*") if top.is_dir() else [top])
+        if path.is_file()
+    }
+
+
+def missing(text: str, files: set[str]) -> list[str]:
+    """A name from a top folder must be there; a shorter one, as diagrams have it, must end some file's path."""
+    top = {file.partition("/")[0] for file in files}
+
+    def exists(name: str) -> bool:
+        if name in files or (name.partition("/")[0] in top and "/" in name):
+            return name in files
+        return any(file.endswith(f"/{name}") for file in files)
+
+    folders = {folder for folder in FOLDER.findall(text) if not (ROOT / folder).is_dir()}
+    return sorted(({name for name in NAMED.findall(text) if not exists(name)} | folders) - MADE_LATER)
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_every_path_that_a_guide_names_exists(guide):
+    assert missing(guide.read_text(), repository()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`maintenance/gone.py`",
+        "gone.py ─► cap.py",
+        "[here](docs/gone.md)",
+        "`maintenance/gone/`",
+        "`jobs/cap.py`",
+    ],
+)
+def test_a_path_that_is_gone_is_found(text):
+    assert missing(text, repository())
