@@ -1,0 +1,228 @@
+"""Each role follows all that it is shown, in a real browser, in both languages: nothing is refused, nothing is false."""
+
+import random
+import re
+from collections import Counter
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django_celery_beat.models import PeriodicTask
+
+from maintenance.models import BeatLease, JobRun, MaintenanceMode, RunLogLine, ScheduleControl, WorkerProcess
+from scraping.models import BotConfig, RedditApp, RedditComment, RedditPost, ScrapeSession
+from tests import filled
+from tests.console.test_links import LEFT_OUT
+from tests.soak import size
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
+
+ROLES = ("Viewers", "Operators", "Approvers", "Bot owners", "superuser")
+LOCALES = {"en": "en-US", "zh-hans": "zh-CN"}
+# Of addresses that differ by a row or by values only, so many are opened.
+OF_ONE_SHAPE = size(1, 4)
+# Pages that one walk opens.
+PAGES_MAX = size(20, 2000)
+# What no reader shall meet: values that were not rendered.
+UNRENDERED = re.compile(
+    r"(?m:(?:^|[:·(=]\s?)None(?:$|\s?[,·)]))|\bnan\b"
+    r"|\bundefined\b|\[object|%\(\w+\)|\{[{%]|datetime\.|&(?:amp|lt|#\d+);|<bound|lazy"
+)
+# Latin words of a Chinese page: names, notations and what is written so in Chinese too.
+NOT_TRANSLATED = frozenset(
+    [
+        "Reddit",
+        "NSFW",
+        "CSV",
+        "JSON",
+        "JSONL",
+        "Parquet",
+        "URL",
+        "UTC",
+        "API",
+        "UTF",
+        "Celery",
+        "Django",
+        "RE",
+        "cron",
+        "crontab",
+        "root",
+        "ID",
+        "CST",
+        "EST",
+        "EDT",
+        "GMT",
+        "PM",
+        "AM",
+        "superuser",
+        "admin",
+        "MB",
+        "KB",
+        "GB",
+        "ms",
+        "rev",
+        "Redis",
+        "PostgreSQL",
+        "SQLite",
+        "True",
+        "False",
+    ]
+)
+READ_PAGE = """() => {
+  const data = 'code, pre, textarea, option, script, style, [lang], .traceback, .verbatim';
+  const words = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode());) {
+    const parent = node.parentElement;
+    if (!parent.closest(data) && node.data.trim()) words.push(node.data.trim());
+  }
+  for (const one of document.querySelectorAll('[title], [aria-label], [placeholder], [alt]'))
+    for (const name of ['title', 'aria-label', 'placeholder', 'alt'])
+      if (one.getAttribute(name)) words.push(one.getAttribute(name));
+  return {
+    texts: words,
+    shown: document.body.innerText,
+    title: document.title,
+    heading: document.querySelector('h1, h2')?.innerText ?? '',
+    language: document.documentElement.lang,
+    wide: document.documentElement.scrollWidth - window.innerWidth,
+    links: [...document.querySelectorAll('a[href]')].map((one) => one.href),
+  };
+}"""
+REPORT_CSP = (
+    "document.addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective))"
+)
+
+
+def shape(address):
+    """Return what equally made addresses share: no keys, no values."""
+    parts = urlsplit(address)
+    names = sorted(name for name, _value in parse_qsl(parts.query, keep_blank_values=True))
+    return re.sub(r"/\d+(?=/)", "/#", parts.path), tuple(names)
+
+
+def inside(origin, page, address):
+    """Return an address of the console without its fragment; None where it leads out of it."""
+    parts = urlsplit(urljoin(page, address))
+    if f"{parts.scheme}://{parts.netloc}" != origin or not parts.path.startswith("/admin/"):
+        return None
+    return None if parts.path.startswith(LEFT_OUT) else parts._replace(fragment="").geturl()
+
+
+class Walk:
+    """A person's way through the console: what was opened, and what was wrong."""
+
+    def __init__(self, page, origin, language, chance):
+        self.page, self.origin, self.language, self.chance = page, origin, language, chance
+        self.opened, self.faults = [], []
+        self.names = names_of_people_and_things()
+        page.add_init_script(REPORT_CSP)
+        page.on("console", lambda message: message.type == "error" and self.fault(message.text))
+        page.on("pageerror", lambda error: self.fault(str(error)))
+        page.on(
+            "response", lambda answer: answer.status >= 400 and self.fault(f"{answer.status} {answer.url}")
+        )
+
+    def fault(self, text):
+        """Note what is wrong with the page that is open."""
+        self.faults.append((self.page.url.removeprefix(self.origin), text))
+
+    def go(self, start):
+        """Open a page, and what it leads to."""
+        waiting, met = [start], Counter()
+        while waiting and len(self.opened) < PAGES_MAX:
+            address = waiting.pop(self.chance.randrange(len(waiting)))
+            found = self.open(address)
+            for link in sorted({inside(self.origin, address, one) for one in found} - {None}):
+                if met[shape(link)] < OF_ONE_SHAPE:
+                    met[shape(link)] += 1
+                    waiting.append(link)
+        return self
+
+    def open(self, address):
+        """Open one page; return its links."""
+        self.opened.append(address)
+        if "/export/" in address:
+            answer = self.page.context.request.get(address)
+            if answer.status != 200:
+                self.fault(f"{answer.status} {address}")
+            return []
+        self.page.goto(address)
+        self.open_menus()
+        seen = self.page.evaluate(READ_PAGE)
+        self.read(seen)
+        return seen["links"]
+
+    def open_menus(self):
+        """Open all that folds open."""
+        for summary in self.page.locator("summary:visible").all():
+            summary.click()
+
+    def read(self, seen):
+        """Note what no reader shall meet."""
+        if not seen["title"].partition("|")[0].strip() or not seen["heading"].strip():
+            self.fault("no title")
+        if seen["language"] != self.language:
+            self.fault(f"language {seen['language']}")
+        if seen["wide"] > 0:
+            self.fault(f"{seen['wide']} px wider than its window")
+        for found in UNRENDERED.finditer(seen["shown"]):
+            self.fault(seen["shown"][max(0, found.start() - 40) : found.end() + 40])
+        if self.language == "zh-hans":
+            for text in seen["texts"]:
+                if untranslated(text, self.names):
+                    self.fault(f"not translated: {text[:120]}")
+
+
+def names_of_people_and_things():
+    """Return what people and Reddit have written themselves, the longest first: nobody translates that."""
+    columns = [
+        (User, "username"), (Group, "name"), (PeriodicTask, "name"), (RedditApp, "name"), (RedditApp, "client_id"),
+        (BotConfig, "name"), (ScrapeSession, "config_name"), (RedditPost, "title"), (RedditPost, "hold_reason"),
+        (RedditComment, "body"), (ScheduleControl, "pause_reason"), (MaintenanceMode, "reason"),
+        (BeatLease, "holder"), (RunLogLine, "text"), (JobRun, "traceback"), (WorkerProcess, "name"),
+    ]  # fmt: skip
+    # A message has its own words, in the reader's language.
+    found = {
+        text
+        for model, column in columns
+        for text, *parts in model.objects.values_list(
+            column, *([f"{column}_parts"] if hasattr(model, f"{column}_parts") else [])
+        )
+        if text and not any(parts)
+    }
+    return sorted(found, key=len, reverse=True)
+
+
+def untranslated(text, names):
+    """Return the English words of a text that is no name, number or notation."""
+    for name in names:
+        text = text.replace(name, "")
+    words = re.findall(r"(?<![\w/@.#_-])[A-Za-z][a-z]+(?![\w@.=_/-]\w|_)", text)
+    return [word for word in words if word not in NOT_TRANSLATED]
+
+
+@pytest.fixture
+def people(settings, live_server):
+    return filled.filled_world(settings)
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_each_role_is_shown_only_what_is_open_to_it_and_true(browser, live_server, client, people, language):
+    faults, opened = {}, {}
+    for number, role in enumerate(ROLES):
+        if role == "superuser":
+            filled.start_maintenance(people[role])
+        client.force_login(people[role])
+        with browser.new_context(
+            locale=LOCALES[language], viewport={"width": 1440, "height": 900}
+        ) as context:
+            context.add_cookies(
+                [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
+            )
+            walk = Walk(context.new_page(), live_server.url, language, random.Random(number))
+            walk.go(f"{live_server.url}/admin/")
+        faults[role], opened[role] = walk.faults, len(walk.opened)
+
+    said = dict.fromkeys(f"{role}: {one}" for role in ROLES for one in faults[role])
+    assert not said, "\n".join(said)
+    assert min(opened.values()) > 15, opened
