@@ -13,13 +13,13 @@ from django.http import HttpRequest
 from accounts.rights import may_change_group, may_take_over, permissions_to_give
 from audit.history import without_entries
 
-# The addresses and confirmations of django-allauth are no page of the console: accounts are made by people who may.
+# The addresses and confirmations of django-allauth are not pages of the console: administrators create the accounts.
 admin.site.unregister([User, Group, EmailAddress])
 
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
-    """Django's own, except that nobody gives rights beyond their own: only superusers give any."""
+    """Django's own, except that nobody grants rights that they lack: only superusers grant any."""
 
     list_display = ("username", "email", "first_name", "last_name", "is_active", "is_staff", "is_superuser")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
@@ -38,7 +38,7 @@ class PersonAdmin(UserAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave rights, and who may use the console at all, to superusers."""
+        """Let only superusers edit rights and access to the console."""
         if request.user.is_superuser:
             return super().get_readonly_fields(request, obj)
         rights = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -51,13 +51,13 @@ class PersonAdmin(UserAdmin):
         return without_entries(to_delete), counts, perms_needed, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Leave accounts with rights that the person lacks, and with them their passwords, to superusers."""
+        """Refuse accounts (and their passwords) that have rights which the person lacks; superusers may."""
         if isinstance(obj, User) and not may_take_over(request.user, obj):
             return False
         return super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Leave accounts with rights that the person lacks to superusers."""
+        """Refuse accounts that have rights which the person lacks; superusers may."""
         if isinstance(obj, User) and not may_take_over(request.user, obj):
             return False
         return super().has_delete_permission(request, obj)
@@ -65,7 +65,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin):
-    """Django's own, with a plain list of permissions, of which nobody gives one that they lack."""
+    """Django's own, with a plain list of permissions; nobody can grant one that they lack."""
 
     filter_horizontal = ()
 
@@ -80,13 +80,13 @@ class RoleAdmin(GroupAdmin):
         return field
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Leave groups with rights that the person lacks to superusers."""
+        """Refuse groups that have rights which the person lacks; superusers may."""
         if obj is not None and not may_change_group(request.user, obj):
             return False
         return super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Leave groups with rights that the person lacks to superusers."""
+        """Refuse groups that have rights which the person lacks; superusers may."""
         if obj is not None and not may_change_group(request.user, obj):
             return False
         return super().has_delete_permission(request, obj)

@@ -15,5 +15,5 @@ class AccountsConfig(AppConfig):
         """Connect the signal."""
         from accounts.roles import create_groups
 
-        # The last of INSTALLED_APPS, so the permissions of all others exist by then.
+        # This app is last in INSTALLED_APPS, so the permissions of all others exist already.
         post_migrate.connect(create_groups, sender=self)

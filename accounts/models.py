@@ -1,6 +1,6 @@
 """Secrets that let a person in: refresh tokens and password-reset tokens.
 
-Only the SHA-256 of a secret is stored, so a stolen database lets nobody in.
+Only the SHA-256 of a secret is stored, so a stolen database gives no access.
 """
 
 import hashlib
@@ -49,14 +49,14 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
     """States of refresh tokens."""
 
     def expired_or_revoked(self, now: datetime) -> Self:
-        """Return tokens that let nobody in any more at ``now``; one that expires just then is still good."""
+        """Return the tokens that are no longer valid at ``now``; one that expires exactly then is still valid."""
         return self.filter(Q(expires_at__lt=now) | Q(revoked_at__lte=now))
 
 
 class RefreshToken(Token):
     """A long-lived secret that an API client trades for access tokens.
 
-    live ─► rotated (replaced by its successor; seen again, it betrays a thief) ─► expired
+    live ─► rotated (replaced by its successor; reuse means that it was stolen) ─► expired
       └───► revoked
     """
 
@@ -91,12 +91,12 @@ class PasswordResetTokenQuerySet(models.QuerySet["PasswordResetToken"]):
     """States of password-reset tokens."""
 
     def expired_or_used(self, now: datetime) -> Self:
-        """Return tokens that reset nothing any more at ``now``; one that expires just then is still good."""
+        """Return the tokens that are no longer valid at ``now``; one that expires exactly then is still valid."""
         return self.filter(Q(expires_at__lt=now) | Q(used_at__lte=now))
 
 
 class PasswordResetToken(Token):
-    """A secret mailed to a user, good for one new password."""
+    """A secret mailed to a user, valid for one change of password."""
 
     used_at = models.DateTimeField(_("used"), null=True, blank=True)
 

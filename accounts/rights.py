@@ -1,4 +1,4 @@
-"""Nobody gives rights beyond their own: what a person may do to other people's accounts and to groups."""
+"""Nobody grants rights that they lack: what a person may do to other people's accounts and to groups."""
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission, User
 from django.db.models import Q, QuerySet
@@ -14,10 +14,10 @@ def permissions_to_give(giver: Person) -> QuerySet[Permission]:
 
 
 def may_take_over(actor: Person, account: User) -> bool:
-    """Whether somebody may change, delete or set the password of an account, which lets them become its person.
+    """Whether somebody may change, delete or set the password of an account, which would let them sign in as that person.
 
-    Superusers may. Others may where they gain nothing: the account is their own, or it cannot use the console and
-    has no right that they lack. Rights count of inactive accounts too: those can be activated again.
+    Superusers may. Others may only where they gain no rights: the account is their own, or it cannot use the console and
+    has no right that they lack. The rights of inactive accounts count too: those can be activated again.
     """
     if not isinstance(actor, User) or not actor.is_active:
         return False

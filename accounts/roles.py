@@ -17,7 +17,7 @@ OPERATORS = "Operators"
 APPROVERS = "Approvers"
 BOT_OWNERS = "Bot owners"
 
-# By name, as those of the jobs are declared further up than this app may look.
+# By name: the jobs' permissions are declared in a higher layer, which this app may not import.
 _SEE_EVERYTHING = (
     "auth.view_group",
     "auth.view_user",
@@ -46,9 +46,9 @@ PERMISSIONS = {
         "scraping.export_redditpost",
         "scraping.hold_redditpost",
     ),
-    # Decide about what a cap stopped. Apart from the operators, so that two people can be asked for.
+    # Decide about runs that a cap stopped. A group of its own, so that approval can take a second person.
     APPROVERS: (*_SEE_EVERYTHING, "maintenance.approve_run", "scraping.decide_setaside"),
-    # Their own bots and what these found; querysets leave out what is not theirs, and who owns a bot may scrape it.
+    # Their own bots and what those found; the querysets exclude the rest. The owner of a bot may scrape with it.
     BOT_OWNERS: (
         "scraping.add_botconfig",
         "scraping.change_botconfig",

@@ -1,4 +1,4 @@
-"""Signing in, through django-allauth: limits by account and by address, one line of log for each attempt, no accounts told apart.
+"""Signing in, through django-allauth: limits by account and by address, one log line for each attempt, and the same answer whether or not an account exists.
 
 Second factors, passkeys and OpenID Connect are apps of the same library.
 """
@@ -18,12 +18,12 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
 logger = logging.getLogger(__name__)
-# Of what somebody typed as a name, so much is logged.
+# How many characters of a typed account name are logged.
 NAME_SHOWN = 60
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's types are partial
-    """What the console does otherwise than django-allauth."""
+    """What the console does differently from django-allauth."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -31,7 +31,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
-        """Authenticate within the limits, and write down how that ended."""
+        """Authenticate within the limits, and log the outcome."""
         try:
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         except forms.ValidationError:
@@ -52,10 +52,10 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # as above
-    """Lets in who may use the console, and tells nobody else's account apart from none."""
+    """Lets console users in; other accounts get the same answer as accounts that do not exist."""
 
     def clean(self) -> dict[str, Any]:
-        """Refuse accounts that may not use the console as if there were none."""
+        """Refuse accounts that may not use the console as if they did not exist."""
         cleaned: dict[str, Any] = super().clean()
         if self.user is not None and not self.user.is_staff:
             raise self.adapter_error()
@@ -70,7 +70,7 @@ class SignInView(LoginView):  # type: ignore[misc]  # as above
     """The sign-in page, in the console's frame."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Tell who is signed in and may not use the console just that, instead of leading them around in a circle."""
+        """Tell a signed-in person who may not use the console so, instead of redirecting in a loop."""
         if request.user.is_authenticated and not admin.site.has_permission(request):
             raise PermissionDenied(_("Your account may not use the console."))
         response: HttpResponseBase = super().dispatch(request, *args, **kwargs)

@@ -14,7 +14,7 @@ from adminkit.paginator import BoundedPaginator
 
 @contextmanager
 def holding_for_edit(request: HttpRequest, row: Model | None) -> Iterator[None]:
-    """Lock the row of a posted form from before it is read until the edit is saved; a look at it locks nothing."""
+    """Lock the row of a posted form before it is read, until the edit is saved; viewing it locks nothing."""
     if request.method != "POST" or row is None:
         yield
         return
@@ -47,13 +47,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
     def is_list(self, request: HttpRequest) -> bool:
-        """Whether the request shows the list, which needs no long columns."""
+        """Whether the request shows the list, which does not need the long columns."""
         match: Any = request.resolver_match
         return bool(match and match.url_name and match.url_name.endswith("_changelist"))
 
 
 class PersonalAdmin(admin.ModelAdmin):
-    """Tells its form who asks, as `form.person`: what is allowed, or whose it will be, depends on that."""
+    """Gives its form the user as `form.person`: what is allowed, and who becomes the owner, depend on it."""
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any

@@ -11,5 +11,5 @@ class AdminkitConfig(AppConfig):
     name = "adminkit"
 
     def ready(self) -> None:
-        """Teach columns of whole numbers to bear any number."""
+        """Let integer columns be compared with any number."""
         lookups.register()

@@ -15,22 +15,22 @@ from database.ends import refuse_end
 
 
 class EndField(forms.DateTimeField):
-    """When something ends by itself; empty: not before somebody ends it."""
+    """When something ends automatically; empty: only when somebody ends it."""
 
     def __init__(self, **kwargs: Any) -> None:
         # The browser's own picker: the admin's pair of fields leaves the second without a label.
         picker = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
         super().__init__(**{"label": _("Until"), "required": False, "widget": picker, **kwargs})
-        # In which the moment is written; None: the reader's.
+        # The time zone in which the time is entered; None: the reader's.
         self.zone: tzinfo | None = None
 
     def to_python(self, value: Any) -> datetime | None:
-        """Read the moment in its zone."""
+        """Read the time in its time zone."""
         with self._in_its_zone():
             return super().to_python(value)
 
     def prepare_value(self, value: Any) -> Any:
-        """Write the moment in its zone."""
+        """Write the time in its time zone."""
         with self._in_its_zone():
             return super().prepare_value(value)
 
@@ -38,7 +38,7 @@ class EndField(forms.DateTimeField):
         return timezone.override(self.zone) if self.zone else nullcontext()
 
     def validate(self, value: datetime | None) -> None:
-        """Refuse an end that has passed or is absurd."""
+        """Refuse an end that has passed or is too far ahead."""
         super().validate(value)
         try:
             refuse_end(value)
@@ -47,7 +47,7 @@ class EndField(forms.DateTimeField):
 
 
 class OpenedField(forms.CharField):
-    """What was stored when the form was opened; nothing that a person edits."""
+    """The values stored when the form was opened; a hidden field that nobody edits."""
 
     widget = forms.HiddenInput
 
@@ -56,12 +56,12 @@ class OpenedField(forms.CharField):
         return False
 
     def clean(self, value: Any) -> str:
-        """Accept anything: an error at a hidden field would be seen by nobody."""
+        """Accept anything: nobody would see an error at a hidden field."""
         return str(value or "")
 
 
 class StaleEditForm(forms.Form):
-    """Optimistic locking: refuses a stale edit once, which would overwrite what somebody else has saved meanwhile."""
+    """Optimistic locking: refuses a stale edit once, because it would overwrite what somebody else saved meanwhile."""
 
     opened = OpenedField(required=False)
 
@@ -111,7 +111,7 @@ class StaleEditForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why somebody decided so."""
+    """Why somebody made a decision."""
 
     reason = forms.CharField(
         label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})

@@ -15,7 +15,7 @@ from adminkit.parameters import Lookups, RefusedParameter, clean_keys, clean_que
 
 
 class NotForYou(Http404):
-    """There is no such row for this person: missing ones and those of others are answered alike."""
+    """No such row for this person: the answer is the same for missing rows and for those of others."""
 
     def __init__(self, verbose_name: Any) -> None:
         text = gettext("There is no such %(name)s, or your account has no permission to see it.")
@@ -23,7 +23,7 @@ class NotForYou(Http404):
 
 
 class GuardedAdmin(admin.ModelAdmin):
-    """Takes from the query string and the form what the list offers, and answers 400 to anything else.
+    """Accepts from the query string and the form only what the list offers; answers 400 to anything else.
 
     An admin names in ``lookups`` the columns that links look its list up by, beside those of its filters.
     """
@@ -59,12 +59,12 @@ class GuardedAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search for text that the database can compare; the boxes that complete names ask here too."""
+        """Search only for text that the database can compare; autocomplete uses this too."""
         require_text(SEARCH_VAR, search_term)
         return super().get_search_results(request, queryset, search_term)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
-        """Run an action on rows that may exist."""
+        """Run an action only on keys that can exist."""
         clean_keys(self.model, ACTION_CHECKBOX_NAME, request.POST)
         return super().response_action(request, queryset)
 

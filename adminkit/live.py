@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-# What changes with the time alone is no news.
+# Text that changes only because time passes does not count as a change.
 _VOLATILE = re.compile(r"(<span data-(?:volatile|since)[^>]*>)[^<]*")
 # A fresh token in each answer, for one secret.
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')

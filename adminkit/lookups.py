@@ -1,4 +1,4 @@
-"""Comparisons with whole numbers that no column can hold."""
+"""Comparisons of integer columns with numbers that are out of range."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class _Bounded:
     """
 
     def process_rhs(self: Any, compiler: Any, connection: Any) -> Any:
-        """Leave the numbers out; with none left Django takes the condition for false."""
+        """Drop these numbers; with none left, Django treats the condition as false."""
         if self.rhs_is_direct_value():
             column = self.lhs.output_field
             column = getattr(column, "target_field", column)

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.utils.functional import cached_property
 
-# A list ends here: what is further back is found by searching and filtering, and a greater OFFSET would
+# The list ends here: older rows are found by search and filters, and a greater OFFSET would
 # make the database walk over all rows before it.
 ROWS_MAX = 10_000
 

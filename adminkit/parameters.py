@@ -26,9 +26,9 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-# Longer than any name that is searched for; each word of a search is a condition more.
+# Longer than any name that is searched for; each word adds a condition to the query.
 TEXT_MAX = 200
-# Of one ``in``, and of one parameter that is repeated.
+# How many values one ``in``, or one repeated parameter, may have.
 VALUES_MAX = 100
 PAGE_DIGITS_MAX = 9
 # Far from the ends of the calendar, where moving a time into another zone fails.
@@ -71,7 +71,7 @@ def clean_query(model_admin: Any, request: HttpRequest) -> None:
 
 
 def require_text(name: str, value: str) -> None:
-    """Refuse what no database compares: control characters; and what is longer than anything that is stored."""
+    """Refuse text that no database can compare (control characters) or that is longer than any stored text."""
     if "\0" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value):
         raise RefusedParameter(name, _("It holds characters that no stored text has."))
     if len(value) > (VALUES_MAX * 20 if name.endswith("__in") else TEXT_MAX):
@@ -105,7 +105,7 @@ def _to_field(model_admin: Any, request: HttpRequest, name: str, value: str) -> 
 
 
 def _any_text(model_admin: Any, request: HttpRequest, name: str, value: str) -> None:
-    """Accept it: ``require_text`` has looked."""
+    """Accept it: ``require_text`` has checked it."""
 
 
 _CONTROLS = {
@@ -124,13 +124,13 @@ _CONTROLS = {
 
 
 class Lookups:
-    """The look-ups that one admin allows: those of its ``list_filter``, and of ``lookups``, a list of columns.
+    """The look-ups that one admin allows: the columns of its ``list_filter`` and ``lookups``.
 
     A column brings ``exact``, ``in`` and ``isnull``; a date ``gte``, ``gt``, ``lte`` and ``lt`` too.
     """
 
     def __init__(self, model_admin: Any, request: HttpRequest) -> None:
-        # What filters of our own read, which check it themselves.
+        # Parameters of our own filters, which validate them themselves.
         self.own_parameters: set[str] = set()
         self._columns: dict[str, models.Field] = {}
         for path in (
@@ -151,7 +151,7 @@ class Lookups:
                 yield entry[0] if isinstance(entry, tuple | list) else entry
 
     def allows(self, name: str) -> bool:
-        """Whether the parameter is a look-up of the list, or read by a filter of it."""
+        """Whether the parameter is a look-up of the list, or belongs to one of its filters."""
         return name in self.own_parameters or name in self._date_parts or self._split(name) is not None
 
     def columns(self) -> dict[str, models.Field]:

@@ -12,13 +12,13 @@ from django.db import models
 from audit.models import Event
 from database.messages import english_of
 
-# Where the request came from that this thread answers; a service knows no requests.
+# The address of the request that this thread answers; services do not see requests.
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
 
 
 @contextmanager
 def acting_from(address: str | None) -> Iterator[None]:
-    """Give the events that are recorded inside the address of who acts."""
+    """Record the events inside the block with this client address."""
     token = _address.set(_usable(address))
     try:
         yield

@@ -40,7 +40,7 @@ def stored_text(text: str) -> str:
 
 @dataclass(frozen=True)
 class NamedPerson:
-    """Somebody of whom the name is left."""
+    """A deleted person, of whom only the name is kept."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""Tells the events of a request where it came from."""
+"""Records the client address with the events of a request."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from audit.events import acting_from
 
 
 class AddressMiddleware:
-    """Give the events of a request the address of who asks."""
+    """Record the client address with the events of the request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

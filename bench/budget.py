@@ -177,7 +177,7 @@ def main() -> None:
                 rate_window=WINDOW_SECONDS,
                 enforce_rate_limit=True,
                 latency=0.3 / SCALE,
-                clock=lambda: 1_790_000_000.0,  # content that stands still costs the server little
+                clock=lambda: 1_790_000_000.0,  # content that does not change costs the server little
             ) as reddit,
         ):
             reddit.rate.clock = time.time

@@ -47,7 +47,7 @@ def scratch_database() -> Iterator[str]:
 
 @contextmanager
 def copy_of(url: str) -> Iterator[str]:
-    """Copy a database to which nobody is connected, as fast as the server can; drop the copy at the end."""
+    """Copy a database that has no connections, as fast as the server can; drop the copy at the end."""
     if url.startswith("sqlite"):
         original = Path(url.removeprefix("sqlite:///"))
         copy = original.with_name("copy.sqlite3")

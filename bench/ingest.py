@@ -1,6 +1,6 @@
 """Storing 20,000 posts and 200,000 comments, half of them known, half of those changed.
 
-``python -m bench.ingest`` prints the table for the configured database. Everybody starts with the same rows, made of
+``python -m bench.ingest`` prints the table for the configured database. Every method starts with the same rows, made of
 Reddit's JSON and in the order of their fullnames; the last line shows what making them costs. Peers take turns, the
 median of the rounds counts. Posts come in pages of 100, comments in pages of 500, one transaction a page. Where a peer
 is too slow for all of it, it stores a sample, and the table says so.

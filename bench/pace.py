@@ -55,7 +55,7 @@ def scrape(clock: Clock) -> tuple[int, float]:
 
 
 def read_only(clock: Clock) -> tuple[int, float]:
-    """Ask for the same and throw it away."""
+    """Send the same requests and discard the answers."""
     from scraping.reddit.client import client_for
     from scraping.reddit.comment_walk import Reach
 

@@ -283,7 +283,7 @@ def edits(scheduler: str, number: int) -> list[float]:
                 waits.append(max(0.0, arrivals.at[seen][1] - started - 1) if came else float("inf"))
                 task.enabled = False
                 task.save()
-                time.sleep(3)  # until the edit before is behind it
+                time.sleep(3)  # until it has passed the edit before
         arrivals.stop.set()
         consumer.join()
         close_connection()

@@ -34,7 +34,7 @@ def stored(fullname: str) -> dict[str, Any]:
 
 
 class OnReddit(dict[str, Any]):
-    """What became of every item; made when asked for."""
+    """The state of every item, computed on request."""
 
     def __contains__(self, fullname: object) -> bool:
         return True

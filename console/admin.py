@@ -59,7 +59,7 @@ class ConsoleAdminSite(admin.AdminSite):
     empty_value_display = "–"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register models with a guard before their admin, whichever app it is of."""
+        """Register models with a guard in front of their admin, for every app."""
         super().register(model_or_iterable, guarded(admin_class or admin.ModelAdmin, KeptHistory), **options)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class ConsoleAdminSite(admin.AdminSite):
         return menu
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the page that asks before a job is run, that of the global switch, and whether somebody is signed in."""
+        """Add the run confirmation, the page of maintenance mode, and the check of whether somebody is signed in."""
         # Loading an app's admin registers its classes here, so the site must exist before.
         from maintenance.admin import maintenance_mode, run_confirmation
 
@@ -110,11 +110,11 @@ class ConsoleAdminSite(admin.AdminSite):
         ]
 
     def session(self, request: HttpRequest) -> HttpResponse:
-        """Say whether somebody is signed in, without leading anywhere: 204 or 403."""
+        """Answer whether somebody is signed in, without a redirect: 204 or 403."""
         return HttpResponse(status=204 if self.has_permission(request) else 403)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show the dashboard; who may not see runs gets the menu alone."""
+        """Show the dashboard; a user who may not see runs gets only the menu."""
         from console import dashboard
 
         context: dict[str, Any] = {}

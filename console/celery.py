@@ -22,4 +22,4 @@ app.steps["consumer"].add("maintenance.ledger.workers:Ear")
 
 @setup_logging.connect(weak=False)
 def leave_logging_to_the_settings(**_kwargs: Any) -> None:
-    """Do nothing, so that Celery sets no level of its own: LOG_LEVEL counts for workers and schedulers too."""
+    """Do nothing, so that Celery does not set its own level: LOG_LEVEL applies to workers and schedulers too."""

@@ -41,18 +41,18 @@ SUCCESSES = {JobRun.Status.SUCCEEDED}
 
 @dataclass(frozen=True)
 class JobRow:
-    """A line of the Jobs table."""
+    """A row of the Jobs table."""
 
     job: Job
     # The oldest of its schedules; None: it has none.
     schedule: PeriodicTask | None
     reading: Reading | None
-    # Of them all, the one that fires next.
+    # Of all its schedules, the one that fires next.
     next_schedule: PeriodicTask | None
     next_reading: Reading | None
     # How many there are; counted up to schedules.NEXT_AMONG_MAX.
     number_of_schedules: int
-    last_run: JobRun | None  # dry runs aside
+    last_run: JobRun | None  # without dry runs
     strip: dict[str, Any]
     may_run: bool
 
@@ -63,7 +63,7 @@ class JobRow:
 
     @property
     def is_counted(self) -> bool:
-        """Whether it has no more than were counted."""
+        """Whether all its schedules were counted."""
         return self.number_of_schedules < schedules.NEXT_AMONG_MAX
 
     @property
@@ -80,7 +80,7 @@ class Tiles:
     failures: int
     # Slots that passed without a run.
     missed: int
-    # Runs that wait for a person, however long already.
+    # Runs that wait for approval, whatever their age.
     waiting: int
     running: list[JobRun]
     number_running: int
@@ -89,12 +89,12 @@ class Tiles:
 
     @property
     def ended(self) -> int:
-        """What the last 24 hours should have done, and what waits."""
+        """Figures of the last 24 hours, and what is waiting."""
         return self.successes + self.failures + self.missed + self.waiting
 
     @property
     def success_share(self) -> float | None:
-        """Per cent of them that succeeded, rounded down: 100 is all of them; None when there were none."""
+        """The percentage that succeeded, rounded down, so 100 means all; None when there were none."""
         return math.floor(1000 * self.successes / self.ended) / 10 if self.ended else None
 
 
@@ -165,7 +165,7 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
     rows = []
     for job in shown:
         some, job_runs = keys[job.task_name], runs[job.slug]
-        # One may have been deleted meanwhile.
+        # A schedule may have been deleted meanwhile.
         task, reading = found.get(some[0] if some else None, (None, None))
         next_task, next_reading = found.get(coming.get(job.task_name), (task, reading))
         rows.append(

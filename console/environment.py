@@ -17,7 +17,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
-# Of a command: "wrong usage". The web server has its own code for it (``console.wsgi``).
+# A command's exit code for "wrong usage". The web server has its own (``console.wsgi``).
 EXIT_CODE = 2
 SECRET_MIN = 32
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
@@ -33,7 +33,7 @@ def refuse(name: str, fault: str, remedy: str) -> NoReturn:
 
 
 class Environment:
-    """The variables of the environment, each read by a method that says what it may be."""
+    """The variables of the environment, each read by a method that names the allowed values."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)

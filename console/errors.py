@@ -1,4 +1,4 @@
-"""What a person sees instead of a page: 400, 403, 404 and 503 in the console's own frame."""
+"""The error pages 400, 403, 404 and 503, in the console's layout."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +14,9 @@ from database.statement_timeout import was_too_slow
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say what of the request cannot be used, and the way out."""
+    """Say which part of the request cannot be used, and what to do."""
     if not hasattr(request, "user"):
-        # Refused before anybody was asked who they are, such as a wrong host: the frame's links would not lead here.
+        # Refused before authentication, such as a wrong host: the layout's links would not work.
         return render(request, "400_bare.html", status=400)
     refused = exception if isinstance(exception, RefusedParameter) else None
     context = {**admin.site.each_context(request), "refused": refused, "back": request.path}
@@ -37,7 +37,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_slow(request: HttpRequest) -> HttpResponse:
-    """Say that the database ended the page's question, and how to ask for less."""
+    """Say that the database ended the page's query, and how to ask for less."""
     context = {
         **admin.site.each_context(request),
         "seconds": settings.WEB_STATEMENT_TIMEOUT_SECONDS,

@@ -13,7 +13,7 @@ class RefusalInOneLine(logging.Filter):
     """Take the traceback from what Django logs of a request that it refused, and add account and address."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record; keep it."""
+        """Change the record and keep it."""
         request = getattr(record, "request", None)
         is_refusal = getattr(record, "status_code", SERVER_ERROR) < SERVER_ERROR
         # Each handler filters the record.

@@ -1,4 +1,4 @@
-"""The workers' door: a message that nobody can read is dropped and logged, and ends no worker.
+"""The workers' incoming messages: one that cannot be decoded is dropped and logged, and does not end a worker.
 
 Celery takes whatever stands in the broker's list for a message of its own. One that is not raises in the middle of the
 worker's event loop, which ends the worker, or in the callback of a result, which leaves it half dead. So each message
@@ -18,12 +18,12 @@ from kombu.transport import redis as kombu_redis
 
 logger = logging.getLogger(__name__)
 
-# As much of a dropped message is logged.
+# How much of a dropped message is logged.
 SHOWN_CHARACTERS = 300
 
 _TEXT = (str, type(None))
 _NUMBER = (int, float, type(None))
-# What Celery reads without looking (its documentation, "Message protocol", version 2).
+# The headers that Celery reads without checking (its documentation, "Message protocol", version 2).
 HEADERS: Mapping[str, tuple[type, ...]] = {
     "task": (str,),
     "id": (str,),
@@ -62,11 +62,11 @@ REQUIRED = {"task", "id", "delivery_tag", "delivery_info"}
 
 
 class Unreadable(Exception):
-    """The message is none of Celery's; the text says why."""
+    """Not a Celery message; the text says why."""
 
 
 class Channel(kombu_redis.Channel):
-    """Takes messages from the list; what is not even an envelope is dropped."""
+    """Takes messages from the list; drops those whose envelope cannot be decoded."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -83,14 +83,14 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """Hands messages to the worker; what nobody could read is dropped."""
+    """Hands messages to the worker; drops those that cannot be decoded."""
 
     Channel = Channel
 
     def _deliver(self, message: Any, queue: str | None) -> None:
         try:
             tag = self._check(message, queue)
-        except Exception as error:  # rubbish has more ways to fail than there are names for
+        except Exception as error:  # damaged messages raise all kinds of exceptions
             logger.error(
                 "A message of %s was dropped: %r: %.*r", queue, error, SHOWN_CHARACTERS, str(message)
             )

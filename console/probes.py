@@ -71,7 +71,7 @@ def _database() -> str:
     return "answers"
 
 
-@cache  # of a process that was ready once; a failure is asked again
+@cache  # of a process that was ready once; a failure is checked again
 def _migrations() -> str:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())

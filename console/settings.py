@@ -142,13 +142,13 @@ CONN_MAX_AGE = env.whole("CONN_MAX_AGE", default=60, low=0, high=86_400)
 if _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("CONN_MAX_AGE", CONN_MAX_AGE)
 
-# How long a statement of a web request may take, on PostgreSQL; 0: as long as it likes. Workers and commands have no
+# How long a statement of a web request may take, on PostgreSQL; 0: no limit. Workers and commands have no
 # such limit. Below it, one slow page holds one thread of one process.
 WEB_STATEMENT_TIMEOUT_SECONDS = env.number(
     "WEB_STATEMENT_TIMEOUT_SECONDS", default=30.0, low=0.1, high=3600, or_zero=True
 )
 
-# Counts failed sign-ins for all web processes; in the database, because a broker that hangs must lock nobody out.
+# Counts failed sign-ins for all web processes; in the database, because a broker that hangs must not prevent sign-in.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -168,7 +168,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Signing in is django-allauth's: see accounts/sign_in.py. Accounts are made by people who may.
+# Signing in is django-allauth's: see accounts/sign_in.py. Administrators create the accounts.
 ACCOUNT_ADAPTER = "accounts.sign_in.Adapter"
 ACCOUNT_FORMS = {"login": "accounts.sign_in.SignInForm"}
 ACCOUNT_LOGIN_METHODS = {"username"}
@@ -178,7 +178,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 # Failures: of one address a minute, of one account in five minutes; whoever meets the limit waits, also with the right password.
 ACCOUNT_RATE_LIMITS = {"login_failed": "20/m/ip,5/5m/key", "login": "60/m/ip"}
-# How many proxies stand before the web server and name the client in X-Forwarded-For; without one nobody is believed.
+# How many proxies stand before the web server and name the client in X-Forwarded-For; without one the header is ignored.
 TRUSTED_PROXY_COUNT = ALLAUTH_TRUSTED_PROXY_COUNT = env.whole(
     "TRUSTED_PROXY_COUNT", default=0, low=0, high=10
 )
@@ -299,7 +299,7 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 BEAT_LEASE_SECONDS_MAX = 300
 BEAT_LEASE_SECONDS = env.number("BEAT_LEASE_SECONDS", default=5.0, low=1, high=BEAT_LEASE_SECONDS_MAX)
 
-# How often a running run tells that it lives; after six silent ones its worker is taken for lost.
+# How often a running run tells that it lives; after six missed ones its worker counts as lost.
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", default=5.0, low=0.1, high=60)
 
 # How long a worker may take no work although work waits, before it ends itself to be started again.
@@ -314,12 +314,12 @@ PURGE_CAP_SHARE = env.number("PURGE_CAP_SHARE", default=0.5, low=0, high=1)
 # if it is at least so many rows: of a small table, half is soon reached. A job may declare that its share counts from
 # fewer rows on (that of stored content: 100), or that it has none of the two (expired tokens and log-in sessions).
 PURGE_CAP_MIN_ROWS = env.whole("PURGE_CAP_MIN_ROWS", default=10_000, low=0, high=10**15)
-# Whether who asked for a run may approve it once a cap has stopped it; off: it takes a second person.
+# Whether the person who requested a run may approve it after a cap stopped it; off: it takes a second person.
 APPROVE_OWN_RUNS = env.switch("APPROVE_OWN_RUNS", default=True)
 # The share of its time that a purge works; 0: all of it on PostgreSQL, half of it on SQLite, which has one writer.
 PURGE_THROTTLE = env.number("PURGE_THROTTLE", default=0.0, low=0.01, high=1, or_zero=True)
 
-# Fewer days than these, of a retention or of one run, need the permission to approve runs; fewer than one nobody gets.
+# Fewer days than these, of a retention or of one run, need the permission to approve runs; less than one day is never allowed.
 RETENTION_FLOOR_DAYS = env.whole("RETENTION_FLOOR_DAYS", default=7, low=1, high=36_500)
 
 # How many of 100 stored items should have been verified with Reddit in the last 48 hours; fewer is a warning.

@@ -1,4 +1,4 @@
-"""The web server's worker process: gunicorn's thread worker, which resets nobody when it stops.
+"""The web server's worker process: gunicorn's thread worker, which resets no connection when it stops.
 
 gunicorn's own closes the listening socket while connections wait in it that the kernel has accepted already; their
 requests are reset. Behind a proxy each of those is a 502. What connects in the last milliseconds, between the last
@@ -11,7 +11,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 
 class DrainingThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Takes who has connected before it closes the door."""
+    """Accepts waiting connections before it closes the listening socket."""
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Enable or disable accepting; where the worker stops, first accept what waits, then refuse the rest at once."""

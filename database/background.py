@@ -7,15 +7,15 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from database.statement_timeout import is_limited
 
-# A plan of five million rows takes seconds. Above what any count here needs, below for ever.
+# A plan of five million rows takes seconds. More than any count here needs, but finite.
 STATEMENT_SECONDS = 1_800
 
 
 @contextmanager
 def background_reads(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Let PostgreSQL keep the queries inside on one core, and give them a limit of their own; in a transaction.
+    """Run the queries inside on one core of PostgreSQL, with a time limit of their own; in a transaction.
 
-    On all cores a count of a big table is hardly sooner ready, and a writer beside it waits several times longer. A
+    On all cores a count of a big table is hardly faster, and a writer beside it waits several times longer. A
     ``statement_timeout`` of the server, the database or its user is meant for statements that somebody waits for: a
     plan that needs longer would fail each time. In a process that limits its own statements, the web, that limit stays.
     SQLite uses one core anyway, and no transaction is opened there: it would lock out every writer.

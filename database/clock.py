@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from django.db import Error, connection
 from django.utils import timezone
 
-# For so long a reading is carried on by a stopwatch before the database is asked again.
+# How long a reading is extrapolated by the monotonic clock before the database is asked again.
 CARRIED_SECONDS = 5.0
 # A new reading this little behind the old one is the time that asking took, not a clock that was set back.
 JITTER = timedelta(milliseconds=50)
-# A host whose clock is further off than this is not to be trusted with what cannot be undone.
+# A host whose clock is further off than this must not do anything that cannot be undone.
 SKEW_MAX = timedelta(seconds=60)
-# Linux has one that goes on while the machine sleeps.
+# On Linux, CLOCK_BOOTTIME goes on while the machine is suspended.
 _STOPWATCH = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-# What the database's clock showed when this process's stopwatch did.
+# A reading of the database's clock, with this process's monotonic clock at the same time.
 _reading: tuple[datetime, float] | None = None
 
 
@@ -59,7 +59,7 @@ def now() -> datetime:
             raise
         return carried
     if carried and timedelta() < carried - read < JITTER:
-        read = carried  # else a run of a millisecond would end before it began
+        read = carried  # otherwise a run of a millisecond would end before it began
     _reading = read, time.clock_gettime(_STOPWATCH)
     return read
 

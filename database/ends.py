@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from database import clock
 from database.messages import gettext as _
 
-# Nobody means an end that is further ahead, and PostgreSQL stores one in the year 10,000 that no driver reads back.
+# A later end is a typing error, and PostgreSQL stores the year 10,000, which no driver reads back.
 FURTHEST_END = timedelta(days=3_653)
 
 

@@ -1,4 +1,4 @@
-"""What the database's refusals mean: it is full, locked, slow, closed for writing, or away."""
+"""What the database's errors mean: it is full, locked, slow, read-only, or not reachable."""
 
 import sqlite3
 import time
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class Cause(StrEnum):
-    """Why the database did not do what it was asked, though nothing was wrong with that."""
+    """Why the database refused a valid statement."""
 
     FULL = "full"
     LOCKED = "locked"
@@ -48,7 +48,7 @@ _BY_NAME = {
 
 
 def cause_of(error: BaseException) -> Cause | None:
-    """Return why the database refused; None for an error that would come again, such as a violated constraint."""
+    """Return why the database refused; None for an error that would recur, such as a violated constraint."""
     original = error.__cause__ if isinstance(error, Error) else error
     if isinstance(original, sqlite3.Error):
         return _look_up(_BY_NAME, getattr(original, "sqlite_errorname", None))

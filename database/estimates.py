@@ -1,4 +1,4 @@
-"""How many rows a big table has, and what share of them is of a kind, without reading it."""
+"""How many rows a big table has, and the share of rows past a given time, without reading the whole table."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 
 class SecretUnreadable(ImproperlyConfigured):
-    """A stored secret fits none of the keys; the message names its column and the remedy."""
+    """None of the keys decrypts a stored secret; the message names its column and the remedy."""
 
 
 @cache
@@ -49,7 +49,7 @@ class Sealed:
 
     @property
     def is_readable(self) -> bool:
-        """Whether one of the keys fits."""
+        """Whether one of the keys decrypts it."""
         try:
             self.open()
         except SecretUnreadable:
@@ -58,7 +58,7 @@ class Sealed:
 
     @property
     def is_current(self) -> bool:
-        """Whether the first key fits, so that the others are not needed for it."""
+        """Whether the first key decrypts it, so that the others are not needed."""
         try:
             _fernet(settings.FIELD_ENCRYPTION_KEY[0]).decrypt(self.token.encode())
         except InvalidToken:
@@ -67,7 +67,7 @@ class Sealed:
 
 
 class SecretAttribute(DeferredAttribute):
-    """Decrypts when the attribute is used, and not before."""
+    """Decrypts only when the attribute is used."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         """Return the plain text."""

@@ -58,7 +58,7 @@ def analyze(tables: Iterable[type[models.Model]], using: str = DEFAULT_DB_ALIAS)
     if not names:
         return  # a bare ANALYZE would take every table
     if connection.pg_version >= 150_000:  # type: ignore[attr-defined]  # only PostgreSQL has it
-        # Else the server counts what this session has just deleted up to a second later.
+        # Otherwise the server counts what this session has just deleted up to a second late.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")
     with transaction.atomic(using=using), connection.cursor() as cursor:

@@ -11,7 +11,7 @@ from django.db.models.fields.json import KeyTransform
 
 
 class Unreadable(dict[str, Any]):
-    """Stands for a stored value that is no JSON object: empty, and told from an empty one where that matters."""
+    """Stands for a stored value that is no JSON object: empty, and distinguishable from a stored empty object."""
 
 
 class _ShapedField(models.JSONField):
@@ -41,7 +41,7 @@ class JSONObjectField(_ShapedField):
 
 
 class JSONTextsField(_ShapedField):
-    """Holds a list of texts; what is none is left out."""
+    """Holds a list of texts; other items are left out."""
 
     def shaped(self, value: Any) -> Any:
         """Return a list of texts."""

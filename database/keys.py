@@ -1,4 +1,4 @@
-"""Moving stored secrets to the first key, and saying which are not there yet."""
+"""Re-encrypts stored secrets with the first key, and reports those that are not yet."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class StoredSecret:
 
 @dataclass
 class Rotation:
-    """What became of the secrets."""
+    """How many secrets were re-encrypted, current or unreadable."""
 
     rotated: int = 0
     current: int = 0

@@ -1,6 +1,6 @@
-"""Sentences that are stored and read later, by somebody else, perhaps in another language.
+"""Sentences that are stored and shown later to somebody else, perhaps in another language.
 
-``gettext`` and ``ngettext`` here are Django's, except that what they return remembers what it was made of: a code, which
+``gettext`` and ``ngettext`` here are Django's, except that what they return keeps its parts: a code, which
 is the English sentence with its placeholders, and the parameters. A ``MessageField`` stores the English text, and beside
 it the parts, in the column ``<name>_parts``; read back it is the sentence in the reader's language. A plain string
 stays what it is, and so do texts from before there were parts.
@@ -24,12 +24,12 @@ Row = TypeVar("Row", bound=models.Model)
 # {"code": msgid, "params": {name: value or parts}, "plural": msgid, "number": int, "context": str, "capfirst": true}
 # or {"sentences": [text or parts, ...], "by": separator} or {"bytes": int}
 Parts = dict[str, Any]
-# What a JSON document calls the parts of the text beside them.
+# The suffix of the key that holds a text's parts in a JSON document.
 SUFFIX = "_parts"
 
 
 class Message(str):
-    """A sentence in the language that was active when it was made, and what it was made of."""
+    """A sentence in the language that was active when it was made, with its parts."""
 
     parts: Parts
 

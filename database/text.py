@@ -1,4 +1,4 @@
-"""Text as somebody wrote it: made storable, read as a number."""
+"""Text from people: made storable, or parsed as a key."""
 
 import re
 from typing import Any

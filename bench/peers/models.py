@@ -22,7 +22,7 @@ class OutstandingToken(models.Model):
 
 
 class BlacklistedToken(models.Model):
-    """A token that is good no more."""
+    """A token that is no longer valid."""
 
     id = models.BigAutoField(primary_key=True)
     token = models.OneToOneField(OutstandingToken, on_delete=models.CASCADE)

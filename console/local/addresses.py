@@ -10,7 +10,7 @@ from console.local.errors import StartFailed
 
 LOOPBACK = "127.0.0.1"
 
-# Whatever HTTP_PROXY says: what we ask for is on this machine.
+# Ignores HTTP_PROXY: these requests go to this machine.
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

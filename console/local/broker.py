@@ -1,6 +1,6 @@
 """The private broker of the one-machine default: a Redis or Valkey server on a unix socket, without TCP.
 
-It is only a doorbell: the runs themselves are in the database, and queued ones are sent again when
+Its messages only wake workers: the runs themselves are in the database, and queued ones are sent again when
 their message is lost. So its directory may be deleted while the console is stopped.
 """
 

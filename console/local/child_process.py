@@ -21,7 +21,7 @@ class Service:
     """What to run, and how long it may take to end after SIGTERM (seconds).
 
     ``inherits``: the names of the supervisor's environment that it gets; None: all, with the keys among them.
-    ``alive_file``: what the service touches again and again while it lives; silence kills it, and it is started again.
+    ``alive_file``: what the service touches again and again while it lives; if it stops, the service is killed and started again.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     inherits: Collection[str] | None = None
     alive_file: Path | None = None
-    # Longer than any start takes.
+    # Longer than any start takes (seconds).
     silent_seconds: float = 60.0
 
 
@@ -73,7 +73,7 @@ class Process:
     output: int  # the reading end of its stdout and stderr
     started_at: float
     partial_line: bytes = b""
-    # When its sign of life last changed, by our stopwatch: it does not count while the machine sleeps.
+    # When its alive file last changed, by the monotonic clock, which stops while the machine is suspended.
     alive_mark: int = 0
     alive_at: float = field(default_factory=time.monotonic)
 

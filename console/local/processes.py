@@ -12,7 +12,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "PYTHONUNBUFFERED": "1",
 }
 
-# What a process needs that knows nothing of the console's settings: no key and no password is among them.
+# The environment of a process that does not use the console's settings: it contains no key and no password.
 BARE_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", *ENVIRONMENT}
 )

@@ -68,7 +68,7 @@ class Start:
         self, supervisor: Supervisor, *, stack: contextlib.ExitStack, host: str, port: int, workers: int
     ) -> None:
         self.supervisor = supervisor
-        # What holds until everything stops.
+        # Contexts that stay open until everything stops.
         self.stack = stack
         self.host, self.port, self.workers = host, port, workers
         self.uses_sandbox = not settings.HAS_OWN_REDDIT_APP
@@ -96,7 +96,7 @@ class Start:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Name what happens; turn whatever goes wrong in it into one sentence."""
+        """Print the step's title; turn every error in it into one sentence."""
         self.supervisor.say(title)
         try:
             yield

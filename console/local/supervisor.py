@@ -25,9 +25,9 @@ from console.local.errors import AlreadyRunning, ServiceFailed, StopRequested
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Signals that come together are one request: a terminal and `make` may each deliver theirs (seconds).
 SAME_REQUEST_SECONDS = 1.0
-# A child that lived this long was well; its next death is its first (seconds).
+# A child that ran this long was healthy; the count of quick deaths starts again (seconds).
 STABLE_SECONDS = 20.0
-# Quick deaths in a row after which restarting is pointless.
+# After this many quick deaths in a row, the supervisor gives the service up.
 MAX_QUICK_DEATHS = 5
 BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_MAX_SECONDS = 30.0
@@ -35,7 +35,7 @@ BACKOFF_MAX_SECONDS = 30.0
 LEFTOVER_GRACE_SECONDS = 10.0
 LINE_MAX_BYTES = 65_536
 COLOURS = (36, 32, 33, 35, 34, 31)  # ANSI foregrounds
-# Output quotes text from outside, which must not steer the terminal.
+# Output contains text from outside, which must not control the terminal.
 CONTROL_CHARACTERS = bytes(set(range(32)) - {9}) + b"\x7f"
 
 
@@ -166,9 +166,7 @@ class Supervisor:
             deadline = time.monotonic() + seconds
             while True:
                 holds = condition()
-                self._watch(
-                    0 if holds else 0.1
-                )  # what the services said until now comes before what is said next
+                self._watch(0 if holds else 0.1)  # print the services' output so far before our next line
                 self._check_stop()
                 if holds:
                     return
@@ -281,10 +279,10 @@ class Supervisor:
                 self._spawn(child)
 
     def _kill_if_silent(self, service: Service, process: Process) -> None:
-        """Kill a process that stands still; it is buried and started again like one that died."""
+        """Kill a process that has stopped responding; it is reaped and started again like one that died."""
         if service.alive_file is None:
             return
-        with contextlib.suppress(OSError):  # it has not begun to show that it lives
+        with contextlib.suppress(OSError):  # it has not touched its alive file yet
             mark = service.alive_file.stat().st_mtime_ns
             if mark != process.alive_mark:
                 process.alive_mark, process.alive_at = mark, time.monotonic()

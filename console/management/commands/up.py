@@ -26,7 +26,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, host: str, port: int, workers: int, **options: Any) -> None:
-        """Run until a stop signal; everything that goes wrong ends in one sentence and exit code 1."""
+        """Run until a stop signal; every failure ends in one sentence and exit code 1."""
         if workers < 1:
             raise CommandError("--workers must be at least 1.")
         if not 1 <= port <= 65_535:  # getaddrinfo() would wrap it round
