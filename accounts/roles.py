@@ -19,6 +19,7 @@ BOT_OWNERS = "Bot owners"
 
 # By name: the jobs' permissions are declared in a higher layer, which this app may not import.
 _SEE_EVERYTHING = (
+    "audit.view_event",
     "auth.view_group",
     "auth.view_user",
     "django_celery_beat.view_periodictask",

@@ -1,6 +1,7 @@
 """App configuration."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,5 +12,7 @@ class AuditConfig(AppConfig):
     verbose_name = _("Audit")
 
     def ready(self) -> None:
-        """Keep the entries of people who are deleted."""
-        from audit import history  # noqa: F401  # models are not loaded before
+        """Keep the entries of Django's log as events."""
+        from audit import history  # models are not loaded before
+
+        post_migrate.connect(history.move_entries, sender=self)

@@ -1,10 +1,35 @@
 """The append-only log of what people and the system decided."""
 
+from datetime import datetime
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from audit.visibility import Person, visible_to
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Which events."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Return those that the person may see (``audit/visibility.py``)."""
+        return visible_to(self, user)
+
+    def made_before(self, moment: datetime) -> Self:
+        """Return those older than the moment."""
+        return self.filter(at__lt=moment)
+
+    def newest_first(self) -> Self:
+        """Return them in the order of the page, which is that of its indexes."""
+        return self.order_by("-at", "-pk")
+
+    def behind(self, event: "Event") -> Self:
+        """Return those that follow behind this one, newest first."""
+        return self.filter(at__lte=event.at).exclude(at=event.at, pk__gte=event.pk)
 
 
 class Event(models.Model):
@@ -47,6 +72,8 @@ class Event(models.Model):
     reason = models.TextField(_("reason"), blank=True, db_default="")
     parameters = models.JSONField(_("parameters"), null=True, blank=True)
 
+    objects = EventQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
@@ -63,12 +90,16 @@ class Event(models.Model):
             ),
         ]
         indexes = [
-            # what happened to one subject, newest first
-            models.Index(fields=["subject_type", "subject_id", "-id"], name="event_subject"),
-            # what one person did; the deletion of a user, which nulls the key
+            # the Activity page of one subject, newest first; ``events_of``
+            models.Index(fields=["subject_type", "subject_id", "-at", "-id"], name="event_subject_at"),
+            # the Activity page by person, who may be gone
+            models.Index(fields=["actor_name", "-at", "-id"], name="event_name_at"),
+            # the Activity page by verb
+            models.Index(fields=["verb", "-at", "-id"], name="event_verb_at"),
+            # the Activity page, whole or of a span of time; cleanup_events
+            models.Index(fields=["-at", "-id"], name="event_newest"),
+            # the deletion of a user, which nulls the key; what one person did, for ``visible_to``
             models.Index(fields=["actor", "-id"], name="event_actor"),
-            # a span of time; the clean-up of old events
-            models.Index(fields=["at"], name="event_at"),
         ]
 
     def __str__(self) -> str:

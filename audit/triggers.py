@@ -7,7 +7,7 @@ deleted, so that a retention has something to do; it can never be made to forget
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-KEPT_DAYS = 365
+KEPT_DAYS = 180
 CHANGE = "An event cannot be changed."
 DELETE = f"An event cannot be deleted before it is {KEPT_DAYS} days old."
 

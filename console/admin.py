@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from adminkit.guarded import guarded
-from audit.history import KeptHistory
+from audit.admin_edits import RecordedAdmin
 from maintenance.models import MaintenanceMode
 from scraping.models import SANDBOX_CLIENT_ID
 
@@ -24,6 +24,7 @@ MENU: list[tuple[Promise, list[tuple[str, str, Promise]]]] = [
             ("django_celery_beat", "periodictask", _("Schedules")),
             ("maintenance", "jobrun", _("Job runs")),
             ("maintenance", "retentionpolicy", _("Retentions")),
+            ("audit", "event", _("Activity")),
         ],
     ),
     (
@@ -59,8 +60,10 @@ class ConsoleAdminSite(admin.AdminSite):
     empty_value_display = "–"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register models with a guard in front of their admin, for every app."""
-        super().register(model_or_iterable, guarded(admin_class or admin.ModelAdmin, KeptHistory), **options)
+        """Register models with a guard before their admin, whichever app it is of."""
+        super().register(
+            model_or_iterable, guarded(admin_class or admin.ModelAdmin, RecordedAdmin), **options
+        )
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""

@@ -85,8 +85,8 @@ INSTALLED_APPS = [
     "maintenance",
     "scraping",
     "audit",
-    "accounts",
     "adminkit",
+    "accounts",  # the last: its groups need the permissions of all others
 ]
 
 MIDDLEWARE = [

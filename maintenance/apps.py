@@ -23,14 +23,18 @@ class MaintenanceConfig(AppConfig):
         """Declare the jobs, and connect the signals."""
         from django_celery_beat import models as beat
 
+        from audit.visibility import register_owned
         from database.zones import StoredTimeZoneField
         from maintenance.jobs import content_cutoffs  # declares all jobs, whoever asks first
+        from maintenance.models import JobRun
         from maintenance.scheduling.bot_schedules import BotSchedules
         from scraping.content.expiry import register_cutoffs
         from scraping.dependents import register_schedules
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         register_schedules(BotSchedules())
+        # Who owns a bot sees its runs without the permission to see all.
+        register_owned(JobRun, needs_view_permission=False)
         register_cutoffs(content_cutoffs)
         post_migrate.connect(_seed, sender=self)
         pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)

@@ -8,11 +8,13 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext_noop
 
+from audit import words
+from audit.events import record
 from database import clock
 from database.constraints import cascaded_children
 from database.messages import gettext as _
-from maintenance.change_log import log_change
 from maintenance.context import conditions
 from maintenance.models import RetentionOverride, RetentionPolicy
 from maintenance.purging.days import Retention as Retention
@@ -20,6 +22,8 @@ from maintenance.purging.days import range_between
 from maintenance.registry import Job, Person, get_job, is_known, may_keep
 
 PERMISSION = "maintenance.change_retentionpolicy"
+CHANGED = "retention.changed"
+words.register({CHANGED: gettext_noop("changed the retention")})
 # Rows of one table that a preview counts: a second's work. Of more it says only that they are more.
 COUNTED_ROWS_MAX = 1_000_000
 
@@ -153,4 +157,4 @@ def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
             RetentionOverride(policy=stored, subreddit=row.subreddit, config_id=row.config_id, days=row.days)
             for row in after.overrides
         )
-        log_change(stored, by=by, before=before.as_json(), after=after.as_json())
+        record(CHANGED, stored, by=by, before=before.as_json(), after=after.as_json())

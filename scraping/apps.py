@@ -9,3 +9,17 @@ class ScrapingConfig(AppConfig):
 
     name = "scraping"
     verbose_name = _("Scraping")
+
+    def ready(self) -> None:
+        """Say whose rows are whose."""
+        from audit.visibility import register_owned
+        from scraping import models
+
+        for owned in (
+            models.BotConfig,
+            models.RedditApp,
+            models.RedditComment,
+            models.RedditPost,
+            models.ScrapeSession,
+        ):
+            register_owned(owned)

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
 from maintenance import retention
 from maintenance.admin.retention_forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
-from maintenance.change_log import read_changes
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
 from maintenance.registry import UnknownJob, get_job, is_known, job_title
 
@@ -64,7 +63,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
 
     form = RetentionForm
     change_form_template = "maintenance/retention_form.html"
-    object_history_template = "maintenance/retention_history.html"
+    records_changes = False  # ``retention.change`` does
     list_display = ("job_name", "days", "overrides", "updated_at", "updated_by")
     list_select_related = ("updated_by",)
     fields = ("job_name", "summary", "days")
@@ -114,11 +113,8 @@ class RetentionPolicyAdmin(PersonalAdmin):
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> list[Any]:
-        """Say nothing: see ``log_change``."""
+        """Say nothing: ``retention.change`` has written before and after."""
         return []
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write nothing: ``retention.change`` wrote before and after."""
 
     # --- List
 
@@ -234,14 +230,6 @@ class RetentionPolicyAdmin(PersonalAdmin):
             return edited_retention(form, formsets), []
         forms = (form, *(one for formset in formsets for one in formset.forms))
         return None, [str(error) for one in forms for errors in one.errors.values() for error in errors]
-
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Read back what ``retention`` wrote: before and after."""
-        response = super().history_view(request, object_id, extra_context)
-        read_changes(response)
-        return response
 
 
 def _effect_context(policy: RetentionPolicy, after: retention.Retention, *, is_stale: bool) -> dict[str, Any]:

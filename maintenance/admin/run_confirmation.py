@@ -165,9 +165,6 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
         params=params,
         shown=None if dry_run else _seen(request, job, params),
     )
-    admin.site.get_model_admin(JobRun).log_addition(
-        request, run, _("Dry run requested.") if run.dry_run else _("Run requested.")
-    )
     messages.success(request, _("%(job)s is queued as run #%(id)s.") % {"job": job.title, "id": run.pk})
     return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
 

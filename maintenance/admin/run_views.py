@@ -157,7 +157,6 @@ class RunViews(admin.ModelAdmin):
         except requests.NotPossible as error:
             messages.warning(request, str(error))
         else:
-            self.log_change(request, run, gettext("Cancelled."))
             messages.success(request, gettext("Run #%(id)s is being cancelled.") % {"id": run.pk})
         return self._to(run)
 
@@ -173,7 +172,6 @@ class RunViews(admin.ModelAdmin):
         except requests.NotPossible as error:
             messages.warning(request, str(error))
         else:
-            self.log_change(request, run, gettext("Stopped by force."))
             messages.success(request, gettext("Run #%(id)s is being stopped by force.") % {"id": run.pk})
         return self._to(run)
 
@@ -196,9 +194,6 @@ class RunViews(admin.ModelAdmin):
                 requests.reject_run(run, by=request.user, reason=reason)
         except requests.NotPossible as error:
             messages.warning(request, str(error))
-        else:
-            decision = gettext("Approved: %(reason)s") if approve else gettext("Rejected: %(reason)s")
-            self.log_change(request, run, decision % {"reason": reason})
         return self._to(run)
 
     def _visible(self, request: HttpRequest, pk: int) -> JobRun:

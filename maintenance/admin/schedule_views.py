@@ -130,7 +130,6 @@ class ScheduleViews(admin.ModelAdmin):
             messages.error(request, str(error))
             return self._back(request)
         if task is not None:
-            self.log_addition(request, task, gettext("Created by its default."))
             messages.success(
                 request, gettext("%(name)s has its default schedule.") % {"name": schedules.title(task)}
             )

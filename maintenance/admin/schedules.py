@@ -25,7 +25,6 @@ from maintenance.admin import run_strip
 from maintenance.admin.schedule_forms import CONTROL_FIELDS, CRONTAB_FIELDS, PRESETS, ScheduleForm
 from maintenance.admin.schedule_summary import ScheduleJobFilter, ScheduleList, reading_of, run_now_urls
 from maintenance.admin.schedule_views import ScheduleViews
-from maintenance.change_log import read_changes
 from maintenance.models import JobRun
 from maintenance.scheduling import schedules
 from maintenance.scheduling.collisions import collisions
@@ -45,7 +44,8 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     form = ScheduleForm
     change_list_template = "maintenance/schedule_list.html"
     change_form_template = "maintenance/schedule_form.html"
-    object_history_template = "maintenance/schedule_history.html"
+    # ``schedules`` writes the events of these itself.
+    recorded_elsewhere = ("crontab", "interval", "clocked", "solar", "enabled")
     delete_confirmation_template = "maintenance/schedule_delete.html"
     list_display = ("schedule_name", "active", "when", "next_run", "last_runs", "run_now")
     list_filter = ("enabled", ScheduleJobFilter)
@@ -108,24 +108,18 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
                 timezone_name=form.cleaned_data["timezone"],
                 reason=form.cleaned_data["reason"],
             )
-        control = schedules.control_of(obj)
-        for name in CONTROL_FIELDS:
-            setattr(control, name, form.cleaned_data[name])
-        control.save(update_fields=CONTROL_FIELDS)
+        policies = {name: form.cleaned_data[name] for name in CONTROL_FIELDS}
+        schedules.set_policies(obj, policies, by=request.user)
         for collision in collisions(obj, now=clock.now())[:COLLISIONS_SAID]:
             messages.warning(request, str(collision))
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> list[Any]:
-        """Leave the time to ``schedules``, which has written it with before, after and reason."""
-        told = {*CRONTAB_FIELDS, "timezone", "reason"}
+        """Leave time and policies to ``schedules``, which has written them with before and after."""
+        told = {*CRONTAB_FIELDS, *CONTROL_FIELDS, "timezone", "reason"}
         form.changed_data = [name for name in form.changed_data if name not in told]
         return super().construct_change_message(request, form, formsets, add)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write nothing where nothing else was changed."""
-        return super().log_change(request, obj, message) if message else None
 
     # --- List
 
@@ -233,13 +227,3 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
                 "may_change": self.has_change_permission(request, task),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
-
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Read back what ``schedules`` wrote: before, after and the reason."""
-        task = self.get_object(request, object_id)
-        title = gettext("History of “%(name)s”") % {"name": schedules.title(task) if task else ""}
-        response = super().history_view(request, object_id, {"title": title, **(extra_context or {})})
-        read_changes(response)
-        return response

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext_noop
 
+from audit import words
 from audit.events import events_of, record
 from audit.models import Event
 from database import clock
@@ -28,6 +29,7 @@ PLAN_FRESH = timedelta(minutes=15)
 BLOCKED, APPROVED, REJECTED = "run.blocked", "run.approved", "run.rejected"
 STOPPED_BY_FORCE = "run.stopped_by_force"
 SUPERSEDED = "run.superseded"
+REQUESTED, CANCELLED = "run.requested", "run.cancelled"
 PLAN_USED, FORCED, PLAN_EXPIRED = "run.plan_used", "run.forced", "run.plan_expired"
 # The words for the verbs; a page fills in reason and message.
 WORDS = {
@@ -39,7 +41,24 @@ WORDS = {
     PLAN_USED: gettext_noop("asked for what a plan showed"),
     FORCED: gettext_noop("asked for, past the caps: %(reason)s"),
     PLAN_EXPIRED: gettext_noop("approved a plan older than a day: it is planned again"),
+    REQUESTED: gettext_noop("asked for"),
+    CANCELLED: gettext_noop("cancelled"),
 }
+# The same for a list of events, which shows reason and message beside them.
+words.register(
+    {
+        BLOCKED: gettext_noop("stopped and waits for approval"),
+        APPROVED: gettext_noop("approved"),
+        REJECTED: gettext_noop("rejected"),
+        STOPPED_BY_FORCE: gettext_noop("stopped by force: its process was to be killed"),
+        SUPERSEDED: gettext_noop("ended undecided"),
+        PLAN_USED: gettext_noop("asked for what a plan showed"),
+        FORCED: gettext_noop("asked for, past the caps"),
+        PLAN_EXPIRED: gettext_noop("approved a plan older than a day: it is planned again"),
+        REQUESTED: gettext_noop("asked for"),
+        CANCELLED: gettext_noop("cancelled"),
+    }
+)
 
 
 def plan_of(run: JobRun) -> list[TablePlan]:
@@ -132,9 +151,11 @@ def is_plan_expired(run: JobRun) -> bool:
 
 
 def record_request(run: JobRun, *, by: Person | None, shown: Mapping[str, Any] | None) -> None:
-    """Write down that somebody asked for what they had seen, or past the caps."""
+    """Write down that somebody asked for a run: what they had seen, or past the caps, where they said so."""
     mandate = Mandate.from_json(run.mandate)
     if mandate is None:
+        what = {"job": run.job, "dry_run": run.dry_run, "params": run.params}
+        record(REQUESTED, run, by=_user(by), kind=_kind(by), parameters=what)
         return
     plan = {"plan": mandate.plan, "rows": dict(mandate.rows or {})}
     if shown:
@@ -156,7 +177,7 @@ def decisions_about(run: JobRun) -> list[Event]:
     while earlier is not None:
         keys.append(earlier.pk)
         earlier = earlier.retry_of
-    return list(events_of(JobRun, keys))
+    return list(events_of(JobRun, keys).exclude(verb=REQUESTED))
 
 
 def in_words(event: Event) -> str:

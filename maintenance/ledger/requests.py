@@ -107,8 +107,7 @@ def request_run(
     if by is not None:
         declared.require(by, cleaned)
     mandate = decisions.mandate_asked_for(by=by, shown=shown, force_reason=force_reason)
-    # One statement is a transaction already.
-    with transaction.atomic() if mandate else nullcontext():
+    with transaction.atomic():
         run = JobRun.objects.create(
             job=job,
             trigger=trigger,
@@ -515,11 +514,13 @@ def cancel_run(run: JobRun, *, by: Person) -> None:
     """
     if not _may(by, "maintenance.cancel_jobrun"):
         raise PermissionDenied(_("You may not cancel runs."))
-    if run.cancel_queued(message=_("Cancelled by %(name)s.") % {"name": by.get_username()}):
-        return
-    if not run.ask_to_cancel():
-        run.refresh_from_db()
-        raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
+    message = _("Cancelled by %(name)s.") % {"name": by.get_username()}
+    with transaction.atomic():
+        if run.cancel_queued(message=message) or run.ask_to_cancel():
+            decisions.record_decision(decisions.CANCELLED, run, by=by)
+            return
+    run.refresh_from_db()
+    raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
 
 
 def force_stop_run(run: JobRun, *, by: Person) -> None:

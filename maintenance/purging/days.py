@@ -32,7 +32,7 @@ class Retention:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a LogEntry keeps of it; equal ones for equal retentions."""
+        """Return what an event keeps of it; equal ones for equal retentions."""
         return {
             "days": self.days,
             "overrides": {_target(row): row.days for row in self._in_order()},

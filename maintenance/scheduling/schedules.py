@@ -1,7 +1,7 @@
 """The services behind schedules: seed, retime, pause, resume, reset, look ahead.
 
 A schedule is django-celery-beat's PeriodicTask with our ScheduleControl beside it. Every write goes through
-``.save()``, because that is what a running beat notices, and leaves a LogEntry with before, after and reason.
+``.save()``, because that is what a running beat notices, and leaves an event with before, after and reason.
 """
 
 import logging
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, count, islice
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -16,12 +17,14 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.utils import translation
+from django.utils.translation import gettext_noop
 from django_celery_beat.models import CrontabSchedule, PeriodicTask, PeriodicTasks
 
+from audit import words
+from audit.events import record
 from database import clock, zones
 from database.ends import refuse_end
 from database.messages import gettext as _
-from maintenance.change_log import log_change
 from maintenance.models import JobRun, MaintenanceMode, RetentionPolicy, ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, Person, job_of_task, jobs
 from maintenance.scheduling import firetimes, slots
@@ -32,6 +35,18 @@ from maintenance.scheduling.timing import Timing, beside
 logger = logging.getLogger(__name__)
 
 PERMISSION = "django_celery_beat.change_periodictask"
+CREATED, RETIMED, KEPT = "schedule.created", "schedule.retimed", "schedule.kept"
+PAUSED, RESUMED, POLICIES = "schedule.paused", "schedule.resumed", "schedule.policies_changed"
+words.register(
+    {
+        CREATED: gettext_noop("created by its default"),
+        RETIMED: gettext_noop("retimed"),
+        KEPT: gettext_noop("kept although its default changed"),
+        PAUSED: gettext_noop("paused, or changed the pause"),
+        RESUMED: gettext_noop("resumed"),
+        POLICIES: gettext_noop("changed what happens to missed and overlapping slots"),
+    }
+)
 # The rows beside a schedule: with them in one query, one that is gone is None.
 KINDS = ("crontab", "interval", "clocked", "solar")
 RELATED = (*KINDS, "control")
@@ -105,7 +120,9 @@ def create_default(job: Job, *, by: Person | None) -> PeriodicTask | None:
     try:
         with transaction.atomic():
             if for_job(job.slug) is None:
-                return _seed_schedule(job, job.crontab)
+                task = _seed_schedule(job, job.crontab)
+                record(CREATED, task, by=by, after=_state(task))
+                return task
     except IntegrityError:  # its name
         logger.info("The default schedule of %s was created meanwhile.", job.slug)
     return None
@@ -417,7 +434,7 @@ def retime(
         task.crontab = _crontab_row(crontab, timezone_name)
         task.interval = task.clocked = task.solar = None
         _save(task, "crontab", "interval", "clocked", "solar")
-        _log(task, by, before, reason)
+        _log(RETIMED, task, by, before, reason)
 
 
 def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
@@ -454,6 +471,7 @@ def keep(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
         _lock(task)
         _accept_default(task, job.crontab)
         _log(
+            KEPT,
             task,
             by,
             _state(task),
@@ -489,7 +507,7 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
         control.paused_by_id = by.pk if by else None
         control.pause_reason = reason.strip()[:500]
         control.save(update_fields=["paused_at", "paused_until", "paused_by", "pause_reason"])
-        _log(task, by, before, reason)
+        _log(PAUSED, task, by, before, reason)
 
 
 def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
@@ -501,10 +519,10 @@ def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
         PermissionDenied.
     """
     _permit(by)
-    _resume(task, logged_as=by, reason=reason)
+    _resume(task, by=by, reason=reason)
 
 
-def _resume(task: PeriodicTask, *, logged_as: Person | None, reason: str, at: datetime | None = None) -> None:
+def _resume(task: PeriodicTask, *, by: Person | None, reason: str, at: datetime | None = None) -> None:
     """Resume under the lock; ``at`` is when the pause ended, if not now."""
     with transaction.atomic():
         _lock(task)
@@ -522,19 +540,18 @@ def _resume(task: PeriodicTask, *, logged_as: Person | None, reason: str, at: da
         control.paused_at = control.paused_until = control.paused_by = None
         control.pause_reason = ""
         control.save(update_fields=["paused_at", "paused_until", "paused_by", "pause_reason"])
-        _log(task, logged_as, before, reason)
+        _log(RESUMED, task, by, before, reason)
 
 
 def resume_ended_pauses(now: datetime) -> int:
     """Resume schedules whose pause has ended, as of its end, whenever that is noticed; return how many."""
-    ended = ScheduleControl.objects.filter(paused_until__lte=now).select_related("schedule", "paused_by")
+    ended = ScheduleControl.objects.filter(paused_until__lte=now).select_related("schedule")
     resumed = 0
     for control in ended.order_by("paused_until")[:RESUMED_MAX]:
         try:
-            # In the name of who paused it until then: the log knows only persons.
             _resume(
                 control.schedule,
-                logged_as=control.paused_by,
+                by=None,
                 reason=_("The pause ended."),
                 at=control.paused_until,
             )
@@ -544,6 +561,30 @@ def resume_ended_pauses(now: datetime) -> int:
         except Exception:
             logger.exception("%s could not be resumed.", control)
     return resumed
+
+
+def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person | None) -> None:
+    """Say what happens to missed and overlapping slots, by the names of the control's fields.
+
+    Raises:
+        PermissionDenied.
+    """
+    _permit(by)
+    with transaction.atomic():
+        control = control_of(task)
+        before = {name: getattr(control, name) for name in policies}
+        for name, value in policies.items():
+            setattr(control, name, value)
+        control.save(update_fields=list(policies))
+        changed = [name for name in policies if before[name] != policies[name]]
+        if changed:
+            record(
+                POLICIES,
+                task,
+                by=by,
+                before={name: before[name] for name in changed},
+                after={name: policies[name] for name in changed},
+            )
 
 
 def save_edit(task: PeriodicTask) -> None:
@@ -589,5 +630,7 @@ def _state(task: PeriodicTask) -> dict[str, str | bool]:
     return state
 
 
-def _log(task: PeriodicTask, by: Person | None, before: dict[str, str | bool], reason: str) -> None:
-    log_change(task, by=by, before=before, after=_state(task), reason=reason)
+def _log(
+    verb: str, task: PeriodicTask, by: Person | None, before: dict[str, str | bool], reason: str
+) -> None:
+    record(verb, task, by=by, before=before, after=_state(task), reason=reason)

@@ -1,11 +1,9 @@
 """Exporting the list of an admin, as it is searched and filtered, and what the log keeps of that."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect, QueryDict, StreamingHttpResponse
@@ -13,10 +11,13 @@ from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from adminkit.parameters import RefusedParameter
-from audit.history import stored_text
-from database.messages import gettext
+from audit import words
+from audit.activity import LIST
+from audit.events import Subject, acting_from, current_address, record
+from database.messages import english_of
 from database.names import folded
 from scraping.content import export
 from scraping.content.normalise import FULLNAME, is_profile
@@ -24,6 +25,8 @@ from scraping.models import BotConfig, RedditPost
 from scraping.subreddit_names import plain_subreddit
 
 BOTS_SHOWN_MAX = 100
+STARTED, EXPORTED = "export.started", "export.ended"
+words.register({STARTED: gettext_noop("began to export"), EXPORTED: gettext_noop("exported")})
 
 
 class BotFilter(admin.SimpleListFilter):
@@ -88,16 +91,19 @@ class ExportViews(admin.ModelAdmin):
             self.message_user(request, str(error), messages.ERROR)
             address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
             return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
-        entry = LogEntry.objects.create(
-            user_id=int(request.user.pk),  # type: ignore[arg-type]  # who is anonymous has no permission
-            content_type=ContentType.objects.get_for_model(self.model),
-            object_repr=str(self.opts.verbose_name_plural),
-            action_flag=CHANGE,
-            change_message=stored_text(_exported(request, format)),
-        )
+        subject = Subject(LIST, self.opts.label, str(english_of(self.opts.verbose_name_plural)))
+        what = {"format": format, "filters": without_names(request.GET).urlencode()}
+        record(STARTED, subject, by=request.user, parameters=what)
+        came_from = current_address()
+
+        def write_down(is_complete: bool) -> None:
+            sums = {"rows": tally.rows, "cells_cut": tally.cells_cut, "complete": is_complete}
+            with acting_from(came_from):
+                record(EXPORTED, subject, by=request.user, parameters={**what, **sums})
+
         stamp, suffix = timezone.localtime().strftime("%Y-%m-%d-%H%M"), export.Format(format).suffix
         return StreamingHttpResponse(
-            _noted(pieces, tally, entry, _exported(request, format)),
+            _noted(pieces, write_down),
             content_type=export.CONTENT_TYPES[export.Format(format)],
             headers={
                 "Content-Disposition": f'attachment; filename="{self.opts.model_name}-{stamp}.{suffix}"'
@@ -105,22 +111,14 @@ class ExportViews(admin.ModelAdmin):
         )
 
 
-def _exported(request: HttpRequest, format: str) -> str:  # noqa: A002  # as in export()
-    """Say what was exported, for who reads the log."""
-    if chosen := without_names(request.GET).urlencode():
-        return gettext("Exported as %(format)s: %(chosen)s") % {"format": format, "chosen": chosen}
-    return gettext("Exported as %(format)s: all") % {"format": format}
-
-
-def _noted(pieces: Iterator[bytes], tally: export.Tally, entry: LogEntry, text: str) -> Iterator[bytes]:
-    """Yield the pieces; once they are read, say in the log how much it was."""
-    yield from pieces
-    values = {"text": text, "rows": f"{tally.rows:,}", "cells": f"{tally.cells_cut:,}"}
-    if tally.cells_cut:
-        message = gettext("%(text)s (%(rows)s rows, %(cells)s cells cut)") % values
-    else:
-        message = gettext("%(text)s (%(rows)s rows)") % values
-    LogEntry.objects.filter(pk=entry.pk).update(change_message=stored_text(message))
+def _noted(pieces: Iterator[bytes], write_down: Callable[[bool], None]) -> Iterator[bytes]:
+    """Yield the pieces; at the end, or when the reader has gone, say how much it was."""
+    is_complete = False
+    try:
+        yield from pieces
+        is_complete = True
+    finally:
+        write_down(is_complete)
 
 
 def without_names(query: QueryDict) -> QueryDict:

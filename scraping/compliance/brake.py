@@ -13,8 +13,10 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Sum
+from django.utils.translation import gettext_noop
 
 import audit.events
+import audit.words
 from database import clock
 from database.messages import gettext as _
 from database.names import folded
@@ -37,6 +39,13 @@ _RECENT: Final = timedelta(hours=72)
 _HISTORY: Final = timedelta(days=30)
 
 _State = SetAside.State
+
+audit.words.register(
+    {
+        "setaside.confirmed": gettext_noop("decided that Reddit is right"),
+        "setaside.asked_again": gettext_noop("decided to ask Reddit again"),
+    }
+)
 
 
 def age_of(created_at: datetime, at: datetime) -> int:

@@ -6,20 +6,21 @@ post whose original was deleted is blanked like any other.
 
 from datetime import datetime
 
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AnonymousUser, User
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
+from django.utils.translation import gettext_noop
 
-from audit.history import stored_text
+from audit import words
+from audit.events import Subject, record_each
 from database import clock
 from database.ends import refuse_end
 from database.messages import gettext as _
 from scraping.models import RedditPost, RedditPostQuerySet
 
 PERMISSION = "scraping.hold_redditpost"
+HELD, RELEASED = "post.held", "post.released"
+words.register({HELD: gettext_noop("held against deletion"), RELEASED: gettext_noop("released from hold")})
 # Of one call: one transaction whose row locks a scrape or a purge may meet.
 POSTS_MAX = 10_000
 REASON_MAX = 500
@@ -52,15 +53,12 @@ def hold_posts(
     reason = _checked(by, reason)
     now = clock.now()
     refuse_end(until)
-    if until is None:
-        entry = _("Held: %(reason)s") % {"reason": reason}
-    else:
-        end = f"{timezone.localtime(until):%Y-%m-%d %H:%M %Z}"
-        entry = _("Held until %(end)s: %(reason)s") % {"end": end, "reason": reason}
     return _write(
         posts,
         by=by,
-        entry=entry,
+        verb=HELD,
+        reason=reason,
+        after={"until": until.isoformat()} if until else None,
         values={"held_at": now, "held_until": until, "held_by_id": by.pk, "hold_reason": reason},
     )
 
@@ -75,7 +73,8 @@ def release_posts(posts: RedditPostQuerySet, *, by: User | AnonymousUser, reason
     return _write(
         posts.filter(held_at__isnull=False),
         by=by,
-        entry=_("Released: %(reason)s") % {"reason": reason},
+        verb=RELEASED,
+        reason=reason,
         values={"held_at": None, "held_until": None, "held_by_id": None, "hold_reason": ""},
     )
 
@@ -90,9 +89,14 @@ def _checked(by: User | AnonymousUser, reason: str) -> str:
 
 
 def _write(
-    posts: RedditPostQuerySet, *, by: User | AnonymousUser, entry: str, values: dict[str, object]
+    posts: RedditPostQuerySet,
+    *,
+    by: User | AnonymousUser,
+    verb: str,
+    reason: str,
+    after: dict[str, str] | None = None,
+    values: dict[str, object],
 ) -> int:
-    assert by.pk is not None  # nobody has no permission
     with transaction.atomic():
         # In the order in which a purge locks them, so that the two wait for each other instead of deadlocking.
         locked = posts.order_by("created_at", "pk").select_for_update().values_list("pk", "fullname")
@@ -100,18 +104,8 @@ def _write(
         if len(rows) > POSTS_MAX:
             raise TooManyPosts
         RedditPost.objects.filter(pk__in=rows).update(**values)
-        post_type = ContentType.objects.get_for_model(RedditPost)
-        kept = stored_text(entry)
-        LogEntry.objects.bulk_create(
-            LogEntry(
-                user_id=by.pk,
-                content_type=post_type,
-                object_id=str(pk),
-                # Not the title: it must be gone from everywhere once it is deleted on Reddit.
-                object_repr=fullname,
-                action_flag=CHANGE,
-                change_message=kept,
-            )
-            for pk, fullname in rows.items()
-        )
+        # Not the title: it must be gone from everywhere once it is deleted on Reddit.
+        label = RedditPost._meta.label
+        subjects = (Subject(label, str(pk), fullname) for pk, fullname in rows.items())
+        record_each(verb, subjects, by=by, after=after, reason=reason)
     return len(rows)

@@ -126,7 +126,7 @@ class Request:
             told = getattr(self.answer, "exc_info", None)
             return "".join(traceback.format_exception(*told)[-5:]) if told else "5xx"
         # An export and a pop-up answer 200; whoever changed something logged it.
-        if self.written and (status >= 400 or "admin.LogEntry" not in self.written):
+        if self.written and (status >= 400 or "audit.Event" not in self.written):
             return f"{status} and wrote {self.written}"
         return ""
 

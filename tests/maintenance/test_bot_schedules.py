@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from django.contrib.admin.models import DELETION, LogEntry
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
+from audit.models import Event
 from maintenance.scheduling.bot_schedules import naming
 from scraping.models import BotConfig
 from tests import factories
@@ -53,7 +53,7 @@ def test_the_page_that_deletes_a_bot_lists_its_schedules_and_deletes_them_if_tol
 
     assert set(BotConfig.objects.all()) == {survivor}
     assert left() == ({kept} if too else {doomed, kept})
-    assert LogEntry.objects.filter(action_flag=DELETION).count() == 1 + too
+    assert Event.objects.filter(verb="row.deleted").count() == 1 + too
 
 
 def test_deleting_several_bots_at_once_asks_the_same(client):

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.models import Event
 from maintenance import retention
 from maintenance.jobs import content_cutoffs
 from maintenance.ledger import requests
@@ -181,7 +181,7 @@ def test_the_form_counts_and_saves_and_keeps_it_in_the_history(client, policy, a
     assert RetentionPolicy.objects.get(pk=policy.pk).keeps_live_threads
     client.post(address, {"days": 90, "seen": asked.context["seen"], "opened": asked.context["opened"]})
     assert not RetentionPolicy.objects.get(pk=policy.pk).keeps_live_threads
-    assert LogEntry.objects.count() == 2
+    assert Event.objects.count() == 2
 
 
 def test_jobs_without_threads_are_not_asked(client, address):

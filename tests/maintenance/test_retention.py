@@ -1,10 +1,8 @@
 """Overrides, what an edit would do, and the edit itself."""
 
-import json
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import ProtectedError
@@ -14,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from audit.models import Event
 from maintenance import retention
 from maintenance.ledger import requests
 from maintenance.models import RetentionOverride, RetentionPolicy
@@ -207,11 +206,9 @@ def test_an_edit_replaces_the_days_and_the_overrides_and_is_logged_whole(policy,
     policy.refresh_from_db()
     assert retention.retention_of(policy).key() == after.key()
     assert policy.updated_by == operator
-    assert json.loads(LogEntry.objects.get(user=operator).change_message) == {
-        "before": {"days": 90, "overrides": {"r/old": 30}},
-        "after": {"days": 60, "overrides": {"r/python": 365, f"News #{bot.pk}": 20}},
-        "reason": "",
-    }
+    event = Event.objects.get(actor=operator)
+    assert event.before == {"days": 90, "overrides": {"r/old": 30}}
+    assert event.after == {"days": 60, "overrides": {"r/python": 365, f"News #{bot.pk}": 20}}
 
 
 def test_an_edit_that_changes_nothing_writes_nothing(policy, operator):
@@ -220,7 +217,7 @@ def test_an_edit_that_changes_nothing_writes_nothing(policy, operator):
 
     retention.change(policy, Retention(90, (subreddit("python", 30),)), by=operator)
 
-    assert not LogEntry.objects.exists()
+    assert not Event.objects.exists()
     assert RetentionOverride.objects.get() == kept
 
 

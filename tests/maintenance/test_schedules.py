@@ -1,16 +1,15 @@
 """Seeding, retiming, pausing, resetting."""
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import time_machine
-from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from audit.models import Event
 from maintenance import registry
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
@@ -84,12 +83,11 @@ def test_retiming_is_logged_with_before_after_and_reason(purge):
         purge, by=admin, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC", reason="quieter"
     )
 
-    entry = LogEntry.objects.get()
-    change = json.loads(entry.change_message)
-    assert entry.user == admin
-    assert change["before"]["schedule"] == "30 2 * * 0 Asia/Shanghai"
-    assert change["after"]["schedule"] == "1 1 * * * UTC"
-    assert change["reason"] == "quieter"
+    event = Event.objects.get()
+    assert event.actor == admin
+    assert event.before["schedule"] == "30 2 * * 0 Asia/Shanghai"
+    assert event.after["schedule"] == "1 1 * * * UTC"
+    assert event.reason == "quieter"
 
 
 def test_an_impossible_crontab_is_refused_and_nothing_changes(purge):
@@ -110,7 +108,7 @@ def test_changing_a_schedule_needs_its_permission(verb, purge):
     with pytest.raises(PermissionDenied):
         getattr(schedules, verb)(purge, by=factories.user(), **arguments)
 
-    assert not LogEntry.objects.exists()
+    assert not Event.objects.exists()
 
 
 def test_a_pause_keeps_its_reason_and_the_last_run(purge):
@@ -207,21 +205,20 @@ def test_a_changed_default_is_declined_in_one_step(purge, deploy):
 
     assert deviation_of(purge) == ("0 5 * * 6", None, True)
     assert schedules.drift_report() == []
-    change = json.loads(LogEntry.objects.get().change_message)
-    assert change["before"] == change["after"]
-    assert "0 5 * * 6" in change["reason"]
+    event = Event.objects.get()
+    assert event.before == event.after
+    assert "0 5 * * 6" in event.reason
 
 
-def test_a_pause_that_ends_by_itself_is_logged_in_the_name_of_who_paused(purge):
+def test_a_pause_that_ends_by_itself_is_the_systems_doing(purge):
     admin = factories.superuser()
     schedules.pause(purge, by=admin, reason="lunch", until=timezone.now() + timedelta(minutes=1))
 
     schedules.resume_ended_pauses(timezone.now() + timedelta(minutes=2))
 
-    entry = LogEntry.objects.order_by("-pk").first()
-    change = json.loads(entry.change_message)
-    assert entry.user == admin
-    assert (change["after"]["enabled"], change["reason"]) == (True, "The pause ended.")
+    event = Event.objects.order_by("-pk").first()
+    assert (event.actor, event.actor_kind) == (None, "system")
+    assert (event.after["enabled"], event.reason) == (True, "The pause ended.")
 
 
 def test_the_next_fire_time_is_wall_clock_in_the_schedules_zone(purge):

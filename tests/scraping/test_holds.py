@@ -1,17 +1,16 @@
 """Holding and releasing posts, past all pages."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import psycopg2
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from audit.models import Event
 from scraping.content import holds
 from scraping.models import RedditPost
 from tests import factories
@@ -68,11 +67,11 @@ def test_a_second_hold_replaces_the_first_and_the_history_keeps_both(keeper):
     hold(by=keeper, reason="second", until=timezone.now() + HOUR)
 
     assert facts(post)[1] == "second"
-    entries = LogEntry.objects.order_by("pk").values_list("user", "object_id", "change_message")
-    assert [(user, pk) for user, pk, _ in entries] == [(keeper.pk, str(post.pk))] * 2
-    texts = [json.loads(message)["text"] for _, _, message in entries]
-    assert texts[0] == "Held: first"
-    assert texts[1].startswith("Held until ")
+    entries = Event.objects.order_by("pk").values_list("actor", "subject_id", "reason", "after")
+    assert [(user, pk) for user, pk, *_ in entries] == [(keeper.pk, str(post.pk))] * 2
+    assert [reason for _, _, reason, _ in entries] == ["first", "second"]
+    assert entries[0][3] is None
+    assert "until" in entries[1][3]
 
 
 def test_the_history_never_keeps_a_title(keeper):
@@ -81,7 +80,7 @@ def test_the_history_never_keeps_a_title(keeper):
     hold(by=keeper)
     release(by=keeper)
 
-    assert [entry.object_repr for entry in LogEntry.objects.all()] == [post.fullname] * 2
+    assert [event.subject_name for event in Event.objects.all()] == [post.fullname] * 2
 
 
 def test_only_what_is_held_is_released_and_logged(keeper):
@@ -89,7 +88,7 @@ def test_only_what_is_held_is_released_and_logged(keeper):
     hold(RedditPost.objects.filter(pk=held.pk), by=keeper)
 
     assert release(by=keeper) == 1
-    assert not LogEntry.objects.filter(object_id=free.pk).exists()
+    assert not Event.objects.filter(subject_id=str(free.pk)).exists()
 
 
 @pytest.mark.parametrize("do", [hold, release])
@@ -145,7 +144,9 @@ def test_thousands_take_no_more_statements_than_one(keeper):
 
     assert statements() == one
     assert (
-        RedditPost.objects.held().count() == LogEntry.objects.values("object_id").distinct().count() == 3_001
+        RedditPost.objects.held().count()
+        == Event.objects.order_by().values("subject_id").distinct().count()
+        == 3_001
     )
 
 
@@ -186,4 +187,4 @@ def test_what_a_purge_deletes_at_the_same_moment_is_not_said_to_be_held(keeper):
         assert held.result(10) == 1
 
     assert list(RedditPost.objects.held()) == [kept]
-    assert [entry.object_repr for entry in LogEntry.objects.all()] == [kept.fullname]
+    assert [event.subject_name for event in Event.objects.all()] == [kept.fullname]

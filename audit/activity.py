@@ -1,0 +1,101 @@
+"""The filters of the Activity page."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.contrib import admin
+from django.http import QueryDict
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.parameters import FIRST_YEAR, LAST_YEAR, RefusedParameter, require_text
+from audit import words
+from audit.models import Event
+from database.text import row_key
+
+# Subjects that are no rows.
+PAGE, LIST, COMMAND, SIGN_IN = "page", "list", "command", "sign-in"
+KINDS = {
+    PAGE: gettext_noop("page"),
+    LIST: gettext_noop("list"),
+    COMMAND: gettext_noop("command"),
+    SIGN_IN: gettext_noop("sign-in"),
+}
+MOMENT = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
+
+
+def kind_name(subject_type: str) -> str:
+    """Return what kind of thing an event is about; of one that no running code knows, as it is stored."""
+    if subject_type in KINDS:
+        return gettext(KINDS[subject_type])
+    try:
+        return str(apps.get_model(subject_type)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return subject_type
+
+
+def _kinds() -> list[tuple[str, str]]:
+    labels = [model._meta.label for model in admin.site._registry if model is not Event]
+    found = sorted((capfirst(kind_name(label)), label) for label in (*labels, *KINDS))
+    return [("", "–"), *((label, name) for name, label in found)]
+
+
+def _verbs() -> list[tuple[str, str]]:
+    found = sorted((capfirst(text), verb) for verb, text in words.verbs())
+    return [("", "–"), *((verb, f"{text} ({verb})") for text, verb in found)]
+
+
+class ActivityForm(forms.Form):
+    """What of the events is shown; all filters may be left out."""
+
+    person = forms.CharField(label=_("Person"), required=False, max_length=150)
+    verb = forms.CharField(label=_("What"), required=False, widget=forms.Select)
+    kind = forms.CharField(label=_("Kind of subject"), required=False, widget=forms.Select)
+    id = forms.CharField(label=_("Subject’s id"), required=False, max_length=64)
+    since = forms.DateTimeField(label=_("From"), required=False, widget=MOMENT)
+    until = forms.DateTimeField(label=_("To"), required=False, widget=MOMENT)
+    q = forms.CharField(label=_("Search"), required=False, max_length=200)
+    before = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, query: QueryDict) -> None:
+        super().__init__(query, label_suffix="")
+        for name, choices in (("verb", _verbs()), ("kind", _kinds())):
+            widget = self.fields[name].widget
+            assert isinstance(widget, forms.Select)
+            # A link may name a kind that no running code knows.
+            value = self.data.get(name, "")
+            known = [choice for choice, _text in choices]
+            widget.choices = choices if value in known else [*choices, (value, value)]
+
+    def values(self) -> dict[str, Any]:
+        """Return what is asked for.
+
+        Raises:
+            RefusedParameter: a parameter is unknown, or its value cannot be used.
+        """
+        for name in self.data:
+            if name not in self.fields:
+                raise RefusedParameter(name, _("The list cannot be filtered so."))
+            for value in self.data.getlist(name):  # type: ignore[attr-defined]  # a query string
+                require_text(name, value)
+        if not self.is_valid():
+            name, errors = next(iter(self.errors.items()))
+            raise RefusedParameter(str(name), str(errors[0]))
+        return {**self.cleaned_data, "before": row_key(self.cleaned_data["before"])}
+
+    def clean_since(self) -> datetime | None:
+        """Refuse the ends of the calendar."""
+        return _within(self.cleaned_data["since"])
+
+    def clean_until(self) -> datetime | None:
+        """Refuse the ends of the calendar."""
+        return _within(self.cleaned_data["until"])
+
+
+def _within(moment: datetime | None) -> datetime | None:
+    if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise forms.ValidationError(gettext("It is too far from today."))
+    return moment

@@ -1,0 +1,125 @@
+"""What people do in the admin to any row becomes an event; the site puts this in front of every admin."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext_noop
+
+from audit import snapshots, words
+from audit.cascades import deleted_with
+from audit.events import record
+
+ADDED, CHANGED, DELETED = "row.added", "row.changed", "row.deleted"
+words.register(
+    {
+        ADDED: gettext_noop("added"),
+        CHANGED: gettext_noop("changed"),
+        DELETED: gettext_noop("deleted"),
+    }
+)
+
+
+def activity_url(subject_type: str, subject_id: Any) -> str:
+    """Return the address of what happened to one subject."""
+    query = urlencode({"kind": subject_type, "id": str(subject_id)})
+    return f"{reverse('admin:audit_event_changelist')}?{query}"
+
+
+class RecordedAdmin(admin.ModelAdmin):
+    """Writes an event for each row that is added, changed or deleted, in the same transaction."""
+
+    # An admin behind this one may say otherwise; a value here would hide that.
+    # False where the service behind the form writes the event of a change itself.
+    records_changes: bool
+    # Fields whose changes a service writes down.
+    recorded_elsewhere: tuple[str, ...]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Remember how the row was."""
+        if change and getattr(self, "records_changes", True):
+            vars(request).setdefault("rows_before", {})[obj._meta.label, obj.pk] = snapshots.stored(obj)
+        super().save_model(request, obj, form, change)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write the event."""
+        after = snapshots.without_secrets(type(obj), snapshots.stored(obj))
+        return record(ADDED, obj, by=request.user, after=after)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write the event, if anything was changed."""
+        if not getattr(self, "records_changes", True):
+            return None
+        kept = vars(request).get("rows_before", {}).pop((obj._meta.label, obj.pk), None)
+        before, after = ({}, {}) if kept is None else self._changed(obj, kept)
+        fields = _fields_in(message)
+        if not (after or fields):
+            return None
+        parameters = None if after else {"fields": fields}
+        return record(
+            CHANGED, obj, by=request.user, before=before or None, after=after or None, parameters=parameters
+        )
+
+    def _changed(self, obj: Any, kept: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        others = getattr(self, "recorded_elsewhere", ())
+        now = {name: value for name, value in snapshots.stored(obj).items() if name not in others}
+        return snapshots.difference(type(obj), kept, now)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Write nothing: the deletion does, in its transaction."""
+        return []
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Delete it, and write down what it was."""
+        with transaction.atomic():
+            _record_deletion(request, obj)
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete them, and write down what they were."""
+        with transaction.atomic():
+            for row in queryset:
+                _record_deletion(request, row)
+            super().delete_queryset(request, queryset)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to what happened to it."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        return HttpResponseRedirect(activity_url(self.opts.label, row.pk))
+
+
+def _record_deletion(request: HttpRequest, row: Model) -> None:
+    children = deleted_with(row)
+    record(
+        DELETED,
+        row,
+        by=request.user,
+        before=snapshots.without_secrets(type(row), snapshots.snapshot(row)),
+        parameters={"deleted_with_it": children} if children else None,
+    )
+
+
+def _fields_in(message: Any) -> list[str]:
+    """Return the names of the changed fields that Django's message tells."""
+    try:
+        parts = json.loads(message) if isinstance(message, str) else message
+    except ValueError:
+        return []
+    found = []
+    for part in parts if isinstance(parts, list) else []:
+        for told in part.values() if isinstance(part, dict) else []:
+            found += [str(name) for name in told.get("fields", [told.get("name", "")]) if name]
+    return found

@@ -1,0 +1,113 @@
+"""What an event says was changed, in the reader's language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+
+from audit.history import message_of_entry
+from audit.models import Event
+from audit.snapshots import CHANGED
+from database.messages import SUFFIX, from_json
+
+NOTHING = "–"
+# Of a list or a mapping, so many are shown.
+SHOWN_MAX = 20
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing, as it was and as it is."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+def rows_of(event: Event) -> list[Change]:
+    """Return what changed, then what else the event says."""
+    before, after = _object(event.before), _object(event.after)
+    kept = _object(event.parameters)
+    model = _model(event.subject_type)
+    found = [
+        Change(_name(model, name), _side(before, name), _side(after, name)) for name in _names(before, after)
+    ]
+    if (message := message_of_entry(kept)) is not None:
+        return [*found, Change("", None, message)] if message else found
+    return found + [Change(_name(None, name), None, _side(kept, name)) for name in _names(kept)]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(*documents: Mapping[str, Any]) -> list[str]:
+    """Return the names of all, in their order, without the parts of texts."""
+    names = dict.fromkeys(name for document in documents for name in document)
+    return [name for name in names if not name.endswith(SUFFIX)]
+
+
+def _model(label: str) -> type[models.Model] | None:
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError):
+        return None
+
+
+def _name(model: type[models.Model] | None, name: str) -> str:
+    if model is not None:
+        try:
+            field: Any = model._meta.get_field(name)
+            return str(capfirst(getattr(field, "verbose_name", name)))
+        except FieldDoesNotExist:
+            pass
+    words = name.replace("_", " ").strip()
+    return str(capfirst(gettext(words))) if words else NOTHING
+
+
+def _side(document: Mapping[str, Any], name: str) -> str | None:
+    if name not in document:
+        return None
+    return _text(from_json(document, name))
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return NOTHING
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if isinstance(value, int | float):
+        return str(number_format(value, force_grouping=True))
+    if isinstance(value, list):
+        return _cut([_text(one) for one in value])
+    if isinstance(value, dict):
+        return _cut([f"{_label(name)}: {_text(one)}" for name, one in value.items()])
+    return gettext("changed") if value == CHANGED else _moment(str(value))
+
+
+def _cut(texts: list[str]) -> str:
+    return ", ".join(texts[:SHOWN_MAX]) + (" …" if len(texts) > SHOWN_MAX else "")
+
+
+def _label(name: Any) -> str:
+    model = _model(str(name))
+    return str(model._meta.verbose_name_plural if model is not None else name)
+
+
+def _moment(text: str) -> str:
+    """Return a moment in the console's zone; another text as it is."""
+    if len(text) < 19 or text[10] not in "T ":
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}" if moment.tzinfo else text

@@ -1,0 +1,69 @@
+"""Events of the console's door: who came in, who went, who was turned away."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_out
+from django.db import DatabaseError
+from django.dispatch import receiver
+from django.http import HttpRequest
+from django.utils.translation import gettext_noop
+
+from audit import words
+from audit.activity import PAGE, SIGN_IN
+from audit.events import Subject, record, subject_of
+
+SIGNED_IN, SIGN_IN_FAILED, SIGN_IN_REFUSED = (
+    "person.signed_in",
+    "person.sign_in_failed",
+    "person.sign_in_refused",
+)
+SIGNED_OUT, PASSWORD_CHANGED, REFUSED = "person.signed_out", "person.password_changed", "page.refused"
+words.register(
+    {
+        SIGNED_IN: gettext_noop("signed in"),
+        SIGN_IN_FAILED: gettext_noop("failed to sign in"),
+        SIGN_IN_REFUSED: gettext_noop("was refused after too many failures"),
+        SIGNED_OUT: gettext_noop("signed out"),
+        PASSWORD_CHANGED: gettext_noop("changed the own password"),
+        REFUSED: gettext_noop("was refused a page"),
+    }
+)
+# Of what somebody typed as a name, or asked for as a page, so much is kept.
+TEXT_MAX = 60
+
+
+def signed_in(user: Any) -> None:
+    """Write down that somebody came in."""
+    record(SIGNED_IN, subject_of(user), by=user)
+
+
+def sign_in_failed(name: str, *, is_refused: bool = False) -> None:
+    """Write down that somebody did not: the name as it was typed, and never what stood beside it."""
+    typed = _storable(name) or "–"
+    record(SIGN_IN_REFUSED if is_refused else SIGN_IN_FAILED, Subject(SIGN_IN, typed, typed))
+
+
+@receiver(user_logged_out, dispatch_uid="audit.signed_out")
+def signed_out(*, user: Any, **_kwargs: Any) -> None:
+    """Write down that somebody went."""
+    if isinstance(user, User):
+        record(SIGNED_OUT, subject_of(user), by=user)
+
+
+def refused(request: HttpRequest) -> None:
+    """Write down that a page was refused; the answer is the same where that cannot be stored."""
+    page = _storable(request.path)
+    try:
+        record(
+            REFUSED,
+            Subject(PAGE, page, page),
+            by=getattr(request, "user", None),
+            parameters={"method": request.method},
+        )
+    except DatabaseError:  # in a transaction that has failed, or with a database that is read-only
+        return
+
+
+def _storable(text: str) -> str:
+    return "".join(c for c in text[:TEXT_MAX] if c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF)
