@@ -52,7 +52,7 @@ lint: .venv/.dev ## check style, sizes, types, the direction of imports, migrati
 
 bench: .venv/.dev ## run the benchmarks; each prints a table: embedded, then on PostgreSQL where it answers
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
-	for file in $$(grep -l '__main__' bench/*.py); do \
+	for file in $$(grep -l '__main__' bench/*.py | grep -v -e /fill -e /pages); do \
 		echo "== $$file"; $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \
 		if [ -n "$$services" ]; then \
 			$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench-services $$services $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \

@@ -283,24 +283,26 @@ def fill_sessions(filler: Filler, sessions: int) -> None:
     )
 
 
+def shared(filler: Filler, rows: int, salt: int) -> dict[str, str]:
+    """Return what posts and comments share: author, state and times."""
+    day = filler.day_of("i", rows, salt)
+    return {
+        "author": f"'author' || CAST({chance(salt + 1)} * {chance(salt + 2)} * 100000 AS integer)",
+        "author_fullname": "'t2_' || (i % 100000)",
+        "score": f"CAST(1 / (0.001 + {chance(salt + 3)}) AS integer)",
+        "state": pick(
+            (0.97, "live"), (0.015, "author"), (0.01, "moderator"), last="missing", of=chance(salt + 4)
+        ),
+        "created_at": filler.at(day),
+        "first_seen_at": filler.at(f"{day} - 0.1"),
+        "last_seen_at": filler.at(f"{day} - 0.2"),
+        "checked_at": filler.at(f"2 * {chance(salt + 5)}"),
+    }
+
+
 def fill_content(filler: Filler, posts: int, sessions: int) -> None:
     """Make posts with five comments each, and who found them."""
     from scraping.models import PostSighting, RedditComment, RedditPost
-
-    def shared(rows: int, salt: int) -> dict[str, str]:
-        day = filler.day_of("i", rows, salt)
-        return {
-            "author": f"'author' || CAST({chance(salt + 1)} * {chance(salt + 2)} * 100000 AS integer)",
-            "author_fullname": "'t2_' || (i % 100000)",
-            "score": f"CAST(1 / (0.001 + {chance(salt + 3)}) AS integer)",
-            "state": pick(
-                (0.97, "live"), (0.015, "author"), (0.01, "moderator"), last="missing", of=chance(salt + 4)
-            ),
-            "created_at": filler.at(day),
-            "first_seen_at": filler.at(f"{day} - 0.1"),
-            "last_seen_at": filler.at(f"{day} - 0.2"),
-            "checked_at": filler.at(f"2 * {chance(salt + 5)}"),
-        }
 
     held = f"{chance(21)} < 0.0002"
     filler.insert(
@@ -308,7 +310,7 @@ def fill_content(filler: Filler, posts: int, sessions: int) -> None:
         posts,
         id="i",
         fullname="'t3_' || i",
-        **shared(posts, 20),
+        **shared(filler, posts, 20),
         subreddit=f"'sub' || CAST({chance(27)} * {chance(28)} * {SUBREDDITS} AS integer)",
         title="'Post ' || i || ': what do you think of it?'",
         body=f"CASE WHEN i % 2 = 0 THEN '{WORDS * 3}' ELSE '' END",
@@ -327,7 +329,7 @@ def fill_content(filler: Filler, posts: int, sessions: int) -> None:
         RedditComment,
         comments,
         fullname="'t1_' || i",
-        **shared(comments, 40),
+        **shared(filler, comments, 40),
         body=f"'{WORDS}'",
         post_id=f"1 + (i - 1) / {COMMENTS_A_POST}",
         parent_fullname=f"'t3_' || (1 + (i - 1) / {COMMENTS_A_POST})",
