@@ -1,0 +1,34 @@
+"""A run in the foreground: the progress bar of a terminal. Signals and exit codes are in test_commands.py."""
+
+import sys
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from scraping.models import RedditPost
+from tests.kit import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def purge_on(terminal, capsys, monkeypatch, *arguments):
+    """What a purge of one old post prints on stderr."""
+    factories.post(created_at=timezone.now() - timedelta(days=100))
+    survivor = factories.post()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+
+    call_command("purge_old_content", *arguments)
+
+    assert list(RedditPost.objects.all()) == [survivor]
+    return capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_progress_bar(capsys, monkeypatch):
+    assert "/s]" in purge_on(True, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize(("terminal", "arguments"), [(False, []), (True, ["--json"])])
+def test_a_pipe_and_json_get_none(capsys, monkeypatch, terminal, arguments):
+    assert purge_on(terminal, capsys, monkeypatch, *arguments) == ""
