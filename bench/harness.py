@@ -58,7 +58,7 @@ def copy_of(url: str) -> Iterator[str]:
             for file in original.parent.glob("copy.sqlite3*"):
                 file.unlink()
         return
-    import psycopg2  # type: ignore[import-untyped]  # the stubs are no dependency of ours
+    import psycopg2
 
     server, _, name = url.rpartition("/")
     copy_name = f"{name}_copy"

@@ -306,7 +306,7 @@ def quantile(values: list[float], share: float) -> float:
 
 def update_near_cutoff(url: str, posts: int, work: Callable[[], Any]) -> list[float]:
     """Update posts on both sides of the cutoff while ``work`` runs; return the seconds each took."""
-    import psycopg2  # type: ignore[import-untyped]  # the stubs are no dependency of ours
+    import psycopg2
 
     connection = psycopg2.connect(url)
     connection.autocommit = True

@@ -13,9 +13,11 @@ from maintenance.models import BeatLease, JobRun, MaintenanceMode, WorkerProcess
 from maintenance.scheduling import maintenance_mode, schedules
 from scraping.content import holds
 from scraping.content.expiry import EXPIRED
-from scraping.models import BotConfig, RedditPost, ScrapeSession, SetAside
-from tests import factories, spoilt
+from scraping.models import BotConfig, RedditPost, ScrapeSession
+from scraping.models.set_aside import SetAside
+from tests import spoilt
 from tests.console.test_access import make_world
+from tests.kit import factories
 
 # All that a scrape may say of an item that it left out.
 SKIPPED = {

@@ -8,7 +8,8 @@ from maintenance.models import RetentionPolicy
 from maintenance.scheduling import schedules
 from scraping.content import holds
 from scraping.models import RedditPost
-from tests import factories, spoilt
+from tests import spoilt
+from tests.kit import factories
 
 
 def every_page(superuser):

@@ -3,7 +3,7 @@
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule, PeriodicTask, SolarSchedule
 
-from tests import factories
+from tests.kit import factories
 
 
 def execute(sql, *values):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from database.constraints import DatabaseOnDelete
 from maintenance.models import BeatLease, MaintenanceMode
 from maintenance.models.statuses import FINAL
-from tests import factories
+from tests.kit import factories
 
 MODELS = [
     model

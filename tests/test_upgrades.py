@@ -4,6 +4,8 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import psycopg2
 import pytest
@@ -14,7 +16,7 @@ from django.utils import timezone
 
 from console.management.commands.migrate import LOCK, lock_file
 from maintenance.models import MaintenanceMode, ScheduleControl
-from tests import factories
+from tests.kit import factories
 
 # The last migrations of the release before this one; raise them when a release is made.
 BEFORE = [
@@ -38,7 +40,7 @@ def schedule_control():
     return ScheduleControl.objects.get(pk=factories.schedule().pk)
 
 
-ROWS = {
+ROWS: dict[str, Callable[[], Any]] = {
     "accounts.RefreshToken": factories.refresh_token,
     "accounts.PasswordResetToken": factories.password_reset_token,
     "scraping.RedditApp": factories.reddit_app,

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import PasswordResetToken, RefreshToken, hash_secret
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 KINDS = [RefreshToken, PasswordResetToken]

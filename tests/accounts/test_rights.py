@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from accounts.rights import may_take_over
 from accounts.roles import OPERATORS
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
 from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, PERMISSIONS, VIEWERS, create_groups
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from tests import factories
+from tests.kit import factories, steps
 
 pytestmark = pytest.mark.django_db
 PAGE = reverse("admin:login")
@@ -15,10 +15,7 @@ PASSWORD = "right horse battery"
 
 @pytest.fixture
 def person():
-    user = factories.user(username="lin")
-    user.set_password(PASSWORD)
-    user.save()
-    return user
+    return steps.with_password(factories.user(username="lin"), PASSWORD)
 
 
 def sign_in(client, name="lin", password=PASSWORD, address="127.0.0.1", **more):

@@ -11,7 +11,7 @@ from adminkit.parameters import Lookups
 from database.fields import EncryptedTextField
 from maintenance.models import JobRun
 from scraping.models import RedditApp
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 HUGE = "9" * 23

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
+from django.http import HttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from audit.events import acting_from, events_of, record
 from audit.middleware import AddressMiddleware
 from audit.models import Event
 from maintenance.models import JobRun
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 
@@ -114,7 +115,11 @@ def test_an_event_of_a_request_has_its_address_and_the_next_one_has_not(peer, ad
     run = factories.job_run()
     request = RequestFactory().get("/", REMOTE_ADDR=peer)
 
-    AddressMiddleware(lambda request: record("x", run))(request)
+    def answer(request):
+        record("x", run)
+        return HttpResponse()
+
+    AddressMiddleware(answer)(request)
     record("x", run)
 
     assert list(events_of(JobRun, [run.pk]).values_list("address", flat=True)) == [address, None]

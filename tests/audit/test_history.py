@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audit.history import ENTRY, move_entries
 from audit.models import Event
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from console.local import broker
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 
 class OwnBroker:

@@ -8,15 +8,16 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 from django.conf import settings
 
 from console.local import processes
-from tests import factories
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
-BIN = Path(os.sys.executable).parent
+BIN = Path(sys.executable).parent
 
 
 class Service:
@@ -45,7 +46,7 @@ class Service:
     def __exit__(self, kind, *_):
         self.kill()
         if kind:  # what it said, beside the failure
-            sys.stderr.write(f"--- {self.process.args}\n{self.output}\n")
+            sys.stderr.write(f"--- {self.process.args!r}\n{self.output}\n")
         self.log.close()
 
     @property
@@ -61,7 +62,7 @@ class Service:
 
     def kill(self):
         """kill -9 of the process and all its children."""
-        family = [self.process]
+        family: list[Any] = [self.process]
         with contextlib.suppress(psutil.NoSuchProcess):
             family += psutil.Process(self.process.pid).children(recursive=True)
         for member in family:

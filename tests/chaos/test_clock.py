@@ -12,7 +12,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from maintenance.models import JobRun, ScheduleControl
 from tests.chaos.servers import clock_shows, make_clock_movable, move_clock, own_broker, own_postgres
 from tests.chaos.services import beat, supervised_worker
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -15,7 +15,7 @@ from django.utils import timezone
 from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

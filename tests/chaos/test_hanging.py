@@ -18,11 +18,11 @@ from maintenance.ledger import attempts, requests
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
 from scraping.models import RedditPost
-from tests import factories
 from tests.chaos import misbehaving
 from tests.chaos.services import Service
 from tests.full_disk import make_room
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 

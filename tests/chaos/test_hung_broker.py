@@ -17,11 +17,11 @@ from maintenance.ledger import publishing
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun
 from maintenance.scheduling.scheduler_health import scheduler_health
-from tests import factories
 from tests.chaos.servers import OwnBroker
 from tests.chaos.services import beat, supervised_worker
 from tests.chaos.test_outages import assert_no_slot_is_missing, has_ticked_past, settled
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,9 +109,9 @@ def test_the_broker_hangs(server, client):
         wait_until(lambda: worker_health().state == WorkersState.WELL, timeout=60)
 
     ticked = JobRun.objects.filter(schedule=task, trigger="schedule", scheduled_for__gt=calm_from)
-    ticked = ticked.values_list("scheduled_for", "queued_at")
-    lags = [(queued - slot).total_seconds() for slot, queued in ticked]
-    outside = [(queued - slot).total_seconds() for slot, queued in ticked if not hung_at <= slot <= back_at]
+    moments = list(ticked.values_list("scheduled_for", "queued_at"))
+    lags = [(queued - slot).total_seconds() for slot, queued in moments]
+    outside = [(queued - slot).total_seconds() for slot, queued in moments if not hung_at <= slot <= back_at]
     print(  # noqa: T201  # the figures of the drill
         f"\nbroker hung for {(back_at - hung_at).total_seconds():.0f} s: without a leader {gaps.seconds:.1f} s,"
         f" tick lag p99 {percentile(outside, 0.99):.2f} s outside and {percentile(lags, 0.99):.2f} s in all,"

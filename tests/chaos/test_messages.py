@@ -12,7 +12,7 @@ import pytest
 from maintenance.ledger import requests
 from maintenance.models import JobRun
 from tests.chaos.services import worker
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

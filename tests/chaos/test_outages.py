@@ -15,10 +15,10 @@ from maintenance.ledger import requests
 from maintenance.models import JobRun, ScheduleControl
 from scraping.models import RedditPost
 from scraping.sandbox import SandboxReddit
-from tests import factories
 from tests.chaos.servers import own_broker, own_postgres
 from tests.chaos.services import beat, supervised_worker, worker
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

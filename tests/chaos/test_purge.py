@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, connections
@@ -20,7 +21,7 @@ from maintenance.ledger import requests
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 KILLS = int(os.environ.get("PURGE_KILLS", "6"))
 POSTS_PER_KILL, COMMENTS_PER_POST = 800, 4
@@ -74,7 +75,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, monke
         worker = start(run, is_doomed=kills < KILLS)
         # Now and then before its first batch, as a rule within or between those after it.
         moment = begun if draw.random() < 0.2 else deleting
-        wait_until(lambda run=run, moment=moment: moment(run), timeout=30, every=0.001)
+        wait_until(partial(moment, run), timeout=30, every=0.001)
         if kills < KILLS:
             time.sleep(draw.uniform(0, 0.012))
             worker.kill()

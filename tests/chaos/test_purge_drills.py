@@ -17,7 +17,7 @@ from maintenance.ledger import requests
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
-from tests import factories
+from tests.kit import factories
 from tests.soak import IS_SOAK, size
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]

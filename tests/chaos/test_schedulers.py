@@ -17,9 +17,9 @@ from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling.scheduler_health import scheduler_health
 from maintenance.scheduling.timing import Timing
-from tests import factories
 from tests.chaos.services import beat, worker
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 

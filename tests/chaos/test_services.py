@@ -14,9 +14,9 @@ from maintenance.models import JobRun
 from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditPost
-from tests import factories
 from tests.chaos.services import beat, worker
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 

@@ -10,7 +10,7 @@ from maintenance.ledger import requests
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun, WorkerProcess
 from tests.chaos.services import beat, worker
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 

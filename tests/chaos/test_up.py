@@ -16,7 +16,7 @@ import requests
 from django.conf import settings
 
 from console.local import processes
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 # `up` is tried as it comes: with its own SQLite file and its own broker.

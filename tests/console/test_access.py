@@ -20,7 +20,8 @@ from maintenance.models import RetentionPolicy
 from maintenance.scheduling import schedules
 from scraping.content.storage import store_posts
 from scraping.models import RedditApp, RedditPost
-from tests import factories, rubbish
+from tests import rubbish
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

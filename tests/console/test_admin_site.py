@@ -13,17 +13,10 @@ from django.utils import timezone, translation
 from adminkit.templatetags import display
 from maintenance.registry import jobs
 from maintenance.scheduling import schedules
-from tests import factories
+from tests.kit import factories
 from tests.pages import every_page
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def superuser(client):
-    user = factories.superuser()
-    client.force_login(user)
-    return user
 
 
 def menu_of(client):

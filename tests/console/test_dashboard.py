@@ -11,9 +11,10 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import schedules
-from tests import factories, spoilt
+from tests import spoilt
+from tests.kit import factories
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
 
 INDEX = reverse("admin:index")
 LIST = reverse("admin:django_celery_beat_periodictask_changelist")
@@ -22,18 +23,6 @@ SEE_RUNS, SEE, EDIT = (
     "django_celery_beat.view_periodictask",
     "django_celery_beat.change_periodictask",
 )
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    schedules.seed()
-
-
-@pytest.fixture
-def superuser(client):
-    user = factories.superuser()
-    client.force_login(user)
-    return user
 
 
 def row_of(client, slug):

@@ -19,8 +19,8 @@ from django.conf import settings
 from console.local import processes
 from maintenance.ledger.requests import request_run
 from maintenance.models import JobRun
-from tests import factories
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

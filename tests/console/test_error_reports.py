@@ -12,7 +12,7 @@ from django.views.debug import ExceptionReporter
 
 from console import dashboard
 from scraping.models import RedditApp
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 PLANTED = "planted-4711"

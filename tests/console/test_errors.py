@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -5,6 +5,7 @@ admin itself, so a new page is walked too; one that takes an argument of a new n
 """
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -22,7 +23,8 @@ from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling import maintenance_mode, schedules
 from scraping.models import BotConfig, RedditApp, RedditPost, ScrapeSession, Watermark
-from tests import factories, spoilt
+from tests import spoilt
+from tests.kit import factories
 from tests.soak import IS_SOAK
 
 pytestmark = pytest.mark.django_db
@@ -244,7 +246,7 @@ def addresses():
     for name, arguments, model in patterns():
         if name in ("logout", "login"):
             continue
-        values = {
+        rows: dict[tuple[str, ...], list[list[Any]]] = {
             (): [[]],
             ("object_id",): [[key] for key in keys_of(model)] if model else [],
             ("pk",): [[key] for key in keys_of(model)] if model else [],
@@ -254,7 +256,8 @@ def addresses():
             ("content_type_id", "object_id"): [[1, 1], ["x", "y"]],
             ("id",): [[key] for key in keys_of(User)],
             ("url",): [["no/such/page"]],
-        }.get(tuple(arguments))
+        }
+        values = rows.get(tuple(arguments))
         assert values is not None, f"{name} takes {arguments}: give it rows here."
         found += [reverse(f"admin:{name}", args=one) for one in values]
     lists = [

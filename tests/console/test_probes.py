@@ -3,13 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
 
 from console import probes
 from database import clock
 from maintenance.ledger import publishing
 from maintenance.models import WorkerProcess
 from maintenance.scheduling.lease import Lease
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,7 +78,7 @@ def test_workers_that_take_nothing_are_named(client, complete):
 
 def test_missing_migrations_are_named_and_looked_for_again(client, complete, monkeypatch):
     probes._migrations.cache_clear()
-    monkeypatch.setattr(probes.MigrationExecutor, "migration_plan", lambda *_: ["one"])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: ["one"])
     assert missing(client) == {"migrations": "1 are missing: run manage.py migrate"}
     monkeypatch.undo()
 
@@ -85,7 +87,7 @@ def test_missing_migrations_are_named_and_looked_for_again(client, complete, mon
 
 def test_a_database_that_is_away_is_named_without_its_address(client, complete, monkeypatch):
     def away():
-        raise probes.Error("could not connect to server at 10.9.8.7")
+        raise DatabaseError("could not connect to server at 10.9.8.7")
 
     monkeypatch.setitem(probes.CHECKS, "database", away)
 

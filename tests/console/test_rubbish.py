@@ -14,7 +14,8 @@ from accounts import roles
 from maintenance.models import JobRun
 from maintenance.scheduling import schedules
 from scraping.models import BotConfig, RedditApp, RedditComment
-from tests import factories, rubbish
+from tests import rubbish
+from tests.kit import factories
 from tests.pages import every_page
 from tests.soak import size
 

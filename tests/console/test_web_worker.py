@@ -14,7 +14,7 @@ import pytest
 from django.conf import settings
 
 from console.local import processes
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 CLIENTS = 16
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from database import clock
 from database.clock import database_now
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ def stopwatch(monkeypatch):
         seconds = 100.0
 
     monkeypatch.setattr(clock, "_reading", None)
-    monkeypatch.setattr(clock.time, "clock_gettime", lambda _: Stopwatch.seconds)
+    monkeypatch.setattr("database.clock.time.clock_gettime", lambda _: Stopwatch.seconds)
     return Stopwatch
 
 

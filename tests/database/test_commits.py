@@ -5,7 +5,7 @@ from django.db import connection, transaction
 
 from database.commits import without_waiting
 from maintenance.models import JobRun
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

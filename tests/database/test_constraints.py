@@ -6,7 +6,7 @@ from django.db.migrations.writer import MigrationWriter
 from database.constraints import DatabaseOnDelete, OnDelete, cascaded_children
 from maintenance.models import JobRun, RunLogLine
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
-from tests import factories
+from tests.kit import factories
 
 
 def delete_raw(row):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from database import estimates
 from database.estimates import share_since, table_sizes
 from scraping.models import RedditComment, RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

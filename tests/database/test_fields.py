@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from database.fields import EncryptedTextField, SecretUnreadable
 from scraping.models import RedditApp
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 SECRET = "s3cret ünd geheim 密"

@@ -9,7 +9,7 @@ from maintenance.models import JobRun
 from maintenance.purging.kept_plan import made_at, tables_of
 from maintenance.purging.plan import TablePlan
 from scraping.models import BotConfig
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

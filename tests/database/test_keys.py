@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from database.keys import check_keys, encrypted_columns
 from scraping.models import AccessToken, RedditApp
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 SECRET = "s3cret"

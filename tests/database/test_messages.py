@@ -4,6 +4,7 @@ import ast
 import json
 import pickle
 import re
+from typing import cast
 
 import grimp
 import pytest
@@ -26,7 +27,7 @@ from database.messages import (
 from maintenance.models import JobRun, RunLogLine
 from scraping.models import RedditPost, freshness
 from scraping.models.freshness import Freshness
-from tests import factories
+from tests.kit import factories
 
 CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 CHINESE = "由 ada 取消。"
@@ -70,8 +71,7 @@ def codes():
             if alias.name in ("gettext", "ngettext")
         }
         for node in ast.walk(tree):
-            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
-            if is_call:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
                 for argument in node.args[:2]:
                     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                         yield path.name, argument.value
@@ -109,9 +109,8 @@ def test_what_stores_texts_takes_them_from_here():
     for name in sorted(modules):
         path = settings.BASE_DIR / f"{name.replace('.', '/')}.py"
         for node in ast.walk(ast.parse(path.read_text())) if path.exists() else ():
-            is_django = isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
-            if is_django and {alias.name for alias in node.names} & {"gettext", "ngettext", "pgettext"}:
-                wrong.append(name)
+            if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation":
+                wrong += [name for alias in node.names if alias.name in ("gettext", "ngettext", "pgettext")]
 
     assert len(modules) > 50
     # Take gettext from database.messages: what that returns may be stored.
@@ -128,7 +127,7 @@ def test_what_stores_texts_takes_them_from_here():
         (lambda: ngettext("%(number)s schedule", "%(number)s schedules", 2) % {"number": 2}, "2 schedules"),
         (lambda: joined(["r/python:", cancelled()]), "r/python: Cancelled by ada."),
         (lambda: "» " + cancelled() + "!", "» Cancelled by ada.!"),
-        (lambda: message_of(JobRun.Status.QUEUED.label).capitalized(), "Queued"),
+        (lambda: cast("Message", message_of(JobRun.Status.QUEUED.label)).capitalized(), "Queued"),
         (lambda: message_of(RedditPost._meta.verbose_name_plural), "posts"),
         (lambda: file_size(3 * 1024 * 1024), "3.0\xa0MB"),
         (lambda: gettext("Cancelled by %(name)s.") % {"name": gettext_lazy("queued")}, "Cancelled by queued."),

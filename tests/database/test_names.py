@@ -14,7 +14,7 @@ from scraping.admin.content import stored_subreddits
 from scraping.content.export import select
 from scraping.models import RedditPost
 from scraping.sessions import filters
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from database.statement_timeout import limit_statements, was_too_slow
 from scraping.admin.content import RedditPostAdmin
-from tests import factories
+from tests.kit import factories
 
 postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL only")
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from maintenance.scheduling import schedules
-from tests import factories
+from tests.kit import factories, steps
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -55,9 +55,7 @@ def complaints(page):
 @pytest.fixture
 def superuser(live_server):
     """Somebody who may do everything, and the seeded schedules."""
-    user = factories.superuser(username="lin")
-    user.set_password(PASSWORD)
-    user.save()
+    user = steps.with_password(factories.superuser(username="lin"), PASSWORD)
     schedules.seed()
     return user
 

@@ -1,17 +1,18 @@
 """Every page, as it is read: in light and dark, on a telephone, in Chinese, and by axe."""
 
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from scraping.sandbox import SandboxReddit
-from tests import factories
+from tests.kit import factories
 from tests.pages import every_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "light": {},
     "dark": {"color_scheme": "dark"},
     "narrow": {"viewport": {"width": 390, "height": 844}},

@@ -9,9 +9,9 @@ from playwright.sync_api import expect
 from maintenance.ledger import requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
-from tests import factories
 from tests.e2e.test_every_page import axe  # noqa: F401  (a fixture)
 from tests.e2e.test_retention import violations
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

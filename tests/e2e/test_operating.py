@@ -3,14 +3,15 @@
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from maintenance.ledger import requests
 from maintenance.models import JobRun
 from maintenance.scheduling import schedules
 from scraping.models import BotConfig
-from tests import factories
 from tests.e2e.conftest import PASSWORD
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -143,7 +144,7 @@ def test_a_live_page_says_that_the_connection_is_lost_and_catches_up(signed_in, 
 
 def test_what_is_typed_outlives_the_session(signed_in, complaints):
     page = signed_in
-    bot = factories.bot_config(owner=JobRun.requested_by.field.related_model.objects.get())
+    bot = factories.bot_config(owner=User.objects.get())
     page.goto(f"/admin/scraping/botconfig/{bot.pk}/change/")
     cookies = page.context.cookies()
     page.get_by_label("Name").fill("Typed with care")

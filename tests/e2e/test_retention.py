@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from maintenance.models import RetentionPolicy
 from scraping.models import RedditPost
-from tests import factories
 from tests.e2e.test_every_page import RULES, axe  # noqa: F401  (a fixture)
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,7 +16,6 @@ from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLo
 from scraping.models import (
     AccessToken,
     BotConfig,
-    Doubt,
     DueWalk,
     Erasure,
     Freshness,
@@ -26,10 +25,9 @@ from scraping.models import (
     RedditPost,
     RequestBudget,
     ScrapeSession,
-    SetAside,
-    SweepTally,
     Watermark,
 )
+from scraping.models.set_aside import Doubt, SetAside, SweepTally
 
 Token = TypeVar("Token", RefreshToken, PasswordResetToken)
 

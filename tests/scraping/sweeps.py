@@ -6,7 +6,8 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
-from scraping.models import Doubt, RedditComment, RedditContent, RedditPost, SetAside, SweepTally
+from scraping.models import RedditComment, RedditContent, RedditPost
+from scraping.models.set_aside import Doubt, SetAside, SweepTally
 
 _MOMENTS = {
     Doubt: ("since", "missed_at", "ask_after", "verified_at"),

@@ -5,7 +5,7 @@ import io
 import os
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from console.local import start as module
 from console.local.errors import StartFailed
@@ -19,7 +19,7 @@ def steps(tmp_path):
     supervisor = Supervisor(directory=tmp_path / "run", cwd=tmp_path, environment=os.environ, output=output)
     with supervisor, contextlib.ExitStack() as stack:
         start = module.Start(supervisor, stack=stack, host="127.0.0.1", port=8000, workers=1)
-        start.output = output
+        vars(start)["output"] = output
         yield start
 
 
@@ -37,14 +37,14 @@ def test_a_database_that_stays_away_is_one_sentence(steps, monkeypatch):
         raise OperationalError("connection refused\n\tIs the server running?\n")
 
     monkeypatch.setattr(module, "DATABASE_WAIT_SECONDS", 0.3)
-    monkeypatch.setattr(module.connection, "ensure_connection", away)
+    monkeypatch.setattr(connection, "ensure_connection", away)
 
     with pytest.raises(
         StartFailed, match=r"does not answer within 0.3 s: connection refused Is the server running\?"
     ):
         steps.prepare_database()
 
-    assert steps.output.getvalue().count(b"Waiting for the database") == 1
+    assert vars(steps)["output"].getvalue().count(b"Waiting for the database") == 1
 
 
 def test_a_database_that_comes_late_is_waited_for(steps, monkeypatch):
@@ -55,7 +55,7 @@ def test_a_database_that_comes_late_is_waited_for(steps, monkeypatch):
         if (error := next(tries)) is not None:
             raise error
 
-    monkeypatch.setattr(module.connection, "ensure_connection", sometimes)
+    monkeypatch.setattr(connection, "ensure_connection", sometimes)
     monkeypatch.setattr(module, "call_command", lambda name, **options: migrated.append(name))
 
     steps.prepare_database()

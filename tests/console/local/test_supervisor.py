@@ -63,7 +63,7 @@ def signalled(supervisor: Supervisor, *numbers: signal.Signals) -> Supervisor:
             signal.raise_signal(left.pop(0))
         watch(seconds, stopping=stopping)
 
-    supervisor._watch = watch_after_a_signal
+    vars(supervisor)["_watch"] = watch_after_a_signal
     return supervisor
 
 
