@@ -1,5 +1,6 @@
 """Fixtures of the scraping tests."""
 
+import importlib.util
 from collections.abc import Iterator
 
 import prawcore.sessions
@@ -22,3 +23,12 @@ def reddit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redd
         settings.REDDIT_CLIENT_SECRET = "secret"
         settings.REDDIT_USER_AGENT = "test:maintenance-console:0 (by /u/nobody)"
         yield replay
+
+
+@pytest.fixture
+def without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet as on a host where pyarrow is not installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "pyarrow" else find(name, *a)
+    )

@@ -182,7 +182,7 @@ class RedditReplay:
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _handler_of(self))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"replay": self}))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -280,59 +280,57 @@ class _Server(ThreadingHTTPServer):
         """Stay silent: clients that go away in the middle belong to the tests."""
 
 
-def _handler_of(replay: RedditReplay) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1  # headers and body leave together
+class _Handler(BaseHTTPRequestHandler):
+    replay: "RedditReplay"
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body leave together
 
-        def _serve(self) -> None:
-            url = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            form = parse_qs(self.rfile.read(length).decode())
-            answer = replay.respond(
-                Asked(
-                    self.command,
-                    url.path.rstrip("/"),
-                    {k: v[0] for k, v in parse_qs(url.query).items()},
-                    {k: v[0] for k, v in form.items()},
-                    dict(self.headers.items()),
-                )
+    def _serve(self) -> None:
+        url = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        form = parse_qs(self.rfile.read(length).decode())
+        answer = self.replay.respond(
+            Asked(
+                self.command,
+                url.path.rstrip("/"),
+                {k: v[0] for k, v in parse_qs(url.query).items()},
+                {k: v[0] for k, v in form.items()},
+                dict(self.headers.items()),
             )
-            getattr(self, f"_{answer.fault or 'send'}")(answer)
+        )
+        getattr(self, f"_{answer.fault or 'send'}")(answer)
 
-        do_GET = do_POST = _serve  # noqa: N815  # http.server looks for these names
+    do_GET = do_POST = _serve  # noqa: N815  # http.server looks for these names
 
-        def _send(self, answer: Answer) -> None:
-            self.send_response_only(answer.status)
-            if "Date" not in answer.headers:
-                self.send_header("Date", self.date_time_string())
-            headers = {"Content-Type": "application/json; charset=UTF-8"} | answer.headers
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
-            if self.close_connection:
-                # PRAW signs in with "Connection: close"; unsaid, it would reuse the dying connection.
-                self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(answer.body)
+    def _send(self, answer: Answer) -> None:
+        self.send_response_only(answer.status)
+        if "Date" not in answer.headers:
+            self.send_header("Date", self.date_time_string())
+        headers = {"Content-Type": "application/json; charset=UTF-8"} | answer.headers
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        if self.close_connection:
+            # PRAW signs in with "Connection: close"; unsaid, it would reuse the dying connection.
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(answer.body)
 
-        def _hang(self, answer: Answer) -> None:
-            self.close_connection = True
-            replay._closing.wait(60)
+    def _hang(self, answer: Answer) -> None:
+        self.close_connection = True
+        self.replay._closing.wait(60)
 
-        def _reset(self, answer: Answer) -> None:
-            self.close_connection = True
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def _reset(self, answer: Answer) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-        def _short(self, answer: Answer) -> None:
-            self.close_connection = True
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer.body) + 1000))
-            self.end_headers()
-            self.wfile.write(answer.body)
+    def _short(self, answer: Answer) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer.body) + 1000))
+        self.end_headers()
+        self.wfile.write(answer.body)
 
-        def log_message(self, *args: object) -> None:
-            """Stay silent."""
-
-    return Handler
+    def log_message(self, *args: object) -> None:
+        """Stay silent."""

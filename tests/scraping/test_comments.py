@@ -14,8 +14,8 @@ from scraping.reddit.comment_walk import Reach
 from scraping.sessions.scrape import is_walked, scrape_config
 from tests import recorded
 from tests.scraping.factories import make_config, raw_comment, raw_post
+from tests.scraping.reddit.test_recorded_trees import children_of, comments_in
 from tests.scraping.reddit_replay import Answer, RedditReplay, Tree, listing, thing
-from tests.scraping.test_recorded_trees import children_of, comments_in
 
 pytestmark = pytest.mark.django_db
 

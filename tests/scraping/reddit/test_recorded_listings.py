@@ -10,9 +10,9 @@ from scraping.content.storage import store_comments, store_posts
 from scraping.models import RedditComment, RedditPost
 from scraping.reddit.client import client_for
 from tests import recorded
+from tests.scraping.content.test_recorded_content import differences, expected_comment, expected_post, moment
 from tests.scraping.factories import CREATED
 from tests.scraping.reddit_replay import Answer, RedditReplay
-from tests.scraping.test_recorded_content import differences, expected_comment, expected_post, moment
 
 pytestmark = [pytest.mark.django_db, recorded.needed]
 

@@ -1,4 +1,4 @@
-"""What leaves as a file, and what never does."""
+"""Exports: their content, their formats, their commands."""
 
 import csv
 import io
@@ -15,37 +15,18 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
 
-from audit.models import Event
 from scraping.content import export
-from scraping.models import ContentState, PostSighting, RedditComment, RedditPost
+from scraping.models import ContentState, RedditComment, RedditPost
 from tests import factories
+from tests.scraping.content.exports import lines, sighting, titles
 
 pytestmark = pytest.mark.django_db
-
-POSTS = reverse("admin:scraping_redditpost_changelist")
 
 
 def exported(rows, suffix="jsonl"):
     return b"".join(export.export(rows, format=suffix, by=None))
-
-
-def lines(data):
-    return [json.loads(line) for line in data.decode().splitlines()]
-
-
-def titles(data):
-    return [line["title"] for line in lines(data)]
-
-
-def downloaded(response):
-    assert response.status_code == 200
-    return b"".join(response.streaming_content)
-
-
-# --- Content -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [state for state in ContentState if state != ContentState.LIVE])
@@ -110,8 +91,6 @@ def test_an_export_reads_chunk_by_chunk_and_begins_at_once(monkeypatch):
         rest = b"".join(pieces)
     assert (len(lines(rest)), len(queries)) == (25, 4)
 
-
-# --- Formats -------------------------------------------------------------------------------------
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 ODD = {
@@ -233,14 +212,6 @@ def test_an_empty_export_is_a_whole_file(suffix, model):
         assert data == {"csv": head, "excel": b"\xef\xbb\xbf" + head, "jsonl": b""}[suffix]
 
 
-@pytest.fixture
-def without_pyarrow(monkeypatch):
-    find = export.importlib.util.find_spec
-    monkeypatch.setattr(
-        export.importlib.util, "find_spec", lambda name, *a: None if name == "pyarrow" else find(name, *a)
-    )
-
-
 def test_without_pyarrow_the_error_names_the_remedy(without_pyarrow):
     with pytest.raises(export.FormatUnavailable, match=r"requirements/parquet\.txt"):
         export.export(RedditPost.objects.all(), format="parquet", by=None)
@@ -253,144 +224,6 @@ def test_who_lacks_the_permission_gets_nothing():
             export.export(RedditPost.objects.all(), format="csv", by=user)
     may = factories.user("scraping.export_redditpost")
     assert b"".join(export.export(RedditPost.objects.all(), format="csv", by=may))
-
-
-# --- In the admin --------------------------------------------------------------------------------
-
-
-def export_url(suffix, query="", model="redditpost"):
-    return reverse(f"admin:scraping_{model}_export", args=[suffix]) + query
-
-
-@pytest.fixture
-def exporter(client):
-    user = factories.user(
-        "scraping.view_redditpost", "scraping.export_redditpost",
-        "scraping.view_redditcomment", "scraping.export_redditcomment", "scraping.view_everybodys_content",
-    )  # fmt: skip
-    client.force_login(user)
-    return user
-
-
-@pytest.mark.parametrize(
-    "permissions",
-    [[], ["scraping.view_redditpost"], ["scraping.export_redditpost"], ["scraping.export_redditcomment"]],
-)
-def test_the_admin_exports_only_to_who_may_see_and_export(client, permissions):
-    client.force_login(factories.user(*permissions))
-
-    assert client.get(export_url("csv")).status_code == 403
-
-
-def test_a_stranger_is_sent_to_the_login_page(client):
-    assert client.get(export_url("csv")).url.startswith(reverse("admin:login"))
-
-
-def test_the_list_offers_the_export_with_its_filters_to_who_may(client, exporter):
-    factories.post(subreddit="flask")
-    page = client.get(POSTS, {"subreddit": "flask"}).content.decode()
-
-    assert 'href="export/parquet/?subreddit=flask" download>Export as Parquet</a>' in page
-    client.force_login(factories.user("scraping.view_redditpost"))
-    assert "export/" not in client.get(POSTS).content.decode()
-
-
-def test_the_file_holds_what_the_list_shows(client, exporter):
-    factories.post(subreddit="flask", title="wanted", author="me")
-    factories.post(subreddit="flask", title="other author")
-    factories.post(subreddit="django", title="other subreddit", author="me")
-
-    response = client.get(export_url("jsonl", "?subreddit=flask&q=u/me&p=3"))
-
-    assert titles(downloaded(response)) == ["wanted"]
-    assert response["Content-Type"].startswith("application/x-ndjson")
-    assert response["Content-Disposition"].startswith('attachment; filename="redditpost-')
-    started, ended = Event.objects.order_by("pk")
-    assert (started.actor, started.subject_name, started.verb) == (exporter, "posts", "export.started")
-    assert "subreddit=flask" in started.parameters["filters"]
-    assert (ended.verb, ended.parameters["rows"], ended.parameters["complete"]) == ("export.ended", 1, True)
-    assert "q=u%2F%E2%80%A6" in started.parameters["filters"]  # u/…: the log outlives the account
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["q=u/Quietone", "q=+U/Quietone", "q=quietone", "q=u_quietone", "q=r/u_Quietone", "subreddit=u_quietone"],
-)
-@pytest.mark.parametrize("model", ["redditpost", "redditcomment"])
-def test_the_log_of_an_export_keeps_no_authors_name(client, exporter, query, model):
-    model = "redditpost" if query.startswith("subreddit") else model  # comments have no such filter
-    factories.post(subreddit="u_quietone", author="quietone")
-
-    downloaded(client.get(export_url("jsonl", f"?{query}", model)))
-
-    assert "quietone" not in str(list(Event.objects.values())).lower()
-
-
-def test_the_log_says_how_much_an_export_held(client, exporter):
-    factories.post(subreddit="flask", body="x" * 40_000)
-    factories.post(subreddit="flask")
-
-    response = client.get(export_url("excel", "?q=r/flask"))
-
-    assert downloaded(response).startswith(b"\xef\xbb\xbf")
-    assert response["Content-Disposition"].endswith('.csv"')
-    assert Event.objects.get(verb="export.ended").parameters == {
-        "format": "excel",
-        "filters": "q=r%2Fflask",
-        "rows": 2,
-        "cells_cut": 1,
-        "complete": True,
-    }
-
-
-def sighting(post, bot):
-    PostSighting.objects.create(post=post, config=bot)
-    return post
-
-
-def test_owners_filter_by_their_own_bots_and_by_nobody_elses(client):
-    owner = factories.user(
-        "scraping.view_redditpost", "scraping.export_redditpost",
-        "scraping.view_redditcomment", "scraping.export_redditcomment",
-    )  # fmt: skip
-    client.force_login(owner)
-    first, second = (factories.bot_config(owner=owner, name=name) for name in ("Mine", "Mine too"))
-    foreign = factories.bot_config(name="Secret bot")
-    shared = sighting(factories.post(title="both", config=foreign), first)
-    sighting(shared, foreign)
-    factories.comment(post=shared, body="under both")
-    sighting(factories.post(title="second"), second)
-    sighting(factories.post(title="foreign"), foreign)
-
-    page = client.get(POSTS).content.decode()
-    assert "Mine too" in page
-    assert "Secret bot" not in page
-    assert titles(downloaded(client.get(export_url("jsonl", f"?bot={first.pk}")))) == ["both"]
-    comments = downloaded(client.get(export_url("jsonl", f"?bot={first.pk}", "redditcomment")))
-    assert [line["body"] for line in lines(comments)] == ["under both"]
-    assert sorted(titles(downloaded(client.get(export_url("jsonl"))))) == ["both", "second"]
-    for bot in (foreign.pk, 10**17, "x", "1" * 40):
-        assert client.get(POSTS, {"bot": bot}).status_code == 400
-
-
-def test_comments_are_exported_with_their_filters_too(client, exporter):
-    wanted = factories.comment(body="wanted")
-    factories.comment(body="other")
-
-    response = client.get(export_url("csv", f"?post__id__exact={wanted.post_id}", model="redditcomment"))
-
-    rows = list(csv.DictReader(io.StringIO(downloaded(response).decode())))
-    assert [row["body"] for row in rows] == ["wanted"]
-
-
-def test_an_unknown_format_is_not_found_and_a_bad_filter_is_refused(client, exporter, without_pyarrow):
-    assert client.get(export_url("exe")).status_code == 404
-    assert client.get(export_url("csv", "?nonsense__exact=1")).status_code == 400
-    page = client.get(export_url("parquet"), follow=True).content.decode()
-    assert "requirements/parquet.txt" in page
-
-
-# --- Commands ------------------------------------------------------------------------------------
 
 
 def test_a_command_writes_a_file_of_the_format_its_name_says(tmp_path):

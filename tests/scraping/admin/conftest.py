@@ -1,0 +1,15 @@
+"""Who is signed in."""
+
+import pytest
+
+from tests import factories
+
+
+@pytest.fixture
+def owner(client):
+    user = factories.user(
+        "scraping.view_botconfig", "scraping.add_botconfig", "scraping.change_botconfig",
+        "scraping.delete_botconfig", "scraping.view_scrapesession",
+    )  # fmt: skip
+    client.force_login(user)
+    return user

@@ -1,0 +1,118 @@
+"""Sessions and content in the admin."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from adminkit import paginator
+from scraping.admin.content import stored_subreddits
+from tests import factories
+from tests.scraping.admin.lists import listed
+
+pytestmark = pytest.mark.django_db
+
+
+def test_owners_see_only_sessions_of_their_own_bots(client, owner):
+    mine = factories.session(config=factories.bot_config(owner=owner))
+    theirs = factories.session()
+
+    assert listed(client.get(reverse("admin:scraping_scrapesession_changelist"))) == [mine]
+    assert client.get(reverse("admin:scraping_scrapesession_change", args=[mine.pk])).status_code == 200
+    foreign, missing = (
+        client.get(reverse("admin:scraping_scrapesession_change", args=[pk])) for pk in (theirs.pk, 99_999)
+    )
+    assert (foreign.status_code, missing.status_code) == (404, 404)
+    assert foreign.context["refusal"] == missing.context["refusal"]
+    assert "no permission" in foreign.context["refusal"]
+
+
+@pytest.mark.parametrize("name", ["scrapesession", "redditpost", "redditcomment"])
+def test_what_was_found_is_read_only_even_for_superusers(client, superuser, name):
+    row = {
+        "scrapesession": factories.session,
+        "redditpost": factories.post,
+        "redditcomment": factories.comment,
+    }[name]()
+
+    assert client.get(reverse(f"admin:scraping_{name}_add")).status_code == 403
+    assert client.post(reverse(f"admin:scraping_{name}_change", args=[row.pk]), {}).status_code == 403
+    assert (
+        client.post(reverse(f"admin:scraping_{name}_delete", args=[row.pk]), {"post": "yes"}).status_code
+        == 403
+    )
+    assert type(row).objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("term", ["{fullname}", "r/PYTHON", "python", "u/ada"])
+def test_posts_are_found_by_what_is_exact(client, superuser, term):
+    wanted = factories.post(fullname="t3_abc", subreddit="Python", author="ada")
+    factories.post(subreddit="django", author="grace")
+
+    response = client.get(
+        reverse("admin:scraping_redditpost_changelist"), {"q": term.format(fullname=wanted.fullname)}
+    )
+
+    assert listed(response) == [wanted]
+
+
+@pytest.mark.parametrize("term", ["t1_abc", "abc", "t3_def", "u/ada"])
+def test_comments_are_found_by_what_is_exact(client, superuser, term):
+    wanted = factories.comment(fullname="t1_abc", author="ada", post=factories.post(fullname="t3_def"))
+    factories.comment()
+
+    assert listed(client.get(reverse("admin:scraping_redditcomment_changelist"), {"q": term})) == [wanted]
+
+
+def test_posts_are_filtered_by_subreddit_and_state(client, superuser):
+    wanted = factories.post(subreddit="django", state="author")
+    factories.post(subreddit="django")
+    factories.post(subreddit="python", state="author")
+
+    response = client.get(
+        reverse("admin:scraping_redditpost_changelist"), {"subreddit": "django", "state__exact": "author"}
+    )
+
+    assert listed(response) == [wanted]
+
+
+def test_stored_subreddits_are_each_named_once():
+    for name in ("python", "django", "python", "Flask"):
+        factories.post(subreddit=name)
+
+    assert sorted(stored_subreddits()) == ["Flask", "django", "python"]
+
+
+def test_no_subreddits_are_stored_at_first():
+    assert stored_subreddits() == []
+
+
+def test_a_big_list_is_not_counted_to_its_end(client, superuser, monkeypatch):
+    monkeypatch.setattr(paginator, "ROWS_MAX", 3)
+    for _ in range(5):
+        factories.post()
+
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(reverse("admin:scraping_redditpost_changelist"))
+
+    assert response.context["cl"].result_count == 3
+    counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+    assert counts
+    assert all("LIMIT 3" in sql for sql in counts)
+    assert "The first 3" in response.content.decode()
+
+
+def test_reddits_words_are_never_taken_for_markup(client, superuser):
+    post = factories.post(title="<script>alert(1)</script>", body="<img src=x>", author="<b>")
+    comment = factories.comment(post=post, body="<script>alert(2)</script>")
+
+    for address in (
+        reverse("admin:scraping_redditpost_changelist"),
+        reverse("admin:scraping_redditpost_change", args=[post.pk]),
+        reverse("admin:scraping_redditcomment_changelist"),
+        reverse("admin:scraping_redditcomment_change", args=[comment.pk]),
+    ):
+        page = client.get(address).content.decode()
+        assert "<script>alert" not in page
+        assert "<img src=x>" not in page
+        assert "u/<b>" not in page

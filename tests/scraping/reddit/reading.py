@@ -1,0 +1,22 @@
+"""What the tests of the reddit_client do with what it reads."""
+
+from typing import Any
+
+from scraping.models import ScrapeSession
+from scraping.reddit.client import RedditClient
+from scraping.reddit.comment_walk import Reach, requests_per_post
+from tests.scraping.reddit_replay import Tree
+
+ErrorKind = ScrapeSession.ErrorKind
+
+
+def all_comments(
+    reddit_client: RedditClient,
+    tree: Tree,
+    *,
+    limit: int = 100_000,
+    depth: int = 100,
+    requests: int | None = None,
+) -> list[dict[str, Any]]:
+    reach = Reach(requests_per_post(limit) if requests is None else requests, limit, depth)
+    return [c for page in reddit_client.comments(tree.post["id"], reach) for c in page.comments]
