@@ -54,3 +54,26 @@ def test_every_path_that_a_guide_names_exists(guide):
 )
 def test_a_path_that_is_gone_is_found(text):
     assert missing(text, repository())
+
+
+@pytest.mark.parametrize(
+    ("question", "proof"),
+    [
+        ("become MISSED", "Status.MISSED"),
+        ("batch of a purge commit", "transaction.atomic\\("),
+        ("429 handled", "429"),
+        ("who may see a session", "def sees_everybodys\\("),
+        ("a cancel noticed", '"cancel_requested_at"'),
+        ("dashboard's figures", "def [a-z_]*figures|class Figures|Counter"),
+        ("a mail sent", "send_mail\\("),
+        ("who changed what", "def record\\("),
+    ],
+)
+def test_the_file_that_answers_a_question_does_what_the_guide_says(question, proof):
+    (row,) = [
+        line
+        for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+        if question in line and line[0] == "|"
+    ]
+    file = next(name for name in NAMED.findall(row) if (ROOT / name).is_file())
+    assert re.search(proof, (ROOT / file).read_text())
