@@ -8,14 +8,18 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import LoginForm
+from allauth.account.signals import user_logged_in
 from allauth.account.views import LoginView
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, User
 from django.core.exceptions import PermissionDenied
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
+
+from audit import door
 
 logger = logging.getLogger(__name__)
 # How many characters of a typed account name are logged.
@@ -36,7 +40,10 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         except forms.ValidationError:
             self._log("refused, too many failures", request, credentials)
+            door.sign_in_failed(str(credentials.get("username", "")), is_refused=True)
             raise
+        if user is None:
+            door.sign_in_failed(str(credentials.get("username", "")))
         self._log("signed in" if user else "failed", request, credentials)
         return user
 
@@ -51,6 +58,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
         )
 
 
+@receiver(user_logged_in, dispatch_uid="accounts.signed_in")
+def signed_in(*, user: User, **_kwargs: Any) -> None:
+    """Write down that somebody came in."""
+    door.signed_in(user)
+
+
 class SignInForm(LoginForm):  # type: ignore[misc]  # as above
     """Lets console users in; other accounts get the same answer as accounts that do not exist."""
 
@@ -58,6 +71,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]  # as above
         """Refuse accounts that may not use the console as if they did not exist."""
         cleaned: dict[str, Any] = super().clean()
         if self.user is not None and not self.user.is_staff:
+            door.sign_in_failed(self.user.get_username())
             raise self.adapter_error()
         return cleaned
 

@@ -13,6 +13,7 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         """Keep the entries of Django's log as events."""
-        from audit import history  # models are not loaded before
+        from audit import door, history  # models are not loaded before
 
+        door.connect()
         post_migrate.connect(history.move_entries, sender=self)

@@ -1,9 +1,11 @@
 """Commands of a shell that change something: they write an event, and the events of what they call name the shell's user."""
 
 import getpass
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError
 from django.utils.translation import gettext_noop
 
 from audit import words
@@ -66,4 +68,5 @@ def record_command(name: str, options: dict[str, Any], *, succeeded: bool) -> No
         and not any(word in option for word in SECRET_WORDS)
     }
     parameters = {"arguments": arguments, "succeeded": succeeded}
-    record(RAN, Subject(COMMAND, name, name), parameters=parameters)
+    with suppress(DatabaseError):  # else the error of the command itself would be lost
+        record(RAN, Subject(COMMAND, name, name), parameters=parameters)

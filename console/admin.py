@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from adminkit.guarded import guarded
+from audit import door
 from audit.admin_edits import RecordedAdmin
 from maintenance.models import MaintenanceMode
 from scraping.models import SANDBOX_CLIENT_ID
@@ -111,6 +113,14 @@ class ConsoleAdminSite(admin.AdminSite):
             path("maintenance-mode/", self.admin_view(maintenance_mode.mode_page), name="maintenance_mode"),
             *super().get_urls(),
         ]
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Let people change their password, and write down that they did."""
+        with transaction.atomic():
+            answer: Any = super().password_change(request, extra_context)
+            if request.method == "POST" and answer.status_code == 302:
+                door.password_changed(request.user)
+        return answer
 
     def session(self, request: HttpRequest) -> HttpResponse:
         """Answer whether somebody is signed in, without a redirect: 204 or 403."""

@@ -10,6 +10,7 @@ from django.shortcuts import render
 
 from adminkit.guarded import NotForYou
 from adminkit.parameters import RefusedParameter
+from audit import door
 from database.statement_timeout import was_too_slow
 
 
@@ -25,6 +26,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say that the account lacks the permission, and which where the refusal knows."""
+    door.refused(request)
     context = {**admin.site.each_context(request), "refusal": str(exception)}
     return render(request, "403.html", context, status=403)
 

@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from audit.commands import RecordedCommand
 from maintenance.ledger import decisions, requests
 from maintenance.management.foreground import perform_in_foreground
 from maintenance.management.run_report import print_run
@@ -24,7 +25,7 @@ EXIT_CODES = {
 USAGE = 2
 
 
-class JobCommand(BaseCommand):
+class JobCommand(RecordedCommand):
     """A command that runs one job; a subclass only names it."""
 
     job: str

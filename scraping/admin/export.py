@@ -11,10 +11,8 @@ from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from adminkit.parameters import RefusedParameter
-from audit import words
 from audit.activity import LIST
 from audit.events import Subject, acting_from, current_address, record
 from database.messages import english_of
@@ -25,8 +23,6 @@ from scraping.models import BotConfig, RedditPost
 from scraping.subreddit_names import plain_subreddit
 
 BOTS_SHOWN_MAX = 100
-STARTED, EXPORTED = "export.started", "export.ended"
-words.register({STARTED: gettext_noop("began to export"), EXPORTED: gettext_noop("exported")})
 
 
 class BotFilter(admin.SimpleListFilter):
@@ -93,13 +89,13 @@ class ExportViews(admin.ModelAdmin):
             return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
         subject = Subject(LIST, self.opts.label, str(english_of(self.opts.verbose_name_plural)))
         what = {"format": format, "filters": without_names(request.GET).urlencode()}
-        record(STARTED, subject, by=request.user, parameters=what)
+        record(export.STARTED, subject, by=request.user, parameters=what)
         came_from = current_address()
 
         def write_down(is_complete: bool) -> None:
             sums = {"rows": tally.rows, "cells_cut": tally.cells_cut, "complete": is_complete}
             with acting_from(came_from):
-                record(EXPORTED, subject, by=request.user, parameters={**what, **sums})
+                record(export.ENDED, subject, by=request.user, parameters={**what, **sums})
 
         stamp, suffix = timezone.localtime().strftime("%Y-%m-%d-%H%M"), export.Format(format).suffix
         return StreamingHttpResponse(

@@ -19,8 +19,9 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
+from audit import words
 from database.names import folded
 from scraping.content.spreadsheet_cells import BYTE_ORDER_MARK, spreadsheet_text
 from scraping.models import ContentState, RedditComment, RedditPost
@@ -47,6 +48,9 @@ COLUMNS: Final[dict[type[models.Model], dict[str, str]]] = {
         for name in ("parent_fullname", "depth", *_SHARED, "is_submitter", "is_score_hidden", *_SEEN)
     },
 }  # fmt: skip
+
+STARTED, ENDED = "export.started", "export.ended"
+words.register({STARTED: gettext_noop("began to export"), ENDED: gettext_noop("exported")})
 
 
 class Format(models.TextChoices):

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from audit.activity import LIST
+from audit.commands import RecordedCommand
+from audit.events import Subject, record
+from database.messages import english_of
 from scraping.content import export
 from scraping.models import BotConfig
 from scraping.subreddit_names import plain_subreddit
@@ -23,7 +27,7 @@ from scraping.subreddit_names import plain_subreddit
 USAGE = 2
 
 
-class ExportCommand(BaseCommand):
+class ExportCommand(RecordedCommand):
     """A command that exports one kind of content; a subclass names it."""
 
     model: type[models.Model]
@@ -71,6 +75,9 @@ class ExportCommand(BaseCommand):
             raise SystemExit(1) from None
         except OSError as error:
             raise CommandError(f"{options['output']}: {error.strerror or error}") from error
+        names = str(english_of(self.model._meta.verbose_name_plural))
+        sums = {"rows": tally.rows, "cells_cut": tally.cells_cut, "complete": True}
+        record(export.ENDED, Subject(LIST, self.model._meta.label, names), parameters=sums)
         cut = f", {tally.cells_cut:,} cells cut" if tally.cells_cut else ""
         self.stderr.write(f"{self.model._meta.verbose_name_plural}: {tally.rows:,} rows, {size:,} bytes{cut}")
 

@@ -4,12 +4,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from audit.commands import RecordedCommand
 from database import keys
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Parse, call, print."""
 
     help = "Encrypt every stored secret with the first key of FIELD_ENCRYPTION_KEY, so that the others can be removed."

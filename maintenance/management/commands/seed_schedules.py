@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from audit.commands import RecordedCommand
 from maintenance.scheduling import schedules
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Create missing schedules and retentions; operators' edits are never touched."""
 
     help = "Create missing schedules with their defaults; existing ones are left as they are."

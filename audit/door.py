@@ -5,13 +5,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_out
 from django.db import DatabaseError
-from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils.translation import gettext_noop
 
 from audit import words
 from audit.activity import PAGE, SIGN_IN
 from audit.events import Subject, record, subject_of
+from audit.snapshots import CHANGED
 
 SIGNED_IN, SIGN_IN_FAILED, SIGN_IN_REFUSED = (
     "person.signed_in",
@@ -44,11 +44,20 @@ def sign_in_failed(name: str, *, is_refused: bool = False) -> None:
     record(SIGN_IN_REFUSED if is_refused else SIGN_IN_FAILED, Subject(SIGN_IN, typed, typed))
 
 
-@receiver(user_logged_out, dispatch_uid="audit.signed_out")
 def signed_out(*, user: Any, **_kwargs: Any) -> None:
     """Write down that somebody went."""
     if isinstance(user, User):
         record(SIGNED_OUT, subject_of(user), by=user)
+
+
+def connect() -> None:
+    """Hear of who goes."""
+    user_logged_out.connect(signed_out, dispatch_uid="audit.signed_out")
+
+
+def password_changed(user: Any) -> None:
+    """Write down that somebody has another password."""
+    record(PASSWORD_CHANGED, subject_of(user), by=user, after={"password": CHANGED})
 
 
 def refused(request: HttpRequest) -> None:

@@ -1,0 +1,184 @@
+"""Whoever changes something writes an event: every service verb is found by its ``by``, and tried."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+from django.contrib import admin
+from django.core.management import get_commands, load_command_class
+from django.utils import timezone
+
+import accounts
+import adminkit
+import audit
+import console
+import database
+import maintenance
+import scraping
+from audit import words
+from audit.admin_edits import RecordedAdmin
+from audit.commands import RecordedCommand
+from audit.models import Event
+from maintenance.models import FORCE_STOP_AFTER, RetentionPolicy
+from maintenance.purging.days import Retention
+from maintenance.registry import get_job
+from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling.crontab import Crontab
+from scraping.models import RedditPost
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+PACKAGES = (accounts, adminkit, audit, console, database, maintenance, scraping)
+# They take ``by`` and change nothing, or are the writing itself.
+NO_VERBS = {
+    "audit.events.record": "writes the event",
+    "audit.events.record_each": "writes the events",
+    "scraping.content.export.export": "yields rows; its page and its command write the event",
+    "maintenance.ledger.decisions.approval_of": "returns a mandate",
+    "maintenance.ledger.decisions.mandate_asked_for": "returns a mandate",
+    "maintenance.ledger.decisions.may_decide": "answers",
+    "maintenance.ledger.decisions.record_decision": "writes the event",
+    "maintenance.ledger.decisions.record_request": "writes the event",
+    "maintenance.ledger.decisions.refuse_own": "answers",
+    "maintenance.purging.mandate.of_approval": "returns a mandate",
+    "maintenance.purging.mandate.of_force": "returns a mandate",
+    "maintenance.purging.mandate.of_plan": "returns a mandate",
+    "maintenance.retention.refuse_below_floor": "answers",
+    "scraping.sessions.trial.try_on_reddit": "stores nothing",
+    "scraping.sessions.trial.try_on_stored": "stores nothing",
+}
+# Commands of the console that change nothing that is kept, and Django's own that migrate.
+NO_CHANGE = {"which_run", "sandbox_reddit", "up", "makemessages", "migrate"}
+
+
+def functions_with_by():
+    found = {}
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".migrations" in module.name:
+                continue
+            loaded = importlib.import_module(module.name)
+            for name, function in inspect.getmembers(loaded, inspect.isfunction):
+                public = not name.startswith("_") and function.__module__ == module.name
+                by = inspect.signature(function).parameters.get("by")
+                if public and by is not None and ("Person" in str(by) or "User" in str(by)):
+                    found[f"{module.name}.{name}"] = function
+    return found
+
+
+def crontab():
+    return {"crontab": Crontab.parse("1 1 * * *"), "timezone_name": "UTC"}
+
+
+def paused():
+    task = factories.schedule()
+    schedules.pause(task, by=None, reason="x")
+    return task
+
+
+def seeded():
+    schedules.seed()
+    return schedules.for_job("purge_old_content")
+
+
+def policy():
+    schedules.seed()
+    return RetentionPolicy.objects.get(job="purge_old_content")
+
+
+def unseeded():
+    schedules.seed()
+    schedules.for_job("cleanup_tokens").delete()
+    return get_job("cleanup_tokens")
+
+
+def cancelled():
+    run = factories.job_run(status="running", job="cleanup_tokens")
+    run.ask_to_cancel()
+    type(run).objects.filter(pk=run.pk).update(
+        cancel_requested_at=run.cancel_requested_at - 2 * FORCE_STOP_AFTER
+    )
+    run.refresh_from_db()
+    return run
+
+
+def held():
+    return RedditPost.objects.filter(pk=factories.post(held_at=timezone.now(), hold_reason="x").pk)
+
+
+def posts():
+    return RedditPost.objects.filter(pk=factories.post().pk)
+
+
+def switched_on():
+    maintenance_mode.start(by=None, reason="x")
+
+
+EXAMPLES = {
+    "maintenance.ledger.requests.request_run": lambda f, by: f(job="cleanup_tokens", trigger="admin", by=by),
+    "maintenance.ledger.requests.cancel_run": lambda f, by: f(factories.job_run(status="queued"), by=by),
+    "maintenance.ledger.requests.force_stop_run": lambda f, by: f(cancelled(), by=by),
+    "maintenance.ledger.requests.approve_run": lambda f, by: f(blocked(), by=by, reason="x"),
+    "maintenance.ledger.requests.reject_run": lambda f, by: f(blocked(), by=by, reason="x"),
+    "maintenance.retention.change": lambda f, by: f(policy(), Retention(60), by=by),
+    "maintenance.scheduling.maintenance_mode.start": lambda f, by: f(by=by, reason="x"),
+    "maintenance.scheduling.maintenance_mode.end": lambda f, by: (switched_on(), f(by=by)),
+    "maintenance.scheduling.schedules.create_default": lambda f, by: f(unseeded(), by=by),
+    "maintenance.scheduling.schedules.keep": lambda f, by: f(seeded(), by=by),
+    "maintenance.scheduling.schedules.pause": lambda f, by: f(factories.schedule(), by=by, reason="x"),
+    "maintenance.scheduling.schedules.reset": lambda f, by: f(seeded(), by=by),
+    "maintenance.scheduling.schedules.resume": lambda f, by: f(paused(), by=by),
+    "maintenance.scheduling.schedules.retime": lambda f, by: f(factories.schedule(), by=by, **crontab()),
+    "maintenance.scheduling.schedules.set_policies": lambda f, by: f(
+        factories.schedule(), {"misfire_limit": 7}, by=by
+    ),
+    "scraping.compliance.brake.decide": lambda f, by: f(factories.set_aside(), is_right=True, by=by),
+    "scraping.content.holds.hold_posts": lambda f, by: f(posts(), by=by, reason="x"),
+    "scraping.content.holds.release_posts": lambda f, by: f(held(), by=by, reason="x"),
+}
+
+
+def blocked():
+    return factories.job_run(status="blocked", job="cleanup_tokens")
+
+
+def by_last_names(names):
+    """Names without their modules, which may be split: package and function."""
+    return {(name.partition(".")[0], name.rpartition(".")[2]): name for name in names}
+
+
+def test_every_verb_has_an_example_or_a_reason_to_need_none():
+    known = by_last_names({**EXAMPLES, **NO_VERBS})
+
+    assert sorted(by_last_names(functions_with_by()).keys() - known.keys()) == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_verb_writes_an_event_of_its_person_with_words(name):
+    key = next(iter(by_last_names([name])))
+    function = functions_with_by()[by_last_names(functions_with_by())[key]]
+    person = factories.superuser(username="ada")
+
+    EXAMPLES[name](function, person)
+
+    written = Event.objects.filter(actor=person)
+    assert written, f"{name} wrote no event"
+    assert all(words.is_known(event.verb) for event in written)
+
+
+def test_every_admin_writes_what_is_edited_in_it():
+    assert [one for one in admin.site._registry.values() if not isinstance(one, RecordedAdmin)] == []
+
+
+def test_every_command_that_changes_something_writes_that_it_ran():
+    ours = {package.__name__ for package in PACKAGES}
+    commands = {name: app for name, app in get_commands().items() if app in ours}
+    silent = {
+        name
+        for name, app in commands.items()
+        if not isinstance(load_command_class(app, name), RecordedCommand)
+    }
+
+    assert silent == NO_CHANGE
