@@ -12,6 +12,40 @@ from tests import spoilt
 from tests.kit import factories
 
 
+def lists_and_forms():
+    """Return the addresses of every list, and of the forms for a new row."""
+    lists = [
+        reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+        for model in admin.site._registry
+    ]
+    forms = [
+        reverse(f"admin:{name}_add")
+        for name in (
+            "django_celery_beat_periodictask",
+            "scraping_botconfig",
+            "scraping_redditapp",
+            "auth_user",
+            "auth_group",
+        )
+    ]
+    return [*lists, *forms]
+
+
+def changed_retention(superuser):
+    """Return a retention with an override and a history."""
+    policy = factories.retention_policy(job="purge_old_content", days=9)
+    factories.retention_override(policy=policy, subreddit="python", days=30)
+    kept = retention.Retention(10, retention.retention_of(policy).overrides)
+    retention.change(policy, kept, by=superuser)
+    return policy
+
+
+def runs_of_other_ends():
+    """Make the runs that only lists show."""
+    factories.job_run(job="purge_old_content", status="failed", error="no")
+    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": 60})
+
+
 def every_page(superuser):
     """Return the addresses, as the superuser sees them; makes the rows they need."""
     schedules.seed()
@@ -20,10 +54,9 @@ def every_page(superuser):
     config = factories.bot_config(owner=superuser)
     run = factories.job_run(status="running", progress_done=1, progress_total=2)
     factories.log_line(run=run)
-    factories.job_run(job="purge_old_content", status="failed", error="no")
     failed = factories.job_run(status="failed", error="no", traceback="Traceback")
     blocked = factories.job_run(status="blocked")
-    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": 60})
+    runs_of_other_ends()
     schedules.for_job("cleanup_login_sessions").delete()
     broken = spoilt.TIMES["unknown zone"]()
     factories.schedule(task="maintenance.scrape_now", kwargs=f'{{"config": {config.pk}}}')
@@ -33,10 +66,7 @@ def every_page(superuser):
     held = factories.post()
     comment = factories.comment(post=held)
     holds.hold_posts(RedditPost.objects.filter(pk=held.pk), by=superuser, reason="court order")
-    policy = factories.retention_policy(job="purge_old_content", days=9)
-    factories.retention_override(policy=policy, subreddit="python", days=30)
-    kept = retention.Retention(10, retention.retention_of(policy).overrides)
-    retention.change(policy, kept, by=superuser)
+    policy = changed_retention(superuser)
     addresses = [
         reverse("admin:index"),
         reverse("admin:app_list", args=["scraping"]),
@@ -53,37 +83,21 @@ def every_page(superuser):
         reverse("admin:scraping_redditpost_history", args=[comment.post.pk]),
         reverse("admin:maintenance_retentionpolicy_history", args=[policy.pk]),
     ]
-    addresses += [
-        reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
-        for model in admin.site._registry
+    changed = [
+        ("django_celery_beat_periodictask", task),
+        ("django_celery_beat_periodictask", broken),
+        ("maintenance_jobrun", run),
+        ("maintenance_jobrun", failed),
+        ("maintenance_jobrun", blocked),
+        ("maintenance_retentionpolicy", policy),
+        ("maintenance_retentionpolicy", RetentionPolicy.objects.get(job="cleanup_sessions")),
+        ("scraping_botconfig", config),
+        ("scraping_redditapp", factories.reddit_app()),
+        ("scraping_scrapesession", session),
+        ("scraping_redditpost", comment.post),
+        ("scraping_redditcomment", comment),
+        ("scraping_setaside", factories.set_aside(doubt={"fullname": comment.fullname})),
+        ("auth_user", superuser),
     ]
-    addresses += [
-        reverse(f"admin:{name}_add")
-        for name in (
-            "django_celery_beat_periodictask",
-            "scraping_botconfig",
-            "scraping_redditapp",
-            "auth_user",
-            "auth_group",
-        )
-    ]
-    addresses += [
-        reverse(f"admin:{name}_change", args=[row.pk])
-        for name, row in [
-            ("django_celery_beat_periodictask", task),
-            ("django_celery_beat_periodictask", broken),
-            ("maintenance_jobrun", run),
-            ("maintenance_jobrun", failed),
-            ("maintenance_jobrun", blocked),
-            ("maintenance_retentionpolicy", policy),
-            ("maintenance_retentionpolicy", RetentionPolicy.objects.get(job="cleanup_sessions")),
-            ("scraping_botconfig", config),
-            ("scraping_redditapp", factories.reddit_app()),
-            ("scraping_scrapesession", session),
-            ("scraping_redditpost", comment.post),
-            ("scraping_redditcomment", comment),
-            ("scraping_setaside", factories.set_aside(doubt={"fullname": comment.fullname})),
-            ("auth_user", superuser),
-        ]
-    ]
-    return addresses
+    addresses += [reverse(f"admin:{name}_change", args=[row.pk]) for name, row in changed]
+    return [*addresses, *lists_and_forms()]
