@@ -38,14 +38,14 @@ class Peak:
 
 def purge_by_job() -> dict[str, float]:
     """Purge as a worker does: request a run, perform it."""
-    from maintenance.ledger import requests
+    from maintenance.ledger import performing, requests
     from maintenance.models import JobRun
 
-    requests.preview("cleanup_tokens")  # imports and connections are no growth
+    performing.preview("cleanup_tokens")  # imports and connections are no growth
     run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     started = time.monotonic()
     with Peak() as peak:
-        requests.perform(run)
+        performing.perform(run)
     run = JobRun.objects.get(pk=run.pk)
     assert run.status == JobRun.Status.SUCCEEDED, run.error or run.message
     rows = sum(run.counts.values())
@@ -73,7 +73,7 @@ def scrape() -> dict[str, float]:
     """Scrape the sandbox at SANDBOX_URL until 1,000 posts and their comments are stored."""
     from django.contrib.auth.models import User
 
-    from maintenance.ledger import requests
+    from maintenance.ledger import performing, requests
     from maintenance.models import JobRun
     from scraping.models import BotConfig, RedditComment, RedditPost
 
@@ -85,7 +85,7 @@ def scrape() -> dict[str, float]:
     run = requests.request_run(job="scrape_now", trigger="command", params={"config": config.pk}, send=False)
     started = time.monotonic()
     with Peak() as peak:
-        requests.perform(run)
+        performing.perform(run)
     run = JobRun.objects.get(pk=run.pk)
     return {
         "posts": RedditPost.objects.count(),

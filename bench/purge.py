@@ -39,11 +39,11 @@ Answer = dict[str, Any]
 def by_job(job: str) -> Answer:
     """Delete as a worker does: request a run, plan, delete in batches, verify, renew the statistics."""
     from maintenance import context
-    from maintenance.ledger import requests
+    from maintenance.ledger import performing, requests
     from maintenance.models import JobRun
     from maintenance.purging import batches
 
-    requests.preview("cleanup_login_sessions")  # imports and connections are no growth
+    performing.preview("cleanup_login_sessions")  # imports and connections are no growth
     deleting: list[float] = []
     engine = batches.delete_in_batches
     looked_at: list[float] = []
@@ -68,7 +68,7 @@ def by_job(job: str) -> Answer:
     run = requests.request_run(job=job, trigger="command", send=False, force_reason="a benchmark")
     started = time.monotonic()
     with Peak() as peak:
-        requests.perform(run)
+        performing.perform(run)
     seconds = time.monotonic() - started
     run = JobRun.objects.get(pk=run.pk)
     assert run.status == JobRun.Status.SUCCEEDED, run.error or run.message

@@ -10,7 +10,7 @@ from celery import shared_task, signals
 from celery.exceptions import Reject
 from django.db import close_old_connections
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 from maintenance.registry import Job, jobs
 
@@ -40,7 +40,7 @@ def _register(job: Job) -> None:
             raise Reject("This worker is stopping.", requeue=True)  # it would only hand the run back
         if not self.request.is_eager:
             close_old_connections()
-        requests.perform(
+        performing.perform(
             JobRun(pk=run_id, job=job.slug),  # the claim reads the rest of it
             worker=f"{self.request.hostname}:{billiard.current_process().pid}",
             stopping=lambda: bool(_stopping.value),

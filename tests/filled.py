@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.roles import BOT_OWNERS
 from database.messages import gettext as message
 from maintenance import retention
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import BeatLease, JobRun, MaintenanceMode, WorkerProcess
 from maintenance.scheduling import maintenance_mode, schedules
 from scraping.content import holds
@@ -119,7 +119,7 @@ def _fill_runs(boss: User) -> None:
     for _number in range(4):
         factories.comment(post=factories.post(created_at=now - timedelta(days=400)))
     for is_dry in (False, True):
-        requests.perform(
+        performing.perform(
             requests.request_run(
                 job="purge_old_content", trigger="admin", by=boss, dry_run=is_dry, send=False
             )

@@ -14,7 +14,6 @@ TOO_LARGE: set[str] = {
     "bench/purge.py",
     "maintenance/context.py",
     "maintenance/jobs.py",
-    "maintenance/ledger/requests.py",
     "maintenance/purging/batches.py",
     "maintenance/purging/deletion.py",
     "maintenance/registry.py",

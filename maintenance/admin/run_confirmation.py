@@ -17,7 +17,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from database.messages import from_json
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun
 from maintenance.purging import mandate as mandates
 from maintenance.purging.plan import TablePlan
@@ -87,14 +87,14 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> requests.Preview:
+def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> performing.Preview:
     """Return the plan of the named dry run, else that of this moment."""
     if plan_id is None:
-        return requests.preview(job.slug, params)
+        return performing.preview(job.slug, params)
     decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses what is no plan of this
     run = JobRun.objects.get(pk=plan_id)
     assert run.plan is not None
-    return requests.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or [])
+    return performing.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or [])
 
 
 @dataclass(frozen=True)

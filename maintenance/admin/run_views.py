@@ -15,7 +15,7 @@ from database.text import row_key
 from maintenance.admin import run_strip
 from maintenance.admin.run_confirmation import run_url, shown
 from maintenance.admin.run_figures import count_name, time_left
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, interventions, run_json
 from maintenance.models import JobRun, RunLogLine
 from maintenance.purging.plan import differences
 from maintenance.registry import InvalidParams, Job, UnknownJob, get_job, job_title
@@ -90,7 +90,7 @@ class RunViews(admin.ModelAdmin):
             "log_lines": lines,
             "last_line": lines[-1].pk if lines else after,
             "counts": [(count_name(name), number) for name, number in run.counts.items()],
-            "totals": [(count_name(name), number) for name, number in requests.totals(run).items()]
+            "totals": [(count_name(name), number) for name, number in run_json.totals(run).items()]
             if run.retry_of_id
             else [],
             "seconds_left": time_left(run),
@@ -153,8 +153,8 @@ class RunViews(admin.ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            requests.cancel_run(run, by=request.user)
-        except requests.NotPossible as error:
+            interventions.cancel_run(run, by=request.user)
+        except interventions.NotPossible as error:
             messages.warning(request, str(error))
         else:
             messages.success(request, gettext("Run #%(id)s is being cancelled.") % {"id": run.pk})
@@ -168,8 +168,8 @@ class RunViews(admin.ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            requests.force_stop_run(run, by=request.user)
-        except requests.NotPossible as error:
+            interventions.force_stop_run(run, by=request.user)
+        except interventions.NotPossible as error:
             messages.warning(request, str(error))
         else:
             messages.success(request, gettext("Run #%(id)s is being stopped by force.") % {"id": run.pk})
@@ -189,10 +189,12 @@ class RunViews(admin.ModelAdmin):
         reason = form.cleaned_data["reason"]
         try:
             if approve:
-                requests.approve_run(run, by=request.user, reason=reason, plan_at=request.POST.get("plan_at"))
+                interventions.approve_run(
+                    run, by=request.user, reason=reason, plan_at=request.POST.get("plan_at")
+                )
             else:
-                requests.reject_run(run, by=request.user, reason=reason)
-        except requests.NotPossible as error:
+                interventions.reject_run(run, by=request.user, reason=reason)
+        except interventions.NotPossible as error:
             messages.warning(request, str(error))
         return self._to(run)
 

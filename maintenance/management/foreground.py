@@ -13,7 +13,7 @@ from django.db import connection
 from tqdm import tqdm
 
 from database.messages import gettext as _
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 
 
@@ -39,7 +39,7 @@ def perform_in_foreground(run: JobRun, *, show_bar: bool, conclude: Callable[[],
 
     with _signals(run, stopped), _progress_bar(show_bar) as listener:
         try:
-            done = requests.perform(run, stopping=stopped.is_set, listener=listener, kill=leave)
+            done = performing.perform(run, stopping=stopped.is_set, listener=listener, kill=leave)
             if not done:
                 run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
         except (Exception, KeyboardInterrupt) as failure:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 
 from audit.commands import RecordedCommand
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, requests, run_json
 from maintenance.management.foreground import perform_in_foreground
 from maintenance.management.run_report import print_run
 from maintenance.models import JobRun
@@ -110,11 +110,11 @@ class JobCommand(RecordedCommand):
         """Print how the run ended, and exit with its code."""
         run.refresh_from_db()
         if as_json:
-            self.stdout.write(json.dumps(requests.as_json(run), ensure_ascii=False))
+            self.stdout.write(json.dumps(run_json.as_json(run), ensure_ascii=False))
         else:
             print_run(self, run)
         code = EXIT_CODES.get(JobRun.Status(run.status), 1)
-        if check and requests.would_do(run) == "block":
+        if check and run_json.would_do(run) == "block":
             code = EXIT_CODES[JobRun.Status.BLOCKED]
         if code:
             raise SystemExit(code)

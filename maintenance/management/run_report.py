@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand
 from django.template.defaultfilters import filesizeformat
 
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, run_json
 from maintenance.models import JobRun
 from maintenance.purging.plan import TablePlan, differences
 
@@ -17,7 +17,7 @@ def print_run(command: BaseCommand, run: JobRun) -> None:
     for name, number in run.counts.items():
         command.stdout.write(f"  {name}: {number}")
     if run.retry_of_id:
-        for name, number in requests.totals(run).items():
+        for name, number in run_json.totals(run).items():
             command.stdout.write(f"  {name} in all attempts: {number}")
     if run.dry_run or run.status == JobRun.Status.BLOCKED:
         _print_plan(command, run)

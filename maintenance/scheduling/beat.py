@@ -30,7 +30,7 @@ from django.db.models import F, Q
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from maintenance.ledger import publishing, requests
+from maintenance.ledger import dispatch, publishing, requests
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, job_of_task, jobs
 from maintenance.scheduling import maintenance_mode, recovery, schedules, slots
@@ -179,7 +179,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
                 if batch.is_long_enough:
                     break
             batch.write()
-        requests.publish_all(batch.queued)
+        dispatch.publish_all(batch.queued)
         for task in batch.foreign:
             self._send_foreign(task)
             self._lease.acquire()  # each may take half a second, and they may be many

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from database import clock
 from database.messages import gettext as _
-from maintenance.ledger import publishing, requests
+from maintenance.ledger import dispatch, publishing, requests
 from maintenance.ledger.attempts import judge
 from maintenance.models import JobRun
 from maintenance.registry import is_known
@@ -106,7 +106,7 @@ def _interrupt(run: JobRun) -> None:
     if verdict.goes_on:
         requests.request_next_attempt(run, not_before=verdict.not_before)
     elif run.concurrency_key:
-        transaction.on_commit(lambda: requests.publish_next(run.concurrency_key))
+        transaction.on_commit(lambda: dispatch.publish_next(run.concurrency_key))
 
 
 def republish() -> int:
@@ -129,4 +129,4 @@ def republish() -> int:
         if not is_known(run.job) and now - run.queued_at > UNKNOWN_JOB_GRACE:
             error = _("There is no job %(job)s.") % {"job": run.job}
             run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
-    return requests.publish_all(waiting)
+    return dispatch.publish_all(waiting)

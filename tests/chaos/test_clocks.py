@@ -101,8 +101,8 @@ def test_a_run_that_waits_for_its_time_waits_by_the_databases_clock():
     JobRun.objects.filter(pk=run.pk).update(not_before=timezone.now() + timedelta(minutes=3))
     script = (
         "import django; django.setup();"
-        "from maintenance import runs; from maintenance.models import JobRun;"
-        f"print(runs.perform(JobRun.objects.get(pk={run.pk})))"
+        "from maintenance.ledger import performing; from maintenance.models import JobRun;"
+        f"print(performing.perform(JobRun.objects.get(pk={run.pk})))"
     )
 
     done = subprocess.run(

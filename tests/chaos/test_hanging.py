@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from console.local import processes
 from maintenance import registry
-from maintenance.ledger import attempts, requests
+from maintenance.ledger import attempts, interventions, requests
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
 from scraping.models import RedditPost
@@ -137,12 +137,12 @@ def test_force_stop_kills_that_child_only():
         run = request("hang_for_long")
         wait_until(lambda: JobRun.objects.get(pk=run.pk).status == "running", timeout=40)
         child = int(JobRun.objects.get(pk=run.pk).worker.rpartition(":")[2])
-        requests.cancel_run(run, by=operator)
-        with pytest.raises(requests.NotPossible, match="30 seconds"):
-            requests.force_stop_run(run, by=operator)
+        interventions.cancel_run(run, by=operator)
+        with pytest.raises(interventions.NotPossible, match="30 seconds"):
+            interventions.force_stop_run(run, by=operator)
         JobRun.objects.filter(pk=run.pk).update(cancel_requested_at=timezone.now() - timedelta(seconds=31))
 
-        requests.force_stop_run(run, by=operator)
+        interventions.force_stop_run(run, by=operator)
 
         wait_until(lambda: JobRun.objects.get(pk=run.pk).is_final, timeout=20)
         wait_until(lambda: not psutil.pid_exists(child), timeout=20)

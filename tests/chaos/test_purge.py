@@ -17,7 +17,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from bench import harness
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
@@ -52,7 +52,7 @@ def perform(run_id, is_doomed):
             return delete(*args, between=between_batches, **options)
 
         batches.delete_in_batches = until_the_blow
-    requests.perform(JobRun.objects.get(pk=run_id))
+    performing.perform(JobRun.objects.get(pk=run_id))
     os._exit(0)
 
 

@@ -13,7 +13,7 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from bench import harness
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests, run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
@@ -60,7 +60,7 @@ def drill(table, name, *, lasts=None, lift=lambda: None):
     began, skipped, ends, left, causes = time.monotonic(), 0.0, [], [], []
     for _ in range(ATTEMPTS_MAX):
         with contextlib.suppress(Error):
-            requests.perform(run)
+            performing.perform(run)
         run.refresh_from_db()
         ends.append(run.status)
         left.append(RedditPost.objects.count() - SURVIVORS)
@@ -75,7 +75,7 @@ def drill(table, name, *, lasts=None, lift=lambda: None):
         JobRun.objects.filter(pk=following.pk).update(not_before=None)
         run = JobRun.objects.get(pk=following.pk)
     table.append((name, ", ".join(ends), ", ".join(map(str, left)), causes[0]))
-    totals = requests.totals(run)
+    totals = run_json.totals(run)
     assert (
         totals.get("scraping.RedditPost", 0) == totals.get("scraping.RedditComment", 0) == DOOMED - left[-1]
     )

@@ -4,7 +4,7 @@ import pytest
 from django.db.models import JSONField, Value
 
 from database.json_fields import Unreadable
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 from maintenance.purging.kept_plan import made_at, tables_of
 from maintenance.purging.plan import TablePlan
@@ -42,7 +42,7 @@ def test_a_run_whose_parameters_cannot_be_read_does_nothing_and_says_so():
     doomed = factories.expired_refresh_token()
     run = factories.job_run(job="cleanup_tokens", status="queued", params=["days", 400])
 
-    requests.perform(run)
+    performing.perform(run)
 
     run.refresh_from_db()
     assert (run.status, run.error) == (

@@ -37,6 +37,8 @@ WRITERS = [
     "maintenance.scheduling.maintenance_mode",
     "maintenance.scheduling.recovery",
     "maintenance.retention",
+    "maintenance.ledger.interventions",
+    "maintenance.ledger.performing",
     "maintenance.ledger.requests",
     "maintenance.scheduling.schedules",
     "maintenance.tasks",

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests.e2e.test_every_page import axe  # noqa: F401  (a fixture)
@@ -30,14 +30,14 @@ def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, a
     assert violations(page, axe) == []
     page.get_by_role("button", name="Run now and delete 3 rows").click()
     expect(page.get_by_text("is queued as run")).to_be_visible()
-    requests.perform(JobRun.objects.get())
+    performing.perform(JobRun.objects.get())
     page.reload()
     expect(page.get_by_text("It asks again where other rows would go")).to_be_visible()
     assert violations(page, axe) == []
     page.get_by_label("Reason").fill("after the import")
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_role("button", name="Approve")).not_to_be_visible()
-    requests.perform(JobRun.objects.get())
+    performing.perform(JobRun.objects.get())
     page.reload()
 
     expect(page.get_by_text("lin · approved: after the import")).to_be_visible()

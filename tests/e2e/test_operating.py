@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 from maintenance.scheduling import schedules
 from scraping.models import BotConfig
@@ -88,7 +88,7 @@ def test_running_a_job_shows_the_plan_first_and_then_follows_the_run(signed_in):
     assert type(token).objects.count() == 2
 
     # A worker takes it; the open page notices by itself.
-    requests.perform(run)
+    performing.perform(run)
 
     expect(status).to_contain_text("Succeeded")
     expect(page.locator("#run-log")).to_contain_text("deleted 1")

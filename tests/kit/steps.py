@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 from scraping.models import BotConfig, RedditPost, ScrapeSession
 from scraping.progress import Progress, SilentProgress
@@ -29,7 +29,7 @@ def scrape(
 
 def performed(run: JobRun, **options: Any) -> JobRun:
     """Perform a run in this process; return it as the database has it then."""
-    requests.perform(run, **options)
+    performing.perform(run, **options)
     run.refresh_from_db()
     return run
 

@@ -18,7 +18,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from audit.models import Event
 from maintenance.admin.run_figures import rows_of
 from maintenance.admin.schedules import ScheduleAdmin
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.scheduling import maintenance_mode, schedules
 from maintenance.scheduling.firetimes import Crontab
@@ -726,7 +726,7 @@ def test_a_run_remembers_the_plan_that_was_shown_and_says_how_the_world_moved(cl
 
     client.post(job_page("purge_old_content"), confirmed(page))
     run = JobRun.objects.get()
-    requests.perform(run)
+    performing.perform(run)
 
     assert run.mandate["rows"] == {"scraping.RedditPost": 1, "scraping.RedditComment": 0}
     page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
@@ -736,7 +736,7 @@ def test_a_run_remembers_the_plan_that_was_shown_and_says_how_the_world_moved(cl
 def test_the_plan_of_a_dry_run_is_shown_and_run(client, operator):
     post = factories.post(created_at=timezone.now() - timedelta(days=91), title="An old title")
     dry = requests.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
-    requests.perform(dry)
+    performing.perform(dry)
     dry_page = client.get(reverse("admin:maintenance_jobrun_change", args=[dry.pk]))
     address = job_page("purge_old_content", f"?plan={dry.pk}")
     assert address in dry_page.content.decode()

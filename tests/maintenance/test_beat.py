@@ -13,7 +13,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from console.celery import app
 from database import clock
-from maintenance.ledger import requests
+from maintenance.ledger import dispatch, requests
 from maintenance.models import BeatLease, BeatProcess, JobRun, ScheduleControl
 from maintenance.scheduling import beat, maintenance_mode, schedules, slots
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
@@ -117,7 +117,7 @@ def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
         clock.shift(61)
         asked = []
         monkeypatch.setattr(beat.recovery, "sweep", lambda **_: None)  # its own question may come due too
-        monkeypatch.setattr(requests, "publish_all", lambda waiting: asked.append(waiting) or 0)
+        monkeypatch.setattr(dispatch, "publish_all", lambda waiting: asked.append(waiting) or 0)
         scheduler.tick()
 
         assert (len(asked), JobRun.objects.queued().count()) == (1, 3)

@@ -7,7 +7,7 @@ from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 
-from maintenance.ledger import requests
+from maintenance.ledger import blocked, interventions, performing, requests
 from maintenance.models import JobRun
 from maintenance.purging.cap import Caps, refusals
 from maintenance.purging.plan import TablePlan
@@ -40,7 +40,7 @@ def old_posts(number):
 
 def performed(run=None, **options):
     run = run or requests.request_run(job="purge_old_content", trigger="command", send=False, **options)
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -149,7 +149,7 @@ def test_rows_that_are_worthless_by_definition_meet_neither_share_nor_usual(sett
         make()
 
     run = requests.request_run(job=slug, trigger="command", send=False)
-    requests.perform(run)
+    performing.perform(run)
 
     run.refresh_from_db()
     assert (run.status, sum(run.counts.values())) == (Status.SUCCEEDED, 12)
@@ -165,11 +165,11 @@ def test_an_approval_is_of_the_plan_that_was_seen(settings):
     old_posts(10)
     run, ada = performed(), factories.superuser(username="ada")
 
-    with pytest.raises(requests.NotPossible, match="planned anew"):
-        requests.approve_run(run, by=ada, reason="seen yesterday", plan_at="2026-01-01T00:00:00+00:00")
+    with pytest.raises(interventions.NotPossible, match="planned anew"):
+        interventions.approve_run(run, by=ada, reason="seen yesterday", plan_at="2026-01-01T00:00:00+00:00")
     assert JobRun.objects.get().status == Status.BLOCKED
 
-    requests.approve_run(run, by=ada, reason="seen", plan_at=run.plan["at"])
+    interventions.approve_run(run, by=ada, reason="seen", plan_at=run.plan["at"])
     assert JobRun.objects.get().status == Status.QUEUED
 
 
@@ -198,12 +198,12 @@ def test_a_blocked_run_is_mailed_and_signalled(settings):
     settings.ALERT_EMAILS = ["ops@example.org"]
     old_posts(1)
     heard = []
-    requests.run_blocked.connect(lambda run, **_: heard.append(run.pk), weak=False, dispatch_uid="test")
+    blocked.run_blocked.connect(lambda run, **_: heard.append(run.pk), weak=False, dispatch_uid="test")
 
     try:
         run = performed()
     finally:
-        requests.run_blocked.disconnect(dispatch_uid="test")
+        blocked.run_blocked.disconnect(dispatch_uid="test")
 
     assert heard == [run.pk]
     assert mail.outbox[0].to == ["ops@example.org"]

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.purging.plan import Group, RuleEffect, TablePlan
 from tests import factories
 
@@ -19,7 +19,7 @@ def aged(days, **fields):
 
 
 def planned():
-    return requests.preview("purge_old_content").tables[0]
+    return performing.preview("purge_old_content").tables[0]
 
 
 def test_the_rows_are_told_by_subreddit_and_by_bot():
@@ -115,7 +115,7 @@ def test_the_pages_show_what_decides(client, which):
     aged(200, subreddit="Python")
     client.force_login(factories.superuser())
     dry = requests.request_run(job="purge_old_content", trigger="admin", dry_run=True, send=False)
-    requests.perform(dry)
+    performing.perform(dry)
     addresses = {
         "run now": reverse("admin:maintenance_job_run", args=["purge_old_content"]),
         "run": reverse("admin:maintenance_jobrun_change", args=[dry.pk]),

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance.ledger import requests
+from maintenance.ledger import interventions
 from maintenance.ledger.decisions import decisions_about
 from maintenance.models import JobRun
 from tests import factories
@@ -59,8 +59,8 @@ def test_the_button_marks_the_run_and_says_who(client):
 def test_a_run_that_was_not_cancelled_or_is_over_cannot_be_stopped_by_force():
     person = factories.superuser()
 
-    with pytest.raises(requests.NotPossible, match="Cancel it first"):
-        requests.force_stop_run(running(), by=person)
-    with pytest.raises(requests.NotPossible, match="succeeded"):
-        requests.force_stop_run(factories.job_run(status="succeeded"), by=person)
+    with pytest.raises(interventions.NotPossible, match="Cancel it first"):
+        interventions.force_stop_run(running(), by=person)
+    with pytest.raises(interventions.NotPossible, match="succeeded"):
+        interventions.force_stop_run(factories.job_run(status="succeeded"), by=person)
     assert not JobRun.objects.filter(force_stop_at__isnull=False).exists()

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from maintenance.registry import jobs
 from scraping.models import ContentState, RedditPost
@@ -74,7 +74,7 @@ def cleanup_login_sessions():
 def refresh_stored_content():
     """Reddit has never heard of this post; it shows the others."""
     config = factories.bot_config(subreddits=["python"], post_limit=2)
-    requests.perform(
+    performing.perform(
         requests.request_run(job="scrape_now", trigger="command", params={"config": config.pk}, send=False)
     )
     shown = list(RedditPost.objects.all())
@@ -125,7 +125,7 @@ def test_a_job_has_its_effect_and_leaves_its_survivors(slug, reddit):
     assert effect.happened is None or not effect.happened()
 
     run = requests.request_run(job=slug, trigger="command", params=effect.params, send=False)
-    requests.perform(run)
+    performing.perform(run)
 
     assert JobRun.objects.get(pk=run.pk).status in ("succeeded", "partial"), run.error
     assert [stored(row) for row in effect.gone] == [None] * len(effect.gone)

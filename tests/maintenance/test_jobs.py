@@ -13,7 +13,7 @@ from accounts.models import PasswordResetToken, RefreshToken
 from console.celery import app
 from maintenance import jobs as job_list
 from maintenance import registry
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun, RunLogLine
 from maintenance.registry import jobs
 from maintenance.scheduling import schedules
@@ -39,7 +39,7 @@ SCHEDULED = {
 
 def perform(slug, **options):
     run = requests.request_run(job=slug, trigger="command", send=False, **options)
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -310,7 +310,7 @@ def goes_on(run):
     JobRun.objects.filter(retry_of=run).update(not_before=timezone.now())
     RequestBudget.objects.all().delete()
     attempt = JobRun.objects.get(retry_of=run)
-    requests.perform(attempt)
+    performing.perform(attempt)
     attempt.refresh_from_db()
     return attempt
 
@@ -387,7 +387,7 @@ def test_auto_scraping_that_is_stopped_stops_all_its_bots_and_resumes_them(reddi
         factories.bot_config(subreddits=[name], post_limit=300, comment_policy="none")
     run = requests.request_run(job="auto_scraping", trigger="command", send=False)
 
-    requests.perform(run, stopping=lambda: len(reddit.requests) > 6)
+    performing.perform(run, stopping=lambda: len(reddit.requests) > 6)
 
     run.refresh_from_db()
     assert (run.status, run.reason) == (JobRun.Status.INTERRUPTED, "worker_stopped")

@@ -14,7 +14,7 @@ from django_celery_beat.models import PeriodicTask
 from audit.models import Event
 from database.messages import gettext as _
 from maintenance.context import JobContext
-from maintenance.ledger import requests
+from maintenance.ledger import interventions, performing, run_json
 from maintenance.ledger.search import having_words
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import recovery, schedules, slots
@@ -46,7 +46,7 @@ def purge(**fields):
 
 
 def performed(run):
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -57,7 +57,7 @@ def old_posts(number=2):
 
 def a_cancel(by):
     run = purge()
-    requests.cancel_run(run, by=by)
+    interventions.cancel_run(run, by=by)
     return run
 
 
@@ -68,19 +68,19 @@ def a_block(by):
 
 def an_approval(by):
     run = a_block(by)
-    requests.approve_run(run, by=by, reason="seen")
+    interventions.approve_run(run, by=by, reason="seen")
     return performed(run)
 
 
 def a_rejection(by):
     run = a_block(by)
-    requests.reject_run(run, by=by, reason="no")
+    interventions.reject_run(run, by=by, reason="no")
     return run
 
 
 def a_forced_stop(by):
     run = factories.job_run(status="running", cancel_requested_at=timezone.now() - timedelta(minutes=5))
-    requests.force_stop_run(run, by=by)
+    interventions.force_stop_run(run, by=by)
     return run
 
 
@@ -119,7 +119,7 @@ def a_scrape_without_an_app(by):
 
 def performed_badly(run):
     with pytest.raises(BaseException):  # noqa: B017, PT011  (whatever; the row says it)
-        requests.perform(run)
+        performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -186,8 +186,8 @@ def test_what_was_done_in_chinese_reads_in_english(client, ada, door):
     with translation.override("zh-hans"):
         run = door(ada)
         chinese = texts(run)
-        document = json.dumps(requests.as_json(run), ensure_ascii=False)
-        again = json.dumps(requests.as_json(JobRun.objects.get(pk=run.pk)), ensure_ascii=False)
+        document = json.dumps(run_json.as_json(run), ensure_ascii=False)
+        again = json.dumps(run_json.as_json(JobRun.objects.get(pk=run.pk)), ensure_ascii=False)
     client.force_login(ada)
 
     page = page_of(client, run, "en").replace("简体中文", "")
@@ -216,7 +216,7 @@ def test_what_was_done_in_english_reads_in_chinese(client, ada, door):
 
 def test_json_carries_the_code_its_parameters_and_the_english_text(ada):
     with translation.override("zh-hans"):
-        run = requests.as_json(a_cancel(ada))
+        run = run_json.as_json(a_cancel(ada))
 
     assert run["message"] == "Cancelled by ada."
     assert run["message_parts"] == {"code": "Cancelled by %(name)s.", "params": {"name": "ada"}}

@@ -9,7 +9,7 @@ from django.utils import timezone
 from audit.models import Event
 from maintenance import retention
 from maintenance.jobs import content_cutoffs
-from maintenance.ledger import requests
+from maintenance.ledger import interventions, performing, requests
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
 from maintenance.purging.days import stored_retention
 from maintenance.purging.plan import RuleEffect
@@ -48,7 +48,7 @@ def thread(days, quiet=None, **fields):
 
 def perform(**options):
     run = requests.request_run(job="purge_old_content", trigger="command", send=False, **options)
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -93,7 +93,7 @@ def test_the_plan_says_how_many_live_threads_stay(policy, client):
     keep_live(policy)
     thread(100, quiet=1), thread(100, quiet=2), thread(100), thread(1)
 
-    plan = requests.preview("purge_old_content").tables[0]
+    plan = performing.preview("purge_old_content").tables[0]
 
     assert (plan.rows, plan.rules) == (1, [RuleEffect("", 90, rows=1, sooner=0, kept=2)])
     client.force_login(factories.superuser())
@@ -111,11 +111,11 @@ def test_switched_off_after_the_approval_other_posts_do_not_go(policy, settings)
     gone, alive = [thread(100) for _ in range(2)], thread(500, quiet=1)
     run = perform()
     assert run.status == JobRun.Status.BLOCKED
-    requests.approve_run(run, by=factories.superuser(), reason="seen", plan_at=run.plan["at"])
+    interventions.approve_run(run, by=factories.superuser(), reason="seen", plan_at=run.plan["at"])
     keep_live(policy, Retention(90))
 
     run.refresh_from_db()
-    requests.perform(run)
+    performing.perform(run)
 
     run.refresh_from_db()
     assert run.status == JobRun.Status.BLOCKED
@@ -129,21 +129,21 @@ def test_switched_on_while_a_purge_runs_spares_what_is_alive(policy, monkeypatch
     monkeypatch.setattr("maintenance.purging.batches.STORAGE_WALK_SHARE", 2)
     thread(200), thread(150)
     alive = thread(100, quiet=1)
-    checkpoint = requests.JobContext.checkpoint
+    checkpoint = performing.JobContext.checkpoint
 
     def switch_on(context):
         if RedditPost.objects.count() == 2:
             keep_live(policy)
         checkpoint(context)
 
-    monkeypatch.setattr(requests.JobContext, "checkpoint", switch_on)
+    monkeypatch.setattr(performing.JobContext, "checkpoint", switch_on)
     run = perform()
     assert (run.status, run.reason) == (JobRun.Status.INTERRUPTED, "retention")
 
     last = JobRun.objects.get(retry_of=run)
     JobRun.objects.filter(pk=last.pk).update(not_before=None)
     last.refresh_from_db()
-    requests.perform(last)
+    performing.perform(last)
 
     assert list(RedditPost.objects.all()) == [alive]
 

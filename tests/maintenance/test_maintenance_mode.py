@@ -10,7 +10,7 @@ from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
 from console.celery import app
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.scheduling import maintenance_mode, recovery
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
@@ -103,7 +103,7 @@ def test_manual_runs_start_and_queued_scheduled_ones_wait(clock):
     maintenance_mode.start(by=None, reason="x")
 
     assert not scheduled.claim(worker="w")
-    assert requests.perform(manual)
+    assert performing.perform(manual)
 
     maintenance_mode.end(by=None)
     assert scheduled.claim(worker="w")

@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit.models import Event
 from database import clock
 from maintenance import retention
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, interventions, performing, requests, run_json
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging import batches
 from maintenance.purging.days import Retention
@@ -63,7 +63,7 @@ def requested(**options):
 def performed(run=None, **options):
     run = run or requested(**options)
     run.refresh_from_db()
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -77,13 +77,13 @@ def blocked(settings, **options):
 
 
 def approved(run, **fields):
-    requests.approve_run(run, by=factories.superuser(**fields), reason="seen")
+    interventions.approve_run(run, by=factories.superuser(**fields), reason="seen")
     return performed(run)
 
 
 def interrupted(run, *, left):
     """The next attempt of a run that is stopped when so many posts are left."""
-    requests.perform(run, stopping=lambda: RedditPost.objects.count() <= left)
+    performing.perform(run, stopping=lambda: RedditPost.objects.count() <= left)
     run.refresh_from_db()
     assert run.status == Status.INTERRUPTED
     return JobRun.objects.get(retry_of=run)
@@ -199,8 +199,8 @@ def test_the_approval_of_a_plan_older_than_a_day_asks_again(settings):
     run = blocked(settings)
     aged_plan(run, 60 * DAY)
 
-    with pytest.raises(requests.PlanExpired, match="planned again"):
-        requests.approve_run(run, by=factories.superuser(), reason="seen")
+    with pytest.raises(interventions.PlanExpired, match="planned again"):
+        interventions.approve_run(run, by=factories.superuser(), reason="seen")
     performed(run)
 
     assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 3)
@@ -213,7 +213,7 @@ def test_an_approval_that_no_worker_used_for_a_day_asks_again(settings):
     posts(3)
     run = blocked(settings)
     aged_plan(run, DAY - timedelta(minutes=1))
-    requests.approve_run(run, by=factories.superuser(), reason="seen")
+    interventions.approve_run(run, by=factories.superuser(), reason="seen")
     run.refresh_from_db()
     late = (clock.now() - timedelta(seconds=1)).isoformat()
     JobRun.objects.filter(pk=run.pk).update(mandate={**run.mandate, "valid_until": late})
@@ -227,7 +227,7 @@ def test_an_approval_that_no_worker_used_for_a_day_asks_again(settings):
 def test_a_run_that_has_begun_goes_on_after_its_day(settings, small_batches):
     posts(150)
     run = blocked(settings)
-    requests.approve_run(run, by=factories.superuser(), reason="seen")
+    interventions.approve_run(run, by=factories.superuser(), reason="seen")
     run.refresh_from_db()
     attempt = interrupted(run, left=100)
     late = (clock.now() - timedelta(seconds=1)).isoformat()
@@ -291,7 +291,7 @@ def test_a_seen_plan_does_not_lift_the_caps(settings):
 def test_what_is_no_mandate_allows_nothing_past_the_caps(settings):
     posts(3)
     run = blocked(settings)
-    requests.approve_run(run, by=factories.superuser(), reason="seen")
+    interventions.approve_run(run, by=factories.superuser(), reason="seen")
     JobRun.objects.filter(pk=run.pk).update(mandate={"rows": {POST: 9}})
 
     performed(run)
@@ -327,7 +327,7 @@ def test_what_earlier_attempts_deleted_counts(small_batches):
 
     assert (attempt.status, RedditPost.objects.count()) == (Status.BLOCKED, 200)
     assert "300 posts would be deleted, 150 were planned." in attempt.message
-    assert requests.totals(attempt)["scraping.RedditPost"] == 100
+    assert run_json.totals(attempt)["scraping.RedditPost"] == 100
 
 
 def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would_not_have(small_batches):
@@ -341,7 +341,7 @@ def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would
     assert (attempt.status, RedditPost.objects.count()) == (Status.BLOCKED, 60)
     approved(attempt)
     assert (attempt.status, RedditPost.objects.count()) == (Status.SUCCEEDED, 0)
-    assert requests.totals(attempt)["scraping.RedditPost"] == 110
+    assert run_json.totals(attempt)["scraping.RedditPost"] == 110
 
 
 def test_rows_that_only_the_newer_of_two_retentions_takes_stay_though_nothing_stopped_the_run(small_batches):
@@ -387,7 +387,7 @@ def test_a_job_that_spares_held_rows_no_more_asks_first(settings, monkeypatch):
 def edited_while_it_runs(monkeypatch, edit):
     """Make the edit before the third batch."""
     looks = []
-    checkpoint = requests.JobContext.checkpoint
+    checkpoint = performing.JobContext.checkpoint
 
     def look(context):
         looks.append(1)
@@ -395,7 +395,7 @@ def edited_while_it_runs(monkeypatch, edit):
             edit()
         checkpoint(context)
 
-    monkeypatch.setattr(requests.JobContext, "checkpoint", look)
+    monkeypatch.setattr(performing.JobContext, "checkpoint", look)
 
 
 def test_an_edit_that_spares_rows_stops_the_running_purge_at_its_next_batch(small_batches, monkeypatch):
@@ -446,7 +446,7 @@ def test_every_decision_stays_when_the_run_has_ended(settings):
     run = blocked(settings)
     ada = factories.superuser(username="ada")
 
-    requests.approve_run(run, by=ada, reason="after the import")
+    interventions.approve_run(run, by=ada, reason="after the import")
     performed(run)
 
     assert "ada" not in run.message
@@ -470,7 +470,7 @@ def test_rejecting_forcing_and_using_a_plan_are_decisions_too(settings):
     forced = requested(force_reason="the import")
     run = blocked(settings)
 
-    requests.reject_run(run, by=ada, reason="looks wrong")
+    interventions.reject_run(run, by=ada, reason="looks wrong")
 
     assert verbs(planned) == [decisions.PLAN_USED]
     assert verbs(run) == [decisions.BLOCKED, decisions.REJECTED]
@@ -482,11 +482,11 @@ def test_rejecting_forcing_and_using_a_plan_are_decisions_too(settings):
 def test_a_refused_decision_leaves_no_event(settings):
     posts(3)
     run = blocked(settings)
-    requests.reject_run(run, by=factories.superuser(), reason="no")
+    interventions.reject_run(run, by=factories.superuser(), reason="no")
     before = Event.objects.count()
 
-    with pytest.raises(requests.NotPossible):
-        requests.approve_run(JobRun.objects.get(pk=run.pk), by=factories.superuser(), reason="yes")
+    with pytest.raises(interventions.NotPossible):
+        interventions.approve_run(JobRun.objects.get(pk=run.pk), by=factories.superuser(), reason="yes")
 
     assert Event.objects.count() == before
 
@@ -499,7 +499,7 @@ def test_who_asked_may_be_kept_from_approving(settings):
     run = performed(by=ada)
 
     with pytest.raises(PermissionDenied, match="somebody else"):
-        requests.approve_run(run, by=ada, reason="mine")
+        interventions.approve_run(run, by=ada, reason="mine")
     with pytest.raises(PermissionDenied, match="without force"):
         requested(by=ada, force_reason="mine")
 
@@ -511,11 +511,11 @@ def test_who_asked_may_approve_by_default_and_anybody_may_what_a_schedule_asked_
     posts(3)
     ada = factories.superuser(username="ada")
     run = blocked(settings, by=ada)
-    requests.approve_run(run, by=ada, reason="mine")
+    interventions.approve_run(run, by=ada, reason="mine")
     settings.APPROVE_OWN_RUNS = False
     other = factories.job_run(job="purge_old_content", status="blocked", trigger="schedule")
 
-    requests.approve_run(other, by=ada, reason="the schedule's")
+    interventions.approve_run(other, by=ada, reason="the schedule's")
 
     assert JobRun.objects.filter(status="queued").count() == 2
 
@@ -529,8 +529,8 @@ def test_a_dry_run_says_that_the_real_one_would_run():
     dry = performed(dry_run=True)
 
     assert (dry.status, dry.message) == (Status.SUCCEEDED, "It would run.")
-    assert requests.as_json(dry)["would"] == "run"
-    assert requests.as_json(performed())["would"] is None
+    assert run_json.as_json(dry)["would"] == "run"
+    assert run_json.as_json(performed())["would"] is None
 
 
 def test_a_dry_run_says_that_the_real_one_would_wait_and_why(settings):
@@ -540,7 +540,7 @@ def test_a_dry_run_says_that_the_real_one_would_wait_and_why(settings):
 
     dry = performed(dry_run=True)
 
-    assert (dry.status, requests.as_json(dry)["would"]) == (Status.SUCCEEDED, "block")
+    assert (dry.status, run_json.as_json(dry)["would"]) == (Status.SUCCEEDED, "block")
     assert dry.message.startswith("It would wait for approval. 110 of 200 posts would be deleted: 55 %")
     assert performed().status == Status.BLOCKED
 
@@ -557,7 +557,7 @@ def test_the_last_attempt_tells_what_all_of_them_deleted(client, small_batches):
     performed(attempt)
 
     assert attempt.counts == {POST: 50, COMMENT: 0}
-    assert requests.as_json(attempt)["totals"] == {POST: 100, COMMENT: 7}
+    assert run_json.as_json(attempt)["totals"] == {POST: 100, COMMENT: 7}
     assert attempt.message == "All attempts together deleted 100 posts, 7 comments."
     client.force_login(factories.superuser())
     page = client.get(reverse("admin:maintenance_jobrun_change", args=[attempt.pk])).content.decode()

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from maintenance import jobs
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests, run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
@@ -71,7 +71,7 @@ def lock(model, *rows):
 
 def purged(run=None):
     run = run or requests.request_run(job="purge_old_content", trigger="command", send=False)
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -110,7 +110,7 @@ def test_locked_rows_are_passed_over_named_and_taken_by_the_next_attempt(walk, d
     assert last.status == "succeeded"
     assert not old_posts().exists()
     assert RedditPost.objects.count() == RedditComment.objects.count() == SURVIVORS
-    assert requests.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
+    assert run_json.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
 
 
 @on_postgresql
@@ -177,7 +177,7 @@ def test_more_locked_rows_than_are_looked_for_are_noted_together(doomed, monkeyp
 
         assert run.status == "partial"
         assert set(doomed[::8]) <= set(old_posts())
-        assert requests.totals(run).get(POST, 0) == POSTS - old_posts().count()
+        assert run_json.totals(run).get(POST, 0) == POSTS - old_posts().count()
     assert purged(next_attempt_of(run)).status == "succeeded"
     assert RedditPost.objects.count() == SURVIVORS
 
@@ -205,7 +205,7 @@ def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(do
         purged(run)
 
     assert waits
-    assert (run.status, requests.totals(run)[POST]) == ("succeeded", POSTS)
+    assert (run.status, run_json.totals(run)[POST]) == ("succeeded", POSTS)
 
 
 @on_postgresql
@@ -225,7 +225,7 @@ def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(doome
         with connection.cursor() as cursor:
             cursor.execute("DROP TRIGGER dawdle ON scraping_redditpost; DROP FUNCTION dawdle()")
 
-    assert (run.status, requests.totals(run)[POST]) == ("succeeded", POSTS)
+    assert (run.status, run_json.totals(run)[POST]) == ("succeeded", POSTS)
     assert RedditPost.objects.count() == SURVIVORS
 
 
@@ -267,7 +267,7 @@ def test_a_process_that_writes_for_long_is_named(doomed, monkeypatch):
         last = purged(next_attempt_of(run))
 
     assert (last.status, RedditPost.objects.count()) == ("succeeded", SURVIVORS)
-    assert requests.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
+    assert run_json.totals(last) == {POST: POSTS, COMMENT: POSTS // 2}
 
 
 def test_deletions_are_tried_again_long_before_their_next_slot():

@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 from django.utils import timezone
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.purging import deletion
 from scraping.models import RedditPost
 from tests import factories
@@ -53,7 +53,7 @@ def test_plan_check_and_verification_may_take_longer(hurried, monkeypatch):
 
     run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     with connection.execute_wrapper(slow):
-        requests.perform(run)
+        performing.perform(run)
     run.refresh_from_db()
 
     assert (run.status, run.counts["scraping.RedditPost"]) == ("succeeded", 1)

@@ -14,7 +14,7 @@ from hypothesis.extra.django import TestCase
 
 from audit.models import Event
 from maintenance import retention
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import RetentionOverride, RetentionPolicy
 from maintenance.registry import get_job
 from maintenance.retention import Retention
@@ -185,7 +185,7 @@ class AnyEdit(TestCase):
 
         found = retention.effect(policy, made(after))
         retention.change(policy, made(after), by=boss)
-        plan = requests.preview("purge_old_content")
+        plan = performing.preview("purge_old_content")
 
         assert rows(found.more).get("posts", 0) == len(doomed["after"] - doomed["before"])
         assert rows(found.fewer).get("posts", 0) == len(doomed["before"] - doomed["after"])
@@ -297,6 +297,6 @@ def test_a_post_outlives_its_bot_and_falls_back_to_the_default(policy):
 
     bot.delete()
 
-    assert requests.preview("purge_old_content").tables[0].rows == 0
+    assert performing.preview("purge_old_content").tables[0].rows == 0
     assert list(RedditComment.objects.all()) == [comment]
     assert RetentionPolicy.objects.get(pk=policy.pk).days == 90

@@ -11,7 +11,7 @@ from django.utils import timezone
 from database.footprint import analyze, is_underestimated
 from maintenance import context as contexts
 from maintenance import registry
-from maintenance.ledger import decisions, heartbeat, requests
+from maintenance.ledger import decisions, dispatch, heartbeat, interventions, performing, requests, run_json
 from maintenance.models import JobRun, RunLogLine
 from maintenance.purging import batches, deletion
 from maintenance.scheduling import maintenance_mode
@@ -37,7 +37,7 @@ def at_once(run):
 
 def performed(slug, **options):
     run = request(slug, **options)
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -144,12 +144,12 @@ def test_scrapes_of_two_bots_may_run_side_by_side_but_not_of_one():
 def test_a_cancelled_run_that_meets_a_database_error_does_not_go_on(declare):
     def cancelled_then_locked_out(ctx):
         """Stop."""
-        requests.cancel_run(JobRun.objects.get(pk=ctx.run_id), by=factories.superuser())
+        interventions.cancel_run(JobRun.objects.get(pk=ctx.run_id), by=factories.superuser())
         raise OperationalError("lock timeout")
 
     run = request(declare(cancelled_then_locked_out))
     with pytest.raises(OperationalError):
-        requests.perform(run)
+        performing.perform(run)
 
     run.refresh_from_db()
     assert (run.status, run.reason) == (Status.CANCELLED, "operator")
@@ -169,7 +169,7 @@ def test_a_run_is_handed_back_although_its_schedule_or_person_was_deleted(declar
     run = factories.job_run(
         job="hand_back", status="queued", schedule=schedule, schedule_name="nightly", requested_by=person
     )
-    requests.perform(run)
+    performing.perform(run)
 
     attempt = JobRun.objects.get(retry_of=run)
     assert (attempt.status, attempt.schedule_name) == (Status.QUEUED, "nightly")
@@ -212,7 +212,7 @@ def test_in_maintenance_mode_the_end_of_a_run_lets_a_manual_one_pass_a_scheduled
     )
     manual = factories.job_run(status="queued", trigger="admin", concurrency_key="cleanup_tokens")
 
-    requests.publish_next("cleanup_tokens")
+    dispatch.publish_next("cleanup_tokens")
 
     manual.refresh_from_db()
     assert manual.sent_at is not None
@@ -242,7 +242,7 @@ def test_a_failure_is_recorded_and_then_raised_again(declare):
 
     run = request(declare(stumble))
     with pytest.raises(ZeroDivisionError):
-        requests.perform(run)
+        performing.perform(run)
 
     run.refresh_from_db()
     assert (run.status, run.error, run.counts) == (
@@ -282,10 +282,10 @@ def test_a_worker_that_stops_hands_back_and_the_next_attempt_resumes(declare):
             ctx.checkpoint()
 
     run = request(declare(walk))
-    requests.perform(run, stopping=lambda: len(seen) == 2)
+    performing.perform(run, stopping=lambda: len(seen) == 2)
     run.refresh_from_db()
     attempt = JobRun.objects.get(retry_of=run)
-    requests.perform(attempt)
+    performing.perform(attempt)
     attempt.refresh_from_db()
 
     assert (run.status, run.reason) == (Status.INTERRUPTED, "worker_stopped")
@@ -311,12 +311,12 @@ def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
 
     def cancel():
         started.wait(10)
-        requests.cancel_run(JobRun.objects.get(pk=run.pk), by=factories.superuser())
+        interventions.cancel_run(JobRun.objects.get(pk=run.pk), by=factories.superuser())
         connection.close()
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    requests.perform(run)
+    performing.perform(run)
     thread.join()
 
     run.refresh_from_db()
@@ -326,9 +326,9 @@ def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
 def test_a_queued_run_is_cancelled_at_once_and_never_performed():
     run = request("cleanup_tokens")
 
-    requests.cancel_run(run, by=factories.superuser())
+    interventions.cancel_run(run, by=factories.superuser())
 
-    assert not requests.perform(run)
+    assert not performing.perform(run)
     run.refresh_from_db()
     assert run.status == Status.CANCELLED
 
@@ -336,15 +336,15 @@ def test_a_queued_run_is_cancelled_at_once_and_never_performed():
 def test_a_finished_run_cannot_be_cancelled():
     run = factories.job_run(status="succeeded")
 
-    with pytest.raises(requests.NotPossible, match="succeeded"):
-        requests.cancel_run(run, by=factories.superuser())
+    with pytest.raises(interventions.NotPossible, match="succeeded"):
+        interventions.cancel_run(run, by=factories.superuser())
 
 
 def test_cancelling_needs_its_permission():
     run = request("cleanup_tokens")
 
     with pytest.raises(PermissionDenied):
-        requests.cancel_run(run, by=factories.user())
+        interventions.cancel_run(run, by=factories.user())
 
     run.refresh_from_db()
     assert run.status == Status.QUEUED
@@ -395,7 +395,7 @@ def test_a_run_that_the_database_left_goes_on_as_the_next_attempt(declare):
 
     run = request(declare(meet_a_restart))
     with pytest.raises(OperationalError):
-        requests.perform(run)
+        performing.perform(run)
 
     run.refresh_from_db()
     attempt = JobRun.objects.get(retry_of=run)
@@ -411,7 +411,7 @@ def test_a_run_that_always_meets_the_same_database_error_fails_in_the_end(declar
     run = request(declare(fail))
     for _ in range(3):
         with pytest.raises(OperationalError):
-            requests.perform(run)
+            performing.perform(run)
         run.refresh_from_db()
         last, run = run, at_once(JobRun.objects.filter(retry_of=run).first())
 
@@ -427,7 +427,7 @@ def test_what_an_operator_cancelled_is_not_handed_back(declare):
         ctx.checkpoint()
 
     run = request(declare(work))
-    requests.perform(run, stopping=lambda: True)
+    performing.perform(run, stopping=lambda: True)
 
     run.refresh_from_db()
     assert run.status == Status.CANCELLED
@@ -456,7 +456,7 @@ def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monke
     monkeypatch.setattr(JobRun, "record", exit_in_the_second_batch)
     run = request("purge_old_content")
     with pytest.raises(SystemExit):
-        requests.perform(run)
+        performing.perform(run)
 
     run.refresh_from_db()
     assert run.status == Status.INTERRUPTED
@@ -466,7 +466,7 @@ def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monke
 def test_the_message_of_a_waiting_run_is_sent_when_the_one_before_it_ends():
     first, second = request("cleanup_tokens"), request("cleanup_tokens")
 
-    requests.perform(first)
+    performing.perform(first)
 
     second.refresh_from_db()
     assert second.sent_at is not None
@@ -484,10 +484,10 @@ def test_a_purge_over_the_cap_is_blocked_and_goes_on_once_approved(settings):
     assert [table["rows"] for table in run.plan["tables"]] == [2, 0]
     assert type(survivor).objects.count() == 3
 
-    requests.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
+    interventions.approve_run(run, by=factories.superuser(username="ada"), reason="after the import")
     run.refresh_from_db()
     assert run.status == Status.QUEUED
-    requests.perform(run)
+    performing.perform(run)
 
     run.refresh_from_db()
     assert run.status == Status.SUCCEEDED
@@ -499,7 +499,7 @@ def test_a_rejected_purge_deletes_nothing(settings):
     factories.post(created_at=timezone.now() - timedelta(days=100))
     run = performed("purge_old_content")
 
-    requests.reject_run(run, by=factories.superuser(), reason="looks wrong")
+    interventions.reject_run(run, by=factories.superuser(), reason="looks wrong")
 
     run.refresh_from_db()
     assert (run.status, run.message.endswith("looks wrong")) == (Status.CANCELLED, True)
@@ -509,7 +509,7 @@ def test_approval_needs_its_permission():
     run = factories.job_run(status="blocked")
 
     with pytest.raises(PermissionDenied):
-        requests.approve_run(run, by=factories.user(), reason="please")
+        interventions.approve_run(run, by=factories.user(), reason="please")
 
 
 def test_the_log_of_a_run_ends_at_its_cap(declare, monkeypatch):
@@ -531,7 +531,7 @@ def test_the_log_of_a_run_ends_at_its_cap(declare, monkeypatch):
 def test_a_preview_writes_nothing():
     factories.post(created_at=timezone.now() - timedelta(days=100))
 
-    plan = requests.preview("purge_old_content")
+    plan = performing.preview("purge_old_content")
 
     assert [(row.model, row.rows) for row in plan.tables] == [
         ("scraping.RedditPost", 1),
@@ -554,7 +554,7 @@ def test_an_operators_retention_decides():
 def test_approving_forgets_a_cancel_that_came_too_late():
     run = factories.job_run(status="blocked", cancel_requested_at=timezone.now())
 
-    requests.approve_run(run, by=factories.superuser(), reason="checked")
+    interventions.approve_run(run, by=factories.superuser(), reason="checked")
 
     run.refresh_from_db()
     assert (run.status, run.cancel_requested_at) == (Status.QUEUED, None)
@@ -578,7 +578,7 @@ def test_a_dry_run_keeps_its_plan_and_a_real_run_the_one_it_started_with():
             ("scraping.RedditComment", 1),
         ]
     assert [run.plan["tables"][0]["left"] for run in (dry, real)] == [None, 0]
-    assert requests.as_json(real)["plan"] == real.plan
+    assert run_json.as_json(real)["plan"] == real.plan
 
 
 def test_a_run_that_refers_to_a_plan_says_how_the_world_moved():
@@ -630,11 +630,11 @@ def test_the_next_attempt_goes_on_with_the_plan_of_the_first(monkeypatch):
     for _ in range(5):
         old_post()
     run = request("purge_old_content")
-    requests.perform(run, stopping=lambda: RedditPost.objects.count() < 5)
+    performing.perform(run, stopping=lambda: RedditPost.objects.count() < 5)
     run.refresh_from_db()
     attempt = JobRun.objects.get(retry_of=run)
 
-    requests.perform(attempt)
+    performing.perform(attempt)
 
     attempt.refresh_from_db()
     assert attempt.plan["tables"][0]["rows"] == run.plan["tables"][0]["rows"] == 5
@@ -671,7 +671,7 @@ def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_
     run = request("purge_old_content")
 
     with pytest.raises(OperationalError):
-        requests.perform(run)
+        performing.perform(run)
 
     run.refresh_from_db()
     gone = 0 if has_crashed else 2
@@ -783,9 +783,9 @@ def test_a_run_handed_back_until_later_has_a_next_attempt_that_nobody_may_begin_
     attempt = run.next_attempt
     assert (attempt.status, attempt.not_before, attempt.cursor["step"]) == (Status.QUEUED, later, 1)
     assert attempt.sent_at is None
-    assert not requests.publish(attempt)
-    assert not requests.perform(attempt)
-    requests.publish_next(attempt.concurrency_key)
+    assert not dispatch.publish(attempt)
+    assert not performing.perform(attempt)
+    dispatch.publish_next(attempt.concurrency_key)
     attempt.refresh_from_db()
     assert (attempt.status, attempt.sent_at) == (Status.QUEUED, None)
 
@@ -797,7 +797,7 @@ def test_a_run_that_waits_stands_in_nobodys_way_and_may_be_cancelled(declare):
     waiting = performed(slug).next_attempt
 
     other = performed(slug)
-    requests.cancel_run(waiting, by=factories.superuser())
+    interventions.cancel_run(waiting, by=factories.superuser())
 
     assert other.status == Status.SUCCEEDED
     waiting.refresh_from_db()
@@ -809,7 +809,7 @@ def test_waiting_is_no_lost_attempt(declare):
     slug = declare(handing_back(timezone.now, seen))
     run = request(slug)
     while run.status != Status.SUCCEEDED:
-        assert requests.perform(run)
+        assert performing.perform(run)
         run.refresh_from_db()
         run = getattr(run, "next_attempt", run)
 
@@ -826,7 +826,7 @@ def test_a_one_off_is_not_used_up_by_a_job_that_skips(declare, one_off, status, 
     run = factories.job_run(
         job="busy", status="queued", trigger="schedule", schedule=task, scheduled_for=timezone.now()
     )
-    requests.perform(run)
+    performing.perform(run)
 
     made = JobRun.objects.filter(schedule=task).order_by("pk")
     assert (made[0].status, made.count()) == (status, attempts)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from audit.models import Event
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -40,7 +40,7 @@ def expired(number):
 
 def performed(**fields):
     run = factories.job_run(**{"job": "purge_old_content", "status": "queued", **fields})
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -110,7 +110,7 @@ def test_an_older_run_supersedes_no_newer_one():
     waiting = blocked()
     expired(1)
 
-    requests.perform(older)
+    performing.perform(older)
 
     waiting.refresh_from_db()
     assert waiting.status == "blocked"

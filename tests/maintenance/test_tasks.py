@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from console.celery import app
 from maintenance import registry, tasks
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -31,7 +31,7 @@ def work(run):
 
 
 def test_a_run_goes_on_as_its_next_attempt_before_the_time_limit_kills_it(run, monkeypatch):
-    monkeypatch.setattr(requests, "HAND_ON_SHARE", 1e-9)
+    monkeypatch.setattr(performing, "HAND_ON_SHARE", 1e-9)
 
     work(run)
 

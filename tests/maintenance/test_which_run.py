@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from maintenance.context import JobContext
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import Erasure, RedditPost
 from tests import factories
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 def perform(slug="purge_old_content", **options):
     run = requests.request_run(job=slug, trigger="command", send=False, **options)
-    requests.perform(run)
+    performing.perform(run)
     run.refresh_from_db()
     return run
 

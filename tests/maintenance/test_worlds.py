@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from maintenance import retention
 from maintenance.context import HandBack, JobContext
-from maintenance.ledger import decisions, requests
+from maintenance.ledger import decisions, interventions, performing, requests, run_json
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging import batches
 from maintenance.purging import mandate as mandates
@@ -280,9 +280,9 @@ class World:
         options = {"job": "purge_old_content", "trigger": "command", "send": False}
         if kind == "plan":
             dry = requests.request_run(**options, dry_run=True)
-            requests.perform(dry)
+            performing.perform(dry)
             dry.refresh_from_db()
-            assert (requests.would_do(dry) == "block") == (self.matching().total() > CAP_ROWS)
+            assert (run_json.would_do(dry) == "block") == (self.matching().total() > CAP_ROWS)
             self.authority = Authority(kept=self.kept, rows=self.matching())
             self.something_happens(0.6)
             return requests.request_run(**options, shown=decisions.shown_by_run(dry.pk, job=dry.job))
@@ -300,7 +300,7 @@ class World:
         JobRun.objects.filter(pk=run.pk).update(not_before=None)
         run.refresh_from_db()
         try:
-            requests.perform(run)
+            performing.perform(run)
         except OperationalError as failure:
             assert "disk full" in str(failure)  # noqa: PT017  (an end among others)
         except Killed:
@@ -322,7 +322,7 @@ class World:
                 POST: self.planned[1][POST],
                 COMMENT: self.planned[1][COMMENT],
             }
-        totals = requests.totals(run)
+        totals = run_json.totals(run)
         assert (totals.get(POST, 0), totals.get(COMMENT, 0)) == (self.gone[POST], self.gone[COMMENT])
         return run
 
@@ -373,13 +373,13 @@ class World:
         plan_at = run.plan["at"]
         self.something_happens(0.5)
         if self.random.random() < 0.2:
-            requests.reject_run(pages[0], by=first, reason="looks wrong")
+            interventions.reject_run(pages[0], by=first, reason="looks wrong")
         else:
-            requests.approve_run(pages[0], by=first, reason="seen", plan_at=plan_at)
+            interventions.approve_run(pages[0], by=first, reason="seen", plan_at=plan_at)
             kept, rows = self.planned
             self.authority = Authority(kept=kept, rows=rows, past_caps=True)
-        with pytest.raises(requests.NotPossible):
-            requests.approve_run(pages[1], by=second, reason="seen too", plan_at=plan_at)
+        with pytest.raises(interventions.NotPossible):
+            interventions.approve_run(pages[1], by=second, reason="seen too", plan_at=plan_at)
         self.something_happens(0.3)
 
     def live(self):

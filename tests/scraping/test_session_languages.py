@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import translation
 
-from maintenance.ledger import requests
+from maintenance.ledger import performing
 from maintenance.models import JobRun
 from scraping.models import ScrapeSession
 from scraping.models.due import DueWalk
@@ -34,7 +34,7 @@ def run(reddit: RedditReplay) -> JobRun:
     config = make_config(subreddits=["python", "secret", "nowhere"])
     run = factories.job_run(job="scrape_now", status="queued", params={"config": config.pk})
     with translation.override("zh-hans"):
-        requests.perform(run)
+        performing.perform(run)
     return JobRun.objects.get(pk=run.pk)
 
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from database import errors
 from maintenance import registry
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.ledger.attempts import PAUSES, attempts_without_progress, judge
 from maintenance.models import JobRun
 from tests import factories
@@ -113,7 +113,7 @@ def test_what_reports_progress_elsewhere_has_got_further(declare):
     slug = declare(scrape, keeps_its_place=True)
     run = request(slug)
     with pytest.raises(SystemExit):
-        requests.perform(run)
+        performing.perform(run)
 
     # Saved with the progress, at most half a second later.
     run.refresh_from_db()
@@ -145,7 +145,7 @@ def request(slug):
 def ended(slug):
     run = request(slug)
     with contextlib.suppress(Error):
-        requests.perform(run)
+        performing.perform(run)
     run.refresh_from_db()
     return run
 
@@ -199,7 +199,7 @@ def test_a_cursor_saved_in_a_transaction_that_fails_is_no_progress(declare):
     run = request(declare(fail_at_the_end))
     for _ in range(3):
         with pytest.raises(OperationalError):
-            requests.perform(run)
+            performing.perform(run)
         run.refresh_from_db()
         JobRun.objects.filter(retry_of=run).update(not_before=None)
         last, run = run, JobRun.objects.filter(retry_of=run).first()
@@ -260,7 +260,7 @@ def test_a_batch_that_always_fails_at_its_commit_ends_after_three_attempts():
         run, ends = request("purge_old_content"), []
         while run is not None:
             with pytest.raises(OperationalError):
-                requests.perform(run)
+                performing.perform(run)
             run.refresh_from_db()
             ends.append((run.status, run.reason))
             following = JobRun.objects.filter(retry_of=run)

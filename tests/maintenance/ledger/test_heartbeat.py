@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from maintenance.ledger import heartbeat, requests
+from maintenance.ledger import heartbeat, interventions, performing, requests
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
 from tests import factories
@@ -31,7 +31,7 @@ def killed():
 
 def performed(slug, killed, **options):
     run = requests.request_run(job=slug, trigger="command", send=False)
-    requests.perform(run, kill=killed.set, **options)
+    performing.perform(run, kill=killed.set, **options)
     run.refresh_from_db()
     return run
 
@@ -58,7 +58,7 @@ def test_a_run_to_be_stopped_by_force_is_cancelled_where_it_is(declare, killed):
     def hang(ctx):
         """Hang, and be stopped by force."""
         JobRun.objects.filter(pk=ctx.run.pk).update(cancel_requested_at=timezone.now() - timedelta(minutes=1))
-        requests.force_stop_run(JobRun.objects.get(pk=ctx.run.pk), by=factories.superuser())
+        interventions.force_stop_run(JobRun.objects.get(pk=ctx.run.pk), by=factories.superuser())
         killed.wait(20)
 
     run = performed(declare(hang), killed)
@@ -104,7 +104,7 @@ def test_a_run_that_ends_while_its_end_is_written_is_not_killed(declare, killed,
         ending.set()
         return not wait_until(lambda: JobRun.objects.get(pk=run.pk).is_final, timeout=10, every=0.01)
 
-    monkeypatch.setattr(requests, "_end_by_force", end)
+    monkeypatch.setattr(performing, "_end_by_force", end)
     monkeypatch.setattr(heartbeat, "JUST_ENDED_SECONDS", 10)
 
     def end_just_then(ctx):

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from maintenance import registry
 from maintenance.context import JobFailed
-from maintenance.ledger import requests
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun, ScheduleControl
 from tests import factories
 
@@ -29,7 +29,7 @@ def fail(*, is_transient=True, partly=False):
 
 def performed(run):
     JobRun.objects.filter(pk=run.pk).update(not_before=None)
-    assert requests.perform(run)
+    assert performing.perform(run)
     run.refresh_from_db()
     return run, JobRun.objects.filter(retry_of=run).first()
 

@@ -1,0 +1,110 @@
+"""What people do about a run that exists: cancel, stop by force, approve, reject."""
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+
+from database.messages import gettext as _
+from maintenance.ledger import decisions
+from maintenance.ledger.dispatch import publish
+from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine
+from maintenance.registry import Person
+
+
+class NotPossible(Exception):
+    """The run's state does not allow that; the message says why."""
+
+
+class PlanExpired(NotPossible):
+    """The plan was too old to be approved; the run makes a new one."""
+
+
+def cancel_run(run: JobRun, *, by: Person) -> None:
+    """Cancel a queued run at once, a running one at its next checkpoint.
+
+    Raises:
+        PermissionDenied; NotPossible when the run is over.
+    """
+    if not _may(by, "maintenance.cancel_jobrun"):
+        raise PermissionDenied(_("You may not cancel runs."))
+    message = _("Cancelled by %(name)s.") % {"name": by.get_username()}
+    with transaction.atomic():
+        if run.cancel_queued(message=message) or run.ask_to_cancel():
+            decisions.record_decision(decisions.CANCELLED, run, by=by)
+            return
+    run.refresh_from_db()
+    raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
+
+
+def force_stop_run(run: JobRun, *, by: Person) -> None:
+    """Have the process killed that works on a run which was cancelled and reaches no checkpoint; only that process.
+
+    Raises:
+        PermissionDenied; NotPossible when the run is over, or was not cancelled at least 30 seconds ago.
+    """
+    if not _may(by, "maintenance.cancel_jobrun"):
+        raise PermissionDenied(_("You may not cancel runs."))
+    run.refresh_from_db()
+    if run.status == JobRun.Status.RUNNING and not run.may_be_forced and run.force_stop_at is None:
+        seconds = {"seconds": round(FORCE_STOP_AFTER.total_seconds())}
+        raise NotPossible(_("Cancel it first, and give it %(seconds)s seconds to stop by itself.") % seconds)
+    with transaction.atomic():
+        if not run.ask_to_force_stop():
+            status = run.get_status_display()
+            raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": status})
+        text = _("%(name)s has it stopped by force.") % {"name": by.get_username()}
+        RunLogLine.objects.create(run=run, level=RunLogLine.Level.WARNING, text=text)
+        decisions.record_decision(decisions.STOPPED_BY_FORCE, run, by=by)
+
+
+def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = None) -> None:
+    """Let a BLOCKED run delete what its plan says.
+
+    ``plan_at``: when the plan was made that the person has seen, as the plan says it.
+
+    Raises:
+        PermissionDenied; NotPossible when it is not blocked, or was planned anew since; PlanExpired.
+    """
+    if not decisions.may_decide(by):
+        raise PermissionDenied(_("You may not approve runs."))
+    decisions.refuse_own(run, by=by)
+    if plan_at is not None and plan_at != (run.plan or {}).get("at", ""):
+        raise NotPossible(_("%(run)s was planned anew meanwhile: look at the plan again.") % {"run": run})
+    if run.status != JobRun.Status.BLOCKED:
+        raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+    is_expired = decisions.is_plan_expired(run)
+    mandate = run.mandate if is_expired else decisions.approval_of(run, by=by, reason=reason).as_json()
+    message = (
+        _("The plan was more than a day old when %(name)s approved it: it is planned again.")
+        if is_expired
+        else _("Approved by %(name)s: %(reason)s")
+    ) % {"name": by.get_username(), "reason": reason}
+    with transaction.atomic():
+        if not run.approve(mandate=mandate, message=message):
+            raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+        verb = decisions.PLAN_EXPIRED if is_expired else decisions.APPROVED
+        decisions.record_decision(verb, run, by=by, reason=reason)
+        transaction.on_commit(lambda: publish(run))
+    if is_expired:
+        raise PlanExpired(
+            _("The plan of %(run)s is more than a day old. It is planned again: look at the new plan.")
+            % {"run": run}
+        )
+
+
+def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
+    """End a BLOCKED run without doing its work.
+
+    Raises:
+        PermissionDenied; NotPossible when it is not blocked.
+    """
+    if not decisions.may_decide(by):
+        raise PermissionDenied(_("You may not reject runs."))
+    message = _("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
+    with transaction.atomic():
+        if not run.reject(message=message):
+            raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+        decisions.record_decision(decisions.REJECTED, run, by=by, reason=reason)
+
+
+def _may(user: Person, permission: str) -> bool:
+    return user.is_active and user.has_perm(permission)
