@@ -33,13 +33,7 @@ TOO_LARGE: set[str] = {
     "tests/maintenance/test_slots.py",
     "tests/maintenance/test_worlds.py",
     "tests/pages.py",
-    "tests/scraping/reddit_replay.py",
-    "tests/scraping/test_compliance.py",
-    "tests/scraping/test_export.py",
     "tests/scraping/test_orchestrator.py",
-    "tests/scraping/test_reddit.py",
-    "tests/scraping/test_sandbox.py",
-    "tests/scraping/test_storage.py",
 }
 
 
