@@ -13,7 +13,7 @@ from maintenance.models import BeatLease, JobRun, MaintenanceMode, WorkerProcess
 from maintenance.scheduling import maintenance_mode, schedules
 from scraping.content import holds
 from scraping.content.expiry import EXPIRED
-from scraping.models import BotConfig, RedditPost, ScrapeSession
+from scraping.models import BotConfig, ErrorKind, RedditPost, ScrapeSession
 from scraping.models.set_aside import SetAside
 from tests import spoilt
 from tests.console.test_access import make_world
@@ -130,7 +130,7 @@ def _fill_scraping(owner: User, other: User) -> None:
     now = timezone.now()
     for person in (owner, other):
         bot = factories.bot_config(owner=person, name=f"Stopped of {person.username}", min_score=3)
-        kind = ScrapeSession.ErrorKind.UNAUTHORIZED
+        kind = ErrorKind.UNAUTHORIZED
         BotConfig.objects.filter(pk=bot.pk).update(
             is_active=False, paused_at=now, refusal_kind=kind, refusals=3
         )

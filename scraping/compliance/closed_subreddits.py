@@ -10,20 +10,16 @@ from scraping.compliance.sweep_queue import KINDS
 from scraping.content.normalise import (
     PROFILE_OF_NOBODY,
 )
-from scraping.models import (
-    RedditComment,
-    RedditPost,
-    ScrapeSession,
-)
+from scraping.models import ErrorKind, RedditComment, RedditPost
 from scraping.reddit.client import RedditClient
 from scraping.reddit.errors import OutOfBudget, RedditError
 
 # A subreddit that answers so is no more; any other error proves nothing about its items.
 _GONE: Final = frozenset(
     {
-        ScrapeSession.ErrorKind.BANNED,
-        ScrapeSession.ErrorKind.NOT_FOUND,
-        ScrapeSession.ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
+        ErrorKind.BANNED,
+        ErrorKind.NOT_FOUND,
+        ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
     }
 )
 

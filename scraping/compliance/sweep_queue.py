@@ -12,7 +12,7 @@ from typing import Any, Final
 from scraping.compliance import doubts
 from scraping.compliance.doubts import Item
 from scraping.content.upserts import Content
-from scraping.models import ContentState, RedditComment, RedditPost, ScrapeSession
+from scraping.models import ContentState, ErrorKind, RedditComment, RedditPost
 from scraping.models.set_aside import Doubt
 from scraping.reddit.answers import Page
 from scraping.reddit.client import INFO_SIZE
@@ -30,12 +30,12 @@ _COLUMNS: Final = (
 # What may be one item's doing; a network that is away, refused credentials and a spent budget are not.
 _OF_AN_ITEM: Final = frozenset(
     {
-        ScrapeSession.ErrorKind.SERVER_ERROR,
-        ScrapeSession.ErrorKind.BAD_ANSWER,
-        ScrapeSession.ErrorKind.BAD_REQUEST,
-        ScrapeSession.ErrorKind.FORBIDDEN,
-        ScrapeSession.ErrorKind.NOT_FOUND,
-        ScrapeSession.ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
+        ErrorKind.SERVER_ERROR,
+        ErrorKind.BAD_ANSWER,
+        ErrorKind.BAD_REQUEST,
+        ErrorKind.FORBIDDEN,
+        ErrorKind.NOT_FOUND,
+        ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
     }
 )
 

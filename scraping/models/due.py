@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.messages import MessageField, MessagesQuerySet, PartsField
+from scraping.models.bots import BotConfig
 
 # So often the next scrape tries again, whenever it is; after that, twice as long is waited each time.
 TRIES_AT_ONCE: Final = 5
@@ -28,7 +29,7 @@ class DueWalk(models.Model):
     """A post whose comments a bot has still to read."""
 
     config = models.ForeignKey(
-        "scraping.BotConfig",
+        BotConfig,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,  # duewalk_one_per_post
@@ -38,7 +39,7 @@ class DueWalk(models.Model):
     # As the config's list has it.
     subreddit = models.CharField(_("subreddit"), max_length=50)
     fullname = models.CharField(_("post"), max_length=16)
-    # A ScrapeSession.ErrorKind and its words; empty: it was not tried yet.
+    # An ErrorKind and its words; empty: it was not tried yet.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
     error = MessageField(_("error"), blank=True)
     error_parts = PartsField(of="error")

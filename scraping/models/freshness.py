@@ -19,6 +19,8 @@ from database.constraints import DatabaseOnDelete
 from database.json_fields import JSONObjectField
 from database.messages import MessageField, MessagesQuerySet, PartsField
 from database.names import Folded, folded
+from scraping.models.bots import BotConfig
+from scraping.models.causes import ErrorKind
 from scraping.visibility import Person
 
 HOURS: Final = 168
@@ -32,7 +34,7 @@ HOURS_KNOWN_MIN: Final = 24
 # 1970 began on a Thursday.
 _MONDAY: Final = 3 * 24
 _HOUR: Final = timedelta(hours=1)
-# Why a subreddit is silent, beside what Reddit answers (``ScrapeSession.ErrorKind``).
+# Why a subreddit is silent, beside what Reddit answers (``ErrorKind``).
 QUIET: Final = "quiet"
 
 
@@ -45,8 +47,6 @@ class FreshnessQuerySet(MessagesQuerySet["Freshness"]):
 
     def visible_to(self, user: Person) -> Self:
         """Return those of the bots that the user may see."""
-        from scraping.models import BotConfig
-
         return self.filter(config__in=BotConfig.objects.visible_to(user))
 
 
@@ -54,7 +54,7 @@ class Freshness(models.Model):
     """What a bot knows of one subreddit, and how new that is."""
 
     config = models.ForeignKey(
-        "scraping.BotConfig",
+        BotConfig,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,  # freshness_one_per_subreddit
@@ -115,13 +115,11 @@ class Freshness(models.Model):
     @property
     def why_text(self) -> str:
         """Why it is silent, in the reader's language; empty where it is not."""
-        from scraping.models import ScrapeSession
-
         if self.silent_since is None:
             return str(_("no new posts, although some were to be expected")) if self.is_overdue else ""
         if self.why == QUIET:
             return str(_("no new posts, although some were to be expected"))
-        return str(dict(ScrapeSession.ErrorKind.choices).get(self.why, self.why))
+        return str(dict(ErrorKind.choices).get(self.why, self.why))
 
     @property
     def is_overdue(self) -> bool:

@@ -25,7 +25,7 @@ from django.db import Error
 
 from database import clock
 from database.messages import gettext as _
-from scraping.models import BotConfig, RedditApp, ScrapeSession, access_tokens
+from scraping.models import BotConfig, ErrorKind, RedditApp, access_tokens
 from scraping.reddit import budget, http_session
 from scraping.reddit.answers import (
     Page,
@@ -65,7 +65,6 @@ import praw
 import praw.config
 import prawcore
 
-ErrorKind = ScrapeSession.ErrorKind
 Answer = TypeVar("Answer")
 
 # Reddit's limits (https://www.reddit.com/dev/api): fullnames of one /api/info request, comments of one tree request.

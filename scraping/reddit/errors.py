@@ -10,23 +10,21 @@ from django.conf import settings
 from database import clock
 from database.messages import gettext as _
 from database.text import storable
-from scraping.models import ScrapeSession
+from scraping.models import ErrorKind
 from scraping.reddit.headers import seconds_in
-
-ErrorKind = ScrapeSession.ErrorKind
 
 
 class RedditError(Exception):
     """Reddit could not be asked, or did not answer as the API promises.
 
-    ``kind`` is the cause as a ``ScrapeSession.ErrorKind``; the text says what happened and what to do.
+    ``kind`` is the cause as a ``ErrorKind``; the text says what happened and what to do.
     ``stops_everything`` means that the next request would meet the same error. ``retry_after`` is in seconds,
     where Reddit said it.
     """
 
     def __init__(
         self,
-        kind: ScrapeSession.ErrorKind,
+        kind: ErrorKind,
         message: str,
         *,
         stops_everything: bool = False,
@@ -162,7 +160,7 @@ def status_error(response: requests.Response, path: str) -> RedditError:
     return RedditError(kind, text % words, stops_everything=kind == ErrorKind.UNAUTHORIZED)
 
 
-def _known_statuses() -> dict[tuple[int, str], tuple[ScrapeSession.ErrorKind, str]]:
+def _known_statuses() -> dict[tuple[int, str], tuple[ErrorKind, str]]:
     """Return kind and text by status and ``reason`` of the body (recorded, and quoted in public clients)."""
     return {
         (401, ""): (

@@ -28,6 +28,7 @@ from scraping.models import (
     AGGREGATES,
     BotConfig,
     ContentState,
+    ErrorKind,
     RedditPost,
     ScrapeSession,
     Watermark,
@@ -59,7 +60,6 @@ from scraping.skip_reasons import FILTERED, reason_label
 logger = logging.getLogger(__name__)
 
 Status = ScrapeSession.Status
-ErrorKind = ScrapeSession.ErrorKind
 
 # Log lines on items that could not be read; the rest are only counted.
 SKIP_LINES_MAX: Final = 20

@@ -10,18 +10,18 @@ from typing import Final
 
 from database.messages import gettext as _
 from database.messages import joined
-from scraping.models import BotConfig, ScrapeSession, Watermark
+from scraping.models import BotConfig, ErrorKind, ScrapeSession, Watermark
 from scraping.reddit.listing import LISTING_MAX
 
 # What Reddit says of a subreddit or an app, and will say again until somebody does something about it.
 LASTING: Final = frozenset(
     {
-        ScrapeSession.ErrorKind.PRIVATE,
-        ScrapeSession.ErrorKind.QUARANTINED,
-        ScrapeSession.ErrorKind.BANNED,
-        ScrapeSession.ErrorKind.NOT_FOUND,
-        ScrapeSession.ErrorKind.UNAUTHORIZED,
-        ScrapeSession.ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
+        ErrorKind.PRIVATE,
+        ErrorKind.QUARANTINED,
+        ErrorKind.BANNED,
+        ErrorKind.NOT_FOUND,
+        ErrorKind.UNAUTHORIZED,
+        ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
     }
 )
 # Sessions in a row with the same lasting refusal that pause a config.

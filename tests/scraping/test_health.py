@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from scraping.models import BotConfig, ScrapeSession, Watermark
+from scraping.models import BotConfig, ErrorKind, ScrapeSession, Watermark
 from scraping.sessions import warnings
 from scraping.sessions.scrape import ConfigInactive, scrape_config
 from tests.scraping.factories import make_config, raw_post
@@ -50,7 +50,7 @@ def test_three_refusals_in_a_row_pause_the_config_and_say_why(
     config.refresh_from_db()
     assert (config.is_active, config.refusal_kind, config.refusals) == (False, kind, 3)
     assert config.paused_at is not None
-    reason = str(ScrapeSession.ErrorKind(kind).label)
+    reason = str(ErrorKind(kind).label)
     assert config.pause_reason == reason
     assert any(reason in text and "paused" in text for _level, text in progress.lines)
     assert config not in BotConfig.objects.auto_scraped()

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from maintenance.models import JobRun
 from scraping.compliance.sweep import refresh_stored_content
 from scraping.content.storage import store_comments
-from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
+from scraping.models import BotConfig, ErrorKind, RedditComment, RedditPost, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.sessions import scrape as scrape_module
 from scraping.sessions.scrape import (
@@ -31,7 +31,6 @@ from tests.scraping.reddit_replay import TOKEN_PATH, Answer, RedditReplay, listi
 pytestmark = pytest.mark.django_db
 
 Status = ScrapeSession.Status
-ErrorKind = ScrapeSession.ErrorKind
 
 
 class Stop(BaseException):

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from scraping.models import ScrapeSession
 from scraping.reddit.client import RedditClient
 from scraping.reddit.comment_walk import Reach, requests_per_post
 from tests.scraping.reddit_replay import Tree
-
-ErrorKind = ScrapeSession.ErrorKind
 
 
 def all_comments(

@@ -1,0 +1,395 @@
+"""Posts and comments, and which bots found them."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, Value, When
+from django.db.models.functions import Coalesce, Greatest
+from django.utils.translation import gettext_lazy as _
+
+from database import clock
+from database.constraints import DatabaseOnDelete
+from database.json_fields import JSONObjectField
+from database.names import Folded, folded
+from scraping.models.bots import BotConfig
+from scraping.models.sessions import ScrapeSession
+from scraping.visibility import Person, sees_everybodys
+
+
+class ContentState(models.TextChoices):
+    """What became of an item on Reddit."""
+
+    LIVE = "live", _("live")
+    DELETED_BY_AUTHOR = "author", _("deleted by its author")
+    REMOVED_BY_MODERATOR = "moderator", _("removed by a moderator")
+    REMOVED_BY_REDDIT = "reddit", _("removed by Reddit")
+    MISSING = "missing", _("missing")
+
+
+class RedditPostQuerySet(models.QuerySet["RedditPost"]):
+    """States of posts."""
+
+    def created_before(
+        self,
+        cutoff: datetime,
+        *,
+        subreddits: Mapping[str, datetime] | None = None,
+        configs: Mapping[int, datetime] | None = None,
+        keeps_live_threads: bool = False,
+    ) -> Self:
+        """Return posts made on Reddit before the cutoff (exclusive).
+
+        Args:
+            cutoff: for every post without one of its own.
+            subreddits: the cutoffs of subreddits, by name however it is capitalised.
+            configs: the cutoffs of posts first found by these bots, by id. A post with two cutoffs of its own has
+                the earlier one: keeping too long can be mended, deleting too early cannot.
+            keeps_live_threads: let the newest stored comment of a post be from before its cutoff too.
+        """
+        names: defaultdict[datetime, list[str]] = defaultdict(list)
+        for name, moment in (subreddits or {}).items():
+            names[moment].append(folded(name))
+        ids: defaultdict[datetime, list[int]] = defaultdict(list)
+        for pk, moment in (configs or {}).items():
+            ids[moment].append(pk)
+        own = sorted({*names, *ids})
+        if not own:
+            found = self.filter(created_at__lt=cutoff)
+            return found._without_comments_since(cutoff) if keeps_live_threads else found
+        # The first branch that fits decides: the earliest cutoff stands first.
+        branches = [
+            When(
+                Q(subreddit__folded__in=names[moment]) | Q(config_id__in=ids[moment]),
+                then=Value(moment, DateTimeField()),
+            )
+            for moment in own
+        ]
+        limit = Case(*branches, default=Value(cutoff, DateTimeField()))
+        # The first term follows from the second; it is what lets the database use the index on created_at.
+        found = self.filter(created_at__lt=max(cutoff, *own)).filter(created_at__lt=limit)
+        return found._without_comments_since(limit) if keeps_live_threads else found
+
+    def _without_comments_since(self, limit: datetime | Case) -> Self:
+        return self.filter(Q(newest_comment_at__isnull=True) | Q(newest_comment_at__lt=limit))
+
+    def by_rule(
+        self,
+        cutoff: datetime,
+        rules: Sequence[tuple[str, int | None, datetime]],
+        *,
+        keeps_live_threads: bool = False,
+    ) -> "models.QuerySet[RedditPost, Any]":
+        """Return posts that any rule may take, with the number of the ``rule`` that decides and their ``own_cutoff``.
+
+        ``aged_from`` is the moment that is compared with it: of the post, or of a thread that is kept while it is
+        alive of its newest comment.
+
+        Args:
+            cutoff: of posts without a rule; their number is that of the rules.
+            rules: a subreddit's name or a bot's id, and its cutoff; the earliest first, which decides.
+            keeps_live_threads: see ``created_before``.
+        """
+        moments = [
+            When(_of_target(name, config), then=Value(moment, DateTimeField()))
+            for name, config, moment in rules
+        ]
+        return self.filter(created_at__lt=max([cutoff, *(rule[2] for rule in rules)])).annotate(
+            rule=rule_number([(name, config) for name, config, _moment in rules]),
+            own_cutoff=Case(*moments, default=Value(cutoff, DateTimeField())),
+            aged_from=Greatest("created_at", Coalesce("newest_comment_at", "created_at"))
+            if keeps_live_threads
+            else F("created_at"),
+        )
+
+    def held(self, now: datetime | None = None) -> Self:
+        """Return posts that retention must not delete now."""
+        return self.filter(
+            Q(held_until__isnull=True) | Q(held_until__gt=now or clock.now()), held_at__isnull=False
+        )
+
+    def not_held(self, now: datetime | None = None) -> Self:
+        """Return posts without a hold, or whose hold has ended."""
+        return self.filter(Q(held_at__isnull=True) | Q(held_until__lte=now or clock.now()))
+
+    def visible_to(self, user: Person) -> Self:
+        """Return the posts that a bot of the user found, whoever found them first; all to who sees everybody's."""
+        if sees_everybodys(user):
+            return self
+        return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("pk"))))
+
+    def found_by(self, config_id: int) -> Self:
+        """Return the posts that a bot found, whoever found them first."""
+        return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
+
+
+def rule_number(targets: Sequence[tuple[str, int | None]]) -> Case:
+    """Return an expression: the number of the first of these subreddits and bots that a post is of, or how many."""
+    branches = [When(_of_target(*target), then=Value(number)) for number, target in enumerate(targets)]
+    return Case(*branches, default=Value(len(targets)), output_field=models.IntegerField())
+
+
+def _of_target(subreddit: str, config_id: int | None) -> Q:
+    return Q(subreddit__folded=folded(subreddit)) if subreddit else Q(config_id=config_id)
+
+
+class RedditContent(models.Model):
+    """What posts and comments share."""
+
+    # Unique by a constraint of each class: unique=True would add a second index for LIKE on PostgreSQL.
+    fullname = models.CharField(_("fullname"), max_length=16)
+    author = models.CharField(_("author"), max_length=64, blank=True)
+    author_fullname = models.CharField(_("author's fullname"), max_length=16, blank=True)
+    body = models.TextField(_("text"), blank=True)
+    score = models.IntegerField(_("score"), default=0)
+    created_at = models.DateTimeField(_("created on Reddit"))
+    edited_at = models.DateTimeField(_("edited"), null=True, blank=True)
+    is_edited = models.BooleanField(
+        _("edited"), default=False, help_text=_("Before 2012 Reddit says that, but not when.")
+    )
+    distinguished = models.CharField(_("distinguished"), max_length=16, blank=True)
+    is_stickied = models.BooleanField(_("stickied"), default=False)
+    state = models.CharField(_("state"), max_length=12, choices=ContentState, default=ContentState.LIVE)
+    is_author_deleted = models.BooleanField(_("account deleted"), default=False)
+    first_seen_at = models.DateTimeField(_("first seen"), default=clock.now)
+    last_seen_at = models.DateTimeField(_("last seen"), default=clock.now)
+    # When /api/info last confirmed this item; a fresh scrape counts too. Null sorts as "never".
+    checked_at = models.DateTimeField(_("verified"), null=True, blank=True)
+    # How often in a row /api/info left the item out.
+    missing_count = models.PositiveSmallIntegerField(_("times missing"), default=0)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def id36(self) -> str:
+        """Reddit's id without its kind: 1j7g9uj of t3_1j7g9uj."""
+        return self.fullname.partition("_")[2]
+
+
+class RedditPost(RedditContent):
+    """A submission, kept by its fullname (t3_…)."""
+
+    subreddit = models.CharField(_("subreddit"), max_length=50)
+    title = models.TextField(_("title"), blank=True)
+    url = models.TextField(_("URL"), blank=True)
+    permalink = models.TextField(_("permalink"), blank=True)
+    domain = models.CharField(_("domain"), max_length=200, blank=True)
+    flair = models.CharField(_("flair"), max_length=200, blank=True)
+    # Preview, gallery and video addresses, as Reddit gave them.
+    media = models.JSONField(_("media"), null=True, blank=True)
+    # The pictures in their order, and the poll: see ``post_parts.py``.
+    gallery = models.JSONField(_("gallery"), null=True, blank=True)
+    poll = JSONObjectField(_("poll"), null=True, blank=True)
+    # The post that a crosspost passes on, which need not be stored, and its text; its gallery and poll are above.
+    crosspost_parent = models.CharField(
+        _("crosspost of"), max_length=16, blank=True, default="", db_default=""
+    )
+    crosspost_body = models.TextField(
+        _("text of the crossposted post"), blank=True, default="", db_default=""
+    )
+    upvote_ratio = models.FloatField(_("upvote ratio"), null=True, blank=True)
+    num_comments = models.IntegerField(_("comments on Reddit"), default=0)
+    comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)
+    # When the newest stored comment was made. Not indexed: a scrape changes it, and whoever asks asks by age first.
+    newest_comment_at = models.DateTimeField(_("newest comment"), null=True, blank=True, editable=False)
+    # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: none yet.
+    walk = JSONObjectField(_("last comment walk"), null=True, blank=True)
+    is_self = models.BooleanField(_("text post"), default=False)
+    is_over_18 = models.BooleanField(_("NSFW"), default=False)
+    is_spoiler = models.BooleanField(_("spoiler"), default=False)
+    is_locked = models.BooleanField(_("locked"), default=False)
+    removed_by_category = models.CharField(_("removed by"), max_length=32, blank=True)
+    # The session that found it first. No constraint: deleting a session must not rewrite its posts.
+    session = models.ForeignKey(
+        ScrapeSession,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="posts",
+        verbose_name=_("found by"),
+    )
+    # The bot whose session that was; it stays when the session is deleted. No constraint for the same reason,
+    # no index because only the purge reads it, together with created_at.
+    config = models.ForeignKey(
+        BotConfig,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="posts",
+        verbose_name=_("bot"),
+    )
+    held_at = models.DateTimeField(_("held since"), null=True, blank=True)
+    held_until = models.DateTimeField(_("held until"), null=True, blank=True)
+    held_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("held by"),
+    )
+    hold_reason = models.TextField(_("reason of the hold"), blank=True)
+
+    objects = RedditPostQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("post")
+        verbose_name_plural = _("posts")
+        ordering = ["-id"]
+        permissions = [
+            ("hold_redditpost", _("Can hold and release posts")),
+            ("export_redditpost", _("Can export posts")),
+        ]
+        constraints = [
+            # upserts: ON CONFLICT (fullname)
+            models.UniqueConstraint(fields=["fullname"], name="redditpost_fullname_unique"),
+            models.CheckConstraint(name="redditpost_fullname_is_t3", condition=Q(fullname__startswith="t3_")),
+            models.CheckConstraint(
+                name="redditpost_state_known",
+                condition=Q(state__in=["live", "author", "moderator", "reddit", "missing"]),
+            ),
+            models.CheckConstraint(
+                name="redditpost_hold_has_reason",
+                condition=Q(held_at__isnull=True, held_until__isnull=True)
+                | (Q(held_at__isnull=False) & ~Q(hold_reason="")),
+            ),
+        ]
+        indexes = [
+            # purge_old_content: WHERE created_at < cutoff, in key order
+            models.Index(fields=["created_at", "id"], name="redditpost_created_at"),
+            # posts of one subreddit: young ones, those before a session, the admin's filter
+            models.Index(Folded("subreddit"), F("created_at").desc(), name="redditpost_subreddit_folded"),
+            # refresh_stored_content: the least recently verified first
+            models.Index(fields=["checked_at"], name="redditpost_checked_at"),
+            # holds are few: the plan lists them, the admin filters by them
+            models.Index(fields=["held_until"], name="redditpost_held", condition=Q(held_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.title[:80] or self.fullname
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a hold keeps it from retention now."""
+        return self.held_at is not None and (self.held_until is None or self.held_until > clock.now())
+
+    @property
+    def comment_share(self) -> float | None:
+        """Per cent of Reddit's comments that are stored, at most 100; None where Reddit has none."""
+        if self.num_comments <= 0:
+            return None
+        return min(100.0, 100 * self.comments_fetched / self.num_comments)
+
+
+class PostSightingQuerySet(models.QuerySet["PostSighting"]):
+    """Owners of the bots that found posts."""
+
+    def of_bots_of(self, user: Person) -> Self:
+        """Return what the user's own bots found."""
+        return self.filter(config__in=BotConfig.objects.managed_by(user))
+
+
+class PostSighting(models.Model):
+    """A bot has found a post; one row for each pair, however often. Who sees the post follows from it."""
+
+    pk = models.CompositePrimaryKey("post_id", "config_id")
+    # Hidden relations: a sighting says nothing of its own, so no plan and no count of a purge names it.
+    post = models.ForeignKey(
+        RedditPost,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # the primary key
+        related_name="+",
+        verbose_name=_("post"),
+    )
+    config = models.ForeignKey(
+        BotConfig,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # postsighting_config
+        related_name="+",
+        verbose_name=_("bot"),
+    )
+
+    objects = PostSightingQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("sighting of a post")
+        verbose_name_plural = _("sightings of posts")
+        constraints = [
+            DatabaseOnDelete(name="postsighting_post_fk", field="post"),
+            DatabaseOnDelete(name="postsighting_config_fk", field="config"),
+        ]
+        indexes = [
+            # the posts of an owner's bots; the cascade of a deleted bot
+            models.Index(fields=["config", "post"], name="postsighting_config"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.post_id} {self.config_id}"
+
+
+class RedditCommentQuerySet(models.QuerySet["RedditComment"]):
+    """Whose comments are seen by whom."""
+
+    def visible_to(self, user: Person) -> Self:
+        """Return the comments of the posts that the user may see."""
+        if sees_everybodys(user):
+            return self
+        return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("post_id"))))
+
+    def found_by(self, config_id: int) -> Self:
+        """Return the comments of the posts that a bot found."""
+        return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("post_id"))))
+
+
+class RedditComment(RedditContent):
+    """A comment, kept by its fullname (t1_…); it goes with its post."""
+
+    post = models.ForeignKey(
+        RedditPost,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="comments",
+        verbose_name=_("post"),
+    )
+    # t3_… for a top-level comment, else the t1_… it answers, which need not be stored.
+    parent_fullname = models.CharField(_("answers"), max_length=16)
+    depth = models.PositiveSmallIntegerField(_("depth"), default=0)
+    is_submitter = models.BooleanField(_("by the post's author"), default=False)
+    is_score_hidden = models.BooleanField(_("score hidden"), default=False)
+
+    objects = RedditCommentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("comment")
+        verbose_name_plural = _("comments")
+        permissions = [("export_redditcomment", _("Can export comments"))]
+        ordering = ["-id"]
+        constraints = [
+            DatabaseOnDelete(name="redditcomment_post_fk", field="post"),
+            # upserts: ON CONFLICT (fullname)
+            models.UniqueConstraint(fields=["fullname"], name="redditcomment_fullname_unique"),
+            models.CheckConstraint(
+                name="redditcomment_fullname_is_t1", condition=Q(fullname__startswith="t1_")
+            ),
+            models.CheckConstraint(
+                name="redditcomment_state_known",
+                condition=Q(state__in=["live", "author", "moderator", "reddit", "missing"]),
+            ),
+        ]
+        indexes = [
+            # refresh_stored_content: the least recently verified first
+            models.Index(fields=["checked_at"], name="redditcomment_checked_at"),
+        ]
+
+    def __str__(self) -> str:
+        return self.fullname
