@@ -20,8 +20,6 @@ TOO_LARGE: set[str] = {
     "maintenance/registry.py",
     "maintenance/scheduling/beat.py",
     "maintenance/scheduling/schedules.py",
-    "scraping/models/__init__.py",
-    "scraping/sessions/scrape.py",
     "tests/chaos/test_up.py",
     "tests/maintenance/test_admin.py",
     "tests/maintenance/test_beat.py",

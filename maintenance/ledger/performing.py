@@ -38,7 +38,7 @@ from maintenance.ledger.superseding import supersede_blocked
 from maintenance.models import JobRun
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import Job, get_job
-from scraping.sessions.scrape import close_abandoned_sessions
+from scraping.sessions.abandoned import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")

@@ -21,7 +21,7 @@ from maintenance.models import JobRun
 from maintenance.registry import is_known
 from maintenance.scheduling import maintenance_mode, schedules
 from maintenance.scheduling.slots import AHEAD
-from scraping.sessions.scrape import close_abandoned_sessions
+from scraping.sessions.abandoned import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
 

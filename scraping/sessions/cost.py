@@ -10,8 +10,9 @@ from database.names import folded
 from scraping.models import BotConfig, Freshness, RedditPost, Watermark, due
 from scraping.reddit.listing import LISTING_MAX, PAGE_SIZE, creation_times, posts_per_hour
 from scraping.sessions import watermarks
-from scraping.sessions.scrape import INCREMENTAL, is_walked, reach_of
+from scraping.sessions.reach import is_walked, reach_of
 from scraping.sessions.steps import new_posts
+from scraping.sessions.watermarks import INCREMENTAL
 
 # The comments of one request; and of each further one, Reddit's morechildren.
 FIRST_COMMENTS: Final = 500

@@ -15,6 +15,8 @@ from scraping.models import BotConfig, RedditPost, Watermark, freshness
 from scraping.reddit.listing import REDDIT_BEGAN, Frontier, creation_times, is_sticky, posts_per_hour
 from scraping.sessions import warnings
 
+# Listings in the order of creation, which have a watermark.
+INCREMENTAL: Final = (BotConfig.Sort.NEW, BotConfig.Sort.SEARCH)
 # Reddit's search ends near 250 posts, other listings at 1,000: one of fewer posts than this has shown all there is.
 SHORTEST_END: Final = 200
 # The first posts of a listing, by which the next one knows that it has met it.

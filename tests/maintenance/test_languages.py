@@ -21,7 +21,7 @@ from maintenance.scheduling import recovery, schedules, slots
 from maintenance.scheduling.timing import Timing
 from scraping.content.holds import hold_posts
 from scraping.models import RedditPost, ScrapeSession
-from scraping.sessions.scrape import close_abandoned_sessions
+from scraping.sessions.abandoned import close_abandoned_sessions
 from tests import factories
 
 pytestmark = pytest.mark.django_db

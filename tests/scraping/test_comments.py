@@ -11,7 +11,8 @@ from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.reddit.client import client_for
 from scraping.reddit.comment_walk import Reach
-from scraping.sessions.scrape import is_walked, scrape_config
+from scraping.sessions.reach import is_walked
+from scraping.sessions.scrape import scrape_config
 from tests import recorded
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit.test_recorded_trees import children_of, comments_in

@@ -17,14 +17,10 @@ from scraping.compliance.sweep import refresh_stored_content
 from scraping.content.storage import store_comments
 from scraping.models import BotConfig, ErrorKind, RedditComment, RedditPost, ScrapeSession
 from scraping.progress import SilentProgress
+from scraping.sessions import comments, subreddit
 from scraping.sessions import scrape as scrape_module
-from scraping.sessions.scrape import (
-    AlreadyScraping,
-    ConfigInactive,
-    ScrapeRefused,
-    close_abandoned_sessions,
-    scrape_config,
-)
+from scraping.sessions.abandoned import close_abandoned_sessions
+from scraping.sessions.scrape import AlreadyScraping, ConfigInactive, ScrapeRefused, scrape_config
 from tests.scraping.factories import make_config, make_post, make_session, raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, RedditReplay, listing, thing
 
@@ -356,7 +352,7 @@ def test_a_fault_of_ours_ends_in_the_session_and_in_the_log(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(scrape_module, "store_posts", broken)
+    monkeypatch.setattr(subreddit, "store_posts", broken)
     with caplog.at_level(logging.ERROR, logger="scraping.sessions.scrape"):
         session = scrape(make_config())
     assert (session.status, session.error_kind) == (Status.FAILED, ErrorKind.INTERNAL)
@@ -387,7 +383,7 @@ def test_a_post_purged_while_its_comments_are_fetched_is_passed_over(
             gone.delete()
         return store_comments(post, *args, **kwargs)
 
-    monkeypatch.setattr(scrape_module, "store_comments", purge_then_store)
+    monkeypatch.setattr(comments, "store_comments", purge_then_store)
     session = scrape(make_config(comment_policy="first_page"))
     assert (session.status, session.comments_found) == (Status.SUCCEEDED, 1)
     assert [c.post.fullname for c in RedditComment.objects.all()] == [posts[1]["name"]]
@@ -406,16 +402,17 @@ def test_what_was_deleted_while_its_page_was_under_way_does_not_come_back(
     config = make_config(comment_policy="first_page", comment_min_score=-9)
     scrape(config)
     RedditPost.objects.update(walk=None)  # the comments are asked for again
-    take_step = getattr(scrape_module, step)
+    module = subreddit if hasattr(subreddit, step) else comments
+    take_step = getattr(module, step)
 
     def sweep_first(*args: Any) -> Any:
-        monkeypatch.setattr(scrape_module, step, take_step)
+        monkeypatch.setattr(module, step, take_step)
         reddit.known[deleted["name"]] = deleted | {"removed_by_category": "deleted"}
         reddit.known[comment["name"]] = comment | {"body": "[deleted]", "author": "[deleted]"}
         assert refresh_stored_content(SilentProgress())["deleted"] == 2
         return take_step(*args)
 
-    monkeypatch.setattr(scrape_module, step, sweep_first)
+    monkeypatch.setattr(module, step, sweep_first)
     scrape(config)
     if step == "keep_wanted":
         assert RedditPost.objects.get(fullname=deleted["name"]).title == ""

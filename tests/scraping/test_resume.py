@@ -13,9 +13,11 @@ from django.utils import timezone
 from scraping.models import BotConfig, RedditComment, RedditPost, RequestBudget, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.reddit import budget
+from scraping.sessions import comments, subreddit
 from scraping.sessions import scrape as scrape_module
+from scraping.sessions.abandoned import close_abandoned_sessions
 from scraping.sessions.checkpoint import HANDED_ON_MAX, RESUME_WITHIN
-from scraping.sessions.scrape import ContinueLater, close_abandoned_sessions, scrape_config
+from scraping.sessions.scrape import ContinueLater, scrape_config
 from tests.scraping.factories import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, Asked, RedditReplay
 from tests.scraping.test_orchestrator import Recorder, Stop
@@ -199,7 +201,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
     class Killed(BaseException):
         """Nothing is written after it."""
 
-    real, calls = scrape_module.store_posts, []
+    real, calls = subreddit.store_posts, []
 
     def killed(*args: Any, **kwargs: Any) -> Any:
         calls.append(None)
@@ -207,7 +209,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
             raise Killed
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(scrape_module, "store_posts", killed)
+    monkeypatch.setattr(subreddit, "store_posts", killed)
     monkeypatch.setattr(ScrapeSession, "close", lambda self, *args, **kwargs: True)
     with pytest.raises(Killed):
         scrape(config)
@@ -266,7 +268,7 @@ def test_a_failing_database_interrupts_the_session_and_is_told(
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as patched:
-        patched.setattr(scrape_module, "store_comments", away)
+        patched.setattr(comments, "store_comments", away)
         patched.setattr(scrape_module.connection, "close", lambda: None)  # the test's own transaction
         with pytest.raises(OperationalError):
             scrape(config)
