@@ -11,6 +11,8 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q
 
 from accounts.models import PasswordResetToken, RefreshToken
+from audit.models import Event
+from audit.triggers import KEPT_DAYS
 from database import clock
 from database.messages import gettext as _
 from database.messages import joined, message_of
@@ -223,6 +225,21 @@ def cleanup_run_history(ctx: JobContext) -> None:
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
     # All lines of one purge become old in one night, which is no error.
     ctx.delete(Erasure.objects.made_before(ctx.cutoff), by="at", has_relative_caps=False, is_indexed=False)
+
+
+@job(
+    crontab="5 4 * * *",
+    retention_days=730,
+    floor_days=KEPT_DAYS,
+    has_relative_caps=False,
+    retries=RETRIES_OF_DELETION,
+)
+def cleanup_events(ctx: JobContext) -> None:
+    """Delete events older than the retention, which is 180 days at least.
+
+    The database refuses to delete younger ones, whoever asks (``audit.triggers``).
+    """
+    ctx.delete(Event.objects.made_before(ctx.cutoff), by="at")
 
 
 @job(crontab="45 3 * * *", has_relative_caps=False, retries=RETRIES_OF_DELETION)

@@ -86,6 +86,19 @@ def clean_days(value: Any) -> int:
     return days
 
 
+def clean_days_from(floor: int) -> Cleaner:
+    """Return what checks a retention of which the database keeps the first ``floor`` days."""
+
+    def clean(value: Any) -> int:
+        days = clean_days(value)
+        if days < floor:
+            text = _("At least %(floor)s days: the database keeps these rows as long.")
+            raise ValidationError(text % {"floor": floor})
+        return days
+
+    return clean
+
+
 def may_keep(user: Person, days: int) -> bool:
     """Whether the user may have things deleted after so few days."""
     return days >= settings.RETENTION_FLOOR_DAYS or (
@@ -109,6 +122,8 @@ class Job:
     crontab: str | None = None
     # Days of what the job would delete that are kept unless the operator says otherwise; None: not by age.
     retention_days: int | None = None
+    # Fewer days than these nobody may set or ask for.
+    floor_days: int = 1
     # Whether operators may set other days for a subreddit or a bot; the job then heeds ``ctx.overrides``.
     has_overrides: bool = False
     # Whether operators may let threads stay while they are alive; the job then heeds ``ctx.keeps_live_threads``.
@@ -263,6 +278,7 @@ def job(
     *,
     crontab: str | None = None,
     retention_days: int | None = None,
+    floor_days: int = 1,
     has_overrides: bool = False,
     has_live_threads: bool = False,
     params: Mapping[str, Cleaner] | None = None,
@@ -296,12 +312,13 @@ def job(
                 f"{slug} requires {concurrent_by}, which its default schedule would not give:"
                 " leave out the crontab, or make the parameter optional."
             )
-        days = {"days": clean_days} if retention_days is not None else {}
+        days = {"days": clean_days_from(floor_days)} if retention_days is not None else {}
         _registry[slug] = Job(
             slug=slug,
             function=function,
             crontab=crontab,
             retention_days=retention_days,
+            floor_days=floor_days,
             has_overrides=has_overrides,
             has_live_threads=has_live_threads,
             params={**days, **(params or {})},

@@ -19,7 +19,7 @@ from maintenance.context import conditions
 from maintenance.models import RetentionOverride, RetentionPolicy
 from maintenance.purging.days import Retention as Retention
 from maintenance.purging.days import range_between
-from maintenance.registry import Job, Person, get_job, is_known, may_keep
+from maintenance.registry import Job, Person, clean_days_from, get_job, is_known, may_keep
 
 PERMISSION = "maintenance.change_retentionpolicy"
 CHANGED = "retention.changed"
@@ -111,8 +111,10 @@ def _rows(counts: list[tuple[str, int]]) -> Rows:
 # --- Changing --------------------------------------------------------------------------------
 
 
-def refuse_below_floor(days: int, *, by: Person) -> None:
-    """Raise ValidationError where so few days take a permission that the person has not."""
+def refuse_below_floor(days: int, *, by: Person, job: str = "") -> None:
+    """Raise ValidationError where the job allows nobody so few days, or they take a permission that the person lacks."""
+    if is_known(job):
+        clean_days_from(get_job(job).floor_days)(days)
     if not may_keep(by, days):
         raise ValidationError(
             _("At least %(floor)s days: fewer take the permission to approve runs."),
@@ -136,6 +138,7 @@ def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
 
     Raises:
         PermissionDenied: the person may change no retention, or not go as low.
+        ValidationError: nobody may go as low.
     """
     if not (by.is_active and by.has_perm(PERMISSION)):
         raise PermissionDenied(_("You may not change retentions."))
@@ -143,6 +146,8 @@ def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
         stored = RetentionPolicy.objects.select_for_update().get(pk=policy.pk)
         before = retention_of(stored)
         for days in _new_days(before, after):
+            if is_known(stored.job):
+                clean_days_from(get_job(stored.job).floor_days)(days)
             if not may_keep(by, days):
                 raise PermissionDenied(
                     _("You may not go below %(floor)s days.") % {"floor": settings.RETENTION_FLOOR_DAYS}

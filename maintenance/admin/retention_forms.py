@@ -27,7 +27,7 @@ class RetentionForm(forms.ModelForm):
     def clean_days(self) -> Any:
         """Refuse to go lower than this person may."""
         if "days" in self.changed_data:
-            refuse_below_floor(self.cleaned_data["days"], by=self.person)
+            refuse_below_floor(self.cleaned_data["days"], by=self.person, job=self.instance.job)
         return self.cleaned_data["days"]
 
 

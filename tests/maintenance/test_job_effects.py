@@ -63,6 +63,14 @@ def cleanup_run_history():
     return Effect(gone=[old], survivors=newest)
 
 
+def cleanup_events():
+    now = timezone.now()
+    return Effect(
+        gone=[factories.event(at=now - timedelta(days=731))],
+        survivors=[factories.event(at=now - timedelta(days=729))],
+    )
+
+
 def cleanup_login_sessions():
     now = timezone.now()
     return Effect(

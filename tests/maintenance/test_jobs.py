@@ -5,17 +5,21 @@ from datetime import timedelta
 import prawcore.sessions
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.core.management import get_commands, load_command_class
 from django.db import connection
 from django.utils import timezone
 
 from accounts.models import PasswordResetToken, RefreshToken
+from audit import triggers
+from audit.models import Event
 from console.celery import app
 from maintenance import jobs as job_list
-from maintenance import registry
+from maintenance import registry, retention
 from maintenance.ledger import performing, requests
-from maintenance.models import JobRun, RunLogLine
-from maintenance.registry import jobs
+from maintenance.models import JobRun, RetentionPolicy, RunLogLine
+from maintenance.purging.days import Retention
+from maintenance.registry import InvalidParams, jobs
 from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
@@ -32,6 +36,7 @@ SCHEDULED = {
     "purge_old_content": "30 2 * * 0",
     "auto_scraping": "0 0,6,12,18 * * *",
     "cleanup_run_history": "15 3 * * *",
+    "cleanup_events": "5 4 * * *",
     "cleanup_login_sessions": "45 3 * * *",
     "refresh_stored_content": "*/20 * * * *",
 }
@@ -108,11 +113,11 @@ def test_a_dry_run_changes_nothing(slug, reddit):
 
 
 def contents():
-    """All rows of all tables but the ledger's."""
+    """All rows of all tables but the ledger's; that the run was asked for is an event."""
     rows = {}
     with connection.cursor() as cursor:
         for table in sorted(connection.introspection.table_names(cursor)):
-            if not table.startswith("maintenance_"):
+            if not table.startswith(("maintenance_", "audit_event")):
                 cursor.execute(f'SELECT * FROM "{table}"')
                 rows[table] = sorted(map(repr, cursor.fetchall()))
     return rows
@@ -231,6 +236,33 @@ def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs(
         waiting,
     }  # 99 finished ones and the waiting one are the newest 100
     assert list(RunLogLine.objects.exclude(run=run)) == [kept_line]
+
+
+def test_cleanup_events_deletes_what_is_older_than_its_retention():
+    triggers.install(Event, connection)
+    now = timezone.now()
+    old = factories.event(at=now - timedelta(days=730, minutes=1))
+    kept = factories.event(at=now - timedelta(days=730) + timedelta(minutes=1))
+    try:
+        assert perform("cleanup_events").counts == {"audit.Event": 1}
+
+        assert not Event.objects.filter(pk=old.pk).exists()
+        assert Event.objects.filter(pk=kept.pk).exists()
+    finally:
+        triggers.remove(connection)
+
+
+@pytest.mark.parametrize(("days", "is_right"), [(180, True), (179, False)])
+def test_no_retention_of_events_is_shorter_than_the_database_allows(days, is_right):
+    schedules.seed()
+    policy = RetentionPolicy.objects.get(job="cleanup_events")
+    if is_right:
+        retention.change(policy, Retention(days), by=factories.superuser())
+    else:
+        with pytest.raises(ValidationError, match="180"):
+            retention.change(policy, Retention(days), by=factories.superuser())
+        with pytest.raises(InvalidParams):
+            requests.request_run(job="cleanup_events", trigger="command", params={"days": days})
 
 
 def test_cleanup_login_sessions_keeps_those_still_good():

@@ -96,7 +96,8 @@ def test_scraping_compliance_and_deletions_are_tried_again():
         "auto_scraping", "scrape_now", "refresh_stored_content"
     }  # fmt: skip
     assert {slug for slug, retries in again.items() if retries[0] == timedelta(minutes=1)} == {
-        "cleanup_tokens", "cleanup_sessions", "purge_old_content", "cleanup_run_history", "cleanup_login_sessions"
+        "cleanup_tokens", "cleanup_sessions", "purge_old_content", "cleanup_run_history", "cleanup_events",
+        "cleanup_login_sessions"
     }  # fmt: skip
 
 

@@ -1,0 +1,5 @@
+from maintenance.management.job_command import JobCommand
+
+
+class Command(JobCommand):
+    job = "cleanup_events"
