@@ -95,6 +95,7 @@ def walk(client, start):
     return refused, len(met)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_nothing_is_shown_that_is_then_refused(client, role):
     people, _owned, _one = make_world()

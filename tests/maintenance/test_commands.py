@@ -204,6 +204,7 @@ def start(command, *arguments, **environment):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "attempts"), [(signal.SIGTERM, "interrupted", 2), (signal.SIGINT, "cancelled", 1)]
 )
