@@ -76,12 +76,8 @@ def every_page(superuser):
         reverse("admin:maintenance_job_run", args=["scrape_now"]) + f"?config={config.pk}",
         reverse("admin:maintenance_schedule_pause", args=[task.pk]),
         reverse("admin:maintenance_mode"),
-        reverse("admin:django_celery_beat_periodictask_history", args=[task.pk]),
         reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),
-        reverse("admin:scraping_botconfig_history", args=[config.pk]),
         reverse("admin:scraping_botconfig_delete", args=[config.pk]),
-        reverse("admin:scraping_redditpost_history", args=[comment.post.pk]),
-        reverse("admin:maintenance_retentionpolicy_history", args=[policy.pk]),
     ]
     changed = [
         ("django_celery_beat_periodictask", task),

@@ -28,7 +28,7 @@ def menu_of(client):
 
 def test_the_menu_has_three_groups_in_the_operators_order(client, superuser):
     assert menu_of(client) == [
-        ("Operations", ["Schedules", "Job runs", "Retentions"]),
+        ("Operations", ["Schedules", "Job runs", "Retentions", "Activity"]),
         ("Scraping", ["Bots", "Scrape sessions", "Posts", "Comments", "Items set aside", "Reddit apps"]),
         ("Access", ["Users", "Groups"]),
     ]
