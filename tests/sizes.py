@@ -8,7 +8,6 @@ FILE_LINES, FUNCTION_LINES, TEMPLATE_COLUMNS = 400, 50, 120
 
 # Too large today. The list may only shrink: what has become small enough must leave it.
 TOO_LARGE: set[str] = {
-    "templates/admin/change_form_object_tools.html",
     "bench/budget.py",
     "bench/ingest.py",
     "bench/partitions.py",

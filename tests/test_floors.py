@@ -18,7 +18,7 @@ FOLDERS = {"account": "accounts", "admin": "console"}
 # Known today. The list may only shrink: what names nothing any more must leave it.
 NAMES_A_FLOOR_ABOVE: set[str] = {
     "accounts/roles.py",
-    "scraping/models/__init__.py",
+    "scraping/models/sessions.py",
     "templates/scraping/_scrape_now.html",
     "templates/scraping/botconfig_form.html",
     "templates/scraping/session.html",
