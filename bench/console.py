@@ -36,7 +36,7 @@ def make_schedules(number: int) -> None:
     from database import clock
     from maintenance.models import ScheduleControl
     from maintenance.registry import jobs
-    from maintenance.scheduling import schedules
+    from maintenance.scheduling import seeding
     from maintenance.scheduling.timing import Timing
     from scraping.models import BotConfig
 
@@ -72,7 +72,7 @@ def make_schedules(number: int) -> None:
         ],
         500,
     )
-    schedules.seed()
+    seeding.seed()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

@@ -18,7 +18,7 @@ from maintenance.ledger.worker_health import worker_health
 from maintenance.models import JobRun
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import Job, job_title, jobs
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.reading import Reading, read, read_all
 from maintenance.scheduling.scheduler_health import scheduler_health
 from scraping.compliance.brake import set_aside_waiting
@@ -114,7 +114,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "coverage": coverage(sizes),
         "set_aside": set_aside_waiting(request.user),
         "may_see_schedules": admin.site.get_model_admin(PeriodicTask).has_view_permission(request),
-        "may_change_schedules": request.user.has_perm(schedules.PERMISSION),
+        "may_change_schedules": request.user.has_perm(edits.PERMISSION),
         "jobs_by_slug": {row.job.slug: row.job for row in rows},
     }
 

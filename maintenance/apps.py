@@ -45,7 +45,7 @@ class MaintenanceConfig(AppConfig):
 
 def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
     from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
-    from maintenance.scheduling import schedules
+    from maintenance.scheduling import schedules, seeding
 
     # Not after a partial `migrate`: the tables must be those that the code knows.
     for model in (ScheduleControl, RetentionPolicy, JobRun):
@@ -55,7 +55,7 @@ def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
             return
         if {field.name for field in found._meta.fields} != {field.name for field in model._meta.fields}:
             return
-    schedules.seed()
+    seeding.seed()
     for line in schedules.drift_report():
         logger.warning("%s", line)
 
@@ -71,15 +71,15 @@ def _refuse_ignored_fields(
 
 
 def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:
-    from maintenance.scheduling import schedules
+    from maintenance.scheduling import replanning
 
     if not raw and not instance.no_changes:  # no_changes: beat's own bookkeeping
-        schedules.note_timing(instance)
+        replanning.note_timing(instance)
 
 
 def _note_timing_of_users(*, instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     """Notice that a row which schedules share was edited in place: each of them has another timing now."""
-    from maintenance.scheduling import schedules
+    from maintenance.scheduling import replanning
 
     if raw or created:
         return
@@ -87,4 +87,4 @@ def _note_timing_of_users(*, instance: Any, created: bool, raw: bool = False, **
         users = instance.periodictask_set.order_by("pk")
         list(users.select_for_update())  # as a tick locks them
         for task in users.select_related("control"):
-            schedules.note_timing(task)
+            replanning.note_timing(task)

@@ -17,7 +17,7 @@ from audit import triggers
 from console.local import broker as private_broker
 from database import clock
 from maintenance.ledger import publishing
-from maintenance.scheduling import schedules
+from maintenance.scheduling import seeding
 from maintenance.scheduling.lease import Lease
 from tests.kit import factories
 from tests.kit.waiting import wait_until
@@ -151,4 +151,4 @@ def operator(client):
 @pytest.fixture
 def seeded(db):
     """The schedules and retentions of a new installation."""
-    schedules.seed()
+    seeding.seed()

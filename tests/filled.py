@@ -10,7 +10,7 @@ from database.messages import gettext as message
 from maintenance import retention
 from maintenance.ledger import performing, requests
 from maintenance.models import BeatLease, JobRun, MaintenanceMode, WorkerProcess
-from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling import edits, maintenance_mode, schedules
 from scraping.content import holds
 from scraping.content.expiry import EXPIRED
 from scraping.models import BotConfig, ErrorKind, RedditPost, ScrapeSession
@@ -65,9 +65,9 @@ def _fill_schedules(boss: User) -> None:
     WorkerProcess.objects.create(
         name="worker@here", started_at=now, seen_at=now, listening_at=now, taken_at=now
     )
-    schedules.pause(schedules.for_job("cleanup_tokens"), by=boss, reason="audit")
+    edits.pause(schedules.for_job("cleanup_tokens"), by=boss, reason="audit")
     until = now + timedelta(days=2)
-    schedules.pause(schedules.for_job("cleanup_run_history"), by=boss, reason="full disk", until=until)
+    edits.pause(schedules.for_job("cleanup_run_history"), by=boss, reason="full disk", until=until)
     schedules.for_job("cleanup_login_sessions").delete()
     spoilt.TIMES["unknown zone"]()
     factories.schedule(name="New York", timezone_name="America/New_York", crontab="30 2 * * *")

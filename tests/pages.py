@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from maintenance import retention
 from maintenance.models import RetentionPolicy
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules, seeding
 from scraping.content import holds
 from scraping.models import RedditPost
 from tests import spoilt
@@ -48,9 +48,9 @@ def runs_of_other_ends():
 
 def every_page(superuser):
     """Return the addresses, as the superuser sees them; makes the rows they need."""
-    schedules.seed()
+    seeding.seed()
     task = schedules.for_job("purge_old_content")
-    schedules.pause(schedules.for_job("cleanup_tokens"), by=superuser, reason="audit")
+    edits.pause(schedules.for_job("cleanup_tokens"), by=superuser, reason="audit")
     config = factories.bot_config(owner=superuser)
     run = factories.job_run(status="running", progress_done=1, progress_total=2)
     factories.log_line(run=run)

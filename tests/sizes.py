@@ -17,8 +17,6 @@ TOO_LARGE: set[str] = {
     "maintenance/purging/batches.py",
     "maintenance/purging/deletion.py",
     "maintenance/registry.py",
-    "maintenance/scheduling/beat.py",
-    "maintenance/scheduling/schedules.py",
     "tests/chaos/test_up.py",
     "tests/maintenance/test_admin.py",
     "tests/maintenance/test_beat.py",

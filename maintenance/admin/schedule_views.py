@@ -18,7 +18,7 @@ from database.messages import gettext
 from maintenance.admin.pause_form import PauseForm
 from maintenance.admin.schedule_forms import CrontabForm
 from maintenance.registry import UnknownJob, get_job
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules, seeding
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
 
@@ -75,7 +75,7 @@ class ScheduleViews(admin.ModelAdmin):
             zone=zones.find(read(task).zone),
         )
         if is_answer and form.is_valid():
-            schedules.pause(
+            edits.pause(
                 task, by=request.user, reason=form.cleaned_data["reason"], until=form.cleaned_data["until"]
             )
             messages.success(request, gettext("%(name)s is paused.") % {"name": schedules.title(task)})
@@ -103,18 +103,18 @@ class ScheduleViews(admin.ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         was_paused = not task.enabled
-        schedules.resume(task, by=request.user)
+        edits.resume(task, by=request.user)
         done = gettext("%(name)s is active again.") if was_paused else gettext("%(name)s is active already.")
         messages.success(request, done % {"name": schedules.title(task)})
         return self._back(request)
 
     def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Put the job's default crontab back."""
-        return self._decide(request, pk, schedules.reset, gettext("%(name)s is back on its default."))
+        return self._decide(request, pk, edits.reset, gettext("%(name)s is back on its default."))
 
     def keep_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Keep the schedule although its default has changed."""
-        return self._decide(request, pk, schedules.keep, gettext("%(name)s stays as it is."))
+        return self._decide(request, pk, edits.keep, gettext("%(name)s stays as it is."))
 
     def default_view(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Create the default schedule of a job that has none."""
@@ -123,7 +123,7 @@ class ScheduleViews(admin.ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            task = schedules.create_default(get_job(slug), by=request.user)
+            task = seeding.create_default(get_job(slug), by=request.user)
         except UnknownJob as error:
             raise Http404(str(error)) from None
         except ValueError as error:

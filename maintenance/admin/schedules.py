@@ -26,7 +26,7 @@ from maintenance.admin.schedule_forms import CONTROL_FIELDS, CRONTAB_FIELDS, PRE
 from maintenance.admin.schedule_summary import ScheduleJobFilter, ScheduleList, reading_of, run_now_urls
 from maintenance.admin.schedule_views import ScheduleViews
 from maintenance.models import JobRun
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.collisions import collisions
 from maintenance.scheduling.reading import read
 
@@ -64,7 +64,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Adding sets the time too, so it takes both permissions."""
-        return super().has_add_permission(request) and request.user.has_perm(schedules.PERMISSION)
+        return super().has_add_permission(request) and request.user.has_perm(edits.PERMISSION)
 
     # --- Form
 
@@ -99,9 +99,9 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
         """Save the names, then retime if the crontab was edited, then the policies."""
         if change:
-            schedules.save_edit(obj)
+            edits.save_edit(obj)
         if form.is_retimed and "crontab" in form.cleaned_data:
-            schedules.retime(
+            edits.retime(
                 obj,
                 by=request.user,
                 crontab=form.cleaned_data["crontab"],
@@ -109,7 +109,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
                 reason=form.cleaned_data["reason"],
             )
         policies = {name: form.cleaned_data[name] for name in CONTROL_FIELDS}
-        schedules.set_policies(obj, policies, by=request.user)
+        edits.set_policies(obj, policies, by=request.user)
         for collision in collisions(obj, now=clock.now())[:COLLISIONS_SAID]:
             messages.warning(request, str(collision))
 
@@ -153,7 +153,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
             {
                 "schedule": task,
                 "reading": reading_of(task),
-                "may_change": task.user.has_perm(schedules.PERMISSION),
+                "may_change": task.user.has_perm(edits.PERMISSION),
             },
         )
 

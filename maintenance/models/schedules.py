@@ -63,7 +63,7 @@ class ScheduleControl(models.Model):
     )
     # The latest slot that has been dealt with: run, skipped or missed.
     last_slot_at = models.DateTimeField(_("last slot"), null=True, blank=True)
-    # Slots up to here are not owed: the moment of the last retime, resume or creation.
+    # Slots up to here are not due: the moment of the last retime, resume or creation.
     effective_from = models.DateTimeField(_("in force since"), default=clock.now)
     # What decides the fire times (timing.Timing), to notice an edit however it was made.
     timing = models.TextField(_("timing"), blank=True)
@@ -111,7 +111,7 @@ class ScheduleControl(models.Model):
 
     @property
     def settled_until(self) -> datetime:
-        """The moment up to which no slot is owed any more."""
+        """The moment up to which no slot is due any more."""
         if self.last_slot_at is None:
             return self.effective_from
         return max(self.last_slot_at, self.effective_from)

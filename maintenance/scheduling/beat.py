@@ -9,9 +9,6 @@ No schedule is kept in memory: a tick costs as much with ten schedules as with t
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,26 +16,23 @@ from celery.beat import SchedulingError
 from django.conf import settings
 from django.db import (
     Error,
-    IntegrityError,
     InterfaceError,
     OperationalError,
     close_old_connections,
     connection,
     transaction,
 )
-from django.db.models import F, Q
+from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from maintenance.ledger import dispatch, publishing, requests
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
-from maintenance.registry import TASK_PREFIX, Job, job_of_task, jobs
-from maintenance.scheduling import maintenance_mode, recovery, schedules, slots
-from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.ledger import dispatch, publishing
+from maintenance.models import ScheduleControl
+from maintenance.registry import TASK_PREFIX, Job, jobs
+from maintenance.scheduling import maintenance_mode, recovery, replanning, schedules, slots
 from maintenance.scheduling.lease import Lease, LeaseLost
-from maintenance.scheduling.slots import Slots
-from maintenance.scheduling.targets import ignored_fields, slug_of
-from maintenance.scheduling.timing import Timing
+from maintenance.scheduling.targets import ignored_fields
+from maintenance.scheduling.tick_batch import TickBatch
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +44,6 @@ SWEEP_TAKES_SECONDS = 0.2
 BATCH = 200
 # Transactions of one tick.
 ROUNDS = 20
-# So long may one transaction compute; the rest is for the next one. The lease must outlive it.
-BATCH_SECONDS = 0.5
 # QuerySet.update(), a restored backup, a clock that was set back: signs that no signal gives. This many schedules
 # are looked over at each sweep, so all of 10,000 within seven minutes.
 AUDITED = 50
@@ -161,16 +153,16 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             due = [pk for pk, slot in coming if slot <= now]
             if not due:
                 return min(horizon, (coming[0][1] - now).total_seconds()) if coming else horizon
-            standstill = maintenance_mode.current()
-            if standstill.is_on:
+            window = maintenance_mode.current()
+            if window.is_on:
                 return horizon
-            batch = _Batch(now, standstill)
+            batch = TickBatch(now, window)
             self._settle(batch, due, oldest=coming[0][1])
             if not batch.settled:
                 return LOCKED_SECONDS
         return 0.0  # more may be due, but recovery has its turn
 
-    def _settle(self, batch: "_Batch", pks: list[int], *, oldest: datetime) -> None:
+    def _settle(self, batch: TickBatch, pks: list[int], *, oldest: datetime) -> None:
         """Write what is due of these schedules, then send it."""
         with transaction.atomic():
             self._lease.guard(lag_seconds=max(0.0, (batch.now - oldest).total_seconds()))
@@ -250,7 +242,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             for task in _locked(pks):
                 try:
                     with transaction.atomic():
-                        schedules.audit(task, now=now or self._lease.now())
+                        replanning.recheck(task, now=now or self._lease.now())
                 except (OperationalError, InterfaceError):
                     raise
                 except Exception:
@@ -303,138 +295,6 @@ def _set_aside(pk: int) -> None:
     """Within an exception: let this schedule not fire until it is edited, and say so."""
     logger.exception("Schedule %s cannot fire: it is invalid.", pk)
     ScheduleControl.objects.filter(pk=pk).update(next_slot_at=None)
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """The run of one slot before the overlap policy has been asked."""
-
-    run: JobRun
-    task: PeriodicTask
-    # It waits for its turn whatever is in its way: it makes up for a slot, or is the only one of a one-off.
-    waits: bool
-
-
-class _Batch:
-    """What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
-
-    def __init__(self, now: datetime, standstill: MaintenanceMode) -> None:
-        self.now = now
-        self.settled: list[ScheduleControl] = []
-        self.queued: list[JobRun] = []
-        self.foreign: list[PeriodicTask] = []
-        self._standstill = standstill
-        self._rows: list[JobRun] = []
-        self._wanted: list[_Wanted] = []
-        self._began = time.monotonic()
-
-    @property
-    def is_long_enough(self) -> bool:
-        return time.monotonic() - self._began > BATCH_SECONDS
-
-    def settle(self, task: PeriodicTask) -> None:
-        """Decide about the due slots of one schedule; one that cannot be computed stops no other."""
-        control = task.control
-        try:
-            self._settle(task, control)
-        except (OperationalError, InterfaceError):
-            raise
-        except InvalidSchedule as error:
-            logger.error("%s cannot fire: %s", task.name, error)
-            control.next_slot_at = None
-        except Exception:
-            logger.exception("%s cannot fire: its schedule is invalid.", task.name)
-            control.next_slot_at = None
-        self.settled.append(control)
-
-    def _settle(self, task: PeriodicTask, control: ScheduleControl) -> None:
-        timing = Timing.of(task)
-        if control.timing != str(timing):
-            # Edited behind our back: it starts anew.
-            schedules.note_timing(task)
-            return
-        due = slots.owed(timing, control, now=self.now)
-        if not due:
-            # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead.
-            schedules.plan_next(control, timing)
-            return
-        parted = slots.part(due, now=self.now, control=control, standstill=self._standstill)
-        if task.one_off:
-            parted = parted.first_only()
-        self._take(task, timing, parted)
-        control.last_slot_at = due[-1]
-        schedules.plan_next(control, timing)
-
-    def _take(self, task: PeriodicTask, timing: Timing, parted: Slots) -> None:
-        slug = slug_of(task)
-        if slug is None:
-            self.foreign += [task] if parted.run else []
-            return
-        standstill, cut_at = self._standstill, parted.cut_at
-        if parted.paused:
-            self._rows.append(
-                slots.paused_row(
-                    task, slug, parted.paused, timing=timing, why=standstill.reason, cut_at=cut_at
-                )
-            )
-        if parted.missed:
-            self._rows.append(slots.missed_row(task, slug, parted.missed, timing=timing, cut_at=cut_at))
-        job = job_of_task(task.task)
-        for slot in parted.run:
-            run = (
-                requests.slot_run(schedule=task, job=job, slot=slot)
-                if job
-                else slots.no_job_run(task, slug, slot)
-            )
-            self._wanted.append(_Wanted(run, task, waits=bool(task.one_off) or slot in parted.made_up))
-
-    def write(self) -> None:
-        """Write runs, schedules and controls: a handful of statements however many there are."""
-        overlaps = requests.Overlaps(wanted.run.concurrency_key for wanted in self._wanted)
-        for wanted in self._wanted:
-            if wanted.run.status == JobRun.Status.QUEUED and not wanted.waits:
-                overlaps.add(wanted.run, wanted.task.control.overlap_policy)
-            elif wanted.run.status == JobRun.Status.QUEUED:
-                overlaps.add_unconditionally(wanted.run)
-            self._rows.append(wanted.run)
-        written = _insert(self._rows)
-        self.queued = [run for run in written if run.status == JobRun.Status.QUEUED]
-        self._count()
-        ScheduleControl.objects.bulk_create(
-            self.settled,
-            update_conflicts=True,
-            unique_fields=["schedule"],
-            update_fields=["last_slot_at", "next_slot_at", "timing"],
-        )
-
-    def _count(self) -> None:
-        """Count what runs, not what was skipped or failed at once; a one-off that runs is over."""
-        ran = [wanted.task for wanted in self._wanted if wanted.run.status == JobRun.Status.QUEUED]
-        ran += self.foreign
-        counts = Counter(task.pk for task in ran)
-        # update(), not save(): this is bookkeeping, no edit. And the task before its control, as an edit locks them.
-        for number in sorted(set(counts.values())):
-            pks = [pk for pk, count in counts.items() if count == number]
-            PeriodicTask.objects.filter(pk__in=pks).update(
-                last_run_at=self.now, total_run_count=F("total_run_count") + number
-            )
-        over = [task for task in ran if task.one_off]
-        for task in over:
-            task.control.timing, task.control.next_slot_at = "", None  # enabling it again is an edit
-        if over:
-            PeriodicTask.objects.filter(pk__in=[task.pk for task in over]).update(enabled=False)
-
-
-def _insert(rows: Sequence[JobRun]) -> list[JobRun]:
-    """Insert the rows of slots and return them; a slot that has its row already keeps that one."""
-    try:
-        with transaction.atomic():
-            return JobRun.objects.bulk_create(rows)
-    except IntegrityError:
-        fresh = slots.without_those_that_have_a_row(rows)
-        if len(fresh) == len(rows):
-            raise  # it was some other constraint: our fault
-        return JobRun.objects.bulk_create(fresh)
 
 
 def _line(job: Job) -> str:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 from maintenance.registry import InvalidParams, jobs, read_params
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules
 from scraping.dependents import Dependent
 from scraping.models import BotConfig
 
@@ -29,7 +29,7 @@ class BotSchedules:
 
     def may_see(self, request: HttpRequest) -> bool:
         """Whether the person may look at schedules."""
-        return request.user.has_perm(SEE) or request.user.has_perm(schedules.PERMISSION)
+        return request.user.has_perm(SEE) or request.user.has_perm(edits.PERMISSION)
 
     def may_delete(self, request: HttpRequest) -> bool:
         """Whether the person may delete schedules."""

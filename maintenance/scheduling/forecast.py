@@ -108,12 +108,12 @@ def _after_the_hold(
     inside = next(
         timing.fire_times(after=since, until=until - JUST_BEFORE, anchor=control.effective_from), None
     )
-    if inside is not None and _is_made_up(task, control, hold):
+    if inside is not None and _is_caught_up(task, control, hold):
         return chain([until], () if task.one_off else (slot for slot in rest if slot > until))
     return rest
 
 
-def _is_made_up(task: PeriodicTask, control: ScheduleControl, hold: Hold) -> bool:
+def _is_caught_up(task: PeriodicTask, control: ScheduleControl, hold: Hold) -> bool:
     if task.one_off and hold is Hold.MAINTENANCE:
         return True
     return control.catch_up_after_pause and control.misfire_policy != ScheduleControl.MisfirePolicy.SKIP

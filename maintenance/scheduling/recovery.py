@@ -19,7 +19,7 @@ from maintenance.ledger import dispatch, publishing, requests
 from maintenance.ledger.attempts import judge
 from maintenance.models import JobRun
 from maintenance.registry import is_known
-from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling import edits, maintenance_mode
 from maintenance.scheduling.slots import AHEAD
 from scraping.sessions.abandoned import close_abandoned_sessions
 
@@ -48,7 +48,7 @@ def sweep(*, judge_workers: bool = True) -> None:
         partial(pull_back_the_future, now),
         *([interrupt_lost_runs] if judge_workers else []),
         republish,
-        partial(schedules.resume_ended_pauses, now),
+        partial(edits.resume_ended_pauses, now),
         partial(maintenance_mode.end_when_due, now),
     ]
     for step in steps:

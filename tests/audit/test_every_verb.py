@@ -23,7 +23,7 @@ from audit.models import Event
 from maintenance.models import FORCE_STOP_AFTER, RetentionPolicy
 from maintenance.purging.days import Retention
 from maintenance.registry import get_job
-from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling import edits, maintenance_mode, schedules, seeding
 from maintenance.scheduling.crontab import Crontab
 from scraping.models import RedditPost
 from tests import factories
@@ -74,22 +74,22 @@ def crontab():
 
 def paused():
     task = factories.schedule()
-    schedules.pause(task, by=None, reason="x")
+    edits.pause(task, by=None, reason="x")
     return task
 
 
 def seeded():
-    schedules.seed()
+    seeding.seed()
     return schedules.for_job("purge_old_content")
 
 
 def policy():
-    schedules.seed()
+    seeding.seed()
     return RetentionPolicy.objects.get(job="purge_old_content")
 
 
 def unseeded():
-    schedules.seed()
+    seeding.seed()
     schedules.for_job("cleanup_tokens").delete()
     return get_job("cleanup_tokens")
 
@@ -125,13 +125,13 @@ EXAMPLES = {
     "maintenance.retention.change": lambda f, by: f(policy(), Retention(60), by=by),
     "maintenance.scheduling.maintenance_mode.start": lambda f, by: f(by=by, reason="x"),
     "maintenance.scheduling.maintenance_mode.end": lambda f, by: (switched_on(), f(by=by)),
-    "maintenance.scheduling.schedules.create_default": lambda f, by: f(unseeded(), by=by),
-    "maintenance.scheduling.schedules.keep": lambda f, by: f(seeded(), by=by),
-    "maintenance.scheduling.schedules.pause": lambda f, by: f(factories.schedule(), by=by, reason="x"),
-    "maintenance.scheduling.schedules.reset": lambda f, by: f(seeded(), by=by),
-    "maintenance.scheduling.schedules.resume": lambda f, by: f(paused(), by=by),
-    "maintenance.scheduling.schedules.retime": lambda f, by: f(factories.schedule(), by=by, **crontab()),
-    "maintenance.scheduling.schedules.set_policies": lambda f, by: f(
+    "maintenance.scheduling.seeding.create_default": lambda f, by: f(unseeded(), by=by),
+    "maintenance.scheduling.edits.keep": lambda f, by: f(seeded(), by=by),
+    "maintenance.scheduling.edits.pause": lambda f, by: f(factories.schedule(), by=by, reason="x"),
+    "maintenance.scheduling.edits.reset": lambda f, by: f(seeded(), by=by),
+    "maintenance.scheduling.edits.resume": lambda f, by: f(paused(), by=by),
+    "maintenance.scheduling.edits.retime": lambda f, by: f(factories.schedule(), by=by, **crontab()),
+    "maintenance.scheduling.edits.set_policies": lambda f, by: f(
         factories.schedule(), {"misfire_limit": 7}, by=by
     ),
     "scraping.compliance.brake.decide": lambda f, by: f(factories.set_aside(), is_right=True, by=by),

@@ -11,7 +11,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from maintenance.ledger import requests
 from maintenance.models import JobRun
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditPost
 from tests.chaos.services import beat, worker
@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture(autouse=True)
 def only_what_a_test_schedules(db):
-    schedules.seed()
+    seeding.seed()
     for task in PeriodicTask.objects.all():
-        schedules.pause(task, by=None, reason="not in this test")
+        edits.pause(task, by=None, reason="not in this test")
 
 
 def old_posts(number):
@@ -48,17 +48,17 @@ def test_a_purge_retimed_to_the_next_minute_runs_then_once_and_a_paused_one_does
     purge = schedules.for_job("purge_old_content")
     with worker() as _, beat() as scheduler:
         assert "purge_old_content: paused (not in this test)" in scheduler.output
-        schedules.resume(purge, by=None)
+        edits.resume(purge, by=None)
         slot = timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
         if slot - timezone.now() < timedelta(seconds=8):  # an edit may take 5 s to be seen
             slot += timedelta(minutes=1)
-        schedules.retime(
+        edits.retime(
             purge, by=None, crontab=Crontab.parse(f"{slot.minute} {slot.hour} * * *"), timezone_name="UTC"
         )
         wait_until(lambda: JobRun.objects.filter(status="succeeded").exists(), timeout=150)
-        schedules.pause(PeriodicTask.objects.get(pk=purge.pk), by=None, reason="enough")
+        edits.pause(PeriodicTask.objects.get(pk=purge.pk), by=None, reason="enough")
         tokens = schedules.for_job("cleanup_tokens")
-        schedules.resume(tokens, by=None)
+        edits.resume(tokens, by=None)
         every_second = IntervalSchedule.objects.create(every=1, period="seconds")
         tokens.crontab, tokens.interval = None, every_second
         tokens.save()
@@ -79,7 +79,7 @@ def test_two_beats_and_one_broker_make_one_run_a_slot():
     tokens.crontab, tokens.interval = None, IntervalSchedule.objects.create(every=1, period="seconds")
     tokens.save()
     with worker(), beat() as first, beat():
-        schedules.resume(tokens, by=None)
+        edits.resume(tokens, by=None)
         # Without the row for the slots of the pause.
         made = JobRun.objects.filter(job="cleanup_tokens", trigger="schedule").exclude(reason="paused")
         wait_until(lambda: made.count() >= 4, timeout=30)

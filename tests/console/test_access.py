@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import RetentionPolicy
-from maintenance.scheduling import schedules
+from maintenance.scheduling import schedules, seeding
 from scraping.content.storage import store_posts
 from scraping.models import RedditApp, RedditPost
 from tests import rubbish
@@ -43,7 +43,7 @@ def member(role):
 
 def make_world():
     """One row of each model; of what has an owner, one of the bot owner's and one of somebody else's."""
-    schedules.seed()
+    seeding.seed()
     people = {role: member(role) for role in ROLES}
     owned = {}
     for whose, owner in (("own", people[BOT_OWNERS]), ("other", factories.user())):

@@ -12,7 +12,7 @@ from django.utils import timezone, translation
 
 from adminkit.templatetags import display
 from maintenance.registry import jobs
-from maintenance.scheduling import schedules
+from maintenance.scheduling import seeding
 from tests.kit import factories
 from tests.pages import every_page
 
@@ -69,7 +69,7 @@ def test_who_may_not_see_runs_gets_the_menu_and_no_figures(client):
 
 
 def test_the_dashboard_counts_the_last_day(client, superuser):
-    schedules.seed()
+    seeding.seed()
     factories.job_run(status="succeeded")
     factories.job_run(status="succeeded")
     failed = factories.job_run(status="failed", error="ValueError: boom <b>")
@@ -91,7 +91,7 @@ def test_the_dashboard_counts_the_last_day(client, superuser):
 
 
 def test_the_dashboard_lists_every_scheduled_job(client, superuser):
-    schedules.seed()
+    seeding.seed()
 
     rows = client.get(reverse("admin:index")).context["job_rows"]
 
@@ -99,7 +99,7 @@ def test_the_dashboard_lists_every_scheduled_job(client, superuser):
 
 
 def test_the_dashboard_asks_as_many_queries_for_many_runs_as_for_one(client, superuser):
-    schedules.seed()
+    seeding.seed()
     factories.job_run()
     client.get(reverse("admin:index"))
 

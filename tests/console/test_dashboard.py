@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, replanning, schedules
 from tests import spoilt
 from tests.kit import factories
 
@@ -176,7 +176,7 @@ def make_many(number, task="maintenance.cleanup_tokens"):
     )
     ScheduleControl.objects.bulk_create(ScheduleControl(schedule=task) for task in tasks)
     for task in tasks[:1]:
-        schedules.note_timing(task)
+        replanning.note_timing(task)
     return tasks
 
 
@@ -312,7 +312,7 @@ def test_the_next_run_is_that_of_any_schedule(client, superuser):
     )
 
     assert tiles(client)[0].next_title == "Every minute"
-    schedules.pause(task, by=None, reason="x")
+    edits.pause(task, by=None, reason="x")
     assert tiles(client)[0].next_title == "Purge old content"
 
 

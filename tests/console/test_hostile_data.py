@@ -21,7 +21,7 @@ from django_celery_beat.models import PeriodicTask
 from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
-from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling import edits, maintenance_mode, schedules, seeding
 from scraping.models import BotConfig, RedditApp, RedditPost, ScrapeSession, Watermark
 from tests import spoilt
 from tests.kit import factories
@@ -136,7 +136,7 @@ def odd_schedules():
     PeriodicTask.objects.filter(task="maintenance.auto_scraping").update(crontab=None)
     PeriodicTask.objects.filter(task="maintenance.cleanup_run_history").update(kwargs='{"days": "many"}')
     gone = factories.user(username="gone")
-    schedules.pause(schedules.for_job("cleanup_login_sessions"), by=None, reason="x")
+    edits.pause(schedules.for_job("cleanup_login_sessions"), by=None, reason="x")
     ScheduleControl.objects.filter(paused_at__isnull=False).update(paused_by=gone)
     gone.delete()
 
@@ -190,7 +190,7 @@ def odd_history(subjects):
 @pytest.fixture
 def world():
     """All of it; returns the person who owns the bots."""
-    schedules.seed()
+    seeding.seed()
     owner = factories.user(username="owner")
     bot = factories.bot_config(owner=owner)
     odd_runs(bot)

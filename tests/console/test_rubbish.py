@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 
 from accounts import roles
 from maintenance.models import JobRun
-from maintenance.scheduling import schedules
+from maintenance.scheduling import seeding
 from scraping.models import BotConfig, RedditApp, RedditComment
 from tests import rubbish
 from tests.kit import factories
@@ -61,7 +61,7 @@ def sign_in(client, role):
 
 def top_up():
     """Make again what the requests deleted."""
-    schedules.seed()
+    seeding.seed()
     for model, make in (
         (BotConfig, factories.bot_config),
         (RedditApp, lambda: factories.reddit_app(client_secret="s")),

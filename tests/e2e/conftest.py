@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from maintenance.scheduling import schedules
+from maintenance.scheduling import seeding
 from tests.kit import factories, steps
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -56,7 +56,7 @@ def complaints(page):
 def superuser(live_server):
     """Somebody who may do everything, and the seeded schedules."""
     user = steps.with_password(factories.superuser(username="lin"), PASSWORD)
-    schedules.seed()
+    seeding.seed()
     return user
 
 

@@ -20,7 +20,7 @@ from maintenance.admin.run_figures import rows_of
 from maintenance.admin.schedules import ScheduleAdmin
 from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
-from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling import edits, maintenance_mode, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditPost
 from tests import factories
@@ -47,7 +47,7 @@ FORM = {
 
 @pytest.fixture(autouse=True)
 def seeded():
-    schedules.seed()
+    seeding.seed()
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ def opened(client, address):
 def test_an_edit_does_not_undo_unasked_what_somebody_else_saved_meanwhile(client, operator, purge):
     address = reverse(CHANGE, args=[purge.pk])
     form = {**FORM, "name": purge.name, **opened(client, address)}
-    schedules.retime(purge, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="Asia/Shanghai")
+    edits.retime(purge, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="Asia/Shanghai")
     ScheduleControl.objects.filter(pk=purge.pk).update(overlap_policy="queue_one")
 
     page = client.post(address, form)
@@ -408,7 +408,7 @@ def test_a_tick_and_a_pause_meanwhile_are_in_nobodys_way(client, operator, purge
     address = reverse(CHANGE, args=[purge.pk])
     form = {**FORM, **opened(client, address)}
     PeriodicTask.objects.filter(pk=purge.pk).update(total_run_count=7, last_run_at=timezone.now())
-    schedules.pause(purge, by=None, reason="x")
+    edits.pause(purge, by=None, reason="x")
 
     assert client.post(address, form).status_code == 302
     assert not PeriodicTask.objects.get(pk=purge.pk).enabled
@@ -418,7 +418,7 @@ def test_a_pause_does_not_replace_unasked_what_somebody_else_wrote_meanwhile(cli
     address = reverse("admin:maintenance_schedule_pause", args=[purge.pk])
     form = {"reason": "noise", "until": "", **opened(client, address)}
     until = timezone.now() + timedelta(hours=3)
-    schedules.pause(purge, by=None, reason="migration", until=until)
+    edits.pause(purge, by=None, reason="migration", until=until)
 
     page = client.post(address, form)
 
@@ -583,7 +583,7 @@ def test_the_page_that_pauses_asks_for_a_reason(client, operator, purge):
 
 
 def test_resuming_needs_no_question(client, operator, purge):
-    schedules.pause(purge, by=operator, reason="disk")
+    edits.pause(purge, by=operator, reason="disk")
 
     response = client.post(
         reverse("admin:maintenance_schedule_resume", args=[purge.pk]), {"next": "https://evil.example/"}
@@ -596,7 +596,7 @@ def test_resuming_needs_no_question(client, operator, purge):
 def test_reset_is_offered_where_the_schedule_differs_and_puts_the_default_back(client, operator, purge):
     target = reverse("admin:maintenance_schedule_reset", args=[purge.pk])
     assert target not in client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
-    schedules.retime(purge, by=operator, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    edits.retime(purge, by=operator, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
     assert target in client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
 
     client.post(target)
@@ -606,7 +606,7 @@ def test_reset_is_offered_where_the_schedule_differs_and_puts_the_default_back(c
 
 def test_a_changed_default_is_shown_and_kept_or_taken(client, operator, purge):
     ScheduleControl.objects.filter(pk=purge.pk).update(default_crontab="5 5 * * *")
-    schedules.retime(purge, by=operator, crontab=Crontab.parse("5 5 * * *"), timezone_name="Asia/Shanghai")
+    edits.retime(purge, by=operator, crontab=Crontab.parse("5 5 * * *"), timezone_name="Asia/Shanghai")
     keep = reverse("admin:maintenance_schedule_keep", args=[purge.pk])
 
     page = client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
@@ -621,7 +621,7 @@ def test_a_changed_default_is_shown_and_kept_or_taken(client, operator, purge):
 
 
 def test_history_tells_before_after_and_reason(client, operator, purge):
-    schedules.pause(purge, by=operator, reason="disk is full")
+    edits.pause(purge, by=operator, reason="disk is full")
 
     address = reverse("admin:django_celery_beat_periodictask_history", args=[purge.pk])
     page = client.get(address, follow=True).content.decode()

@@ -15,7 +15,16 @@ from console.celery import app
 from database import clock
 from maintenance.ledger import dispatch, requests
 from maintenance.models import BeatLease, BeatProcess, JobRun, ScheduleControl
-from maintenance.scheduling import beat, maintenance_mode, schedules, slots
+from maintenance.scheduling import (
+    beat,
+    edits,
+    maintenance_mode,
+    replanning,
+    schedules,
+    seeding,
+    slots,
+    tick_batch,
+)
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.lease import Lease, LeaseLost
@@ -30,7 +39,7 @@ NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def only_what_a_test_schedules(db):
-    schedules.seed()
+    seeding.seed()
     PeriodicTask.objects.all().update(enabled=False)
 
 
@@ -51,7 +60,7 @@ def in_force(task, **control):
     """The schedule with these values, as the database's and beat's."""
     ScheduleControl.objects.filter(pk=task.pk).update(**control)
     task = PeriodicTask.objects.get(pk=task.pk)
-    schedules.plan_next(task.control, Timing.of(task))
+    replanning.plan_next(task.control, Timing.of(task))
     task.control.save()
     return task
 
@@ -167,7 +176,7 @@ def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
         task = daily_at_three()
         scheduler.tick()
         clock.shift(1)
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
         scheduler.tick()
         assert made(task) == []
 
@@ -179,7 +188,7 @@ def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
 def test_an_edit_made_while_no_beat_ran_owes_no_past_slot(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = daily_at_three()
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
         clock.shift(3600)
         scheduler.tick()
 
@@ -200,10 +209,10 @@ def test_an_update_behind_our_back_is_found_and_owes_no_past_slot(scheduler):
 def test_a_paused_schedule_does_not_fire_and_resuming_does_not_catch_up(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
-        schedules.pause(task, by=None, reason="migration")
+        edits.pause(task, by=None, reason="migration")
         clock.shift(3600)
         scheduler.tick()
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
         scheduler.tick()
         assert made(task) == [(NOON + timedelta(hours=1), "skipped")]
         summary = JobRun.objects.get(schedule=task)
@@ -218,7 +227,7 @@ def test_a_paused_schedule_does_not_fire_and_resuming_does_not_catch_up(schedule
 def test_a_pause_ends_by_itself(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
-        schedules.pause(task, by=None, reason="lunch", until=NOON + timedelta(minutes=30))
+        edits.pause(task, by=None, reason="lunch", until=NOON + timedelta(minutes=30))
         clock.shift(1801)
         scheduler.tick()
         task.refresh_from_db()
@@ -257,9 +266,9 @@ def test_the_policy_parts_the_slots():
     due = [NOON - timedelta(minutes=m) for m in (50, 40, 30, 0)]
     control = ScheduleControl(misfire_policy="run_all", misfire_limit=2)
 
-    parted = slots.part(due, now=NOON, control=control)
+    parted = slots.classify(due, now=NOON, control=control)
 
-    assert (parted.missed, parted.made_up, parted.in_time) == (due[:1], due[1:3], due[3:])
+    assert (parted.missed, parted.caught_up, parted.in_time) == (due[:1], due[1:3], due[3:])
 
 
 def test_overlap_skips_the_slot_while_the_earlier_run_is_open(scheduler):
@@ -326,7 +335,7 @@ def test_a_one_off_crontab_fires_once_and_again_only_when_it_is_enabled_again(sc
             finish_all()
         assert len(made(task)) == 1
 
-        schedules.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
+        edits.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
         scheduler.tick()
         assert len(made(task)) == 1
         clock.shift(60)
@@ -498,7 +507,7 @@ def test_more_schedules_than_one_batch_holds_are_all_settled_in_one_tick(schedul
 
 
 def test_a_batch_that_takes_long_is_written_before_it_goes_on(scheduler, monkeypatch):
-    monkeypatch.setattr(beat, "BATCH_SECONDS", -1)
+    monkeypatch.setattr(tick_batch, "BATCH_SECONDS", -1)
     with time_machine.travel(NOON, tick=False) as clock:
         tasks = [schedule() for _ in range(3)]
         clock.shift(60)
@@ -637,7 +646,7 @@ def test_an_audit_and_an_edit_of_a_shared_crontab_row_wait_for_each_other(schedu
     ScheduleControl.objects.filter(pk__in=both).update(effective_from=ago, last_slot_at=None)
     CrontabSchedule.objects.filter(pk=first.crontab_id).update(minute="5")
     scheduler._lease.acquire()
-    audited, audit = [], schedules.audit
+    audited, audit = [], replanning.recheck
 
     def edit():
         row = CrontabSchedule.objects.get(pk=first.crontab_id)
@@ -659,7 +668,7 @@ def test_an_audit_and_an_edit_of_a_shared_crontab_row_wait_for_each_other(schedu
             editor.start()
             wait_until(is_waiting, timeout=20)
 
-    monkeypatch.setattr(schedules, "audit", audit_and_let_in)
+    monkeypatch.setattr(replanning, "recheck", audit_and_let_in)
     scheduler._audit()
     editor.join(20)
 
@@ -902,9 +911,9 @@ def test_missed_slots_of_a_job_that_is_gone_have_their_row(scheduler):
         task = factories.schedule(crontab="* * * * *", task="maintenance.gone")
         clock.shift(630)
         scheduler.tick()
-        schedules.pause(task, by=None, reason="x")
+        edits.pause(task, by=None, reason="x")
         clock.shift(600)
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
         assert [status for _, status in made(task)] == ["missed", "failed", "skipped"]
 

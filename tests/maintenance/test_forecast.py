@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from console.celery import app
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import maintenance_mode, schedules, slots
+from maintenance.scheduling import edits, maintenance_mode, schedules, slots
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.forecast import Hold
@@ -91,19 +91,19 @@ def test_under_maintenance_mode_without_an_end_no_time_is_shown(clock, client):
 
 def test_under_a_pause_it_is_the_first_slot_at_its_end_or_after_it(clock):
     task = factories.schedule(crontab="0 * * * *")
-    schedules.pause(task, by=None, reason="x", until=NOON + 5 * HOUR)
+    edits.pause(task, by=None, reason="x", until=NOON + 5 * HOUR)
 
     assert (reread(task).next_run_at, reread(task).hold) == (NOON + 5 * HOUR, Hold.PAUSE)
 
 
 def test_under_both_it_waits_for_the_one_that_ends_last(clock):
     task = factories.schedule(crontab="20 * * * *")
-    schedules.pause(task, by=None, reason="x", until=NOON + 5 * HOUR)
+    edits.pause(task, by=None, reason="x", until=NOON + 5 * HOUR)
     maintenance_mode.start(by=None, reason="deploy", until=NOON + 8 * HOUR)
     assert reread(task).next_run_at == NOON + 8 * HOUR + timedelta(minutes=20)
-    schedules.pause(task, by=None, reason="x", until=NOON + 9 * HOUR)
+    edits.pause(task, by=None, reason="x", until=NOON + 9 * HOUR)
     assert reread(task).next_run_at == NOON + 9 * HOUR + timedelta(minutes=20)
-    schedules.pause(task, by=None, reason="x")
+    edits.pause(task, by=None, reason="x")
     assert reread(task).next_run_at is None
 
 
@@ -132,7 +132,7 @@ def test_what_is_shown_under_a_hold_is_what_happens(clock, kind, catch_up):
     task = PeriodicTask.objects.get(pk=task.pk)
     until = NOON + timedelta(hours=3, minutes=10)
     if kind == "pause":
-        schedules.pause(task, by=None, reason="x", until=until)
+        edits.pause(task, by=None, reason="x", until=until)
     else:
         maintenance_mode.start(by=None, reason="x", until=until)
     shown = reread(task).next_run_at
@@ -208,7 +208,7 @@ def test_the_preview_and_the_list_show_the_same(clock):
 
 def test_the_preview_leaves_out_what_a_hold_holds_up(clock, client):
     task = factories.schedule(crontab="20 * * * *")
-    schedules.pause(task, by=None, reason="x", until=NOON + 3 * HOUR)
+    edits.pause(task, by=None, reason="x", until=NOON + 3 * HOUR)
     client.force_login(factories.operator())
     fields = {"minute": "20", "hour": "*", "day_of_month": "*", "month_of_year": "*", "day_of_week": "*"}
     query = {**fields, "timezone": "UTC", "schedule": task.pk}
@@ -218,7 +218,7 @@ def test_the_preview_leaves_out_what_a_hold_holds_up(clock, client):
     assert "2026-11-27 15:20 UTC" in page
     assert "2026-11-27 14:20 UTC" not in page
 
-    schedules.pause(task, by=None, reason="x")
+    edits.pause(task, by=None, reason="x")
     assert "it runs again once it is resumed" in client.get(reverse(PREVIEW), query).content.decode()
     for schedule in ("", "0", "x", "9" * 30):
         assert client.get(reverse(PREVIEW), {**query, "schedule": schedule}).status_code == 200
@@ -271,5 +271,5 @@ def test_list_preview_beat_and_misfires_give_one_answer(fields, zone, days):
         shown = preview(Crontab(**fields), ZoneInfo(zone), task=task, now=now).slots
 
         assert reread(task).next_run_at == shown[0] == control.next_slot_at
-        assert slots.owed(Timing.of(task), control, now=shown[-1]) == shown
+        assert slots.due_slots(Timing.of(task), control, now=shown[-1]) == shown
         assert schedules.upcoming(task, len(shown)) == shown

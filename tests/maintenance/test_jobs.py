@@ -20,7 +20,7 @@ from maintenance.ledger import performing, requests
 from maintenance.models import JobRun, RetentionPolicy, RunLogLine
 from maintenance.purging.days import Retention
 from maintenance.registry import InvalidParams, jobs
-from maintenance.scheduling import schedules
+from maintenance.scheduling import schedules, seeding
 from maintenance.scheduling.firetimes import Crontab
 from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
 from scraping.reddit.budget import Allowance, RateHeaders
@@ -254,7 +254,7 @@ def test_cleanup_events_deletes_what_is_older_than_its_retention():
 
 @pytest.mark.parametrize(("days", "is_right"), [(180, True), (179, False)])
 def test_no_retention_of_events_is_shorter_than_the_database_allows(days, is_right):
-    schedules.seed()
+    seeding.seed()
     policy = RetentionPolicy.objects.get(job="cleanup_events")
     if is_right:
         retention.change(policy, Retention(days), by=factories.superuser())

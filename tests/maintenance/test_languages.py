@@ -17,7 +17,7 @@ from maintenance.context import JobContext
 from maintenance.ledger import interventions, performing, run_json
 from maintenance.ledger.search import having_words
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import recovery, schedules, slots
+from maintenance.scheduling import edits, recovery, seeding, slot_rows
 from maintenance.scheduling.timing import Timing
 from scraping.content.holds import hold_posts
 from scraping.models import RedditPost, ScrapeSession
@@ -134,14 +134,14 @@ def a_lost_worker(by):
 def slots_missed(by):
     task = factories.schedule(name="hourly")
     due = [LONG_AGO, LONG_AGO + timedelta(hours=1)]
-    row = slots.missed_row(task, "cleanup_tokens", due, timing=Timing.of(task), cut_at=due[0])
+    row = slot_rows.missed_row(task, "cleanup_tokens", due, timing=Timing.of(task), cut_at=due[0])
     row.save()
     return row
 
 
 def slots_of_a_pause(by):
     task = factories.schedule(name="hourly")
-    row = slots.paused_row(
+    row = slot_rows.paused_row(
         task, "cleanup_tokens", [LONG_AGO], timing=Timing.of(task), why=_("no reason given")
     )
     row.save()
@@ -244,12 +244,12 @@ def test_the_decisions_read_in_the_readers_language(client, ada):
 
 
 def test_the_history_of_a_schedule_reads_in_the_readers_language(client, ada):
-    schedules.seed()
+    seeding.seed()
     task = PeriodicTask.objects.get(task="maintenance.cleanup_tokens")
     with translation.override("zh-hans"):
-        schedules.pause(task, by=ada, reason="holiday")
+        edits.pause(task, by=ada, reason="holiday")
         ScheduleControl.objects.filter(pk=task.pk).update(paused_until=timezone.now() - timedelta(minutes=1))
-        schedules.resume_ended_pauses(timezone.now())
+        edits.resume_ended_pauses(timezone.now())
     client.force_login(ada)
     address = reverse("admin:django_celery_beat_periodictask_history", args=[task.pk])
 

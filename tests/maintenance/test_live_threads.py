@@ -14,7 +14,7 @@ from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
 from maintenance.purging.days import stored_retention
 from maintenance.purging.plan import RuleEffect
 from maintenance.retention import Retention
-from maintenance.scheduling import schedules
+from maintenance.scheduling import seeding
 from scraping.content.storage import store_comments
 from scraping.models import RedditComment, RedditPost
 from tests import factories
@@ -160,7 +160,7 @@ def test_keys_of_before_stay_equal_and_are_read():
 
 @pytest.fixture
 def address(policy):
-    schedules.seed()
+    seeding.seed()
     return reverse("admin:maintenance_retentionpolicy_change", args=[policy.pk])
 
 

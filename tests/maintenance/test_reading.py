@@ -18,7 +18,7 @@ from django_celery_beat.models import (
 
 from database import zones
 from maintenance.models import ScheduleControl
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, replanning, schedules
 from maintenance.scheduling.reading import read, read_all
 from maintenance.scheduling.timing import Timing
 from tests import factories, spoilt
@@ -145,7 +145,7 @@ def test_a_zone_that_is_unknown_here_keeps_its_name_and_fires_again_where_it_is_
     spoilt.execute(
         "UPDATE django_celery_beat_crontabschedule SET timezone = 'Europe/Berlin' WHERE id = %s", row.pk
     )
-    schedules.audit(PeriodicTask.objects.get(pk=task.pk), now=timezone.now() + timedelta(seconds=1))
+    replanning.recheck(PeriodicTask.objects.get(pk=task.pk), now=timezone.now() + timedelta(seconds=1))
 
     assert read(PeriodicTask.objects.get(pk=task.pk)).zone == "Europe/Berlin"
     assert ScheduleControl.objects.get(pk=task.pk).next_slot_at is not None
@@ -161,11 +161,9 @@ def test_neither_localtime_nor_factory_is_offered():
 def test_a_broken_schedule_is_paused_resumed_and_retimed(kind, spoil):
     task = spoil(kind)
 
-    schedules.pause(task, by=None, reason="broken")
-    schedules.resume(task, by=None)
-    schedules.retime(
-        task, by=None, crontab=schedules.Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin"
-    )
+    edits.pause(task, by=None, reason="broken")
+    edits.resume(task, by=None)
+    edits.retime(task, by=None, crontab=schedules.Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin")
 
     healed = read(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
     assert (healed.is_broken, healed.zone, str(healed.crontab)) == (False, "Europe/Berlin", "5 5 * * *")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.models import Event
 from maintenance import retention
 from maintenance.models import RetentionOverride, RetentionPolicy
-from maintenance.scheduling import schedules
+from maintenance.scheduling import seeding
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def seeded():
-    schedules.seed()
+    seeding.seed()
 
 
 @pytest.fixture

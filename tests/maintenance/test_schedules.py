@@ -13,7 +13,7 @@ from audit.models import Event
 from maintenance import registry
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
-from maintenance.scheduling import schedules
+from maintenance.scheduling import edits, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
 from tests import factories
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def seeded(db):
-    schedules.seed()
+    seeding.seed()
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_every_scheduled_job_has_its_schedule_in_the_zone_of_the_settings(settin
 
 
 def test_seeding_again_changes_nothing_an_operator_did(purge):
-    schedules.retime(purge, by=None, crontab=Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin")
+    edits.retime(purge, by=None, crontab=Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin")
     RetentionPolicy.objects.filter(job="purge_old_content").update(days=7)
-    schedules.pause(schedules.for_job("cleanup_tokens"), by=None, reason="audit")
+    edits.pause(schedules.for_job("cleanup_tokens"), by=None, reason="audit")
     PeriodicTask.objects.filter(pk=purge.pk).update(name="Sunday purge", kwargs='{"days": 60}')
 
-    assert schedules.seed() == []
+    assert seeding.seed() == []
 
     purge = PeriodicTask.objects.get(pk=purge.pk)
     assert str(schedules.crontab_of(purge)) == "5 5 * * *"
@@ -59,7 +59,7 @@ def test_seeding_again_changes_nothing_an_operator_did(purge):
 def test_retiming_one_schedule_leaves_others_on_the_same_crontab_alone(purge):
     twin = PeriodicTask.objects.create(name="twin", task="maintenance.cleanup_tokens", crontab=purge.crontab)
 
-    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    edits.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
 
     twin.refresh_from_db()
     assert str(schedules.crontab_of(twin)) == "30 2 * * 0"
@@ -71,7 +71,7 @@ def test_retiming_copes_with_a_crontab_row_that_exists_twice(purge):
             minute="1", hour="1", day_of_month="*", month_of_year="*", day_of_week="*", timezone="UTC"
         )
 
-    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    edits.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
 
     assert str(schedules.crontab_of(purge)) == "1 1 * * *"
 
@@ -79,9 +79,7 @@ def test_retiming_copes_with_a_crontab_row_that_exists_twice(purge):
 def test_retiming_is_logged_with_before_after_and_reason(purge):
     admin = factories.superuser()
 
-    schedules.retime(
-        purge, by=admin, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC", reason="quieter"
-    )
+    edits.retime(purge, by=admin, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC", reason="quieter")
 
     event = Event.objects.get()
     assert event.actor == admin
@@ -92,7 +90,7 @@ def test_retiming_is_logged_with_before_after_and_reason(purge):
 
 def test_an_impossible_crontab_is_refused_and_nothing_changes(purge):
     with pytest.raises(InvalidCrontab) as error:
-        schedules.retime(purge, by=None, crontab=Crontab.parse("0 25 * * *"), timezone_name="UTC")
+        edits.retime(purge, by=None, crontab=Crontab.parse("0 25 * * *"), timezone_name="UTC")
 
     assert error.value.field == "hour"
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "30 2 * * 0"
@@ -106,7 +104,7 @@ def test_changing_a_schedule_needs_its_permission(verb, purge):
     }.get(verb, {})
 
     with pytest.raises(PermissionDenied):
-        getattr(schedules, verb)(purge, by=factories.user(), **arguments)
+        getattr(edits, verb)(purge, by=factories.user(), **arguments)
 
     assert not Event.objects.exists()
 
@@ -117,7 +115,7 @@ def test_a_pause_keeps_its_reason_and_the_last_run(purge):
     purge.refresh_from_db()
     admin = factories.superuser()
 
-    schedules.pause(purge, by=admin, reason="  migration ")
+    edits.pause(purge, by=admin, reason="  migration ")
 
     purge = PeriodicTask.objects.get(pk=purge.pk)
     control = schedules.control_of(purge)
@@ -128,17 +126,17 @@ def test_a_pause_keeps_its_reason_and_the_last_run(purge):
 
 def test_a_pause_needs_a_reason_and_an_end_in_the_future(purge):
     with pytest.raises(ValueError, match="why"):
-        schedules.pause(purge, by=None, reason=" ")
+        edits.pause(purge, by=None, reason=" ")
     with pytest.raises(ValueError, match="past"):
-        schedules.pause(purge, by=None, reason="x", until=timezone.now())
+        edits.pause(purge, by=None, reason="x", until=timezone.now())
 
     assert PeriodicTask.objects.get(pk=purge.pk).enabled
 
 
 def test_resuming_counts_from_now(purge):
-    schedules.pause(purge, by=None, reason="x")
+    edits.pause(purge, by=None, reason="x")
     with time_machine.travel(timezone.now() + timedelta(days=30), tick=False):
-        schedules.resume(purge, by=None)
+        edits.resume(purge, by=None)
 
         assert ScheduleControl.objects.get(pk=purge.pk).effective_from == timezone.now()
 
@@ -151,10 +149,10 @@ def deviation_of(task):
 
 def test_a_schedule_that_differs_from_its_default_can_be_reset(purge):
     assert deviation_of(purge) is None
-    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    edits.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
     assert deviation_of(purge) == ("30 2 * * 0", None, True)
 
-    schedules.reset(purge, by=None)
+    edits.reset(purge, by=None)
 
     assert deviation_of(purge) is None
 
@@ -171,7 +169,7 @@ def deploy(monkeypatch):
 
 def test_a_deploy_that_changes_a_default_is_reported_and_changes_nothing(purge, deploy):
     deploy("purge_old_content", "0 5 * * 6")
-    schedules.seed()
+    seeding.seed()
 
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "30 2 * * 0"
     assert deviation_of(purge) == ("0 5 * * 6", "30 2 * * 0", False)
@@ -180,7 +178,7 @@ def test_a_deploy_that_changes_a_default_is_reported_and_changes_nothing(purge, 
 
 
 def test_an_override_and_a_changed_default_are_told_apart(purge, deploy):
-    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    edits.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
     deploy("purge_old_content", "0 5 * * 6")
 
     assert deviation_of(purge) == ("0 5 * * 6", "30 2 * * 0", True)
@@ -190,7 +188,7 @@ def test_a_changed_default_is_taken_in_one_step(purge, deploy):
     admin = factories.superuser()
     deploy("purge_old_content", "0 5 * * 6")
 
-    schedules.reset(purge, by=admin)
+    edits.reset(purge, by=admin)
 
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "0 5 * * 6"
     assert deviation_of(purge) is None
@@ -201,7 +199,7 @@ def test_a_changed_default_is_declined_in_one_step(purge, deploy):
     admin = factories.superuser()
     deploy("purge_old_content", "0 5 * * 6")
 
-    schedules.keep(purge, by=admin)
+    edits.keep(purge, by=admin)
 
     assert deviation_of(purge) == ("0 5 * * 6", None, True)
     assert schedules.drift_report() == []
@@ -212,9 +210,9 @@ def test_a_changed_default_is_declined_in_one_step(purge, deploy):
 
 def test_a_pause_that_ends_by_itself_is_the_systems_doing(purge):
     admin = factories.superuser()
-    schedules.pause(purge, by=admin, reason="lunch", until=timezone.now() + timedelta(minutes=1))
+    edits.pause(purge, by=admin, reason="lunch", until=timezone.now() + timedelta(minutes=1))
 
-    schedules.resume_ended_pauses(timezone.now() + timedelta(minutes=2))
+    edits.resume_ended_pauses(timezone.now() + timedelta(minutes=2))
 
     event = Event.objects.order_by("-pk").first()
     assert (event.actor, event.actor_kind) == (None, "system")
@@ -237,24 +235,24 @@ def test_a_sentence_in_both_languages(purge):
 def test_seeding_finds_another_name_where_an_operator_uses_the_jobs_own(purge):
     PeriodicTask.objects.filter(pk=purge.pk).update(task="maintenance.cleanup_tokens")
 
-    assert schedules.seed() == ["purge_old_content"]
+    assert seeding.seed() == ["purge_old_content"]
 
     assert schedules.for_job("purge_old_content").name == "Purge old content (purge_old_content)"
 
 
 def test_an_unknown_zone_is_refused(purge):
     with pytest.raises(InvalidCrontab) as error:
-        schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="Mars/Olympus")
+        edits.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="Mars/Olympus")
 
     assert error.value.field == "timezone"
 
 
 def test_an_edit_of_a_paused_schedule_keeps_what_beat_counts(purge):
     last = timezone.now() - timedelta(days=1)
-    schedules.pause(purge, by=None, reason="x")
+    edits.pause(purge, by=None, reason="x")
     PeriodicTask.objects.filter(pk=purge.pk).update(last_run_at=last, total_run_count=7)
 
-    schedules.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
+    edits.retime(purge, by=None, crontab=Crontab.parse("1 1 * * *"), timezone_name="UTC")
 
     purge = PeriodicTask.objects.get(pk=purge.pk)
     assert (purge.last_run_at, purge.total_run_count) == (last, 7)
@@ -288,8 +286,8 @@ def test_a_row_that_has_it_already_can_still_be_paused_and_retimed():
     task = factories.schedule()
     PeriodicTask.objects.filter(pk=task.pk).update(queue="heavy")
     task = PeriodicTask.objects.get(pk=task.pk)
-    schedules.pause(task, by=None, reason="x")
-    schedules.retime(task, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
+    edits.pause(task, by=None, reason="x")
+    edits.retime(task, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
 
     task.refresh_from_db()
     assert (task.enabled, task.crontab.minute) == (False, "5")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
-from maintenance.scheduling import maintenance_mode, schedules, slots
+from maintenance.scheduling import edits, maintenance_mode, replanning, schedules, slot_rows, slots
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.reading import LABELS, read
 from maintenance.scheduling.timing import Timing
@@ -31,7 +31,7 @@ def test_a_slot_that_nobody_ticked_before_an_edit_is_written_down():
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="*/10 * * * *")
         clock.shift(timedelta(minutes=25))
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
 
     assert rows(task) == [("missed", "edited", NOON + timedelta(minutes=20), {"slots_missed": 2})]
 
@@ -39,9 +39,9 @@ def test_a_slot_that_nobody_ticked_before_an_edit_is_written_down():
 def test_slots_of_a_pause_become_one_row_that_says_why():
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="* * * * *")
-        schedules.pause(task, by=None, reason="disk full")
+        edits.pause(task, by=None, reason="disk full")
         clock.shift(timedelta(hours=3))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
         assert rows(task) == [("skipped", "paused", NOON + timedelta(hours=3), {"slots_skipped": 180})]
         assert "disk full" in JobRun.objects.get(schedule=task).message
@@ -52,15 +52,15 @@ def test_slots_of_a_pause_become_one_row_that_says_why():
 def test_a_schedule_that_makes_up_for_pauses_owes_what_its_policy_says(policy, owed):
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="* * * * *")
-        schedules.pause(task, by=None, reason="disk full")
+        edits.pause(task, by=None, reason="disk full")
         ScheduleControl.objects.filter(pk=task.pk).update(
             misfire_policy=policy, misfire_limit=4, catch_up_after_pause=True
         )
         clock.shift(timedelta(minutes=10))
-        schedules.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
+        edits.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
 
         control = ScheduleControl.objects.get(pk=task.pk)
-        due = slots.owed(Timing.of(task), control, now=timezone.now())
+        due = slots.due_slots(Timing.of(task), control, now=timezone.now())
         assert len(due) == owed
         assert [counts for _, _, _, counts in rows(task)] == [{"slots_skipped": 10 - owed}]
 
@@ -68,11 +68,11 @@ def test_a_schedule_that_makes_up_for_pauses_owes_what_its_policy_says(policy, o
 def test_retiming_a_paused_schedule_accounts_for_the_time_before():
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="0 * * * *")
-        schedules.pause(task, by=None, reason="x")
+        edits.pause(task, by=None, reason="x")
         clock.shift(timedelta(hours=2, minutes=30))
-        schedules.retime(task, by=None, crontab=Crontab.parse("*/10 * * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("*/10 * * * *"), timezone_name="UTC")
         clock.shift(timedelta(minutes=30))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
     assert [(reason, counts) for _, reason, _, counts in rows(task)] == [
         ("paused", {"slots_skipped": 2}),
@@ -112,7 +112,7 @@ def test_a_one_off_that_has_done_its_work_was_not_paused():
         task.enabled = False
         task.save()
         clock.shift(timedelta(hours=1))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
     assert rows(task) == []
 
@@ -121,7 +121,7 @@ def test_a_look_back_finds_the_slots_of_a_crontab_of_few_days():
     with time_machine.travel(datetime(2026, 5, 31, 12, tzinfo=UTC), tick=False) as clock:
         task = factories.schedule(crontab="* * 1 * *")
         clock.move_to(datetime(2026, 6, 28, tzinfo=UTC))
-        due = slots.owed(Timing.of(task), schedules.control_of(task), now=timezone.now())
+        due = slots.due_slots(Timing.of(task), schedules.control_of(task), now=timezone.now())
 
         assert len(due) == 1440
         assert due[-1] == datetime(2026, 6, 1, 23, 59, tzinfo=UTC)
@@ -133,9 +133,9 @@ def test_a_paused_one_off_whose_moment_passed_is_accounted_for():
         task = PeriodicTask.objects.create(
             name="once", task="maintenance.cleanup_tokens", clocked=moment, one_off=True
         )
-        schedules.pause(task, by=None, reason="not today")
+        edits.pause(task, by=None, reason="not today")
         clock.shift(timedelta(hours=2))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
     assert rows(task) == [("skipped", "paused", NOON + timedelta(hours=1), {"slots_skipped": 1})]
 
@@ -148,7 +148,7 @@ def test_a_one_off_that_has_run_makes_up_for_nothing_when_it_is_enabled_again():
         task.enabled = False  # as a tick leaves it
         task.save()
         clock.shift(timedelta(hours=5, minutes=30))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
         assert ScheduleControl.objects.get(pk=task.pk).next_slot_at == NOON + timedelta(hours=6)
     assert rows(task) == []
@@ -158,9 +158,9 @@ def test_a_one_off_that_has_run_makes_up_for_nothing_when_it_is_enabled_again():
 def test_a_timed_pause_ends_at_its_end_however_late_that_is_noticed(until_minutes):
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="0 * * * *")
-        schedules.pause(task, by=None, reason="x", until=NOON + timedelta(minutes=until_minutes))
+        edits.pause(task, by=None, reason="x", until=NOON + timedelta(minutes=until_minutes))
         clock.shift(timedelta(minutes=61))
-        schedules.resume_ended_pauses(timezone.now())
+        edits.resume_ended_pauses(timezone.now())
 
         control = ScheduleControl.objects.get(pk=task.pk)
         assert control.next_slot_at == NOON + timedelta(hours=1)
@@ -169,22 +169,22 @@ def test_a_timed_pause_ends_at_its_end_however_late_that_is_noticed(until_minute
 
 def test_an_ended_pause_that_was_prolonged_meanwhile_goes_on():
     task = factories.schedule(crontab="0 * * * *")
-    schedules.pause(task, by=None, reason="x", until=timezone.now() + timedelta(hours=1))
+    edits.pause(task, by=None, reason="x", until=timezone.now() + timedelta(hours=1))
     old = ScheduleControl.objects.get(pk=task.pk).paused_until
-    schedules.pause(task, by=None, reason="y", until=timezone.now() + timedelta(hours=9))
+    edits.pause(task, by=None, reason="y", until=timezone.now() + timedelta(hours=9))
 
-    schedules._resume(task, logged_as=None, reason="", at=old)
+    edits._resume(task, by=None, reason="", at=old)
 
     assert not PeriodicTask.objects.get(pk=task.pk).enabled
 
 
 def test_an_edit_of_an_old_copy_undoes_nobody_elses():
     task = factories.schedule(crontab="0 * * * *")
-    schedules.pause(task, by=None, reason="x")
+    edits.pause(task, by=None, reason="x")
     old_copy = PeriodicTask.objects.get(pk=task.pk)
-    schedules.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
+    edits.resume(PeriodicTask.objects.get(pk=task.pk), by=None)
 
-    schedules.retime(old_copy, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
+    edits.retime(old_copy, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
 
     stored = PeriodicTask.objects.get(pk=task.pk)
     assert stored.enabled
@@ -195,9 +195,9 @@ def test_an_edit_of_an_old_copy_undoes_nobody_elses():
 def test_a_schedule_that_cannot_be_computed_can_be_paused_and_repaired():
     broken = IntervalSchedule.objects.create(every=-5, period="seconds")
     task = PeriodicTask.objects.create(name="broken", task="maintenance.cleanup_tokens", interval=broken)
-    schedules.pause(task, by=None, reason="x")
-    schedules.retime(task, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
-    schedules.resume(task, by=None)
+    edits.pause(task, by=None, reason="x")
+    edits.retime(task, by=None, crontab=Crontab.parse("5 * * * *"), timezone_name="UTC")
+    edits.resume(task, by=None)
 
     assert ScheduleControl.objects.get(pk=task.pk).next_slot_at is not None
 
@@ -207,7 +207,7 @@ def test_a_timing_that_another_version_wrote_is_no_edit():
         task = factories.schedule(crontab="0 * * * *")
         ScheduleControl.objects.filter(pk=task.pk).update(timing='{"every_so_often": 3, "enabled": true}')
         clock.shift(timedelta(minutes=90))
-        schedules.note_timing(PeriodicTask.objects.get(pk=task.pk))
+        replanning.note_timing(PeriodicTask.objects.get(pk=task.pk))
 
         assert ScheduleControl.objects.get(pk=task.pk).next_slot_at == NOON + timedelta(hours=1)
 
@@ -225,7 +225,7 @@ def test_the_longest_crontab_that_fits_the_form_can_be_kept():
     task = factories.schedule()
     PeriodicTask.objects.filter(pk=task.pk).update(expires=NOON + timedelta(days=900), start_time=NOON)
 
-    schedules.retime(task, by=None, crontab=long, timezone_name="America/Argentina/ComodRivadavia")
+    edits.retime(task, by=None, crontab=long, timezone_name="America/Argentina/ComodRivadavia")
 
     assert (
         str(Timing.of(PeriodicTask.objects.get(pk=task.pk))) == ScheduleControl.objects.get(pk=task.pk).timing
@@ -236,7 +236,7 @@ def test_a_look_back_over_years_ends():
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="* * * * *")
         clock.shift(timedelta(days=3650))
-        due = slots.owed(Timing.of(task), schedules.control_of(task), now=timezone.now())
+        due = slots.due_slots(Timing.of(task), schedules.control_of(task), now=timezone.now())
 
         assert slots.LOOK_BACK_SLOTS - 1 <= len(due) <= slots.LOOK_BACK_SLOTS + 1
         assert due[-1] == timezone.now()
@@ -246,31 +246,31 @@ def test_a_look_back_over_years_ends():
     minutes=st.lists(st.integers(0, 300), max_size=30, unique=True).map(sorted),
     policy=st.sampled_from(ScheduleControl.MisfirePolicy.values),
     limit=st.integers(1, 10),
-    standstill=st.none() | st.tuples(st.integers(0, 300), st.integers(0, 300)).map(sorted),
+    window=st.none() | st.tuples(st.integers(0, 300), st.integers(0, 300)).map(sorted),
     catches_up=st.booleans(),
 )
-def test_every_due_slot_has_one_fate(minutes, policy, limit, standstill, catches_up):
+def test_every_due_slot_has_one_fate(minutes, policy, limit, window, catches_up):
     due = [NOON + timedelta(minutes=m) for m in minutes]
     now = NOON + timedelta(minutes=300)
-    mode = standstill and MaintenanceMode(
-        started_at=NOON + timedelta(minutes=standstill[0]), ended_at=NOON + timedelta(minutes=standstill[1])
+    mode = window and MaintenanceMode(
+        started_at=NOON + timedelta(minutes=window[0]), ended_at=NOON + timedelta(minutes=window[1])
     )
     control = ScheduleControl(misfire_policy=policy, misfire_limit=limit, catch_up_after_pause=catches_up)
 
-    parted = slots.part(due, now=now, control=control, standstill=mode)
+    classified = slots.classify(due, now=now, control=control, window=mode)
 
-    assert sorted(parted.paused + parted.missed + parted.run) == due
-    stood_still = [slot for slot in due if mode and mode.covers(slot)]
-    assert parted.paused == [slot for slot in stood_still if slot not in parted.run]
-    held_back = [] if catches_up else stood_still
-    assert not set(held_back) & set(parted.run)
+    assert sorted(classified.paused + classified.missed + classified.run) == due
+    in_maintenance = [slot for slot in due if mode and mode.covers(slot)]
+    assert classified.paused == [slot for slot in in_maintenance if slot not in classified.run]
+    held_back = [] if catches_up else in_maintenance
+    assert not set(held_back) & set(classified.run)
     on_time = [slot for slot in due if (now - slot).total_seconds() <= slots.MISFIRE_SECONDS]
-    assert parted.in_time == [slot for slot in on_time if slot not in held_back]
-    assert parted.missed + parted.made_up == sorted(parted.missed + parted.made_up)
-    assert parted.paused == sorted(parted.paused)
-    assert len(parted.made_up) <= {"skip": 0, "run_once": 1, "run_all": limit}[policy]
-    if parted.missed and not parted.in_time and policy != "skip":
-        assert parted.made_up
+    assert classified.in_time == [slot for slot in on_time if slot not in held_back]
+    assert classified.missed + classified.caught_up == sorted(classified.missed + classified.caught_up)
+    assert classified.paused == sorted(classified.paused)
+    assert len(classified.caught_up) <= {"skip": 0, "run_once": 1, "run_all": limit}[policy]
+    if classified.missed and not classified.in_time and policy != "skip":
+        assert classified.caught_up
 
 
 @pytest.mark.parametrize("crontab", ["* * * * 1-5", "* * 1 * *", "*/5 8-17 * * 1-5"])
@@ -279,7 +279,7 @@ def test_slots_on_few_days_are_all_counted(crontab):
     control, timing = task.control, Timing.of(task)
     control.effective_from = NOON - timedelta(days=12)
 
-    due = slots.owed(timing, control, now=NOON)
+    due = slots.due_slots(timing, control, now=NOON)
 
     every = list(timing.fire_times(after=control.effective_from, until=NOON, anchor=NOON))
     assert due == every[-slots.LOOK_BACK_SLOTS :]
@@ -289,7 +289,7 @@ def test_slots_that_are_not_counted_are_mentioned():
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="* * * * 1-5")
         clock.shift(timedelta(days=21))
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
 
     run = JobRun.objects.get(schedule=task)
     assert run.counts == {"slots_missed": slots.LOOK_BACK_SLOTS}
@@ -302,7 +302,7 @@ def test_an_edit_during_maintenance_mode_tells_its_slots_from_missed_ones():
         clock.shift(timedelta(minutes=2))
         maintenance_mode.start(by=None, reason="deploy")
         clock.shift(timedelta(minutes=5))
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
 
     assert rows(task) == [
         ("missed", "edited", NOON + timedelta(minutes=2), {"slots_missed": 2}),
@@ -316,20 +316,20 @@ def test_what_catching_up_leaves_of_maintenance_mode_was_not_missed():
     control = ScheduleControl(catch_up_after_pause=True, misfire_policy="run_once")
     due = [NOON + timedelta(minutes=n) for n in range(-2, 10)]
 
-    parted = slots.part(due, now=NOON + timedelta(minutes=15), control=control, standstill=mode)
+    classified = slots.classify(due, now=NOON + timedelta(minutes=15), control=control, window=mode)
 
-    assert parted.missed == due[:3]
-    assert parted.paused == due[3:-1]
-    assert parted.run == due[-1:]
+    assert classified.missed == due[:3]
+    assert classified.paused == due[3:-1]
+    assert classified.run == due[-1:]
 
 
 def test_the_end_of_a_pause_brings_back_no_slot_from_before_an_edit():
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="0 3 * * *")
-        schedules.pause(task, by=None, reason="x", until=NOON + timedelta(minutes=10))
+        edits.pause(task, by=None, reason="x", until=NOON + timedelta(minutes=10))
         clock.shift(timedelta(hours=1))  # no scheduler ticks meanwhile
-        schedules.retime(task, by=None, crontab=Crontab.parse("30 12 * * *"), timezone_name="UTC")
-        schedules.resume_ended_pauses(timezone.now())
+        edits.retime(task, by=None, crontab=Crontab.parse("30 12 * * *"), timezone_name="UTC")
+        edits.resume_ended_pauses(timezone.now())
 
         control = ScheduleControl.objects.get(pk=task.pk)
         assert control.next_slot_at == NOON + timedelta(days=1, minutes=30)
@@ -340,11 +340,13 @@ def test_the_row_of_an_outage_mentions_what_it_does_not_count():
         task = factories.schedule(crontab="* * * * *")
         control, timing = task.control, Timing.of(task)
         clock.shift(timedelta(days=30, seconds=30))
-        due = slots.owed(timing, control, now=timezone.now())
-        parted = slots.part(due, now=timezone.now(), control=control)
-        row = slots.missed_row(task, "cleanup_tokens", parted.missed, timing=timing, cut_at=parted.cut_at)
+        due = slots.due_slots(timing, control, now=timezone.now())
+        classified = slots.classify(due, now=timezone.now(), control=control)
+        row = slot_rows.missed_row(
+            task, "cleanup_tokens", classified.missed, timing=timing, cut_at=classified.cut_at
+        )
 
-    assert len(parted.run) == 1
+    assert len(classified.run) == 1
     assert row.counts == {"slots_missed": slots.LOOK_BACK_SLOTS - 1}
     assert "Older ones are not counted." in row.message
 
@@ -372,7 +374,7 @@ def test_a_field_with_spaces_is_read_alike_by_page_and_beat():
 def test_a_retime_from_any_row_brings_back_no_past_slot(fields):
     with time_machine.travel(NOON.replace(hour=10), tick=False):
         task = imported(**fields)
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
 
         assert ScheduleControl.objects.get(pk=task.pk).next_slot_at == NOON.replace(hour=9) + timedelta(
             days=1
@@ -389,7 +391,7 @@ def test_a_retime_after_an_upgrade_brings_back_no_past_slot(fields):
             timing=f'{{"crontab": "{fields} UTC", "enabled": true}}', effective_from=NOON.replace(hour=4)
         )
         task = PeriodicTask.objects.get(pk=task.pk)
-        schedules.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
+        edits.retime(task, by=None, crontab=Crontab.parse("0 9 * * *"), timezone_name="UTC")
 
         assert ScheduleControl.objects.get(pk=task.pk).next_slot_at == NOON.replace(hour=9) + timedelta(
             days=1
@@ -403,7 +405,7 @@ def test_an_upgrade_is_no_edit():
             timing='{"crontab": "0 * * * * UTC", "enabled": true}'
         )
         clock.shift(timedelta(minutes=90))
-        schedules.note_timing(PeriodicTask.objects.get(pk=task.pk))
+        replanning.note_timing(PeriodicTask.objects.get(pk=task.pk))
 
         control = ScheduleControl.objects.get(pk=task.pk)
         assert control.timing == str(Timing.of(task))
@@ -414,9 +416,9 @@ def test_an_upgrade_is_no_edit():
 def test_slots_of_a_pause_with_spaces_in_a_field_are_skipped():
     with time_machine.travel(NOON.replace(hour=1), tick=False) as clock:
         task = imported(minute="0, 30")
-        schedules.pause(task, by=None, reason="x")
+        edits.pause(task, by=None, reason="x")
         clock.move_to(NOON.replace(hour=4))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
     assert rows(task) == [("skipped", "paused", NOON.replace(hour=3, minute=30), {"slots_skipped": 2})]
 
@@ -488,7 +490,7 @@ def test_the_start_of_an_interval_is_a_slot():
 def test_an_interval_with_an_end_soon_after_its_start_fires_once():
     with time_machine.travel(NOON, tick=False):
         task = interval(NOON - timedelta(seconds=2), expires=NOON + timedelta(minutes=5))
-        due = slots.owed(Timing.of(task), task.control, now=NOON + timedelta(hours=1))
+        due = slots.due_slots(Timing.of(task), task.control, now=NOON + timedelta(hours=1))
 
         assert due == [NOON - timedelta(seconds=2)]
 
@@ -523,7 +525,7 @@ def test_a_retime_leaves_a_start_that_has_passed_alone():
         task = factories.schedule(crontab="0 15 * * *", start_time=NOON + timedelta(minutes=1))
         clock.shift(timedelta(days=2, hours=1))
         ScheduleControl.objects.filter(pk=task.pk).update(last_slot_at=NOON + timedelta(days=1, hours=3))
-        schedules.retime(
+        edits.retime(
             PeriodicTask.objects.get(pk=task.pk),
             by=None,
             crontab=Crontab.parse("30 12 * * *"),
@@ -540,6 +542,6 @@ def test_a_schedule_that_is_made_paused_owes_nothing_until_it_is_resumed():
         task = interval(NOON - timedelta(minutes=25), enabled=False)
         assert rows(task) == []
         clock.shift(timedelta(minutes=10))
-        schedules.resume(task, by=None)
+        edits.resume(task, by=None)
 
     assert rows(task) == [("skipped", "paused", NOON + timedelta(minutes=5), {"slots_skipped": 4})]

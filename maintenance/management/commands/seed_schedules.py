@@ -3,7 +3,7 @@
 from typing import Any
 
 from audit.commands import RecordedCommand
-from maintenance.scheduling import schedules
+from maintenance.scheduling import schedules, seeding
 
 
 class Command(RecordedCommand):
@@ -13,7 +13,7 @@ class Command(RecordedCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Seed; say what was created, and which defaults a deploy has changed."""
-        created = schedules.seed()
+        created = seeding.seed()
         self.stdout.write(f"created: {', '.join(created)}" if created else "nothing was missing")
         for line in schedules.drift_report():
             self.stdout.write(self.style.WARNING(line))

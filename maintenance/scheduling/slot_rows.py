@@ -1,0 +1,173 @@
+"""The rows of slots that nobody runs: missed, skipped, failed. One row stands for several slots, on the last of them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django_celery_beat.models import PeriodicTask
+
+from database import clock
+from database.messages import gettext as _
+from database.messages import joined, ngettext
+from maintenance.models import JobRun
+from maintenance.scheduling.targets import no_such_job
+from maintenance.scheduling.timing import Timing
+
+
+def edited_row(
+    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
+) -> JobRun:
+    """Return the (unsaved) row for slots that nobody had ticked when the schedule was edited."""
+    text = ngettext(
+        "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
+        "%(number)s slots had not been ticked when the schedule was changed: %(span)s.",
+        len(due),
+    )
+    return _row(
+        task,
+        slug,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.MISSED,
+        reason=JobRun.Reason.EDITED,
+    )
+
+
+def passed_row(
+    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
+) -> JobRun:
+    """Return the (unsaved) row for slots that had passed when the schedule was saved."""
+    text = ngettext(
+        "%(number)s slot had passed when the schedule was saved: %(span)s.",
+        "%(number)s slots had passed when the schedule was saved: %(span)s.",
+        len(due),
+    )
+    return _row(
+        task,
+        slug,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.MISSED,
+        reason=JobRun.Reason.EDITED,
+    )
+
+
+def no_job_run(task: PeriodicTask, slug: str, slot: datetime) -> JobRun:
+    """Return the (unsaved) run of a slot that nobody can perform: FAILED."""
+    now = clock.now()
+    return JobRun(
+        job=slug,
+        trigger=JobRun.Trigger.SCHEDULE,
+        status=JobRun.Status.FAILED,
+        reason=JobRun.Reason.UNKNOWN_JOB,
+        schedule=task,
+        schedule_name=task.name,
+        scheduled_for=slot,
+        queued_at=now,
+        finished_at=now,
+        error=no_such_job(task),
+    )
+
+
+def missed_row(
+    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None = None
+) -> JobRun:
+    """Return the (unsaved) row for slots that passed while no scheduler was alive: one for all of them."""
+    text = ngettext(
+        "%(number)s slot passed while no scheduler was alive: %(span)s.",
+        "%(number)s slots passed while no scheduler was alive: %(span)s.",
+        len(due),
+    )
+    return _row(
+        task,
+        slug,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.MISSED,
+        reason=JobRun.Reason.NO_SCHEDULER,
+    )
+
+
+def paused_row(
+    task: PeriodicTask,
+    slug: str,
+    due: list[datetime],
+    *,
+    timing: Timing,
+    why: str,
+    cut_at: datetime | None = None,
+) -> JobRun:
+    """Return the (unsaved) row for slots that passed during a pause: one for all of them."""
+    text = ngettext(
+        "%(number)s slot passed during a pause (%(why)s): %(span)s.",
+        "%(number)s slots passed during a pause (%(why)s): %(span)s.",
+        len(due),
+    )
+    return _row(
+        task,
+        slug,
+        due,
+        text,
+        timing=timing,
+        cut_at=cut_at,
+        status=JobRun.Status.SKIPPED,
+        reason=JobRun.Reason.PAUSED,
+        why=why,
+    )
+
+
+def _row(
+    task: PeriodicTask,
+    slug: str,
+    due: list[datetime],
+    text: str,
+    *,
+    timing: Timing,
+    cut_at: datetime | None,
+    status: str,
+    reason: str,
+    why: str = "",
+) -> JobRun:
+    """A row for several slots stands on the last of them."""
+    number = len(due)
+    told = text % {"number": number, "why": why, "span": _span(due, timing)}
+    count = "slots_missed" if status == JobRun.Status.MISSED else "slots_skipped"
+    return JobRun(
+        job=slug,
+        trigger=JobRun.Trigger.SCHEDULE,
+        status=status,
+        reason=reason,
+        schedule=task,
+        schedule_name=task.name,
+        scheduled_for=due[-1],
+        finished_at=clock.now(),
+        counts={count: number},
+        message=joined([told, _("Older ones are not counted.")]) if due[0] == cut_at else told,
+    )
+
+
+def _span(due: list[datetime], timing: Timing) -> str:
+    """Return "first to last"; as many as one look back counts may have older ones before them."""
+    zone = timing.zone_info
+    first, last = (f"{slot.astimezone(zone):%Y-%m-%d %H:%M}" for slot in (due[0], due[-1]))
+    if len(due) == 1:
+        return f"{first} {zone}"
+    return _("%(first)s to %(last)s") % {"first": first, "last": f"{last} {zone}"}
+
+
+def without_those_that_have_a_row(rows: Iterable[JobRun]) -> list[JobRun]:
+    """Return the unsaved rows whose slot has none yet: a tick that was lost after its commit is made again."""
+    wanted = list(rows)
+    taken = set(
+        JobRun.objects.filter(
+            trigger=JobRun.Trigger.SCHEDULE,
+            schedule_id__in={row.schedule_id for row in wanted},
+            scheduled_for__in={row.scheduled_for for row in wanted},
+        ).values_list("schedule_id", "scheduled_for")
+    )
+    return [row for row in wanted if (row.schedule_id, row.scheduled_for) not in taken]

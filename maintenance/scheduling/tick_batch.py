@@ -1,0 +1,166 @@
+"""What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    transaction,
+)
+from django.db.models import F
+from django_celery_beat.models import PeriodicTask
+
+from maintenance.ledger import requests
+from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.registry import job_of_task
+from maintenance.scheduling import replanning, slot_rows, slots
+from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.scheduling.slots import Slots
+from maintenance.scheduling.targets import slug_of
+from maintenance.scheduling.timing import Timing
+
+logger = logging.getLogger(__name__)
+
+# The longest that one transaction computes; the rest is for the next one. The lease must outlive it.
+BATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The run of one slot before the overlap policy has been asked."""
+
+    run: JobRun
+    task: PeriodicTask
+    # It waits for its turn whatever is in its way: it catches up a slot, or is the only one of a one-off.
+    waits: bool
+
+
+class TickBatch:
+    """What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
+
+    def __init__(self, now: datetime, window: MaintenanceMode) -> None:
+        self.now = now
+        self.settled: list[ScheduleControl] = []
+        self.queued: list[JobRun] = []
+        self.foreign: list[PeriodicTask] = []
+        self._window = window
+        self._rows: list[JobRun] = []
+        self._wanted: list[_Wanted] = []
+        self._began = time.monotonic()
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether the rest is for the next transaction."""
+        return time.monotonic() - self._began > BATCH_SECONDS
+
+    def settle(self, task: PeriodicTask) -> None:
+        """Decide about the due slots of one schedule; one that cannot be computed stops no other."""
+        control = task.control
+        try:
+            self._settle(task, control)
+        except (OperationalError, InterfaceError):
+            raise
+        except InvalidSchedule as error:
+            logger.error("%s cannot fire: %s", task.name, error)
+            control.next_slot_at = None
+        except Exception:
+            logger.exception("%s cannot fire: its schedule is invalid.", task.name)
+            control.next_slot_at = None
+        self.settled.append(control)
+
+    def _settle(self, task: PeriodicTask, control: ScheduleControl) -> None:
+        timing = Timing.of(task)
+        if control.timing != str(timing):
+            # Edited without a signal: it starts anew.
+            replanning.note_timing(task)
+            return
+        due = slots.due_slots(timing, control, now=self.now)
+        if not due:
+            # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead.
+            replanning.plan_next(control, timing)
+            return
+        classified = slots.classify(due, now=self.now, control=control, window=self._window)
+        if task.one_off:
+            classified = classified.first_only()
+        self._take(task, timing, classified)
+        control.last_slot_at = due[-1]
+        replanning.plan_next(control, timing)
+
+    def _take(self, task: PeriodicTask, timing: Timing, classified: Slots) -> None:
+        slug = slug_of(task)
+        if slug is None:
+            self.foreign += [task] if classified.run else []
+            return
+        window, cut_at = self._window, classified.cut_at
+        if classified.paused:
+            self._rows.append(
+                slot_rows.paused_row(
+                    task, slug, classified.paused, timing=timing, why=window.reason, cut_at=cut_at
+                )
+            )
+        if classified.missed:
+            self._rows.append(
+                slot_rows.missed_row(task, slug, classified.missed, timing=timing, cut_at=cut_at)
+            )
+        job = job_of_task(task.task)
+        for slot in classified.run:
+            run = (
+                requests.slot_run(schedule=task, job=job, slot=slot)
+                if job
+                else slot_rows.no_job_run(task, slug, slot)
+            )
+            self._wanted.append(_Wanted(run, task, waits=bool(task.one_off) or slot in classified.caught_up))
+
+    def write(self) -> None:
+        """Write runs, schedules and controls: a handful of statements however many there are."""
+        overlaps = requests.Overlaps(wanted.run.concurrency_key for wanted in self._wanted)
+        for wanted in self._wanted:
+            if wanted.run.status == JobRun.Status.QUEUED and not wanted.waits:
+                overlaps.add(wanted.run, wanted.task.control.overlap_policy)
+            elif wanted.run.status == JobRun.Status.QUEUED:
+                overlaps.add_unconditionally(wanted.run)
+            self._rows.append(wanted.run)
+        written = _insert(self._rows)
+        self.queued = [run for run in written if run.status == JobRun.Status.QUEUED]
+        self._count()
+        ScheduleControl.objects.bulk_create(
+            self.settled,
+            update_conflicts=True,
+            unique_fields=["schedule"],
+            update_fields=["last_slot_at", "next_slot_at", "timing"],
+        )
+
+    def _count(self) -> None:
+        """Count what runs, not what was skipped or failed at once; a one-off that runs is over."""
+        ran = [wanted.task for wanted in self._wanted if wanted.run.status == JobRun.Status.QUEUED]
+        ran += self.foreign
+        counts = Counter(task.pk for task in ran)
+        # update(), not save(): this is bookkeeping, no edit. And the task before its control, as an edit locks them.
+        for number in sorted(set(counts.values())):
+            pks = [pk for pk, count in counts.items() if count == number]
+            PeriodicTask.objects.filter(pk__in=pks).update(
+                last_run_at=self.now, total_run_count=F("total_run_count") + number
+            )
+        over = [task for task in ran if task.one_off]
+        for task in over:
+            task.control.timing, task.control.next_slot_at = "", None  # enabling it again is an edit
+        if over:
+            PeriodicTask.objects.filter(pk__in=[task.pk for task in over]).update(enabled=False)
+
+
+def _insert(rows: Sequence[JobRun]) -> list[JobRun]:
+    """Insert the rows of slots and return them; a slot that has its row already keeps that one."""
+    try:
+        with transaction.atomic():
+            return JobRun.objects.bulk_create(rows)
+    except IntegrityError:
+        fresh = slot_rows.without_those_that_have_a_row(rows)
+        if len(fresh) == len(rows):
+            raise  # it was some other constraint: our fault
+        return JobRun.objects.bulk_create(fresh)
