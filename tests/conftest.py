@@ -48,6 +48,12 @@ def pytest_configure():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def static_root():
+    """The directory of the static files: WhiteNoise warns where it is missing, in the live server too."""
+    django_settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def broker_server():
     """The broker of the environment, or a private one for this session."""
     if not django_settings.USES_PRIVATE_BROKER:
@@ -93,7 +99,6 @@ def plain(settings):
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
-    settings.STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     # Counts failed sign-ins: a test knows nothing of the one before.
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": uuid4().hex}
