@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from adminkit import lookups
+from adminkit import lookups, readonly
 
 
 class AdminkitConfig(AppConfig):
@@ -11,5 +11,6 @@ class AdminkitConfig(AppConfig):
     name = "adminkit"
 
     def ready(self) -> None:
-        """Let integer columns be compared with any number."""
+        """Let integer columns be compared with any number; link and name only what the reader may follow and read."""
         lookups.register()
+        readonly.register()

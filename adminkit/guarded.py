@@ -52,6 +52,13 @@ class GuardedAdmin(admin.ModelAdmin):
         """Return the row; an empty ``_to_field`` names no column."""
         return super().get_object(request, object_id, from_field or None)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Tell the form who reads it: ``adminkit.readonly`` links only what is open to them."""
+        context["adminform"].form.request = request
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
         # Django leads to the dashboard and says "perhaps it was deleted?", also to who may not see what is there.
         raise NotForYou(opts.verbose_name)

@@ -1,5 +1,6 @@
 """The Activity page: what happened, who did it, and to what."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import apps
@@ -23,6 +24,11 @@ from database.messages import told
 EVENTS_PER_PAGE = 50
 # So many of the newest events are searched for words.
 SEARCHED_MAX = 20_000
+# Longer ones are those of no row.
+KEY_DIGITS_MAX = 18
+
+# The addresses of subjects: by kind and key.
+Pages = dict[tuple[str, str], str]
 
 
 @admin.register(Event)
@@ -73,13 +79,17 @@ class EventAdmin(admin.ModelAdmin):
         older = query.copy()
         if rest:
             older["before"] = str(shown[-1].pk)
+        subjects = {(event.subject_type, event.subject_id) for event in shown}
+        if wanted["kind"] and wanted["id"]:
+            subjects.add((wanted["kind"], wanted["id"]))
+        pages = _pages(subjects, self.admin_site, request)
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Activity"),
             "form": form,
-            "rows": [_row(event, self.admin_site, request) for event in shown],
+            "rows": [_row(event, pages) for event in shown],
             "sees_all": sees_all(request.user),
-            "subject": _subject(shown, wanted, self.admin_site, request),
+            "subject": _subject(shown, wanted, pages),
             "newest_url": f"?{query.urlencode()}" if wanted["before"] else "",
             "older_url": f"?{older.urlencode()}" if rest else "",
             "opts": self.opts,
@@ -105,37 +115,46 @@ def _filtered(events: EventQuerySet, wanted: dict[str, Any]) -> EventQuerySet:
     return found
 
 
-def _row(event: Event, site: admin.AdminSite, request: HttpRequest) -> dict[str, Any]:
+def _row(event: Event, pages: Pages) -> dict[str, Any]:
     return {
         "event": event,
         "verb": capfirst(in_words(event.verb)),
         "kind": kind_name(event.subject_type),
-        "url": _url(event.subject_type, event.subject_id, site, request),
+        "url": pages.get((event.subject_type, event.subject_id)),
         "changes": rows_of(event),
         "reason": told(event.reason, (event.parameters or {}).get("reason_parts")),
     }
 
 
-def _url(label: str, key: str, site: admin.AdminSite, request: HttpRequest) -> str | None:
-    """Return the address of the subject's own page, if there is one for this person; whether it exists is not asked."""
-    try:
-        model = apps.get_model(label)
-    except (LookupError, ValueError):
-        return None
-    if not site.is_registered(model) or not site.get_model_admin(model).has_view_permission(request):
-        return None
-    try:
-        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
-    except NoReverseMatch:
-        return None
+def _pages(subjects: set[tuple[str, str]], site: admin.AdminSite, request: HttpRequest) -> Pages:
+    """Return the addresses of those subjects whose own pages are open to the person: one query a kind."""
+    pages: Pages = {}
+    for label in {label for label, _key in subjects}:
+        try:
+            model = apps.get_model(label)
+        except (LookupError, ValueError):
+            continue
+        if not site.is_registered(model) or not site.get_model_admin(model).has_view_permission(request):
+            continue
+        rows = site.get_model_admin(model).get_queryset(request).order_by()
+        keys = {key for kind, key in subjects if kind == label and is_number(key)}
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        for key in rows.filter(pk__in=keys).values_list("pk", flat=True):
+            # A kind that has a list alone has no such page.
+            with suppress(NoReverseMatch):
+                pages[label, str(key)] = reverse(name, args=[key])
+    return pages
 
 
-def _subject(
-    shown: list[Event], wanted: dict[str, Any], site: admin.AdminSite, request: HttpRequest
-) -> dict[str, Any] | None:
+def is_number(key: str) -> bool:
+    """Return whether a key can be that of a row."""
+    return key.isascii() and key.isdigit() and len(key) <= KEY_DIGITS_MAX
+
+
+def _subject(shown: list[Event], wanted: dict[str, Any], pages: Pages) -> dict[str, Any] | None:
     """Return what the page is about, if it is about one thing."""
     if not (wanted["kind"] and wanted["id"]):
         return None
     name = shown[0].subject_name if shown else wanted["id"]
-    url = _url(wanted["kind"], wanted["id"], site, request)
+    url = pages.get((wanted["kind"], wanted["id"]))
     return {"kind": kind_name(wanted["kind"]), "name": name, "url": url}

@@ -1,0 +1,50 @@
+"""What Django's admin shows of a value that cannot be edited: links that are open to the reader, icons in their language.
+
+Django asks nobody before it links a related row, and names its icons "True" and "False". Neither has a hook.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import helpers
+from django.contrib.admin.templatetags import admin_list
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+ICONS = {True: "yes", False: "no", None: "unknown"}
+
+
+class ReadonlyField(helpers.AdminReadonlyField):
+    """A field that links a related row only for who may see it."""
+
+    def get_admin_url(self, remote_field: Any, remote_obj: Any) -> str:
+        """Return the row's name, linked if its page is open to the reader."""
+        request = getattr(self.form, "request", None)
+        site = getattr(self.model_admin, "admin_site", None)
+        if request is None or site is None or not is_open(site, request, remote_obj):
+            return str(remote_obj)
+        return super().get_admin_url(remote_field, remote_obj)
+
+
+def is_open(site: admin.AdminSite, request: HttpRequest, row: Any) -> bool:
+    """Return whether the row's page is open to the person who asks."""
+    if not site.is_registered(type(row)):
+        return False
+    model_admin = site.get_model_admin(type(row))
+    if not model_admin.has_view_or_change_permission(request, row):
+        return False
+    return model_admin.get_queryset(request).filter(pk=row.pk).exists()
+
+
+def boolean_icon(value: bool | None) -> str:
+    """Return the icon of a truth value with its name in the reader's language."""
+    name = {True: _("Yes"), False: _("No"), None: _("Unknown")}[value]
+    return format_html('<img src="{}" alt="{}">', static(f"admin/img/icon-{ICONS[value]}.svg"), name)
+
+
+def register() -> None:
+    """Put both in the place of Django's."""
+    helpers.AdminReadonlyField = ReadonlyField  # type: ignore[misc]
+    admin_list._boolean_icon = boolean_icon  # type: ignore[attr-defined]

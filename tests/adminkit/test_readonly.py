@@ -1,0 +1,47 @@
+"""A value that cannot be edited: its link is open to the reader, its icon is in their language."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from scraping.content import holds
+from scraping.models import RedditPost
+from tests.kit import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def held():
+    """A post that somebody holds."""
+    boss = factories.superuser(username="boss")
+    post = factories.post()
+    holds.hold_posts(RedditPost.objects.filter(pk=post.pk), by=boss, reason="court order")
+    return reverse("admin:scraping_redditpost_change", args=[post.pk]), boss
+
+
+@pytest.mark.parametrize("may_see_users", [False, True])
+def test_a_person_is_linked_only_for_who_may_see_people(client, held, may_see_users):
+    page, boss = held
+    reader = factories.operator(username="reader")
+    rights = ["view_redditpost", "view_user"] if may_see_users else ["view_redditpost"]
+    reader.user_permissions.add(*Permission.objects.filter(codename__in=rights))
+    client.force_login(reader)
+    person = reverse("admin:auth_user_change", args=[boss.pk])
+
+    shown = client.get(page)
+
+    assert shown.status_code == 200
+    assert (person in shown.content.decode()) is may_see_users
+    assert client.get(person).status_code == (200 if may_see_users else 403)
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "No"), ("zh-hans", "否")])
+def test_an_icon_is_named_in_the_readers_language(client, held, language, name):
+    page, boss = held
+    client.force_login(boss)
+
+    shown = client.get(page, headers={"accept-language": language}).content.decode()
+
+    assert f'alt="{name}"' in shown
+    assert 'alt="False"' not in shown
