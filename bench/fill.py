@@ -195,7 +195,7 @@ def fill_schedules(filler: Filler, schedules: int) -> None:
         id="1000 + i",
         name="'schedule ' || i",
         task="'maintenance.scrape_now'",
-        kwargs=f"'{{\"params\": {{\"config\": ' || (1 + i % {BOTS}) || '}}}}'",
+        kwargs=f"'{{\"config\": ' || (1 + i % {BOTS}) || '}}'",
         args="'[]'",
         headers="'{}'",
         enabled=f"{yes}",

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.filters import rare_choices
 from adminkit.links import badge
 from database.text import row_key
 from maintenance.admin.run_figures import rows_of
@@ -45,7 +46,13 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
     change_form_template = "maintenance/run.html"
     change_list_template = "maintenance/run_list.html"
     list_display = ("run", "status_badge", "started", "duration", "rows", "triggered", "error_excerpt")
-    list_filter = ("status", JobFilter, "trigger", "dry_run", "queued_at")
+    list_filter = (
+        "status",
+        JobFilter,
+        ("trigger", rare_choices(JobRun.Trigger.SCHEDULE)),
+        "dry_run",
+        "queued_at",
+    )
     search_fields = ("id",)
     search_help_text = _(
         "A run’s number, a job, words of messages, logs, parameters and people (newest 20,000 runs), or a post’s or"

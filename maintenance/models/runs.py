@@ -115,6 +115,14 @@ class JobRun(RunFields):
             models.Index(fields=["finished_at"], name="jobrun_finished_at"),
             # admin filter by date
             models.Index(fields=["queued_at"], name="jobrun_queued_at"),
+            # admin filter by trigger: nearly all runs are scheduled
+            models.Index(
+                fields=["trigger", "-id"],
+                name="jobrun_not_scheduled",
+                condition=~Q(trigger=statuses.Trigger.SCHEDULE),
+            ),
+            # admin filter by dry run: few are
+            models.Index(fields=["-id"], name="jobrun_dry", condition=Q(dry_run=True)),
         ]
 
     def __str__(self) -> str:

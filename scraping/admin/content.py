@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.filters import rare_choices
 from adminkit.links import badge, link
 from database.names import folded, folded_sql
 from scraping.admin import (
@@ -34,6 +35,7 @@ from scraping.models import (
 from scraping.visibility import Person, sees_everybodys
 
 SUBREDDITS_SHOWN_MAX = 100
+STATE_FILTER: Any = ("state", rare_choices(ContentState.LIVE))
 
 
 def subreddits_of(user: Person) -> list[str]:
@@ -86,7 +88,7 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
     """What posts and comments share; each person's list, pages and export hold what they may see."""
 
     change_list_template = "scraping/content_list.html"
-    list_filter = [BotFilter, "state"]
+    list_filter = [BotFilter, STATE_FILTER]
     sortable_by = ()
     # Django shows the search box only where this is not empty; get_search_results decides what is searched.
     search_fields = ("fullname",)
@@ -143,7 +145,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         "hold_badge",
         "created",
     )
-    list_filter = [SubredditFilter, BotFilter, "state", HoldFilter, "created_at"]
+    list_filter = [SubredditFilter, BotFilter, STATE_FILTER, HoldFilter, "created_at"]
     lookups = ("session",)
     list_select_related = ("held_by",)
     search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")

@@ -4,12 +4,11 @@ from scraping.models.access_tokens import AccessToken
 from scraping.models.bots import BotConfig, BotConfigQuerySet
 from scraping.models.budget import RequestBudget
 from scraping.models.causes import ErrorKind
+from scraping.models.comments import RedditComment, RedditCommentQuerySet
 from scraping.models.content import (
     ContentState,
     PostSighting,
     PostSightingQuerySet,
-    RedditComment,
-    RedditCommentQuerySet,
     RedditContent,
     RedditPost,
     RedditPostQuerySet,

@@ -132,6 +132,12 @@ class ScrapeSession(models.Model):
             models.Index(fields=["finished_at"], name="scrapesession_finished_at"),
             # admin: sessions of one status, newest first
             models.Index(fields=["status", "-id"], name="scrapesession_status"),
+            # admin filter by start
+            models.Index(fields=["started_at"], name="scrapesession_started_at"),
+            # admin filter by gap: few have one
+            models.Index(fields=["-id"], name="scrapesession_gap", condition=Q(has_gap=True)),
+            # admin filter by type: nearly all are automatic
+            models.Index(fields=["-id"], name="scrapesession_manual", condition=Q(kind="manual")),
         ]
 
     def __str__(self) -> str:

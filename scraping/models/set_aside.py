@@ -79,6 +79,12 @@ class SetAside(models.Model):
                 fields=["cause", "scope"], condition=Q(state="open"), name="setaside_one_open_each"
             ),
         ]
+        indexes = [
+            # deleting a person: whose decisions lose their name
+            models.Index(
+                fields=["decided_by"], name="setaside_decided_by", condition=Q(decided_by__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         match self.cause:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from django.db import connections
 
 # An advisory lock's key is a number of 64 bits; nothing else of ours takes one.
 LOCK = int.from_bytes(hashlib.sha256(b"maintenance-console migrate").digest()[:8], signed=True)
+# How often the lock is asked for again.
+SECONDS_BETWEEN = 0.2
 
 
 class Command(migrate.Command):
@@ -34,10 +37,12 @@ class Command(migrate.Command):
         own = connection.copy()
         try:
             with own.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-                if not cursor.fetchone()[0]:
+                if not _locks(cursor):
                     self._tell()
-                    cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+                    # Not pg_advisory_lock(): an index that is made concurrently waits for every statement under way,
+                    # and that one would wait for the lock: a deadlock.
+                    while not _locks(cursor):
+                        time.sleep(SECONDS_BETWEEN)
                 yield
         finally:
             own.close()
@@ -45,6 +50,11 @@ class Command(migrate.Command):
     def _tell(self) -> None:
         self.stdout.write("Another process migrates this database: waiting for it.")
         self.stdout.flush()
+
+
+def _locks(cursor: Any) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+    return bool(cursor.fetchone()[0])
 
 
 def lock_file(database: str) -> Path:
