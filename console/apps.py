@@ -1,8 +1,9 @@
 """App configurations of the project and of its admin site."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
 from django.core import checks
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 from database import keys
@@ -16,8 +17,12 @@ class ConsoleConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Check the keys of stored secrets."""
+        """Check the keys of stored secrets; create the groups after migrations."""
+        from console.roles import create_groups
+
         checks.register(keys.check_keys, checks.Tags.database)
+        # After the last app: the groups need the permissions of all of them.
+        post_migrate.connect(create_groups, sender=[*apps.get_app_configs()][-1])
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

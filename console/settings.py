@@ -86,7 +86,7 @@ INSTALLED_APPS = [
     "scraping",
     "audit",
     "adminkit",
-    "accounts",  # the last: its groups need the permissions of all others
+    "accounts",
 ]
 
 MIDDLEWARE = [
@@ -294,6 +294,9 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds; bounds how late an edit is seen
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- The console's own ----------------------------------------------------------------------
+
+# The model of runs, to which scrape sessions point.
+RUN_MODEL = "maintenance.JobRun"
 
 # How long a silent leading scheduler keeps its lease before a standby takes over.
 BEAT_LEASE_SECONDS_MAX = 300

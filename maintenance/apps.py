@@ -28,11 +28,14 @@ class MaintenanceConfig(AppConfig):
         from maintenance.jobs import content_cutoffs  # declares all jobs, whoever asks first
         from maintenance.models import JobRun
         from maintenance.scheduling.bot_schedules import BotSchedules
+        from maintenance.scrape_runs import ScrapeRuns
         from scraping.content.expiry import register_cutoffs
         from scraping.dependents import register_schedules
+        from scraping.runs import register_runs
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         register_schedules(BotSchedules())
+        register_runs(ScrapeRuns())
         # Who owns a bot sees its runs without the permission to see all.
         register_owned(JobRun, needs_view_permission=False)
         register_cutoffs(content_cutoffs)

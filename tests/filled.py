@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from accounts.roles import BOT_OWNERS
+from console.roles import BOT_OWNERS
 from database.messages import gettext as message
 from maintenance import retention
 from maintenance.ledger import performing, requests

@@ -1,7 +1,7 @@
 """What a purge would delete at once is not stored: the next scrape must not undo a retention.
 
-``maintenance`` knows the retention. It hands it to each scrape, and registers it for who is started by no job: a trial,
-and the verification of stored content.
+A higher layer knows the retention. It passes it to each scrape, and registers it for what no job starts: a trial, and
+the verification of stored content.
 """
 
 from collections.abc import Callable, Mapping, Sequence

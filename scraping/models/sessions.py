@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
@@ -13,6 +14,7 @@ from database.json_fields import JSONObjectField
 from database.messages import MessageField, MessagesQuerySet, PartsField, as_json, from_json
 from scraping.models.bots import BotConfig
 from scraping.models.causes import ErrorKind
+from scraping.runs import runs
 from scraping.skip_reasons import EXPIRED, reason_label
 from scraping.visibility import Person, sees_everybodys
 
@@ -30,7 +32,7 @@ class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
 
     def abandoned(self) -> Self:
         """Return sessions still marked running though their run is not: their worker died."""
-        return self.running().exclude(run__status="running")
+        return self.running().filter(~Exists(runs().running().filter(pk=OuterRef("run_id"))))
 
     def visible_to(self, user: Person) -> Self:
         """Return the sessions of the configs that the user may see; those of deleted ones only who sees all."""
@@ -67,9 +69,9 @@ class ScrapeSession(models.Model):
         verbose_name=_("bot"),
     )
     config_name = models.CharField(_("bot's name"), max_length=100)
-    # The row of maintenance.JobRun this session belongs to; scraping knows nothing more of it.
+    # The run this session belongs to; what scraping asks about runs stands in ``scraping/runs.py``.
     run = models.ForeignKey(
-        "maintenance.JobRun",
+        settings.RUN_MODEL,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         null=True,

@@ -68,7 +68,7 @@ def scrape_config(
 ) -> ScrapeSession:
     """Scrape every subreddit of a config and return the closed session, which names every failure.
 
-    ``run_id`` is the ``maintenance.JobRun`` this belongs to; a session without one counts as abandoned as
+    ``run_id`` is the run this belongs to; a session without one counts as abandoned as
     soon as somebody else wants to scrape the config. A fault of ours closes the session as FAILED with the
     cause INTERNAL and is logged, so that one config never stops the rest.
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.urls import reverse
 
 from accounts.rights import may_take_over
-from accounts.roles import OPERATORS
+from console.roles import OPERATORS
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db

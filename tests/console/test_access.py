@@ -15,7 +15,7 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
+from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import RetentionPolicy
 from maintenance.scheduling import schedules, seeding
 from scraping.content.storage import store_posts

@@ -18,7 +18,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
+from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling import edits, maintenance_mode, schedules, seeding

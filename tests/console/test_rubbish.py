@@ -10,7 +10,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 
-from accounts import roles
+from console import roles
 from maintenance.models import JobRun
 from maintenance.scheduling import seeding
 from scraping.models import BotConfig, RedditApp, RedditComment

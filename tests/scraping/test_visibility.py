@@ -11,7 +11,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
+from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import JobRun
 from scraping.content.storage import store_posts
 from scraping.models import (

@@ -1,7 +1,7 @@
 """The groups that every console starts with.
 
-They are made once and belong to the administrators from then on: a group that exists is never changed, whatever
-this list says. One that was deleted or renamed is made anew by the next ``migrate``; empty it instead.
+They are created once and belong to the administrators from then on: a group that exists is never changed, whatever
+this list says. The next ``migrate`` creates a deleted or renamed one again; empty it instead.
 """
 
 from functools import reduce
@@ -17,7 +17,6 @@ OPERATORS = "Operators"
 APPROVERS = "Approvers"
 BOT_OWNERS = "Bot owners"
 
-# By name: the jobs' permissions are declared in a higher layer, which this app may not import.
 _SEE_EVERYTHING = (
     "audit.view_event",
     "auth.view_group",

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 
-from accounts.roles import APPROVERS, BOT_OWNERS, OPERATORS, PERMISSIONS, VIEWERS, create_groups
+from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, PERMISSIONS, VIEWERS, create_groups
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db

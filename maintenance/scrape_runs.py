@@ -1,0 +1,25 @@
+"""What scraping asks about runs."""
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from maintenance.models import JobRun
+
+
+class ScrapeRuns:
+    """Answers with the rows of ``JobRun`` and the addresses of the admin."""
+
+    def running(self) -> QuerySet[JobRun]:
+        """Return the runs that are being performed now."""
+        return JobRun.objects.running()
+
+    def run_page(self, run_id: int) -> str:
+        """Return the address of a run's page."""
+        return reverse("admin:maintenance_jobrun_change", args=[run_id])
+
+    def scrape_page(self, config_id: int) -> str:
+        """Return the address of the page that starts a scrape of a bot."""
+        return (
+            reverse("admin:maintenance_job_run", args=["scrape_now"]) + "?" + urlencode({"config": config_id})
+        )

@@ -1,0 +1,40 @@
+"""What scraping asks about runs: a higher layer keeps them, and registers here who answers.
+
+The key of that layer's table is ``settings.RUN_MODEL``, as Django's own ``AUTH_USER_MODEL`` is.
+"""
+
+from typing import Any, Protocol
+
+from django.db.models import QuerySet
+
+
+class Runs(Protocol):
+    """Who keeps the runs."""
+
+    def running(self) -> QuerySet[Any]:
+        """Return the runs that are being performed now."""
+        ...
+
+    def run_page(self, run_id: int) -> str:
+        """Return the address of a run's page."""
+        ...
+
+    def scrape_page(self, config_id: int) -> str:
+        """Return the address of the page that starts a scrape of a bot."""
+        ...
+
+
+# One entry once somebody has registered.
+_runs: list[Runs] = []
+
+
+def register_runs(runs: Runs) -> None:
+    """Register who keeps the runs; a reload replaces it."""
+    _runs[:] = [runs]
+
+
+def runs() -> Runs:
+    """Return who keeps the runs."""
+    if not _runs:
+        raise RuntimeError("Nobody keeps the runs: call register_runs() in an app's ready().")
+    return _runs[0]
