@@ -285,9 +285,10 @@ class MessagesQuerySet(models.QuerySet[Row]):
 
     def update(self, **values: Any) -> int:
         """Update; a text brings its parts along."""
-        return super().update(**values, **self._parts(values))
+        return super().update(**values, **self.parts_by_field(values))
 
-    def _parts(self, values: Mapping[str, Any]) -> dict[str, Parts | None]:
+    def parts_by_field(self, values: Mapping[str, Any]) -> dict[str, Parts | None]:
+        """Return what is stored beside those of the values that are texts."""
         fields = {field.name: field for field in self.model._meta.concrete_fields}
         return {
             name + SUFFIX: parts_of(value)

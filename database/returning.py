@@ -3,8 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models.sql import DeleteQuery, UpdateQuery
+from django.db.transaction import mark_for_rollback_on_error
+
+from database.messages import MessagesQuerySet
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -22,10 +26,13 @@ def delete_rows(rows: models.QuerySet[Any], returning: Returning | None = None) 
     What it tells is of the rows that it really deleted, after it has waited for whoever changed them.
     """
     if returning is None:
-        return rows._raw_delete(rows.db)
+        return rows._raw_delete(rows.db) or 0  # None where it can match nothing
     query = rows.query.chain(klass=DeleteQuery)
     compiler = query.get_compiler(rows.db)
-    statement, parameters = compiler.as_sql()
+    try:
+        statement, parameters = compiler.as_sql()
+    except EmptyResultSet:  # such as of an empty list of keys
+        return 0
     told = [
         compiler.compile(one.resolve_expression(query, allow_joins=False)) for one in returning.expressions
     ]
@@ -42,7 +49,16 @@ def delete_rows(rows: models.QuerySet[Any], returning: Returning | None = None) 
 
 def update_rows(rows: models.QuerySet[Row], **values: Any) -> list[Row]:
     """Update by one statement and return the rows as they are then; ``values``: by field, as for ``update``."""
+    if rows.query.is_sliced:
+        raise TypeError("Cannot update a query once a slice has been taken.")
+    if isinstance(rows, MessagesQuerySet):
+        values = {**values, **rows.parts_by_field(values)}
     query: UpdateQuery = rows.query.chain(klass=UpdateQuery)  # type: ignore[assignment]  # of that class
     query.add_update_values(values)
-    statement, parameters = query.get_compiler(rows.db).as_sql()
-    return list(rows.model._base_manager.using(rows.db).raw(f"{statement} RETURNING *", parameters))
+    try:
+        statement, parameters = query.get_compiler(rows.db).as_sql()
+    except EmptyResultSet:  # such as of an empty list of keys
+        return []
+    told = rows.model._base_manager.using(rows.db).raw(f"{statement} RETURNING *", parameters)
+    with mark_for_rollback_on_error(using=rows.db):
+        return list(told)
