@@ -1,0 +1,97 @@
+"""What a list of the admin shows around its rows: the bar of its filters, and a label on each cell; ``{% load lists %}``."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from django import template
+from django.contrib.admin.options import IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
+
+from adminkit.parameters import Lookups
+
+register = template.Library()
+
+# Parameters of a list that filter nothing.
+_CONTROLS = frozenset(
+    {ALL_VAR, ERROR_FLAG, IS_FACETS_VAR, IS_POPUP_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
+)
+_OPENING = re.compile(r"<t[dh]")
+# A cell that says that there is nothing to say; on a telephone it is left out.
+_NOTHING = re.compile(r"<t[dh][^>]*>\s*[–-]?\s*</t[dh]>\Z")
+
+
+class Chip(NamedTuple):
+    """One filter that is set: what it filters by, the chosen value, and the address without it."""
+
+    title: str
+    value: str
+    without: str
+
+
+@register.inclusion_tag("admin/_filter_bar.html", takes_context=True)
+def filter_bar(context: dict[str, Any], cl: Any) -> dict[str, Any]:
+    """Show the filters that are set as chips, and all of them in a menu."""
+    chips = [*_chosen(cl), *_looked_up(cl, context["request"])]
+    return {"cl": cl, "chips": chips, "clear_all": cl.get_query_string(remove=_set_by_filters(cl))}
+
+
+def _set_by_filters(cl: Any) -> list[str]:
+    return [name for name in cl.params if name not in _CONTROLS]
+
+
+def _chosen(cl: Any) -> Iterator[Chip]:
+    for spec in cl.filter_specs:
+        parameters = [name for name in spec.expected_parameters() if name in cl.params]
+        if not parameters:
+            continue
+        labels = [str(choice["display"]) for choice in spec.choices(cl) if choice.get("selected")]
+        value = ", ".join(labels) or ", ".join(str(cl.params[name]) for name in parameters)
+        is_verbatim = getattr(spec, "is_verbatim", False)
+        yield Chip(
+            capfirst(str(spec.title)),
+            value if is_verbatim else capfirst(value),
+            cl.get_query_string(remove=spec.expected_parameters()),
+        )
+
+
+def _looked_up(cl: Any, request: Any) -> Iterator[Chip]:
+    """Say what a link to the list has filtered it by, for which there is no filter in the menu."""
+    offered = {name for spec in cl.filter_specs for name in spec.expected_parameters()}
+    columns = Lookups(cl.model_admin, request).columns()
+    for name in _set_by_filters(cl):
+        if name in offered:
+            continue
+        column = columns.get(name) or columns.get(name.rpartition("__")[0])
+        value = str(cl.params[name])
+        choices = {str(key): str(label) for key, label in column.flatchoices} if column is not None else {}
+        title = name.partition("__")[0]
+        field = next((field for field in cl.opts.get_fields() if field.name == title), None)
+        yield Chip(
+            capfirst(str(getattr(field, "verbose_name", title))),
+            choices.get(value, value),
+            cl.get_query_string(remove=[name]),
+        )
+
+
+@register.simple_tag
+def labelled_cells(result: Any, headers: Any) -> list[SafeString]:
+    """Return the cells of a row, each with its column's title, which it shows where there is no room for a table."""
+    return [
+        _labelled(cell, header["text"])
+        for cell, header in zip(result, [*headers, *[{"text": ""}] * len(result)], strict=False)
+    ]
+
+
+def _labelled(cell: Any, title: Any) -> SafeString:
+    """Write the title into the cell's opening tag."""
+    # The action's check box has a box for its title.
+    text = "" if "<" in str(title) else conditional_escape(capfirst(str(title)))
+    nothing = " data-nothing" if _NOTHING.match(str(cell)) else ""
+    # Both parts are safe: Django made the cell, and the title is escaped.
+    return mark_safe(  # noqa: S308
+        _OPENING.sub(lambda opening: f'{opening[0]} data-label="{text}"{nothing}', str(cell), count=1)
+    )
