@@ -53,7 +53,7 @@ class JobRow:
     # How many there are; counted up to schedules.NEXT_AMONG_MAX.
     number_of_schedules: int
     last_run: JobRun | None  # without dry runs
-    strip: dict[str, Any]
+    strip: str
     may_run: bool
 
     @property
@@ -177,7 +177,7 @@ def job_rows(request: HttpRequest) -> list[JobRow]:
                 next_reading=next_reading,
                 number_of_schedules=len(some),
                 last_run=last.get(job.slug),
-                strip=run_strip.context(job_runs, job.title),
+                strip=run_strip.drawing(job_runs, job.title),
                 may_run=job.may_run(request.user),
             )
         )

@@ -1,6 +1,8 @@
 """Time zones: those that are offered, and those that a row names but this host does not know."""
 
+import time
 import zoneinfo
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,16 +10,27 @@ from timezone_field import TimeZoneField
 
 # What they mean differs from host to host.
 NOT_OFFERED = {"localtime", "Factory"}
+# The files that zoneinfo looks through are looked through again after so many seconds: it takes 30 ms.
+LOOK_SECONDS = 60
+
+
+@lru_cache(maxsize=1)
+def _offered(_moment: int) -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones() - NOT_OFFERED)
+
+
+def _offered_lately() -> frozenset[str]:
+    return _offered(int(time.monotonic() // LOOK_SECONDS))
 
 
 def offered() -> list[str]:
     """Return the names of the time zones that a person may choose, sorted."""
-    return sorted(zoneinfo.available_timezones() - NOT_OFFERED)
+    return sorted(_offered_lately())
 
 
 def is_offered(name: str) -> bool:
     """Whether a person may choose this time zone."""
-    return name in zoneinfo.available_timezones() and name not in NOT_OFFERED
+    return name in _offered_lately()
 
 
 def find(name: str) -> zoneinfo.ZoneInfo | None:

@@ -1,12 +1,21 @@
 """The strip of a job's latest runs: which runs, and where their bars stand in the drawing."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
+from adminkit.templatetags.display import duration, short_moment
 from maintenance.models import JobRun, Person
 
 RUNS = 30
@@ -107,6 +116,73 @@ def _bar(run: JobRun, x: int) -> Bar:
     )
 
 
-def context(runs: Sequence[JobRun], label: str) -> dict[str, Any]:
-    """Return what ``maintenance/_strip.html`` needs."""
-    return {"bars": bars(runs), "label": label}
+def drawing(runs: Sequence[JobRun], label: str) -> SafeString:
+    """Return the strip as a drawing, each bar a link to its run; or that the job never ran.
+
+    A string in place of a template, which took as long as the rest of the dashboard. Runs that have ended change no
+    more: what is drawn of them is kept until the job runs again.
+    """
+    if not runs:
+        return format_html('<span class="quiet-line">{}</span>', _("never run"))
+    key = (label, get_language() or "", tuple((run.pk, run.status, run.dry_run) for run in runs))
+    if any(not run.is_final for run in runs):
+        return _drawn(runs, label)
+    if key not in _kept:
+        while len(_kept) >= KEPT_MAX:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = _drawn(runs, label)
+    return _kept[key]
+
+
+# A process keeps the drawings of so many jobs and languages.
+KEPT_MAX = 200
+_kept: dict[tuple[Any, ...], SafeString] = {}
+
+
+def _drawn(runs: Sequence[JobRun], label: str) -> SafeString:
+    first_url = reverse("admin:maintenance_jobrun_change", args=[0])
+    links = "".join(_link(bar, first_url, is_last=bar.run is runs[-1]) for bar in bars(runs))
+    return mark_safe(  # noqa: S308  # escaped part by part
+        f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT + MARK_SPACE}" role="group"'
+        f' aria-label="{escape(label)}" focusable="false">{links}</svg>'
+    )
+
+
+def _link(bar: Bar, first_url: str, *, is_last: bool) -> str:
+    run = bar.run
+    words = [
+        f"#{run.pk}",
+        capfirst(str(run.get_status_display())),
+        short_moment(timezone.localtime(run.queued_at)),
+        duration(run.duration),
+        *([_("dry run")] if run.dry_run else []),
+    ]
+    mark = f'<circle cx="{bar.mark_x}" cy="{bar.mark_y}" r="1.7"/>' if bar.is_marked else ""
+    return (
+        f'<a href="{first_url.replace("/0/", f"/{run.pk}/")}"'
+        f' class="bar-{run.status}{" bar-dry" if run.dry_run else ""}" tabindex="{0 if is_last else -1}">'
+        f"<title>{escape(' · '.join(words))}</title>"
+        f'<rect x="{bar.x}" y="{bar.y}" width="{BAR_WIDTH}" height="{bar.height}" rx="1"/>{mark}</a>'
+    )
+
+
+def outline(runs: Sequence[JobRun], url: str) -> SafeString:
+    """Return the strip for a list of many: one small drawing, which leads as a whole to the job's runs."""
+    if not runs:
+        return drawing(runs, "")
+    shapes: dict[str, str] = {}
+    for bar in bars(runs):
+        kind = f"bar-{bar.run.status}{' bar-dry' if bar.run.dry_run else ''}"
+        box = f"M{bar.x} {bar.y}h{BAR_WIDTH}v{bar.height}h-{BAR_WIDTH}z"
+        shapes[kind] = shapes.get(kind, "") + box
+    counts = Counter(str(run.get_status_display()) for run in runs)
+    paths = "".join(f'<path class="{kind}" d="{shape}"/>' for kind, shape in shapes.items())
+    return format_html(
+        '<a href="{}" title="{}"><svg class="strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg></a>',
+        url,
+        (said := " · ".join(f"{status}: {number}" for status, number in counts.most_common())),
+        WIDTH,
+        HEIGHT + MARK_SPACE,
+        said,
+        mark_safe(paths),  # noqa: S308  # numbers and states
+    )

@@ -57,7 +57,7 @@ class RunViews(admin.ModelAdmin):
                 "title": f"{job_title(run.job)} #{run.pk}",
                 "subtitle": None,
                 "is_log_cut": len(lines) == LOG_LINES_SHOWN,
-                "strip": run_strip.context(latest, job_title(run.job)),
+                "strip": run_strip.drawing(latest, job_title(run.job)),
             }
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 

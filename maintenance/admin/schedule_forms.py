@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
 from adminkit.forms import StaleEditForm
+from adminkit.long_select import LongSelect
 from database import zones
 from maintenance.models import ScheduleControl
 from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_params
@@ -55,6 +56,7 @@ class CrontabForm(forms.Form):
     timezone = forms.ChoiceField(
         label=_("Timezone"),
         choices=zone_choices,
+        widget=LongSelect,
         initial=settings.TIME_ZONE,
         help_text=_("Of the fields above."),
     )

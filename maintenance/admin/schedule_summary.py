@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
@@ -30,8 +31,10 @@ class ScheduleList(ChangeList):
         latest = run_strip.latest_runs(
             sorted({task.job.slug for task in self.result_list if task.job}), request.user
         )
+        runs_url = reverse("admin:maintenance_jobrun_changelist")
+        strips = {slug: run_strip.outline(runs, f"{runs_url}?job={slug}") for slug, runs in latest.items()}
         for task in self.result_list:
-            task.latest_runs = latest[task.job.slug] if task.job else []
+            task.strip = strips[task.job.slug] if task.job else None
         for task, url in zip(self.result_list, run_now_urls(self.result_list, request.user), strict=True):
             task.run_url = url
 

@@ -21,7 +21,6 @@ from adminkit.admin_classes import PersonalAdmin, holding_for_edit
 from adminkit.paginator import BoundedPaginator
 from database import clock
 from database.messages import gettext
-from maintenance.admin import run_strip
 from maintenance.admin.schedule_forms import CONTROL_FIELDS, CRONTAB_FIELDS, PRESETS, ScheduleForm
 from maintenance.admin.schedule_summary import ScheduleJobFilter, ScheduleList, reading_of, run_now_urls
 from maintenance.admin.schedule_views import ScheduleViews
@@ -176,11 +175,8 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     @admin.display(description=_("last 30 runs"))
     def last_runs(self, task: Any) -> str | None:
         """Draw the job's latest runs."""
-        if task.job is None:
-            return None
-        return render_to_string(
-            "maintenance/_strip.html", run_strip.context(task.latest_runs, task.job.title)
-        )
+        strip: str | None = task.strip
+        return strip
 
     @admin.display(description=_("run"))
     def run_now(self, task: Any) -> str | None:

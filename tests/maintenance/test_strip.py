@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from maintenance.admin import run_strip
 from tests import factories
@@ -55,3 +55,55 @@ def test_runs_that_somebody_asked_for_are_marked(trigger, marked):
     (bar,) = run_strip.bars([factories.job_run(trigger=trigger)])
 
     assert bar.is_marked is marked
+
+
+def test_a_drawing_leads_to_each_run_and_says_what_became_of_it(rf):
+    now = timezone.now()
+    ended = factories.job_run(status="failed", trigger="admin", dry_run=True, started_at=now, finished_at=now)
+
+    drawn = run_strip.drawing([ended], "<Purge>")
+
+    assert f'href="/admin/maintenance/jobrun/{ended.pk}/change/"' in drawn
+    assert f"<title>#{ended.pk} · Failed · " in drawn
+    assert "dry run" in drawn
+    assert 'aria-label="&lt;Purge&gt;"' in drawn
+
+
+def test_a_kept_drawing_is_made_anew_in_another_language_and_after_another_run(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(run_strip, "_drawn", lambda runs, _label: drawn.append(len(runs)) or "")
+    monkeypatch.setattr(run_strip, "_kept", {})
+    now = timezone.now()
+    runs = [factories.job_run(status="succeeded", started_at=now, finished_at=now) for _ in range(2)]
+
+    for _ in range(2):
+        run_strip.drawing(runs[:1], "x")
+    with translation.override("zh-hans"):
+        run_strip.drawing(runs[:1], "x")
+    run_strip.drawing(runs, "x")
+
+    assert drawn == [1, 1, 2]
+
+
+def test_a_drawing_with_a_run_under_way_is_not_kept(monkeypatch):
+    monkeypatch.setattr(run_strip, "_kept", {})
+
+    run_strip.drawing([factories.job_run(status="queued")], "x")
+
+    assert run_strip._kept == {}
+
+
+def test_an_outline_is_one_link_with_a_shape_for_each_state():
+    now = timezone.now()
+    runs = [
+        factories.job_run(status=status, started_at=now, finished_at=now)
+        for status in ("succeeded", "failed", "succeeded")
+    ]
+
+    drawn = run_strip.outline(runs, "/runs/?job=x&y")
+
+    assert drawn.count("<a ") == 1
+    assert 'href="/runs/?job=x&amp;y"' in drawn
+    assert drawn.count("<path") == 2
+    assert "succeeded: 2 · failed: 1" in drawn
+    assert run_strip.outline([], "/") == '<span class="quiet-line">never run</span>'
