@@ -23,6 +23,8 @@ KINDS = {
     LIST: gettext_noop("list"),
     COMMAND: gettext_noop("command"),
     SIGN_IN: gettext_noop("sign-in"),
+    # The library says "periodic task"; the console's word is another.
+    "django_celery_beat.PeriodicTask": gettext_noop("schedule"),
 }
 MOMENT = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 
@@ -39,7 +41,7 @@ def kind_name(subject_type: str) -> str:
 
 def _kinds() -> list[tuple[str, str]]:
     labels = [model._meta.label for model in admin.site._registry if model is not Event]
-    found = sorted((capfirst(kind_name(label)), label) for label in (*labels, *KINDS))
+    found = sorted((capfirst(kind_name(label)), label) for label in {*labels, *KINDS})
     return [("", "–"), *((label, name) for name, label in found)]
 
 

@@ -18,6 +18,8 @@ _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
 # Whose shell it is that this process was started from to change something; None: it is nobody's.
 _shell: ContextVar[str | None] = ContextVar("audit_shell", default=None)
 WRITTEN_AT_ONCE = 500
+# Where str() of a row says more than its name: that of a schedule holds its times.
+NAME_FIELDS = {"django_celery_beat.PeriodicTask": "name"}
 
 
 class Subject(NamedTuple):
@@ -145,7 +147,8 @@ def _kind_of(person: User | None, shell: str | None) -> str:
 
 def subject_of(row: models.Model) -> Subject:
     """Return what an event keeps of a row that it is about."""
-    return Subject(row._meta.label, str(row.pk), str(english_of(str(row))))
+    name = getattr(row, NAME_FIELDS.get(row._meta.label, ""), None) or str(row)
+    return Subject(row._meta.label, str(row.pk), str(english_of(name)))
 
 
 def events_of(model: type[models.Model], keys: Iterable[Any]) -> models.QuerySet[Event]:

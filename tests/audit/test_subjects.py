@@ -22,5 +22,6 @@ def test_a_deleted_subject_is_named_without_a_link(client, superuser, django_ass
         shown = client.get(reverse("admin:audit_event_changelist")).content.decode()
 
     assert link in shown
+    assert ">Kept</a>" in shown
     assert "Gone" in shown
     assert dead not in shown
