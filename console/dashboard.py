@@ -62,6 +62,11 @@ class JobRow:
         return max(0, self.number_of_schedules - 1)
 
     @property
+    def next_is_another(self) -> bool:
+        """Whether the schedule that fires next is not the one whose times are shown."""
+        return bool(self.schedule and self.next_schedule and self.next_schedule.pk != self.schedule.pk)
+
+    @property
     def is_counted(self) -> bool:
         """Whether all its schedules were counted."""
         return self.number_of_schedules < schedules.NEXT_AMONG_MAX

@@ -23,15 +23,16 @@ def duration(value: timedelta | None) -> str:
         return "–"
     seconds = max(0.0, value.total_seconds())
     if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
+        return _("%(number)s ms") % {"number": f"{seconds * 1000:.0f}"}
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return _("%(number)s s") % {"number": f"{seconds:.1f}"}
     whole = round(seconds)
     if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02} s"
+        return _("%(minutes)s m %(seconds)s s") % {"minutes": whole // 60, "seconds": f"{whole % 60:02}"}
     if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+        hours, minutes = whole // 3600, f"{whole % 3600 // 60:02}"
+        return _("%(hours)s h %(minutes)s m") % {"hours": hours, "minutes": minutes}
+    return _("%(days)s d %(hours)s h") % {"days": whole // 86_400, "hours": whole % 86_400 // 3600}
 
 
 @register.filter

@@ -7,10 +7,17 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from adminkit.admin_classes import holding_for_edit
 from maintenance.admin.pause_form import PauseForm
 from maintenance.scheduling import maintenance_mode
+
+
+class MaintenanceModeForm(PauseForm):
+    """Why nothing scheduled starts, and perhaps until when."""
+
+    endless = gettext_lazy("Time zone: %(zone)s. Empty: until somebody ends it.")
 
 
 def mode_page(request: HttpRequest) -> HttpResponse:
@@ -29,7 +36,7 @@ def _mode_page(request: HttpRequest) -> HttpResponse:
         return here
     mode = maintenance_mode.current()
     stored = {"reason": mode.reason if mode.is_on else "", "until": mode.until if mode.is_on else None}
-    form = PauseForm(
+    form = MaintenanceModeForm(
         request.POST if request.method == "POST" else None,
         initial=stored,
         stored={"is_on": mode.is_on, **stored},

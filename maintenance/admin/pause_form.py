@@ -20,6 +20,8 @@ class PauseForm(StaleEditForm):
     )
     ends = forms.ChoiceField(label=_("For how long"), required=False)
     until = EndField()
+    # What an empty end means.
+    endless = _("Time zone: %(zone)s. Empty: until somebody resumes it.")
 
     def __init__(self, *args: Any, zone: tzinfo | None = None, **kwargs: Any) -> None:
         """``zone``: in which the end is written; None: the reader's."""
@@ -33,7 +35,7 @@ class PauseForm(StaleEditForm):
         ]
         until: Any = self.fields["until"]
         until.zone = zone
-        until.help_text = _("Time zone: %(zone)s. Empty: until somebody resumes it.") % {"zone": zone}
+        until.help_text = self.endless % {"zone": zone}
 
     @cached_property
     def changed_data(self) -> list[str]:

@@ -85,7 +85,7 @@ def test_the_dashboard_counts_the_last_day(client, superuser):
     assert tiles.running == [running]
     assert tiles.next_run_at is not None
     page = response.content.decode()
-    assert f"#{running.pk} purge_old_content · 25%" in " ".join(page.split())
+    assert f"Purge old content #{running.pk} · 25%" in " ".join(page.split())
     assert reverse("admin:maintenance_jobrun_change", args=[failed.pk]) in page
     assert "ValueError: boom &lt;b&gt;" in page
 
@@ -163,6 +163,21 @@ def test_every_page_renders_in_chinese(client, pages):
 )
 def test_a_duration_has_at_most_two_units(seconds, text):
     assert display.duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.679, "679 毫秒"),
+        (42.6, "42.6 秒"),
+        (111, "1 分 51 秒"),
+        (7500, "2 小时 05 分"),
+        (273_600, "3 天 4 小时"),
+    ],
+)
+def test_a_duration_has_chinese_units_in_chinese(seconds, text):
+    with translation.override("zh-hans"):
+        assert display.duration(timedelta(seconds=seconds)) == text
 
 
 def test_moments_are_told_from_now():

@@ -124,7 +124,9 @@ def test_a_default_schedule_that_cannot_fire_says_so_on_every_page_of_it(client,
     address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
     assert row.reading.timing_fault in client.get(address).content.decode()
     for name in ("delete", "history"):
-        page = client.get(reverse(f"admin:django_celery_beat_periodictask_{name}", args=[task.pk]))
+        page = client.get(
+            reverse(f"admin:django_celery_beat_periodictask_{name}", args=[task.pk]), follow=True
+        )
         assert page.status_code == 200
 
     crontab = {"minute": "5", "hour": "4", "day_of_month": "*", "month_of_year": "*", "day_of_week": "*"}
@@ -324,3 +326,14 @@ def test_no_link_to_schedules_is_shown_to_who_may_not_see_them(client):
 
     assert "and 1 more schedule" in page
     assert f'<a href="{LIST}' not in page
+
+
+def test_the_next_run_of_another_schedule_names_it(client, superuser):
+    purge = schedules.for_job("purge_old_content")
+    factories.schedule(name="Every minute", task=purge.task, crontab="* * * * *")
+
+    row, page = row_of(client, "purge_old_content")
+
+    assert row.next_is_another
+    assert ">Every minute</span>" in page
+    assert not row_of(client, "cleanup_sessions")[0].next_is_another

@@ -834,7 +834,7 @@ def test_it_warns_of_a_run_that_is_under_way(client, operator):
 
     page = client.get(job_page("cleanup_tokens")).content.decode()
 
-    assert f"#{running.pk} cleanup_tokens" in page
+    assert f"Cleanup tokens #{running.pk}" in page
     assert "is still running" in page
 
 
@@ -1045,3 +1045,15 @@ def test_a_blocked_run_is_decided_with_a_reason(client, operator):
         run.refresh_from_db()
     assert (approved.status, rejected.status, silent.status) == ("queued", "cancelled", "blocked")
     assert "checked the plan" in approved.message
+
+
+def test_a_run_that_would_wait_is_asked_for_and_not_started(client, superuser, settings):
+    factories.post(created_at=timezone.now() - timedelta(days=400))
+    page = " ".join(client.get(job_page("purge_old_content")).content.decode().split())
+    assert "Run now and delete 1 row" in page
+
+    settings.PURGE_CAP_ROWS = 0
+    page = " ".join(client.get(job_page("purge_old_content")).content.decode().split())
+
+    assert "Ask to delete 1 row (waits for approval)" in page
+    assert "Run now and delete" not in page
