@@ -82,7 +82,7 @@ def perform(run_ids: list[int]) -> None:
 
     from maintenance.models import JobRun
 
-    JobRun.objects.filter(pk__in=run_ids).update(status="succeeded", finished_at=timezone.now())
+    JobRun.objects.filter(pk__in=run_ids).update(status=JobRun.Status.SUCCEEDED, finished_at=timezone.now())
 
 
 @contextmanager

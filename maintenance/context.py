@@ -2,29 +2,27 @@
 
 import contextlib
 import logging
-import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from django.db import Error, connection, models
 
 from database import clock
-from database.messages import as_json, joined
 from database.messages import gettext as _
+from database.messages import joined
 from maintenance.models import JobRun, RetentionOverride, RunLogLine
-from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention
-from maintenance.purging.deletion import Deletion, NeedsApproval, RetentionEdited
+from maintenance.purging.deletion import Deletion
 from maintenance.purging.facts import Facts
-from maintenance.purging.kept_plan import tables_of
 from maintenance.purging.mandate import Mandate
 from maintenance.purging.plan import TablePlan
-from maintenance.purging.surroundings import Condition, Trace
+from maintenance.purging.run_plan import RunPlan
+from maintenance.purging.surroundings import Condition, Terms, Trace
+from maintenance.stops import CancelRun, HandBack, LostClaim, SkipRun
 
 logger = logging.getLogger(__name__)
 
@@ -35,60 +33,9 @@ LOG_LINES_MAX = 2_000
 Listener = Callable[[int, int | None, str], None]
 
 
-class StopRun(BaseException):
-    """The run must stop now. Not an Exception, so that no job swallows it by ``except Exception``."""
-
-
-class CancelRun(StopRun):
-    """An operator cancelled the run."""
-
-
-class HandBack(StopRun):
-    """Save the cursor, another attempt goes on: now, or after ``until``; ``reason`` is a JobRun.Reason."""
-
-    def __init__(self, reason: str, *, until: datetime | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.until = reason, until
-
-
-class LostClaim(StopRun):
-    """Recovery gave the run to somebody else: write nothing more."""
-
-
-class BlockRun(StopRun):
-    """The safety cap was reached; a person must approve."""
-
-
-class SkipRun(StopRun):
-    """There is nothing this run may do now."""
-
-
-class JobFailed(Exception):
-    """The job could not do its work, and the message says why; no traceback is kept.
-
-    ``is_transient``: what was in the way may be gone soon, so that the job is tried again as it declares.
-    """
-
-    def __init__(self, message: str, *, is_transient: bool = False) -> None:
-        super().__init__(message)
-        self.is_transient = is_transient
-
-
 def never() -> bool:
     """Return False: nobody asks this run to stop."""
     return False
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a job's declaration and its operators say of its deletions."""
-
-    job: str
-    # The job itself, which is asked again what it would delete under another retention.
-    function: Callable[[Any], None]
-    # None: it keeps nothing by age. Read anew before each batch.
-    read_retention: Callable[[], Retention | None]
-    caps: Caps
 
 
 class JobContext:
@@ -111,33 +58,19 @@ class JobContext:
         keeps_its_place: bool = False,
         on_plan: Callable[[JobRun], None] | None = None,
     ) -> None:
-        self.run = run
-        self._on_plan = on_plan  # told once, when a real run has made its plan
-        self.params = params
-        self.dry_run = dry_run
+        self.run, self.params, self.dry_run = run, params, dry_run
         self.terms = terms
         self.retention = terms.read_retention() if terms else retention
-        # What a dry run found that would make the real one wait for a person.
-        self.would_wait_for: list[str] = []
         # An approved run goes on with what it had counted before it was blocked.
         self.counts: Counter[str] = Counter(run.counts if run else {})
-        self.plan: list[TablePlan] = tables_of(run.plan) if run else []
         self.message = ""
-        self.is_partial = False
+        self.is_partial, self.is_transient = False, False
         # Whether the counts may be of batches that never happened: the row tells.
         self.is_in_doubt = False
-        self.is_transient = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
-        # The database's clock. All attempts of a run share the moment of the first: what became old since is the
-        # next run's work. Unless that clock was ahead then.
-        # Who counted the rows of a plan did so at the plan's moment.
-        now = clock.now()
-        mandate = Mandate.from_json(run.mandate) if run else None
-        counted_at = mandate.now if mandate and mandate.is_valid(now) else None
-        self.now = min(now, datetime.fromisoformat(self._cursor.get("now") or counted_at or now.isoformat()))
+        self.now = _moment_of(run, self._cursor)
+        self.plan = RunPlan(run, now=self.now, retention=self.retention, is_dry_run=dry_run, on_made=on_plan)
         self._deletions = 0
-        # Labels of tables whose held rows the job spares.
-        self._spares_held: list[str] = []
         # What the row says, as far as a purge knows: counts, cursor and progress.
         self.note_commit()
         self.is_stopping = stopping
@@ -147,8 +80,7 @@ class JobContext:
         # When the job was last where it could be stopped, by the process's stopwatch.
         self.checked_at = time.monotonic()
         self._hands_on_at = self.checked_at + hands_on_after.total_seconds() if hands_on_after else None
-        self._cancelled = threading.Event()
-        self._lost = threading.Event()
+        self._cancelled, self._lost = threading.Event(), threading.Event()
         # A job may work in several threads, each of which reports.
         self._saving = threading.RLock()
         self._log_lines = 0
@@ -348,75 +280,21 @@ class JobContext:
         Raises:
             JobFailed: this host's clock is wrong.
         """
-        self._refuse_skew()
+        self._carry_out(Condition(queryset, by, held, facts or Facts(), has_relative_caps, is_indexed, trace))
+
+    def _carry_out(self, condition: Condition) -> None:
         number, self._deletions = self._deletions, self._deletions + 1
-        if held is not None:
-            self._spares_held.append(queryset.model._meta.label)
-        condition = Condition(queryset, by, held, facts or Facts(), has_relative_caps, is_indexed, trace)
-        deletion = Deletion(self, condition, number=number)
-        if self.dry_run or self.run is None:
-            self.would_wait_for += deletion.describe()
-            self.message = _what_a_run_would_do(self.would_wait_for)
-            self.keep_plan([])
-            return
-        try:
-            deletion.perform()
-        except NeedsApproval as refusal:
-            self.message = str(refusal)
-            raise BlockRun from None
-        except RetentionEdited:
-            self.message = _("The retention was changed: it goes on under the new one.")
-            raise HandBack(reason=JobRun.Reason.RETENTION) from None
+        Deletion(self, condition, number=number).carry_out()
 
     def conditions_under(self, retention: Retention) -> list[Condition]:
         """Return what the job would delete now if this were its retention."""
         assert self.terms is not None
         return conditions(self.terms.function, retention, now=self.now)
 
-    def _refuse_skew(self) -> None:
-        """Delete nothing on a host whose clock is wrong: what else it believes may be wrong too."""
-        try:
-            clock.refuse_skew()
-        except clock.ClockSkew as skew:
-            text = _(
-                "The clock of host %(name)s is wrong: it shows %(host)s, the database's %(database)s."
-                " Nothing was deleted. Set the host's clock, such as by NTP, and run again."
-            ) % {
-                "name": socket.gethostname(),
-                "host": f"{skew.host:%Y-%m-%d %H:%M:%S} UTC",
-                "database": f"{skew.database:%Y-%m-%d %H:%M:%S} UTC",
-            }
-            if self.dry_run or self.run is None:
-                # The plan is right all the same: it is made by the database's clock.
-                self.log(text, "warning")
-            else:
-                raise JobFailed(text) from None
-
     def keep_plan(self, tables: list[TablePlan]) -> None:
         """Put these tables into the run's plan, in place of what it says of them."""
-        labels = {table.model for table in tables}
-        self.plan = [table for table in self.plan if table.model not in labels] + tables
-        if self.run is None:
-            return
-        if not self.run.record(plan=self.plan_as_json()):
+        if not self.plan.keep(tables):
             self.lose_claim()
-        if self._on_plan is not None and not self.dry_run:
-            on_plan, self._on_plan = self._on_plan, None
-            on_plan(self.run)
-
-    def plan_as_json(self) -> dict[str, Any]:
-        """Return the plan as the run keeps it: with the retention that it was made under."""
-        return {
-            "at": clock.now().isoformat(),
-            "now": self.now.isoformat(),
-            "retention": self.retention.key() if self.retention else None,
-            "spares_held": self._spares_held,
-            **(self._outlook() if self.dry_run else {}),
-            "tables": [table.as_json() for table in self.plan],
-        }
-
-    def _outlook(self) -> dict[str, Any]:
-        return {"would": "block" if self.would_wait_for else "run", **as_json({"why": self.would_wait_for})}
 
     def note_commit(self) -> None:
         """Remember that the row says what counts, cursor and progress say now."""
@@ -440,10 +318,16 @@ class JobContext:
             self.reread()
 
 
-def _what_a_run_would_do(reasons: Sequence[str]) -> str:
-    if not reasons:
-        return _("It would run.")
-    return joined([_("It would wait for approval."), *reasons])
+def _moment_of(run: JobRun | None, cursor: Mapping[str, Any]) -> datetime:
+    """Return the moment that the cutoffs are counted from, by the database's clock.
+
+    All attempts of a run share the moment of the first: what became old since is the next run's work. Who counted the
+    rows of a plan did so at the plan's moment. Unless that clock was ahead then.
+    """
+    now = clock.now()
+    mandate = Mandate.from_json(run.mandate) if run else None
+    counted_at = mandate.now if mandate and mandate.is_valid(now) else None
+    return min(now, datetime.fromisoformat(cursor.get("now") or counted_at or now.isoformat()))
 
 
 class _Collector(JobContext):
@@ -454,20 +338,8 @@ class _Collector(JobContext):
         self.now = now
         self.found: list[Condition] = []
 
-    def delete(
-        self,
-        queryset: models.QuerySet[Any],
-        *,
-        by: str,
-        held: models.QuerySet[Any] | None = None,
-        facts: Facts | None = None,
-        has_relative_caps: bool = True,
-        is_indexed: bool = True,
-        trace: Trace | None = None,
-    ) -> None:
-        self.found.append(
-            Condition(queryset, by, held, facts or Facts(), has_relative_caps, is_indexed, trace)
-        )
+    def _carry_out(self, condition: Condition) -> None:
+        self.found.append(condition)
 
 
 def conditions(function: Callable[[Any], None], retention: Retention, *, now: datetime) -> list[Condition]:

@@ -16,10 +16,11 @@ from audit.triggers import KEPT_DAYS
 from database import clock
 from database.messages import gettext as _
 from database.messages import joined, message_of
-from maintenance.context import JobContext, JobFailed
+from maintenance.context import JobContext
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
+from maintenance.stops import JobFailed
 from scraping.compliance.coverage import coverage
 from scraping.compliance.sweep import refresh_stored_content as refresh
 from scraping.content.expiry import Cutoffs
@@ -145,7 +146,7 @@ def _group_name(group: str, value: Any) -> str:
     return str(value or "")
 
 
-@job(crontab="0 0,6,12,18 * * *", keeps_its_place=True, retries=RETRIES)
+@job(crontab="0 0,6,12,18 * * *", keeps_its_place=True, retries=RETRIES, runs_at_first_start=True)
 def auto_scraping(ctx: JobContext) -> None:
     """Scrape every active bot that has automatic scraping on."""
     configs = list(BotConfig.objects.auto_scraped().select_related("app").order_by("pk"))
@@ -153,10 +154,7 @@ def auto_scraping(ctx: JobContext) -> None:
         ctx.message = _("No bot is active with automatic scraping on: nothing was scraped.")
         return
     if ctx.dry_run:
-        for config in configs:
-            names = f"r/{', r/'.join(config.subreddits)}"
-            ctx.log(_("%(bot)s would be scraped: %(subreddits)s") % {"bot": config.name, "subreddits": names})
-        ctx.message = _("%(all)s bots would be scraped") % {"all": len(configs)}
+        _say_what_would_be_scraped(ctx, configs)
         return
     finished: list[int] = list(ctx.cursor.get("finished", []))
     failures = int(ctx.cursor.get("failures", 0))
@@ -198,6 +196,13 @@ def auto_scraping(ctx: JobContext) -> None:
         )
     ctx.report(len(configs), len(configs), "")
     _sum_up(ctx, len(configs), failures + failed_for_now, is_transient=failed_for_now > 0)
+
+
+def _say_what_would_be_scraped(ctx: JobContext, configs: Sequence[BotConfig]) -> None:
+    for config in configs:
+        names = f"r/{', r/'.join(config.subreddits)}"
+        ctx.log(_("%(bot)s would be scraped: %(subreddits)s") % {"bot": config.name, "subreddits": names})
+    ctx.message = _("%(all)s bots would be scraped") % {"all": len(configs)}
 
 
 def _sum_up(ctx: JobContext, number: int, failures: int, *, is_transient: bool) -> None:

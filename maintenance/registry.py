@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,11 +13,12 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from database.messages import gettext, joined
-from maintenance.context import JobContext, Terms
+from maintenance.context import JobContext
 from maintenance.models import Person as Person
 from maintenance.models import show_runs
 from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention, stored_retention
+from maintenance.purging.surroundings import Terms
 
 TASK_PREFIX = "maintenance."
 TIME_LIMIT = timedelta(hours=1)
@@ -149,6 +151,20 @@ class Job:
     retries: tuple[timedelta, ...] = ()
     # Whether the job keeps its place elsewhere than in its run's cursor: what it reports is done for good.
     keeps_its_place: bool = False
+    # Whether ``manage.py up`` requests it when it is started for the first time, with the sandbox for Reddit.
+    runs_at_first_start: bool = False
+
+    def __post_init__(self) -> None:
+        if not timedelta() < self.time_limit <= TIME_LIMIT_MAX:
+            limit = TIME_LIMIT_MAX.total_seconds()
+            raise ValueError(
+                f"time_limit must be more than 0 and at most {limit:,.0f} s, not {self.time_limit}."
+            )
+        if self.crontab is not None and self.concurrent_by is not None:
+            raise ValueError(
+                f"{self.slug} requires {self.concurrent_by}, which its default schedule would not give:"
+                " leave out the crontab, or make the parameter optional."
+            )
 
     @property
     def task_name(self) -> str:
@@ -292,52 +308,52 @@ def job(
     time_limit: timedelta = TIME_LIMIT,
     retries: tuple[timedelta, ...] = (),
     keeps_its_place: bool = False,
+    runs_at_first_start: bool = False,
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
-    """Declare the decorated function as a job; its name is the slug, its docstring the summary.
+    """Declare the decorated function as a job; its name is the slug, its docstring the summary; see ``Job``.
 
     Raises:
         ValueError: another job has this slug, its default schedule could not give what it requires, or its time limit
             is too long.
     """
-    if not timedelta() < time_limit <= TIME_LIMIT_MAX:
-        limit = TIME_LIMIT_MAX.total_seconds()
-        raise ValueError(f"time_limit must be more than 0 and at most {limit:,.0f} s, not {time_limit}.")
+    days = {"days": clean_days_from(floor_days)} if retention_days is not None else {}
+    of_function = partial(
+        Job,
+        crontab=crontab,
+        retention_days=retention_days,
+        floor_days=floor_days,
+        has_overrides=has_overrides,
+        has_live_threads=has_live_threads,
+        params={**days, **(params or {})},
+        authorize=authorize,
+        authorize_many=authorize_many,
+        concurrent_by=concurrent_by,
+        shown_to=shown_to,
+        refers_to=refers_to or {},
+        has_relative_caps=has_relative_caps,
+        share_cap_min_rows=share_cap_min_rows,
+        time_limit=time_limit,
+        retries=retries,
+        keeps_its_place=keeps_its_place,
+        runs_at_first_start=runs_at_first_start,
+    )
+    return partial(_declare, of_function)
 
-    def declare(function: Callable[[JobContext], None]) -> Callable[[JobContext], None]:
-        slug = function.__name__
-        if slug in _registry:
-            raise ValueError(f"Two jobs are named {slug}.")
-        if crontab is not None and concurrent_by is not None:
-            raise ValueError(
-                f"{slug} requires {concurrent_by}, which its default schedule would not give:"
-                " leave out the crontab, or make the parameter optional."
-            )
-        days = {"days": clean_days_from(floor_days)} if retention_days is not None else {}
-        _registry[slug] = Job(
-            slug=slug,
-            function=function,
-            crontab=crontab,
-            retention_days=retention_days,
-            floor_days=floor_days,
-            has_overrides=has_overrides,
-            has_live_threads=has_live_threads,
-            params={**days, **(params or {})},
-            authorize=authorize,
-            authorize_many=authorize_many,
-            concurrent_by=concurrent_by,
-            shown_to=shown_to,
-            refers_to=refers_to or {},
-            has_relative_caps=has_relative_caps,
-            share_cap_min_rows=share_cap_min_rows,
-            time_limit=time_limit,
-            retries=retries,
-            keeps_its_place=keeps_its_place,
-        )
-        if shown_to is not None:
-            show_runs(lambda user: Q(job=slug) & shown_to(user))
-        return function
 
-    return declare
+def _declare(
+    of_function: Callable[..., Job], function: Callable[[JobContext], None]
+) -> Callable[[JobContext], None]:
+    _add(of_function(slug=function.__name__, function=function))
+    return function
+
+
+def _add(job: Job) -> None:
+    if job.slug in _registry:
+        raise ValueError(f"Two jobs are named {job.slug}.")
+    _registry[job.slug] = job
+    shown_to = job.shown_to
+    if shown_to is not None:
+        show_runs(lambda user: Q(job=job.slug) & shown_to(user))
 
 
 def jobs() -> list[Job]:

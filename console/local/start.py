@@ -31,6 +31,7 @@ from console.local.supervisor import Supervisor
 from database import clock
 from maintenance.ledger.requests import request_run
 from maintenance.models import JobRun, WorkerProcess
+from maintenance.registry import jobs
 from scraping.demo import create_demo
 from scraping.models import SANDBOX_CLIENT_ID
 from scraping.sandbox import CLIENT_SECRET
@@ -210,7 +211,8 @@ class Start:
             )
             # Only the sandbox is scraped without being asked; the real Reddit waits for the schedule.
             if self.uses_sandbox and is_first_start():
-                request_run(job="auto_scraping", trigger=JobRun.Trigger.COMMAND, by=None)
+                for slug in jobs_of_first_start():
+                    request_run(job=slug, trigger=JobRun.Trigger.COMMAND, by=None)
 
     def announce(self, owner: User, password: str | None) -> None:
         """Print where the console is and how to sign in."""
@@ -242,9 +244,14 @@ def service_environment() -> Mapping[str, str]:
     return os.environ | processes.ENVIRONMENT | {"PATH": path}
 
 
+def jobs_of_first_start() -> list[str]:
+    """Return the jobs that a first start requests at once."""
+    return [job.slug for job in jobs() if job.runs_at_first_start]
+
+
 def is_first_start() -> bool:
-    """Return whether nothing was ever scraped here: no run of `auto_scraping` in the ledger."""
-    return not JobRun.objects.filter(job="auto_scraping").exists()
+    """Return whether nothing was ever scraped here: the ledger has no run of a job of the first start."""
+    return not JobRun.objects.filter(job__in=jobs_of_first_start()).exists()
 
 
 def a_worker_listens(since: datetime) -> bool:

@@ -17,17 +17,7 @@ from database import clock
 from database.errors import cause_of, once_it_answers
 from database.json_fields import Unreadable
 from database.messages import gettext as _
-from maintenance.context import (
-    BlockRun,
-    CancelRun,
-    HandBack,
-    JobContext,
-    JobFailed,
-    Listener,
-    SkipRun,
-    StopRun,
-    never,
-)
+from maintenance.context import JobContext, Listener, never
 from maintenance.ledger import decisions
 from maintenance.ledger.attempts import Verdict, judge, reason_of, retry_at
 from maintenance.ledger.blocked import run_blocked
@@ -38,6 +28,7 @@ from maintenance.ledger.superseding import supersede_blocked
 from maintenance.models import JobRun
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import Job, get_job
+from maintenance.stops import BlockRun, CancelRun, HandBack, JobFailed, SkipRun, StopRun
 from scraping.sessions.abandoned import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
@@ -316,4 +307,4 @@ def preview(job: str, params: Mapping[str, Any] | None = None) -> Preview:
     cleaned = declared.clean(params)
     context = JobContext(run=None, params=cleaned, terms=declared.terms(cleaned), dry_run=True)
     declared.function(context)
-    return Preview(context.plan_as_json(), context.plan, context.would_wait_for)
+    return Preview(context.plan.as_json(), context.plan.tables, context.plan.would_wait_for)

@@ -1,6 +1,6 @@
 """The purge engine's batches: the one way rows are deleted, whoever asks.
 
-Plan → cap → batches → verify; ``plan`` and ``cap`` have their own files, ``context`` ties them together. The
+Plan → mandate → batches → verify: ``deletion`` conducts them, each has its own file. The
 safety principle: a row goes only if the statement that deletes it finds that it still matches the whole
 condition (age, holds, state), and the transaction of that statement also writes down that it did. So a kill
 at any moment loses at most a batch that never happened.
@@ -96,16 +96,10 @@ def delete_in_batches(
         walk: StorageWalk | KeyWalk = StorageWalk(queryset, cursor, total=total)
     else:
         walk = KeyWalk(queryset, cursor, key=key)
-    batches = _Batches(
-        queryset,
-        walk,
-        save=save,
-        between=between,
-        undone=undone,
-        passed_over=passed_over or PassedOver(queryset.db),
-        returning=returning,
-    )
-    return batches.perform()
+    noted = passed_over or PassedOver(queryset.db)
+    return _Batches(
+        queryset, walk, save=save, between=between, undone=undone, passed_over=noted, returning=returning
+    ).perform()
 
 
 class _Outcome(NamedTuple):

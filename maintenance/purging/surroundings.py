@@ -1,7 +1,8 @@
 """What a deletion is told of its job and its run, without knowing either."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -12,6 +13,10 @@ from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention
 from maintenance.purging.facts import Facts
 from maintenance.purging.plan import TablePlan
+from maintenance.purging.run_plan import RunPlan
+
+# In a run's cursor: how many rows it has deleted in all its attempts, by label of the table.
+GONE = "gone"
 
 
 class Trace(Protocol):
@@ -42,34 +47,30 @@ class Condition(NamedTuple):
     trace: Trace | None = None
 
 
-class Terms(Protocol):
+@dataclass(frozen=True)
+class Terms:
     """What a job's declaration and its operators say of its deletions."""
 
-    @property
-    def job(self) -> str:
-        """The job's slug."""
-
-    @property
-    def caps(self) -> Caps:
-        """The caps in force."""
-
-    def read_retention(self) -> Retention | None:
-        """Return the retention as it is stored now."""
+    job: str
+    # The job itself, which is asked again what it would delete under another retention.
+    function: Callable[[Any], None]
+    # None: it keeps nothing by age. Read anew before each batch.
+    read_retention: Callable[[], Retention | None]
+    caps: Caps
 
 
 class Surroundings(Protocol):
     """What a deletion needs of its run's context."""
 
     run: JobRun | None
+    dry_run: bool
     counts: Counter[str]
     message: str
-    plan: list[TablePlan]
+    plan: RunPlan
     now: datetime
     retention: Retention | None
-
-    @property
-    def terms(self) -> Terms | None:
-        """What the job says of its deletions."""
+    # None: no job of the list stands behind it.
+    terms: Terms | None
 
     @property
     def cutoff(self) -> datetime:
@@ -103,9 +104,6 @@ class Surroundings(Protocol):
     def keep_plan(self, tables: list[TablePlan]) -> None:
         """Keep the plan on the run."""
 
-    def plan_as_json(self) -> dict[str, Any]:
-        """Return the plan as the run keeps it."""
-
     def conditions_under(self, retention: Retention) -> list[Condition]:
         """Return what the job would delete under another retention."""
 
@@ -117,3 +115,8 @@ class Surroundings(Protocol):
 
     def forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row."""
+
+
+def gone(context: Surroundings) -> Counter[str]:
+    """Return what a run has deleted in all its attempts, by label of the table."""
+    return Counter(context.cursor.get(GONE, {}))

@@ -221,8 +221,8 @@ def test_the_mail_about_a_blocked_run_is_read_in_every_language(settings, worker
         performed()
 
     sent = mail.outbox[0]
-    assert "等待审批" in sent.subject
-    assert sent.body.index("等待审批") < sent.body.index("waits for approval")
+    assert "等待批准" in sent.subject
+    assert sent.body.index("等待批准") < sent.body.index("waits for approval")
     assert "1 rows would be deleted" in sent.body
 
 

@@ -1,5 +1,7 @@
 """Each job's effect, each with a survivor; and what must hold for all jobs."""
 
+import dataclasses
+import inspect
 from datetime import timedelta
 
 import prawcore.sessions
@@ -8,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.management import get_commands, load_command_class
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import PasswordResetToken, RefreshToken
@@ -22,7 +25,7 @@ from maintenance.purging.days import Retention
 from maintenance.registry import InvalidParams, jobs
 from maintenance.scheduling import schedules, seeding
 from maintenance.scheduling.firetimes import Crontab
-from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
+from scraping.models import BotConfig, RedditComment, RedditPost, RequestBudget, ScrapeSession
 from scraping.reddit.budget import Allowance, RateHeaders
 from scraping.reddit.errors import OutOfBudget
 from scraping.sandbox import SandboxReddit
@@ -510,3 +513,34 @@ def test_a_sweep_that_does_not_keep_up_ends_partial_and_says_by_how_much(reddit,
 def test_a_default_schedule_cannot_be_declared_for_a_job_that_requires_a_parameter():
     with pytest.raises(ValueError, match="requires config, which its default schedule would not give"):
         registry.job(crontab="0 0 * * *", params={"config": int}, concurrent_by="config")(lambda ctx: None)
+
+
+def test_what_a_declaration_says_is_what_the_job_has(declare):
+    """The list of options is written thrice in the registry: none may be lost on the way."""
+    said = {
+        "crontab": "1 2 * * *",
+        "retention_days": 7,
+        "floor_days": 5,
+        "has_overrides": True,
+        "has_live_threads": True,
+        "authorize": lambda user, params: True,
+        "authorize_many": lambda user, many: [],
+        "shown_to": lambda user: Q(),
+        "refers_to": {"config": BotConfig},
+        "has_relative_caps": False,
+        "share_cap_min_rows": 3,
+        "time_limit": timedelta(seconds=9),
+        "retries": (timedelta(seconds=1),),
+        "keeps_its_place": True,
+        "runs_at_first_start": True,
+    }
+
+    def tidy(ctx):
+        """Tidy up."""
+
+    made = registry.get_job(declare(tidy, **said))
+
+    assert {name: getattr(made, name) for name in said} == said
+    options = set(inspect.signature(registry.job).parameters)
+    assert options == {*said, "params", "concurrent_by"}
+    assert options == {field.name for field in dataclasses.fields(made)} - {"slug", "function"}

@@ -8,7 +8,7 @@ from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from maintenance.ledger import performing, requests
-from maintenance.purging import deletion
+from maintenance.purging import afterwards, deletion
 from scraping.models import RedditPost
 from tests import factories
 
@@ -37,7 +37,7 @@ def hurried():
 
 def test_plan_check_and_verification_may_take_longer(hurried, monkeypatch):
     """Reads of the purge's tables take twice as long as a statement may."""
-    monkeypatch.setattr(deletion, "ANALYZE_ROWS_MIN", 1)
+    monkeypatch.setattr(afterwards, "ANALYZE_ROWS_MIN", 1)
     monkeypatch.setattr(deletion, "is_underestimated", lambda queryset, rows: True)
     factories.post(created_at=timezone.now() - timedelta(days=100))
     survivor = factories.post()

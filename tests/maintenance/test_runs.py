@@ -13,8 +13,9 @@ from maintenance import context as contexts
 from maintenance import registry
 from maintenance.ledger import decisions, dispatch, heartbeat, interventions, performing, requests, run_json
 from maintenance.models import JobRun, RunLogLine
-from maintenance.purging import batches, deletion
+from maintenance.purging import afterwards, batches
 from maintenance.scheduling import maintenance_mode
+from maintenance.stops import HandBack, JobFailed
 from scraping.models import RedditPost
 from tests import factories
 from tests.waiting import wait_until
@@ -163,7 +164,7 @@ def test_a_run_is_handed_back_although_its_schedule_or_person_was_deleted(declar
     def hand_back(ctx):
         """Stop."""
         (schedule if subject == "schedule" else person).delete()
-        raise contexts.HandBack("worker_stopped")
+        raise HandBack("worker_stopped")
 
     declare(hand_back)
     run = factories.job_run(
@@ -256,7 +257,7 @@ def test_a_failure_is_recorded_and_then_raised_again(declare):
 def test_a_plain_refusal_keeps_no_traceback(declare):
     def refuse(ctx):
         """Refuse."""
-        raise contexts.JobFailed("the moon is full")
+        raise JobFailed("the moon is full")
 
     run = performed(declare(refuse))
 
@@ -728,7 +729,7 @@ def test_rows_that_come_behind_the_walk_are_taken_by_a_second_one(monkeypatch):
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no such statistics")
 def test_a_large_purge_renews_the_statistics_and_tells_what_the_tables_take(monkeypatch):
-    monkeypatch.setattr(deletion, "ANALYZE_ROWS_MIN", 3)
+    monkeypatch.setattr(afterwards, "ANALYZE_ROWS_MIN", 3)
     for _ in range(3):
         old_post()
     factories.post()

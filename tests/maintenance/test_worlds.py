@@ -20,12 +20,13 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from maintenance import retention
-from maintenance.context import HandBack, JobContext
+from maintenance.context import JobContext
 from maintenance.ledger import decisions, interventions, performing, requests, run_json
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging import batches
 from maintenance.purging import mandate as mandates
 from maintenance.purging.days import Retention
+from maintenance.stops import HandBack
 from scraping.models import RedditComment, RedditPost
 from tests import factories
 from tests.soak import size

@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from maintenance import registry
-from maintenance.context import JobFailed
 from maintenance.ledger import performing, requests
 from maintenance.models import JobRun, ScheduleControl
+from maintenance.stops import JobFailed
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
