@@ -1,16 +1,19 @@
 """Commands of a shell that change something: they write an event, and the events of what they call name the shell's user."""
 
 import getpass
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError
+from django.db.models.signals import post_save, pre_save
 from django.utils.translation import gettext_noop
 
-from audit import words
+from audit import snapshots, words
 from audit.activity import COMMAND
-from audit.events import Subject, acting_in_shell, record
+from audit.admin_edits import ADDED, CHANGED
+from audit.events import Subject, acting_in_shell, record, try_to_record
 from audit.snapshots import SECRET_WORDS
 
 RAN = "command.ran"
@@ -19,6 +22,8 @@ words.register({RAN: gettext_noop("ran a command")})
 OF_ALL = {
     "settings", "pythonpath", "traceback", "no_color", "force_color", "skip_checks", "verbosity", "stdout", "stderr",
 }  # fmt: skip
+# Code that a shell is given; it may hold a password.
+NEVER_KEPT = {"command"}
 
 
 def shell_user() -> str:
@@ -29,13 +34,49 @@ def shell_user() -> str:
         return ""
 
 
+@contextmanager
+def acting_as_shell() -> Iterator[None]:
+    """Say of what is done inside that this process's shell did it, and write down what becomes of people."""
+    with acting_in_shell(shell_user()), _recording_people():
+        yield
+
+
+@contextmanager
+def _recording_people() -> Iterator[None]:
+    """Write an event of each user that is added or changed inside: no service of ours does that."""
+    before: dict[int, dict[str, Any]] = {}
+
+    def remember(*, instance: User, raw: bool, **_kwargs: Any) -> None:
+        if instance.pk is not None and not raw:
+            before[instance.pk] = snapshots.stored(instance)
+
+    def write(*, instance: User, created: bool, raw: bool, **_kwargs: Any) -> None:
+        if raw:  # a fixture, which may hold millions: the command's event names it
+            return
+        now = snapshots.stored(instance)
+        if created:
+            record(ADDED, instance, after=snapshots.without_secrets(User, now))
+            return
+        was, is_now = snapshots.difference(User, before.pop(instance.pk, {}), now)
+        if is_now:
+            record(CHANGED, instance, before=was or None, after=is_now)
+
+    pre_save.connect(remember, sender=User, weak=False)
+    post_save.connect(write, sender=User, weak=False)
+    try:
+        yield
+    finally:
+        pre_save.disconnect(remember, sender=User)
+        post_save.disconnect(write, sender=User)
+
+
 class RecordedCommand(BaseCommand):
     """A command that changes something; put before Django's own where that does the work."""
 
     def execute(self, *args: Any, **options: Any) -> Any:
         """Run it; write down that it ran, and whether it came to its end."""
         succeeded = False
-        with acting_in_shell(shell_user()):
+        with acting_as_shell():
             try:
                 answer = super().execute(*args, **options)
                 succeeded = True
@@ -45,7 +86,7 @@ class RecordedCommand(BaseCommand):
                 raise
             finally:
                 if self.changes_something(options):
-                    record_command(self.name, options, succeeded=succeeded)
+                    record_command(self.name, {**options, "args": list(args)}, succeeded=succeeded)
 
     @property
     def name(self) -> str:
@@ -58,15 +99,15 @@ class RecordedCommand(BaseCommand):
 
 
 def record_command(name: str, options: dict[str, Any], *, succeeded: bool) -> None:
-    """Write down that a command ran."""
+    """Write down that a command ran; where that fails, the command's own outcome is not lost."""
     arguments = {
         option: value
         for option, value in options.items()
-        if option not in OF_ALL
+        if option not in OF_ALL | NEVER_KEPT
         and value not in (None, "", False, [])
         and isinstance(value, str | int | float | bool | list)
         and not any(word in option for word in SECRET_WORDS)
     }
-    parameters = {"arguments": arguments, "succeeded": succeeded}
-    with suppress(DatabaseError):  # else the error of the command itself would be lost
-        record(RAN, Subject(COMMAND, name, name), parameters=parameters)
+    try_to_record(
+        RAN, Subject(COMMAND, name, name), parameters={"arguments": arguments, "succeeded": succeeded}
+    )

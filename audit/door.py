@@ -4,13 +4,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_out
-from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.translation import gettext_noop
 
 from audit import words
 from audit.activity import PAGE, SIGN_IN
-from audit.events import Subject, record, subject_of
+from audit.events import Subject, record, subject_of, try_to_record
 from audit.snapshots import CHANGED
 
 SIGNED_IN, SIGN_IN_FAILED, SIGN_IN_REFUSED = (
@@ -61,17 +60,14 @@ def password_changed(user: Any) -> None:
 
 
 def refused(request: HttpRequest) -> None:
-    """Write down that a page was refused; the answer is the same where that cannot be stored."""
+    """Write down that a page was refused; where that cannot be stored, the log has it and the answer is the same."""
     page = _storable(request.path)
-    try:
-        record(
-            REFUSED,
-            Subject(PAGE, page, page),
-            by=getattr(request, "user", None),
-            parameters={"method": request.method},
-        )
-    except DatabaseError:  # in a transaction that has failed, or with a database that is read-only
-        return
+    try_to_record(
+        REFUSED,
+        Subject(PAGE, page, page),
+        by=getattr(request, "user", None),
+        parameters={"method": request.method},
+    )
 
 
 def _storable(text: str) -> str:

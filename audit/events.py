@@ -1,5 +1,6 @@
 """How a service writes an event, in the transaction of the change that it tells of."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,10 +9,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db import models
+from django.db import Error, models, transaction
 
 from audit.models import Event
 from database.messages import as_json, english_of
+
+logger = logging.getLogger(__name__)
 
 # The address of the request that this thread answers; services do not see requests.
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
@@ -89,6 +92,19 @@ def record(
     event = _event(verb, subject, by, kind, before, after, reason, parameters)
     event.save(force_insert=True)
     return event
+
+
+def try_to_record(verb: str, subject: models.Model | Subject, **about: Any) -> None:
+    """Write down what is no change of ours, as ``record`` does; where that cannot be stored, the log has it.
+
+    For what is over already, and whose own outcome must not be lost for the event.
+    """
+    try:
+        with transaction.atomic():
+            record(verb, subject, **about)
+    except Error:  # a transaction that has failed, a database that is read-only, full, away or not migrated
+        what = subject.name if isinstance(subject, Subject) else subject
+        logger.exception("No event could be stored: %s %s %s", verb, what, about.get("parameters") or "")
 
 
 def record_each(

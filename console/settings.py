@@ -70,6 +70,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "console.apps.ConsoleAdminConfig",
+    "audit",  # before those whose commands it writes down
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -84,7 +85,6 @@ INSTALLED_APPS = [
     "console",
     "maintenance",
     "scraping",
-    "audit",
     "adminkit",
     "accounts",
 ]

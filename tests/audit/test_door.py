@@ -5,6 +5,7 @@ import getpass
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import OperationalError, connection
 from django.urls import reverse
 
 from audit.models import Event
@@ -58,6 +59,25 @@ def test_a_refused_page_is_an_event(client):
 
     event = Event.objects.get()
     assert (event.verb, event.actor, event.subject_name) == ("page.refused", person, "/admin/auth/user/")
+
+
+def test_a_refusal_that_cannot_be_stored_is_refused_all_the_same_and_logged(client, caplog):
+    client.force_login(factories.user(username="bob"))
+
+    with connection.execute_wrapper(no_events):
+        answer = client.get(reverse("admin:auth_user_changelist"))
+
+    assert (answer.status_code, Event.objects.count()) == (403, 0)
+    (line,) = [line for line in caplog.records if line.name == "audit.events"]
+    assert "page.refused /admin/auth/user/" in line.getMessage()
+    assert "read-only" in str(line.exc_info[1])
+
+
+def no_events(execute, sql, params, many, context):
+    """Stand for a database that has become read-only since the page was authorised."""
+    if sql.startswith('INSERT INTO "audit_event"'):
+        raise OperationalError("read-only")
+    return execute(sql, params, many, context)
 
 
 def test_a_password_that_somebody_changes_is_an_event_without_it(client, ada):

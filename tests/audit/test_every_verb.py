@@ -6,7 +6,6 @@ import pkgutil
 
 import pytest
 from django.contrib import admin
-from django.core.management import get_commands, load_command_class
 from django.utils import timezone
 
 import accounts
@@ -18,7 +17,6 @@ import maintenance
 import scraping
 from audit import words
 from audit.admin_edits import RecordedAdmin
-from audit.commands import RecordedCommand
 from audit.models import Event
 from maintenance.models import FORCE_STOP_AFTER, RetentionPolicy
 from maintenance.purging.days import Retention
@@ -49,8 +47,6 @@ NO_VERBS = {
     "scraping.sessions.trial.try_on_reddit": "stores nothing",
     "scraping.sessions.trial.try_on_stored": "stores nothing",
 }
-# Commands of the console that change nothing that is kept, and Django's own that migrate.
-NO_CHANGE = {"which_run", "sandbox_reddit", "up", "makemessages", "migrate"}
 
 
 def functions_with_by():
@@ -170,15 +166,3 @@ def test_a_verb_writes_an_event_of_its_person_with_words(name):
 
 def test_every_admin_writes_what_is_edited_in_it():
     assert [one for one in admin.site._registry.values() if not isinstance(one, RecordedAdmin)] == []
-
-
-def test_every_command_that_changes_something_writes_that_it_ran():
-    ours = {package.__name__ for package in PACKAGES}
-    commands = {name: app for name, app in get_commands().items() if app in ours}
-    silent = {
-        name
-        for name, app in commands.items()
-        if not isinstance(load_command_class(app, name), RecordedCommand)
-    }
-
-    assert silent == NO_CHANGE

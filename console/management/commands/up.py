@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from audit.commands import acting_as_shell
 from console.local.addresses import LOOPBACK
 from console.local.errors import SupervisorError
 from console.local.start import run_console
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         if not 1 <= port <= 65_535:  # getaddrinfo() would wrap it round
             raise CommandError("--port must be between 1 and 65535.")
         try:
-            run_console(host=host, port=port, workers=workers)
+            with acting_as_shell():
+                run_console(host=host, port=port, workers=workers)
         except SupervisorError as error:
             raise CommandError(str(error)) from error

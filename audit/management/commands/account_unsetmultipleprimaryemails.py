@@ -1,0 +1,9 @@
+"""`manage.py account_unsetmultipleprimaryemails`: allauth's, which also writes down that it ran."""
+
+from allauth.account.management.commands import account_unsetmultipleprimaryemails
+
+from audit.commands import RecordedCommand
+
+
+class Command(RecordedCommand, account_unsetmultipleprimaryemails.Command):  # type: ignore[misc]  # untyped
+    """See allauth's."""

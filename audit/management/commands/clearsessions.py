@@ -1,0 +1,9 @@
+"""`manage.py clearsessions`: Django's, which also writes down that it ran."""
+
+from django.contrib.sessions.management.commands import clearsessions
+
+from audit.commands import RecordedCommand
+
+
+class Command(RecordedCommand, clearsessions.Command):
+    """See Django's."""

@@ -1,0 +1,9 @@
+"""`manage.py remove_stale_contenttypes`: Django's, which also writes down that it ran."""
+
+from django.contrib.contenttypes.management.commands import remove_stale_contenttypes
+
+from audit.commands import RecordedCommand
+
+
+class Command(RecordedCommand, remove_stale_contenttypes.Command):
+    """See Django's."""
