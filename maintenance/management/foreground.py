@@ -1,5 +1,6 @@
 """A run that a command performs in its own process: progress bar, signals, and the end of one that hangs."""
 
+import contextvars
 import os
 import signal
 import sys
@@ -9,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import connection, transaction
 from tqdm import tqdm
 
 from database.messages import gettext as _
-from maintenance.ledger import performing
+from maintenance.ledger import decisions, performing
 from maintenance.models import JobRun
 
 
@@ -74,7 +75,9 @@ def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
     def cancel(*_: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the second Ctrl-C does not wait
         # Not from here: the handler may have interrupted a query on this very connection.
-        threading.Thread(target=_cancel, args=(run, stopped)).start()
+        # In this thread's context: that is where it stands whose shell it is.
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(_cancel, run, stopped)).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -92,7 +95,10 @@ def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
 
 def _cancel(run: JobRun, stopped: threading.Event) -> None:
     try:
-        JobRun.objects.get(pk=run.pk).ask_to_cancel()
+        asked = JobRun.objects.get(pk=run.pk)
+        with transaction.atomic():
+            if asked.ask_to_cancel():
+                decisions.record_decision(decisions.CANCELLED, asked)
     finally:
         stopped.set()  # at the next checkpoint; a run that is asked to cancel is not handed back
         connection.close()

@@ -8,11 +8,19 @@ import math
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import transaction
+from django.utils.translation import gettext_noop
+
+from audit import words
+from audit.events import record
+from audit.models import Event
 from database.messages import gettext as _
 from database.messages import joined
 from scraping.models import BotConfig, ErrorKind, ScrapeSession, Watermark
 from scraping.reddit.listing import LISTING_MAX
 
+BOT_PAUSED = "bot.paused"
+words.register({BOT_PAUSED: gettext_noop("paused")})
 # What Reddit says of a subreddit or an app, and will say again until somebody does something about it.
 LASTING: Final = frozenset(
     {
@@ -110,7 +118,18 @@ def lasting_refusal(session: ScrapeSession) -> str:
 def note_outcome(config: BotConfig, session: ScrapeSession) -> bool:
     """Count refusals in a row; return whether this session's was the one that paused the config."""
     if kind := lasting_refusal(session):
-        return config.note_refusal(kind, pause_after=REFUSALS_MAX)
+        with transaction.atomic():
+            is_paused = config.note_refusal(kind, pause_after=REFUSALS_MAX)
+            if is_paused:
+                record(
+                    BOT_PAUSED,
+                    config,
+                    kind=Event.ActorKind.SYSTEM,  # also where a shell asked for the scrape
+                    before={"is_active": True},
+                    after={"is_active": False},
+                    reason=config.pause_reason,
+                )
+            return is_paused
     if session.status in (ScrapeSession.Status.SUCCEEDED, ScrapeSession.Status.PARTIAL):
         config.forget_refusals()
     return False

@@ -1,5 +1,6 @@
 """The commands: arguments, output, exit codes, signals."""
 
+import getpass
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from audit.models import Event
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests import factories
@@ -228,6 +230,8 @@ def test_signals_end_a_purge_between_batches(number, status, attempts):
     assert run.status == status
     assert 0 < gone == run.counts["scraping.RedditPost"] < 30_000
     assert JobRun.objects.count() == attempts
+    cancels = Event.objects.filter(verb="run.cancelled").values_list("actor_kind", "actor_name", "subject_id")
+    assert list(cancels) == [("shell", getpass.getuser(), str(run.pk))] * (number == signal.SIGINT)
     assert RedditPost.objects.filter(pk=survivor.pk).exists()
 
 

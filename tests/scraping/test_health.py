@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from audit.models import Event
 from scraping.models import BotConfig, ErrorKind, ScrapeSession, Watermark
 from scraping.sessions import warnings
 from scraping.sessions.scrape import ConfigInactive, scrape_config
@@ -54,6 +55,10 @@ def test_three_refusals_in_a_row_pause_the_config_and_say_why(
     assert config.pause_reason == reason
     assert any(reason in text and "paused" in text for _level, text in progress.lines)
     assert config not in BotConfig.objects.auto_scraped()
+    event = Event.objects.get(verb="bot.paused")
+    assert (event.actor_kind, event.subject_id, event.reason) == ("system", str(config.pk), reason)
+    assert (event.before, event.after) == ({"is_active": True}, {"is_active": False})
+    assert event.parameters["reason_parts"]
     assert other in BotConfig.objects.auto_scraped()
     with pytest.raises(ConfigInactive, match=reason):
         scrape(config)
