@@ -1,0 +1,209 @@
+"""Runs in the admin: the list, a run's page and its polling, cancelling and deciding."""
+
+import re
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from maintenance.admin.run_figures import rows_of
+from maintenance.models import JobRun
+from tests import factories
+from tests.kit.steps import listed
+from tests.maintenance.admin.steps import job_page
+
+pytestmark = pytest.mark.django_db
+
+
+def test_runs_are_read_only_even_for_superusers(client, superuser):
+    run = factories.job_run()
+
+    assert client.get(reverse("admin:maintenance_jobrun_add")).status_code == 403
+    assert (
+        client.post(
+            reverse("admin:maintenance_jobrun_change", args=[run.pk]), {"status": "failed"}
+        ).status_code
+        == 403
+    )
+    assert (
+        client.post(reverse("admin:maintenance_jobrun_delete", args=[run.pk]), {"post": "yes"}).status_code
+        == 403
+    )
+    assert JobRun.objects.get().status == "succeeded"
+
+
+def test_bot_owners_see_the_runs_of_their_own_bots_only(client):
+    owner = factories.user()
+    bot = factories.bot_config(owner=owner)
+    mine = factories.job_run(job="scrape_now", params={"config": bot.pk})
+    others = factories.job_run(job="scrape_now", params={"config": factories.bot_config().pk})
+    job = factories.job_run()
+    client.force_login(owner)
+
+    assert listed(client.get(reverse("admin:maintenance_jobrun_changelist"))) == [mine]
+    assert client.get(reverse("admin:maintenance_jobrun_change", args=[mine.pk])).status_code == 200
+    assert client.get(reverse("admin:maintenance_jobrun_live", args=[mine.pk])).status_code == 200
+    for run in (others, job):
+        assert client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).status_code == 404
+        assert client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("term", ["{pk}", "#{pk}", "purge_old_content", "Purge old content", "lock timeout"])
+def test_runs_are_found_by_number_job_and_words_of_a_failure(client, operator, term):
+    wanted = factories.job_run(
+        job="purge_old_content", status="failed", error="canceling due to lock timeout"
+    )
+    factories.job_run(status="failed", error="other")
+
+    response = client.get(reverse("admin:maintenance_jobrun_changelist"), {"q": term.format(pk=wanted.pk)})
+
+    assert listed(response) == [wanted]
+
+
+def test_the_tile_of_failures_leads_to_them(client, operator):
+    failed, partial = factories.job_run(status="failed"), factories.job_run(status="partial")
+    factories.job_run()
+
+    response = client.get(reverse("admin:maintenance_jobrun_changelist"), {"status__in": "failed,partial"})
+
+    assert listed(response) == [partial, failed]
+
+
+def test_rows_are_what_was_deleted_or_newly_stored():
+    assert rows_of(JobRun(counts={"scraping.RedditPost": 2, "scraping.RedditComment": 3})) == 5
+    assert rows_of(JobRun(counts={"posts_found": 9, "posts_new": 2, "comments_new": 4})) == 6
+    assert rows_of(JobRun(counts={})) is None
+
+
+def test_a_runs_page_shows_facts_counts_error_log_and_attempts(client, operator):
+    first = factories.job_run(status="interrupted")
+    run = factories.job_run(
+        status="failed", trigger="retry", retry_of=first, attempt=2, error="boom <b>", traceback="Traceback: boom",
+        counts={"accounts.RefreshToken": 1234}, requested_by_name="lin",
+    )  # fmt: skip
+    last = factories.job_run(retry_of=run, attempt=3, trigger="retry")
+    factories.log_line(run=run, text="a <line>", level="warning")
+    session = factories.session(run=run)
+
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+
+    for text in (
+        "boom &lt;b&gt;",
+        "Traceback: boom",
+        "1,234",
+        "Retry · lin",
+        "a &lt;line&gt;",
+        "level-warning",
+    ):
+        assert text in page
+    for other in (first, last):
+        assert reverse("admin:maintenance_jobrun_change", args=[other.pk]) in page
+    assert reverse("admin:scraping_scrapesession_change", args=[session.pk]) in page
+    assert "hx-get" not in page
+
+
+def test_polling_brings_new_lines_only_and_ends_with_the_run(client, operator):
+    run = factories.job_run(status="running", progress_done=1, progress_total=4)
+    seen = factories.log_line(run=run, text="first line")
+    new = factories.log_line(run=run, text="second line")
+    target = reverse("admin:maintenance_jobrun_live", args=[run.pk])
+
+    page = client.get(target, {"after": seen.pk}).content.decode()
+
+    assert "first line" not in page
+    assert "second line" in page
+    assert f'hx-get="{target}?after={new.pk}&amp;v=' in page
+    assert f"after={new.pk}" in client.get(target, {"after": new.pk}).content.decode()
+
+    run.finish("succeeded", message="all done")
+    page = client.get(target, {"after": new.pk}).content.decode()
+    assert "all done" in page
+    assert "hx-get" not in page
+
+
+def version_in(page):
+    return re.search(r"&amp;v=([0-9a-f.]+)", page).group(1)
+
+
+def test_a_poll_that_has_the_latest_version_is_told_nothing(client, operator):
+    run = factories.job_run(status="running", progress_done=1, progress_total=4)
+    target = reverse("admin:maintenance_jobrun_live", args=[run.pk])
+    version = version_in(client.get(target).content.decode())
+
+    later = timezone.now() + timedelta(seconds=90)
+    with mock.patch.object(timezone, "now", return_value=later):
+        assert client.get(target, {"v": version}).status_code == 204
+
+    run.record(progress_done=2)
+    page = client.get(target, {"v": version}).content.decode()
+    assert 'id="run-status"' in page
+    assert 'id="run-facts"' not in page  # as it was: what a reader has selected in it stays
+    session = factories.session(run=run, status="running", finished_at=None)
+    page = client.get(target, {"v": version_in(page)}).content.decode()
+    assert session.config_name in page
+    session.record(posts_found=7)
+    assert ">7<" in client.get(target, {"v": version_in(page)}).content.decode()
+
+
+@pytest.mark.parametrize("v", ["", "x", "1.2.3", "." * 50])
+def test_a_poll_with_an_odd_version_is_told_everything(client, operator, v):
+    run = factories.job_run(status="running")
+
+    page = client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk]), {"v": v}).content.decode()
+
+    assert 'id="run-facts"' in page
+
+
+@pytest.mark.parametrize("after", ["x", "", "-1"])
+def test_a_poll_with_a_bad_position_starts_over(client, operator, after):
+    run = factories.job_run(status="running")
+    factories.log_line(run=run, text="first line")
+
+    page = client.get(
+        reverse("admin:maintenance_jobrun_live", args=[run.pk]), {"after": after}
+    ).content.decode()
+
+    assert "first line" in page
+
+
+def test_cancelling_ends_a_queued_run_and_asks_a_running_one(client, operator):
+    queued, running = factories.job_run(status="queued"), factories.job_run(status="running")
+    over = factories.job_run(status="succeeded")
+
+    for run in (queued, running, over):
+        client.post(reverse("admin:maintenance_jobrun_cancel", args=[run.pk]))
+        run.refresh_from_db()
+
+    assert queued.status == "cancelled"
+    assert running.status == "running"
+    assert running.cancel_requested_at is not None
+    assert over.status == "succeeded"
+
+
+def test_a_blocked_run_is_decided_with_a_reason(client, operator):
+    approved, rejected, silent = (factories.job_run(status="blocked") for _ in range(3))
+
+    client.post(
+        reverse("admin:maintenance_jobrun_approve", args=[approved.pk]), {"reason": "checked the plan"}
+    )
+    client.post(reverse("admin:maintenance_jobrun_reject", args=[rejected.pk]), {"reason": "too much"})
+    client.post(reverse("admin:maintenance_jobrun_approve", args=[silent.pk]), {"reason": ""})
+
+    for run in (approved, rejected, silent):
+        run.refresh_from_db()
+    assert (approved.status, rejected.status, silent.status) == ("queued", "cancelled", "blocked")
+    assert "checked the plan" in approved.message
+
+
+def test_a_run_that_would_wait_is_asked_for_and_not_started(client, superuser, settings):
+    factories.post(created_at=timezone.now() - timedelta(days=400))
+    page = " ".join(client.get(job_page("purge_old_content")).content.decode().split())
+    assert "Run now and delete 1 row" in page
+
+    settings.PURGE_CAP_ROWS = 0
+    page = " ".join(client.get(job_page("purge_old_content")).content.decode().split())
+
+    assert "Ask to delete 1 row (waits for approval)" in page
+    assert "Run now and delete" not in page
