@@ -1,0 +1,41 @@
+"""What the tests of beat share: schedules in force, with the clock in hand."""
+
+from datetime import UTC, datetime
+
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from maintenance.models import JobRun, ScheduleControl
+from maintenance.scheduling import replanning
+from maintenance.scheduling.timing import Timing
+from tests import factories
+
+NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
+
+
+def schedule(crontab="* * * * *", job="cleanup_tokens", expires=None, **control):
+    """A schedule in UTC, in force since now."""
+    task = factories.schedule(crontab=crontab, task=f"maintenance.{job}", expires=expires)
+    return in_force(task, **{"effective_from": timezone.now(), **control})
+
+
+def in_force(task, **control):
+    """The schedule with these values, as the database's and beat's."""
+    ScheduleControl.objects.filter(pk=task.pk).update(**control)
+    task = PeriodicTask.objects.get(pk=task.pk)
+    replanning.plan_next(task.control, Timing.of(task))
+    task.control.save()
+    return task
+
+
+def made(task):
+    return [(run.scheduled_for, run.status) for run in JobRun.objects.filter(schedule=task).order_by("id")]
+
+
+def look_everywhere(scheduler):
+    """Let the next tick audit all schedules."""
+    scheduler._sweep_at = scheduler._audit_at = float("-inf")
+
+
+def finish_all():
+    JobRun.objects.filter(status="queued").update(status="succeeded", finished_at=timezone.now())
