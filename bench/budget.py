@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +23,7 @@ WORKERS, CONFIGS = 4, 20
 SCALE = 20
 WINDOW_REQUESTS, WINDOW_SECONDS = 1_000, 600 / SCALE
 WINDOWS = 3
+PEER = "PRAW alone"
 
 
 def _impatient() -> None:
@@ -151,12 +154,9 @@ def _windows(reddit: Any) -> tuple[list[int], list[int], int]:
     return [passed[w] for w in whole], [info[w] for w in whole], refused
 
 
-def main() -> None:
-    """Print the table for the configured database."""
-    from django.contrib.auth.models import User
-    from django.db import connection
-
-    from scraping.models import BotConfig
+@contextmanager
+def _watched_reddit() -> Iterator[Any]:
+    """A sandbox that enforces its limit and writes down in ``seen`` when it answered what, and how."""
     from scraping.sandbox import SandboxReddit
 
     class Watched(SandboxReddit):
@@ -168,46 +168,62 @@ def main() -> None:
                 self.seen.append((time.time(), request.path, answer.status))
             return answer
 
-    rows = []
-    for label in ("budget in the database", "PRAW alone"):
-        with (
-            harness.scratch_database() as url,
-            Watched(
-                rate_limit=WINDOW_REQUESTS,
-                rate_window=WINDOW_SECONDS,
-                enforce_rate_limit=True,
-                latency=0.3 / SCALE,
-                clock=lambda: 1_790_000_000.0,  # content that does not change costs the server little
-            ) as reddit,
-        ):
-            reddit.rate.clock = time.time
-            reddit.seen = []
-            owner = User.objects.create(username="bench")
-            for number in range(CONFIGS):
-                BotConfig.objects.create(
-                    owner=owner, name=f"bot {number}", subreddits=[f"bench{number % 10}"], post_limit=1000,
-                    comment_policy="first_page",
-                )  # fmt: skip
-            connection.close()
-            until = str((time.time() // WINDOW_SECONDS + WINDOWS + 2) * WINDOW_SECONDS)
-            if label == "PRAW alone":
-                parts = [["praw_alone", str(n), until] for n in range(WORKERS)]
-            else:
-                parts = [["work", str(n), until] for n in range(WORKERS)] + [["verify", until]]
-            answers = _run(reddit, url, parts)
-            passed, info, refused = _windows(reddit)
-        share = sum(passed) / (WINDOW_REQUESTS * len(passed))
-        longest = max(answer.get("longest_sleep", 0.0) for answer in answers) * SCALE
-        rows.append(
-            [
-                label,
-                " ".join(map(str, passed)),
-                f"{share:.0%}",
-                str(refused),
-                f"{sum(info) / max(1, sum(passed)):.0%}",
-                f"{longest:.1f}" if label != "PRAW alone" else "–",
-            ]
-        )
+    with Watched(
+        rate_limit=WINDOW_REQUESTS,
+        rate_window=WINDOW_SECONDS,
+        enforce_rate_limit=True,
+        latency=0.3 / SCALE,
+        clock=lambda: 1_790_000_000.0,  # content that does not change costs the server little
+    ) as reddit:
+        reddit.rate.clock = time.time
+        reddit.seen = []
+        yield reddit
+
+
+def _make_bots() -> None:
+    from django.contrib.auth.models import User
+
+    from scraping.models import BotConfig
+
+    owner = User.objects.create(username="bench")
+    for number in range(CONFIGS):
+        BotConfig.objects.create(
+            owner=owner, name=f"bot {number}", subreddits=[f"bench{number % 10}"], post_limit=1000,
+            comment_policy="first_page",
+        )  # fmt: skip
+
+
+def _measure(label: str) -> list[str]:
+    """Return the row of the table for our workers, or for ones that PRAW alone paces."""
+    from django.db import connection
+
+    with harness.scratch_database() as url, _watched_reddit() as reddit:
+        _make_bots()
+        connection.close()
+        until = str((time.time() // WINDOW_SECONDS + WINDOWS + 2) * WINDOW_SECONDS)
+        if label == PEER:
+            parts = [["praw_alone", str(n), until] for n in range(WORKERS)]
+        else:
+            parts = [["work", str(n), until] for n in range(WORKERS)] + [["verify", until]]
+        answers = _run(reddit, url, parts)
+        passed, info, refused = _windows(reddit)
+    share = sum(passed) / (WINDOW_REQUESTS * len(passed))
+    longest = max(answer.get("longest_sleep", 0.0) for answer in answers) * SCALE
+    return [
+        label,
+        " ".join(map(str, passed)),
+        f"{share:.0%}",
+        str(refused),
+        f"{sum(info) / max(1, sum(passed)):.0%}",
+        f"{longest:.1f}" if label != PEER else "–",
+    ]
+
+
+def main() -> None:
+    """Print the table for the configured database."""
+    from django.db import connection
+
+    rows = [_measure(label) for label in ("budget in the database", PEER)]
     harness.print_table(
         f"{WORKERS} workers, {CONFIGS} bots, one app, 100 requests a minute over 10 minutes ({SCALE} times as fast)"
         f" on {connection.vendor}",

@@ -6,25 +6,32 @@ median of the rounds counts. Posts come in pages of 100, comments in pages of 50
 is too slow for all of it, it stores a sample, and the table says so.
 """
 
-import io
 import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from bench import harness
+from bench.ingest_peers import (
+    SEEN_AT,
+    Page,
+    Raw,
+    bulk_create,
+    copy_batches,
+    executemany,
+    one_by_one,
+    ours,
+    plain_pages,
+    without_sightings,
+)
 
 POSTS, COMMENTS = 20_000, 200_000
 POST_PAGE, COMMENT_PAGE = 100, 500
 COPY_BATCH = 10_000
 ROUNDS = 3
-SEEN_AT = datetime(2026, 1, 2, tzinfo=UTC)
-
-Raw = dict[str, Any]
-Page = tuple[Any, Raw, list[Raw]]  # model, what all rows share, rows
 
 WORDS = [
     "lorem",
@@ -182,34 +189,6 @@ def rows_of(post: Any, items: list[Raw]) -> Page:
     return (RedditComment, {"post_id": post.pk}, rows) if post else (RedditPost, {}, rows)
 
 
-# --- Peers --------------------------------------------------------------------------------------
-
-SIGHT = {"first_seen_at": SEEN_AT, "last_seen_at": SEEN_AT, "checked_at": SEEN_AT, "missing_count": 0}
-
-
-def ours(pages: list[Page]) -> None:
-    """What a scrape does with the rows of its pages."""
-    from collections import Counter
-
-    from scraping.content.storage import store_rows
-    from scraping.models import BotConfig, RedditPost
-
-    bot = BotConfig.objects.get()
-    for model, parent, rows in pages:
-        finder = bot.pk if model is RedditPost else None
-        store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter(), finder=finder)
-
-
-def without_sightings(pages: list[Page]) -> None:
-    """The same without writing down which bot found which post."""
-    from collections import Counter
-
-    from scraping.content.storage import store_rows
-
-    for model, parent, rows in pages:
-        store_rows(model, rows, on_insert=parent, seen_at=SEEN_AT, skipped=Counter())
-
-
 def ours_from_json(bench: Bench) -> None:
     """What a scrape does with the pages themselves."""
     from scraping.content.storage import store_comments, store_posts
@@ -221,162 +200,56 @@ def ours_from_json(bench: Bench) -> None:
             store_comments(post, items, seen_at=SEEN_AT)
 
 
-def one_by_one(pages: list[Page]) -> None:
-    """``update_or_create`` of each item, one transaction a page."""
-    from django.db import transaction
-
-    for model, parent, rows in pages:
-        with transaction.atomic():
-            for row in rows:
-                seen = {name: value for name, value in SIGHT.items() if name != "first_seen_at"}
-                model.objects.update_or_create(
-                    fullname=row["fullname"], defaults=row | seen, create_defaults=row | SIGHT | parent
-                )
+# Name, function, rows (None: all of them).
+Peer = tuple[str, Callable[[list[Page]], None], int | None]
 
 
-def bulk_create(pages: list[Page]) -> None:
-    """``bulk_create(update_conflicts=True)``, one transaction a page."""
-    for model, parent, rows in pages:
-        fields = [name for name in (*rows[0], *SIGHT) if name not in ("fullname", "first_seen_at")]
-        model.objects.bulk_create(
-            [model(**row, **SIGHT, **parent) for row in rows],
-            update_conflicts=True,
-            unique_fields=["fullname"],
-            update_fields=fields,
-        )
-
-
-def plain_pages(pages: list[Page]) -> list[Page]:
-    """Return the pages with all columns but the key, as the driver takes them: raw SQL gets its values for nothing."""
-    import json
-
-    from django.db import connection
-
-    is_sqlite = connection.vendor == "sqlite"
-    plain = []
-    for model, parent, rows in pages:
-        fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-        shared = {field.attname: field.get_default() for field in fields} | SIGHT | parent
-        values = [shared | row for row in rows]
-        for row in values:
-            if row.get("media") is not None:
-                row["media"] = json.dumps(row["media"])
-            for name in [name for name, value in row.items() if is_sqlite and isinstance(value, datetime)]:
-                row[name] = connection.ops.adapt_datetimefield_value(row[name])
-        plain.append((model, parent, values))
-    return plain
-
-
-def upsert_all(model: Any, columns: list[str], source: str) -> str:
-    """Return an upsert that writes every row."""
-    said = [name for name in columns if name not in ("fullname", "post_id", "first_seen_at")]
-    said = [
-        name
-        for name in said
-        if not name.startswith(("hold", "held", "session", "config", "comments_fetched"))
+def peers_on(vendor: str) -> list[Peer]:
+    """Return what is measured on this kind of database; the first is ours."""
+    peers: list[Peer] = [
+        ("store_posts, store_comments", ours, None),
+        ("the same without sightings", without_sightings, None),
+        ("update_or_create", one_by_one, 4_400),
+        ("bulk_create(update_conflicts=True)", bulk_create, 44_000),
     ]
-    assigned = ", ".join(f"{name} = excluded.{name}" for name in said)
-    return (
-        f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) {source}"
-        f" ON CONFLICT (fullname) DO UPDATE SET {assigned}"
-    )
+    if vendor == "postgresql":
+        return [
+            *peers,
+            ("COPY + upsert, the same pages", copy_batches(1), None),
+            (f"COPY + upsert, {COPY_BATCH:,} rows at once", copy_batches(COPY_BATCH), None),
+        ]
+    return [*peers, ("executemany, every row written", executemany, None)]
 
 
-ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
-
-
-def copied(value: Any) -> str:
-    """Return a value as COPY reads it."""
-    if value is None:
-        return r"\N"
-    return value.translate(ESCAPES) if isinstance(value, str) else str(value)
-
-
-def copy_batches(batch: int) -> Callable[[list[Page]], None]:
-    """COPY into a temporary table, then INSERT … ON CONFLICT from it, ``batch`` rows a transaction."""
-
-    def flush(model: Any, rows: list[Raw]) -> None:
-        from django.db import connection, transaction
-
-        if not rows:
-            return
-        columns = list(rows[0])
-        lines = io.StringIO("".join("\t".join(map(copied, row.values())) + "\n" for row in rows))
-        names = ", ".join(columns)
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                f"CREATE TEMP TABLE page ON COMMIT DROP AS SELECT {names} FROM {model._meta.db_table} WITH NO DATA"
-            )
-            cursor.copy_expert(f"COPY page ({names}) FROM STDIN", lines)
-            cursor.execute(upsert_all(model, columns, f"SELECT {names} FROM page"))
-
-    def store(pages: list[Page]) -> None:
-        waiting: dict[Any, list[Raw]] = {}
-        for model, _parent, rows in pages:
-            held = waiting.setdefault(model, [])
-            held += rows
-            if len(held) >= batch:
-                flush(model, held)
-                held.clear()
-        for model, rows in waiting.items():
-            flush(model, rows)
-
-    return store
-
-
-def executemany(pages: list[Page]) -> None:
-    """One ``executemany`` a page that writes every row: SQLite's limit without a look at what changed."""
-    from django.db import connection, transaction
-
-    for model, _parent, rows in pages:
-        columns = list(rows[0])
-        slots = ", ".join(["%s"] * len(columns))
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(
-                upsert_all(model, columns, f"VALUES ({slots})"), [list(row.values()) for row in rows]
-            )
+def measure(peers: list[Peer]) -> tuple[dict[str, list[float]], dict[str, int], list[float]]:
+    """Return each peer's rows a second by round, how many rows it stored, and ours from Reddit's JSON."""
+    rates: dict[str, list[float]] = {name: [] for name, _, _ in peers}
+    sizes: dict[str, int] = {}
+    from_json: list[float] = []
+    bench = Bench()
+    for _ in range(ROUNDS):
+        for name, store, size in peers:
+            bench.reset()
+            is_ours = store in (ours, without_sightings)
+            pages = bench.pages(size) if size or is_ours else plain_pages(bench.pages(size))
+            sizes[name] = sum(len(rows) for _, _, rows in pages)
+            started = time.perf_counter()
+            store(pages)
+            rates[name].append(sizes[name] / (time.perf_counter() - started))
+        bench.reset()
+        started = time.perf_counter()
+        ours_from_json(bench)
+        from_json.append((POSTS + COMMENTS) / (time.perf_counter() - started))
+    return rates, sizes, from_json
 
 
 def main() -> None:
     """Print the table for the configured database."""
     from django.db import connection
 
-    is_postgres = connection.vendor == "postgresql"
-    # Name, function, rows (None: all of them).
-    peers: list[tuple[str, Callable[[list[Page]], None], int | None]] = [
-        ("store_posts, store_comments", ours, None),
-        ("the same without sightings", without_sightings, None),
-        ("update_or_create", one_by_one, 4_400),
-        ("bulk_create(update_conflicts=True)", bulk_create, 44_000),
-    ]
-    if is_postgres:
-        peers += [
-            ("COPY + upsert, the same pages", copy_batches(1), None),
-            (f"COPY + upsert, {COPY_BATCH:,} rows at once", copy_batches(COPY_BATCH), None),
-        ]
-    else:
-        peers.append(("executemany, every row written", executemany, None))
-    rates: dict[str, list[float]] = {name: [] for name, _, _ in peers}
-    sizes: dict[str, int] = {}
-    from_json: list[float] = []
+    peers = peers_on(connection.vendor)
     with harness.scratch_database():
-        bench = Bench()
-        for _ in range(ROUNDS):
-            for name, store, size in peers:
-                bench.reset()
-                pages = (
-                    bench.pages(size)
-                    if size or store in (ours, without_sightings)
-                    else plain_pages(bench.pages(size))
-                )
-                sizes[name] = sum(len(rows) for _, _, rows in pages)
-                started = time.perf_counter()
-                store(pages)
-                rates[name].append(sizes[name] / (time.perf_counter() - started))
-            bench.reset()
-            started = time.perf_counter()
-            ours_from_json(bench)
-            from_json.append((POSTS + COMMENTS) / (time.perf_counter() - started))
+        rates, sizes, from_json = measure(peers)
     median = {name: statistics.median(values) for name, values in rates.items()}
     mine = rates[peers[0][0]]
     table = [

@@ -9,19 +9,20 @@ to posts, without one, and with held posts to keep. All are measured in every ro
 import json
 import os
 import random
-import statistics
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 from bench import harness
+from bench.everyday_costs import POST, everyday_costs
 
 POSTS, COMMENTS_PER_POST, ROUNDS = 20_000, 10, 3
 MONTHS, EXPIRED_MONTHS, DAYS_OF_MONTH = 12, 6, 30
 HELD_ONE_IN = 100
-POST, COMMENT = "scraping_redditpost", "scraping_redditcomment"
+COMMENT = "scraping_redditcomment"
 # Partitioned copies: two to drop whole, one of which held posts survive.
 COPIES = ("whole", "loose", "held")
 NEAR_CUTOFF = 1_000
@@ -229,118 +230,69 @@ class Updates:
         return sorted(self.took)[min(len(self.took) - 1, int(len(self.took) * 0.99))]
 
 
-def everyday_costs() -> dict[str, tuple[float, float]]:
-    """Return milliseconds on our tables and on partitioned ones of what a scrape and a re-check do."""
-    from django.db import connection
-
-    def timed(statement: str, repeat: int) -> float:
-        took = []
-        with connection.cursor() as cursor:
-            for _ in range(repeat):
-                started = time.monotonic()
-                cursor.execute(statement)
-                took.append((time.monotonic() - started) * 1000)
-        return statistics.median(took)
-
-    columns = (
-        "fullname, author, author_fullname, body, score, created_at, is_edited, distinguished, is_stickied, state,"
-        " is_author_deleted, first_seen_at, last_seen_at, missing_count, subreddit, title, url, permalink, domain,"
-        " flair, num_comments, comments_fetched, is_self, is_over_18, is_spoiler, is_locked, removed_by_category,"
-        " hold_reason"
-    )
-
-    def upsert(table: str, conflict: str) -> str:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT max(id) FROM {POST}")
-            last = cursor.fetchone()[0] + 1
-        ids = "" if table == POST else "id, "
-        number = "" if table == POST else f"{last} + row_number() OVER (), "
-        # Known posts of the first month; a second sight changes the score.
-        return (
-            f"INSERT INTO {table} ({ids}{columns}) SELECT {number}{columns} FROM {POST} ORDER BY id LIMIT 1000"
-            f" ON CONFLICT ({conflict}) DO UPDATE SET score = excluded.score + 1"
-        )
-
-    names = ", ".join(f"'t3_b{number}'" for number in range(1, 101))
-    costs = {}
-    for title, ours, theirs, repeat in (
-        (
-            "find 100 posts by fullname",
-            f"SELECT id FROM {POST} WHERE fullname IN ({names})",
-            f"SELECT id FROM whole_post WHERE fullname IN ({names})",
-            50,
-        ),
-        (
-            "upsert 1,000 known posts",
-            upsert(POST, "fullname"),
-            upsert("whole_post", "fullname, created_at"),
-            5,
-        ),
-        (
-            "the 500 least recently checked",
-            f"SELECT id FROM {POST} ORDER BY checked_at NULLS FIRST LIMIT 500",
-            "SELECT id FROM whole_post ORDER BY checked_at NULLS FIRST LIMIT 500",
-            20,
-        ),
-    ):
-        costs[title] = (timed(ours, repeat), timed(theirs, repeat))
-    return costs
+PEERS = {
+    "purge_old_content, batches": ("batches", POST),
+    "DETACH and DROP of whole months": ("drop_whole", "whole_post"),
+    "the same, no foreign key": ("drop_loose", "loose_post"),
+    "with the key, 1 % held and moved": ("drop_but_held", "held_post"),
+}
 
 
-def main(posts: int, rounds: int) -> None:
-    """Print both tables for the configured database."""
-    from django.db import connection
+class Rounds:
+    """What was measured, round by round, of each peer."""
 
-    if connection.vendor != "postgresql":
-        print("  Partitions are PostgreSQL's: set DATABASE_URL to measure them.")
-        return
-    peers = {
-        "purge_old_content, batches": ("batches", POST),
-        "DETACH and DROP of whole months": ("drop_whole", "whole_post"),
-        "the same, no foreign key": ("drop_loose", "loose_post"),
-        "with the key, 1 % held and moved": ("drop_but_held", "held_post"),
-    }
-    speed: dict[str, list[float]] = {label: [] for label in peers}
-    longest: dict[str, list[float]] = {label: [] for label in peers}
-    waited: dict[str, list[float]] = {label: [] for label in (*peers, "idle")}
-    worst: dict[str, list[float]] = {label: [] for label in (*peers, "idle")}
-    everyday: dict[str, list[tuple[float, float]]] = {}
-    with harness.scratch_database() as url:
-        for number in range(rounds):
-            fill(posts)
-            for title, cost in everyday_costs().items():
-                everyday.setdefault(title, []).append(cost)
-            connection.close()
-            with Updates(POST) as updates:
-                time.sleep(2)
-            waited["idle"].append(updates.p99())
-            worst["idle"].append(max(updates.took))
-            order = list(peers.items())
-            for label, (part, table) in order[number % len(order) :] + order[: number % len(order)]:
-                with Updates(table) as updates:
-                    answer = harness.in_child("bench.partitions", part, database_url=url)
-                speed[label].append(answer["rows"] / answer["seconds"])
-                longest[label].append(answer.get("longest", 0.0) * 1000)
-                waited[label].append(updates.p99())
-                worst[label].append(max(updates.took))
+    def __init__(self) -> None:
+        self.speed: dict[str, list[float]] = {label: [] for label in PEERS}
+        self.longest: dict[str, list[float]] = {label: [] for label in PEERS}
+        self.waited: dict[str, list[float]] = {label: [] for label in (*PEERS, "idle")}
+        self.worst: dict[str, list[float]] = {label: [] for label in (*PEERS, "idle")}
+        self.everyday: dict[str, list[tuple[float, float]]] = {}
 
-    def median(numbers: list[float]) -> float:
-        return statistics.median(numbers)
+    def measure(self, url: str, number: int, posts: int) -> None:
+        """Measure everything once; the peers take turns at being first."""
+        from django.db import connection
 
-    ours = median(speed["purge_old_content, batches"])
+        fill(posts)
+        for title, cost in everyday_costs().items():
+            self.everyday.setdefault(title, []).append(cost)
+        connection.close()
+        with Updates(POST) as updates:
+            time.sleep(2)
+        self.waited["idle"].append(updates.p99())
+        self.worst["idle"].append(max(updates.took))
+        order = list(PEERS.items())
+        for label, (part, table) in order[number % len(order) :] + order[: number % len(order)]:
+            with Updates(table) as updates:
+                answer = harness.in_child("bench.partitions", part, database_url=url)
+            self.speed[label].append(answer["rows"] / answer["seconds"])
+            self.longest[label].append(answer.get("longest", 0.0) * 1000)
+            self.waited[label].append(updates.p99())
+            self.worst[label].append(max(updates.took))
+
+
+def print_rounds(measured: Rounds, posts: int, rounds: int) -> None:
+    """Print both tables: the purge, and what partitions cost every day."""
+    ours = median(measured.speed["purge_old_content, batches"])
     rows: list[list[Any]] = [
-        ["idle", "", "", "", f"{median(waited['idle']):.1f}", f"{median(worst['idle']):.0f}"]
+        [
+            "idle",
+            "",
+            "",
+            "",
+            f"{median(measured.waited['idle']):.1f}",
+            f"{median(measured.worst['idle']):.0f}",
+        ]
     ]
     rows += [
         [
             label,
-            f"{median(speed[label]):,.0f}",
-            f"{median(speed[label]) / ours:.1f}",
-            f"{median(longest[label]):.0f}" if any(longest[label]) else "",
-            f"{median(waited[label]):.1f}",
-            f"{median(worst[label]):.0f}",
+            f"{median(measured.speed[label]):,.0f}",
+            f"{median(measured.speed[label]) / ours:.1f}",
+            f"{median(measured.longest[label]):.0f}" if any(measured.longest[label]) else "",
+            f"{median(measured.waited[label]):.1f}",
+            f"{median(measured.worst[label]):.0f}",
         ]
-        for label in peers
+        for label in PEERS
     ]
     harness.print_table(
         f"Purging half of {posts * (1 + COMMENTS_PER_POST):,} rows, medians of {rounds} rounds",
@@ -357,9 +309,23 @@ def main(posts: int, rounds: int) -> None:
                 f"{median([other for _, other in costs]):.2f}",
                 f"{median([other / one for one, other in costs]):.1f}",
             ]
-            for title, costs in everyday.items()
+            for title, costs in measured.everyday.items()
         ],
     )
+
+
+def main(posts: int, rounds: int) -> None:
+    """Print both tables for the configured database."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        print("  Partitions are PostgreSQL's: set DATABASE_URL to measure them.")
+        return
+    measured = Rounds()
+    with harness.scratch_database() as url:
+        for number in range(rounds):
+            measured.measure(url, number, posts)
+    print_rounds(measured, posts, rounds)
 
 
 if __name__ == "__main__":

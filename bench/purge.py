@@ -7,173 +7,22 @@ ROWS (``1000000,5000000``; SQLite 1,000,000) shorten it; PARTS picks from conten
 
 import json
 import os
-import random
 import statistics
 import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
 
 from bench import harness
-from bench.memory import Peak
+from bench.purge_methods import CHILDREN, COMMENTS_PER_POST, Answer
+from bench.waiting_writers import insert, quantile, update_near_cutoff
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 ROWS = [int(number) for number in os.environ.get("ROWS", "1000000,5000000").split(",")]
 PARTS = os.environ.get("PARTS", "content,writers,childless,sessions").split(",")
-COMMENTS_PER_POST = 10
 CHILDLESS_ROWS = 1_000_000
-# Rows on either side of the cutoff that others update, or the same number of inserts, while a purge runs.
-NEAR = 2_000
 IDLE_SECONDS = 5.0
-
-Answer = dict[str, Any]
-
-
-# --- What is measured, each in a process of its own ------------------------------------------
-
-
-def by_job(job: str) -> Answer:
-    """Delete as a worker does: request a run, plan, delete in batches, verify, renew the statistics."""
-    from maintenance import context
-    from maintenance.ledger import performing, requests
-    from maintenance.models import JobRun
-    from maintenance.purging import batches
-
-    performing.preview("cleanup_login_sessions")  # imports and connections are no growth
-    deleting: list[float] = []
-    engine = batches.delete_in_batches
-    looked_at: list[float] = []
-    checkpoint = context.JobContext.checkpoint
-
-    def timed_engine(*arguments: Any, **options: Any) -> Any:
-        started = time.monotonic()
-        looked_at.clear()
-        gone = engine(*arguments, **options)
-        deleting.append(time.monotonic() - started)
-        return gone
-
-    def timed_checkpoint(ctx: Any) -> None:
-        looked_at.append(time.monotonic())
-        if len(looked_at) > 1:
-            longest[0] = max(longest[0], looked_at[-1] - looked_at[-2])
-        checkpoint(ctx)
-
-    longest = [0.0]
-    batches.delete_in_batches = timed_engine
-    context.JobContext.checkpoint = timed_checkpoint  # type: ignore[assignment,method-assign]  # for this process only
-    run = requests.request_run(job=job, trigger="command", send=False, force_reason="a benchmark")
-    started = time.monotonic()
-    with Peak() as peak:
-        performing.perform(run)
-    seconds = time.monotonic() - started
-    run = JobRun.objects.get(pk=run.pk)
-    assert run.status == JobRun.Status.SUCCEEDED, run.error or run.message
-    return {
-        "rows": sum(run.counts.values()),
-        "seconds": seconds,
-        "batches": sum(deleting),
-        "longest": longest[0],
-        "growth_mb": peak.highest - peak.before,
-    }
-
-
-def untraced() -> Answer:
-    """Purge posts without writing down which ones went."""
-    from maintenance.purging.deletion import Deletion
-
-    Deletion._returning = None  # type: ignore[assignment]  # for this process only
-    return by_job("purge_old_content")
-
-
-def in_one_piece(delete: Callable[[], int]) -> Answer:
-    """Time a deletion that is one transaction."""
-    started = time.monotonic()
-    with Peak() as peak:
-        rows = delete()
-    seconds = time.monotonic() - started
-    return {
-        "rows": rows,
-        "seconds": seconds,
-        "batches": seconds,
-        "longest": seconds,
-        "growth_mb": peak.highest - peak.before,
-    }
-
-
-def content_by_queryset() -> Answer:
-    """Delete posts as Django does where the foreign key says ``on_delete=CASCADE``."""
-    from django.db.models import CASCADE
-
-    from scraping.models import RedditComment, RedditPost
-
-    RedditComment._meta.get_field("post").remote_field.on_delete = CASCADE
-    RedditPost.objects.filter(pk=-1).delete()
-    return in_one_piece(lambda: RedditPost.objects.filter(created_at__lt=ago(90)).delete()[0])
-
-
-def content_by_statement() -> Answer:
-    """Delete posts by one statement whose cascade the database performs."""
-    from scraping.models import RedditPost
-
-    rows = RedditPost.objects.filter(created_at__lt=ago(90))
-    rows.filter(pk=-1)._raw_delete("default")
-    return in_one_piece(lambda: rows._raw_delete("default") * (1 + COMMENTS_PER_POST))
-
-
-def tokens_by_peer() -> Answer:
-    """Delete tokens by the statement of simplejwt's command ``flushexpiredtokens``."""
-    from django.utils import timezone
-
-    from bench.peers.models import OutstandingToken
-
-    OutstandingToken._default_manager.filter(pk=-1).delete()
-    return in_one_piece(
-        lambda: OutstandingToken._default_manager.filter(expires_at__lte=timezone.now()).delete()[0]
-    )
-
-
-def login_sessions_by_peer() -> Answer:
-    """Delete login sessions by Django's ``clearsessions``."""
-    from django.contrib.sessions.models import Session
-    from django.core.management import call_command
-
-    before = Session.objects.count()
-    answer = in_one_piece(lambda: int(call_command("clearsessions") is not None))
-    return {**answer, "rows": before - Session.objects.count()}
-
-
-def run_history_by_statement() -> Answer:
-    """Delete runs by one statement, as django-celery-results does."""
-    from maintenance.models import JobRun
-
-    return in_one_piece(lambda: JobRun.objects.filter(finished_at__lt=ago(180))._raw_delete("default"))
-
-
-CHILDREN: dict[str, Callable[[], Answer]] = {
-    "purge_old_content": lambda: by_job("purge_old_content"),
-    "untraced": untraced,
-    "cleanup_tokens": lambda: by_job("cleanup_tokens"),
-    "cleanup_login_sessions": lambda: by_job("cleanup_login_sessions"),
-    "cleanup_run_history": lambda: by_job("cleanup_run_history"),
-    "cleanup_sessions": lambda: by_job("cleanup_sessions"),
-    "content_by_queryset": content_by_queryset,
-    "content_by_statement": content_by_statement,
-    "tokens_by_peer": tokens_by_peer,
-    "login_sessions_by_peer": login_sessions_by_peer,
-    "run_history_by_statement": run_history_by_statement,
-}
-
-
-def ago(days: int) -> Any:
-    """Return the moment so many days ago."""
-    from django.utils import timezone
-
-    return timezone.now() - timedelta(days=days)
-
 
 # --- Rounds ----------------------------------------------------------------------------------
 
@@ -296,84 +145,6 @@ def writers(rows: int, url: str) -> None:
             for label, found in quantiles.items()
         ],
     )
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Return the value below which this share of the values lies."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def update_near_cutoff(url: str, posts: int, work: Callable[[], Any]) -> list[float]:
-    """Update posts on both sides of the cutoff while ``work`` runs; return the seconds each took."""
-    import psycopg2
-
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    cursor = connection.cursor()
-    draw = random.Random(1)
-
-    def write() -> None:
-        post = posts // 2 + draw.randint(-NEAR, NEAR)
-        cursor.execute("UPDATE scraping_redditpost SET score = score + 1 WHERE id = %s", [post])
-
-    try:
-        return meanwhile(work, write)
-    finally:
-        connection.close()
-
-
-def insert(url: str, posts: int, work: Callable[[], Any]) -> list[float]:
-    """Insert log lines while ``work`` runs; return the seconds each took. "database is locked" is an error."""
-    import sqlite3
-
-    connection = sqlite3.connect(
-        url.removeprefix("sqlite:///"), timeout=20, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA synchronous = NORMAL")
-    run = connection.execute(
-        "INSERT INTO maintenance_jobrun (job, status, reason, trigger, requested_by_name, schedule_name, dry_run, params,"
-        " concurrency_key, queued_at, worker, attempt, progress_done, stage, counts, message, error, traceback)"
-        " VALUES ('x', 'queued', '', 'command', '', '', 0, '{}', '', '2026-01-01', '', 1, 0, '', '{}', '', '', '')"
-    ).lastrowid
-
-    def write() -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(
-            "INSERT INTO maintenance_runlogline (run_id, at, level, text) VALUES (?, '2026-01-01', 'info', 'x')",
-            [run],
-        )
-        connection.execute("COMMIT")
-
-    try:
-        return meanwhile(work, write)
-    finally:
-        connection.close()
-
-
-def meanwhile(work: Callable[[], Any], write: Callable[[], None]) -> list[float]:
-    """Write every few milliseconds while ``work`` runs; return the seconds each write took."""
-    ended, waits, failures = threading.Event(), list[float](), list[BaseException]()
-
-    def go_on() -> None:
-        try:
-            while not ended.wait(0.002):
-                started = time.monotonic()
-                write()
-                waits.append(time.monotonic() - started)
-        except BaseException as failure:
-            failures.append(failure)
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        work()
-    finally:
-        ended.set()
-        thread.join()
-    if failures:
-        raise failures[0]
-    return waits
 
 
 # --- Tables without children -----------------------------------------------------------------

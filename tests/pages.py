@@ -46,6 +46,22 @@ def runs_of_other_ends():
     factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": 60})
 
 
+def pages_of_their_own(task, config):
+    """Return the addresses that no list or form of a model stands for."""
+    return [
+        reverse("admin:index"),
+        reverse("admin:app_list", args=["scraping"]),
+        reverse("admin:password_change"),
+        reverse("admin:maintenance_job_run", args=["purge_old_content"]),
+        reverse("admin:maintenance_job_run", args=["cleanup_tokens"]),
+        reverse("admin:maintenance_job_run", args=["scrape_now"]) + f"?config={config.pk}",
+        reverse("admin:maintenance_schedule_pause", args=[task.pk]),
+        reverse("admin:maintenance_mode"),
+        reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),
+        reverse("admin:scraping_botconfig_delete", args=[config.pk]),
+    ]
+
+
 def every_page(superuser):
     """Return the addresses, as the superuser sees them; makes the rows they need."""
     seeding.seed()
@@ -67,18 +83,7 @@ def every_page(superuser):
     comment = factories.comment(post=held)
     holds.hold_posts(RedditPost.objects.filter(pk=held.pk), by=superuser, reason="court order")
     policy = changed_retention(superuser)
-    addresses = [
-        reverse("admin:index"),
-        reverse("admin:app_list", args=["scraping"]),
-        reverse("admin:password_change"),
-        reverse("admin:maintenance_job_run", args=["purge_old_content"]),
-        reverse("admin:maintenance_job_run", args=["cleanup_tokens"]),
-        reverse("admin:maintenance_job_run", args=["scrape_now"]) + f"?config={config.pk}",
-        reverse("admin:maintenance_schedule_pause", args=[task.pk]),
-        reverse("admin:maintenance_mode"),
-        reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),
-        reverse("admin:scraping_botconfig_delete", args=[config.pk]),
-    ]
+    addresses = pages_of_their_own(task, config)
     changed = [
         ("django_celery_beat_periodictask", task),
         ("django_celery_beat_periodictask", broken),

@@ -133,6 +133,21 @@ def everything_below(folder: Path) -> bytes:
     return b"\n".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
+def assert_only_the_owner_reads(up):
+    """Check that everything but the static files is for its owner only."""
+    kept = [file for file in up.var.rglob("*") if file.is_file() and "static" not in file.parts]
+    assert up.var / "console.sqlite3" in kept
+    assert [file for file in kept if file.stat().st_mode & 0o077] == []
+
+
+def assert_is_said_once(password, up):
+    """Check that the password was shown, and is nowhere else."""
+    commands = "\n".join(" ".join(process.cmdline()) for process in up.family())
+    assert password not in commands
+    assert up.said.count(password) == 1
+    assert password.encode() not in everything_below(up.var)
+
+
 def test_it_comes_up_scrapes_the_sandbox_stops_without_a_trace_and_comes_up_again(start):
     key = "a key of the console's that broker and sandbox have no use for"
     up = start(SECRET_KEY=key).until_it_is_up()
@@ -159,16 +174,8 @@ def test_it_comes_up_scrapes_the_sandbox_stops_without_a_trace_and_comes_up_agai
     ((posts,),) = up.rows("SELECT count(*) FROM scraping_redditpost")
     assert posts > 0
 
-    # Everything but the static files is for its owner only.
-    kept = [file for file in up.var.rglob("*") if file.is_file() and "static" not in file.parts]
-    assert up.var / "console.sqlite3" in kept
-    assert [file for file in kept if file.stat().st_mode & 0o077] == []
-
-    # The password was shown, and is nowhere else.
-    commands = "\n".join(" ".join(process.cmdline()) for process in up.family())
-    assert password not in commands
-    assert up.said.count(password) == 1
-    assert password.encode() not in everything_below(up.var)
+    assert_only_the_owner_reads(up)
+    assert_is_said_once(password, up)
 
     second = start()
     assert second.process.wait(START_SECONDS) == 1
