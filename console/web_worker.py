@@ -1,13 +1,52 @@
 """The web server's worker process: gunicorn's thread worker, which resets no connection when it stops.
 
 gunicorn's own closes the listening socket while connections wait in it that the kernel has accepted already; their
-requests are reset. Behind a proxy each of those is a 502. What connects in the last milliseconds, between the last
-look and the closing, cannot be told apart from what comes later, and may still be reset.
+requests are reset. Behind a proxy each of those is a 502. This one first lets nobody new in, then accepts what waits,
+then closes. What connects meanwhile gets no answer from the kernel, tries again after a second, and is refused.
 """
 
+import ctypes
+import os
 import socket
+import struct
+import sys
+import time
+from pathlib import Path
 
 from gunicorn.workers.gthread import ThreadWorker
+
+# Linux' asm-generic/socket.h; Python's socket module does not name it.
+SO_ATTACH_FILTER = 26
+# Four instructions of the kernel's classic packet filter (struct sock_filter: code, jt, jf, k), which sees the TCP header.
+DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x45, 0, 1, 0x02),  # is SYN set?
+    (0x06, 0, 0, 0),  # yes: drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # no: a handshake under way is finished
+)
+# How long a handshake under way may take until its connection waits to be accepted.
+HANDSHAKE_SECONDS = 0.05
+
+
+def let_nobody_new_in(listener: socket.socket) -> None:
+    """Make the kernel ignore new connections to a listening socket, in all processes that share it."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in DROP_SYN))
+    program = struct.pack("HP", len(DROP_SYN), ctypes.addressof(code))
+    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def holds(process: int, listener: socket.socket) -> bool:
+    """Return whether a process has this socket open; True where that cannot be told."""
+    name = f"socket:[{os.fstat(listener.fileno()).st_ino}]"
+    try:
+        return any(os.readlink(file) == name for file in Path(f"/proc/{process}/fd").iterdir())
+    except OSError:
+        return True
+
+
+def is_tcp(listener: socket.socket) -> bool:
+    """Return whether the kernel can be told to ignore new connections to this socket."""
+    return sys.platform == "linux" and listener.family in (socket.AF_INET, socket.AF_INET6)
 
 
 class DrainingThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -19,9 +58,13 @@ class DrainingThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has 
             super().set_accept_enabled(enabled)
             return
         listeners = list(self.sockets)
-        for listener in listeners:
-            self._accept_waiting(listener)
         super().set_accept_enabled(False)
+        # Where only this worker stops, at a reload, the socket stays open and others accept from it.
+        closing = [listener for listener in listeners if is_tcp(listener) and not holds(self.ppid, listener)]
+        for listener in closing:
+            let_nobody_new_in(listener)
+        if closing:
+            time.sleep(HANDSHAKE_SECONDS)
         # The kernel refuses from the moment on when the last worker has closed its copy, not at the end of the grace.
         for listener in listeners:
             self._accept_waiting(listener)

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 from django.conf import settings
 
@@ -108,5 +109,16 @@ def test_a_stop_under_load_resets_nobody(web, keeps_alive):
     assert server.wait(30) == 0
     assert outcomes["refused"] == CLIENTS
     assert outcomes["reset on a kept connection"] == 0
-    # Who connects in the very moment when the door closes: it was all of them, at each stop.
-    assert outcomes["reset on a fresh connection"] <= CLIENTS // 4
+    assert outcomes["reset on a fresh connection"] == 0
+
+
+def test_a_reload_lets_new_connections_in(web):
+    server, port = web
+    before = {child.pid for child in psutil.Process(server.pid).children()}
+
+    server.send_signal(signal.SIGHUP)
+
+    wait_until(
+        lambda: before.isdisjoint(child.pid for child in psutil.Process(server.pid).children()), timeout=60
+    )
+    wait_until(lambda: all(answers(port) for _ in range(4)), timeout=60)
