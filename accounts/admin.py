@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 
+from accounts.permission_choices import PermissionsField
 from accounts.rights import may_change_group, may_take_over, permissions_to_give
 from audit.history import without_entries
 
@@ -26,6 +27,15 @@ class PersonAdmin(UserAdmin):
     # The two-box selector and the split date fields have parts that a screen reader cannot name.
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
+
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
+    ) -> Any:
+        """Offer permissions in groups, by their plain names."""
+        if db_field.name == "user_permissions":
+            kwargs["form_class"] = PermissionsField
+        # Django passes None where there is no request; its stubs know nothing of that.
+        return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[arg-type]
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Leave the link to a new password out where it would be refused."""
@@ -65,7 +75,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Group)
 class RoleAdmin(GroupAdmin):
-    """Django's own, with a plain list of permissions; nobody can grant one that they lack."""
+    """Django's own, with grouped check boxes for permissions; nobody can grant one that they lack."""
 
     filter_horizontal = ()
 
@@ -73,6 +83,8 @@ class RoleAdmin(GroupAdmin):
         self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
         """Offer the person's own permissions."""
+        if db_field.name == "permissions":
+            kwargs["form_class"] = PermissionsField
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "permissions" and field is not None and request is not None:
             own = permissions_to_give(request.user)

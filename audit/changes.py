@@ -13,6 +13,7 @@ from django.utils.formats import number_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
+from adminkit.moments import with_zone
 from audit.history import message_of_entry
 from audit.models import Event
 from audit.snapshots import CHANGED
@@ -110,4 +111,4 @@ def _moment(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}" if moment.tzinfo else text
+    return with_zone(timezone.localtime(moment)) if moment.tzinfo else text

@@ -216,6 +216,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LANGUAGE_CODE = env.text("LANGUAGE_CODE", default="en", one_of=("en", "zh-hans"))
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["console.formats"]
 USE_I18N = True
 USE_TZ = True
 # The zone of every seeded schedule and of all times shown.

@@ -8,6 +8,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
+from adminkit.moments import with_zone
 from database import clock
 
 register = template.Library()
@@ -63,16 +64,16 @@ def until(value: datetime | None) -> str:
 
 @register.filter
 def number(value: float | None) -> str:
-    """Write a number with the thousands apart: 9,332."""
+    """Write a number with the thousands apart, in every language: 9,332."""
     return "–" if value is None else number_format(value, force_grouping=True)
 
 
 @register.filter
 def moment(value: datetime | None) -> str:
-    """Write a moment in the console's zone, to the second: 2026-11-24 03:01:35 CST."""
+    """Write a moment in the console's zone, to the second: 2026-11-24 03:01:35 UTC+8."""
     if value is None:
         return "–"
-    return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S %Z}"
+    return with_zone(timezone.localtime(value))
 
 
 @register.filter
@@ -117,8 +118,8 @@ def local(value: datetime | None) -> datetime | None:
 
 @register.filter
 def zoned(value: datetime | None) -> str:
-    """Write a moment in its own zone, to the minute, with the zone's name: 2027-08-13 04:00 CST."""
-    return "–" if value is None else f"{value:%Y-%m-%d %H:%M %Z}"
+    """Write a moment in its own zone, to the minute, with the zone's name: 2027-08-13 04:00 UTC+8."""
+    return "–" if value is None else with_zone(value, "%Y-%m-%d %H:%M")
 
 
 @register.filter

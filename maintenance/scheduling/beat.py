@@ -26,6 +26,7 @@ from django.db.models import Q
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from adminkit.moments import with_zone
 from maintenance.ledger import dispatch, publishing
 from maintenance.models import ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, jobs
@@ -304,5 +305,5 @@ def _line(job: Job) -> str:
     if not task.enabled:
         return f"{job.slug}: paused ({schedules.control_of(task).pause_reason or 'no reason given'})"
     fire = schedules.next_fire(task)
-    at = f"next {fire.astimezone(schedules.zone_of(task)):%Y-%m-%d %H:%M:%S %Z}" if fire else "never fires"
+    at = f"next {with_zone(fire.astimezone(schedules.zone_of(task)))}" if fire else "never fires"
     return f"{job.slug}: {schedules.crontab_of(task) or task.scheduler} ({schedules.describe(task, 'en')}; {schedules.zone_of(task)}), {at}"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
+from adminkit.moments import with_zone
 from maintenance.models import ScheduleControl
 from maintenance.registry import InvalidParams, Job
 from maintenance.scheduling import schedules
@@ -39,7 +40,7 @@ class Collision:
                 " one of the two is skipped then."
             )
         )
-        return text % {"name": schedules.title(self.other), "moment": f"{self.at:%Y-%m-%d %H:%M %Z}"}
+        return text % {"name": schedules.title(self.other), "moment": with_zone(self.at, "%Y-%m-%d %H:%M")}
 
 
 def collisions(task: PeriodicTask, *, now: datetime) -> list[Collision]:

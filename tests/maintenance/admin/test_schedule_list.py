@@ -135,7 +135,7 @@ def test_the_preview_shows_the_next_runs_in_both_clocks(client, operator):
     response = client.get(reverse(PREVIEW), {**CRONTAB, "timezone": "Asia/Shanghai", "day_of_week": "*"})
 
     page = response.content.decode()
-    assert page.count("04:05 CST") == 5
+    assert page.count("04:05 UTC+8") == 5
     assert page.count("20:05") == 5
     assert "Unix cron" not in page
 

@@ -1,0 +1,83 @@
+"""Permissions as check boxes: grouped by what they are about, each named by what it lets people do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.forms.models import ModelChoiceIterator
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+# Django makes these four for every model.
+_VERBS = {"view": _("see"), "add": _("add"), "change": _("change"), "delete": _("delete")}
+# The menu calls them so; "periodic tasks" is the library's word.
+_NAMES = {"django_celery_beat.periodictask": _("schedules")}
+
+
+def plain_name(permission: Permission) -> str:
+    """Return what a permission lets people do, in the reader's language; its model is named by the group."""
+    model = permission.content_type.model_class()
+    verb, _separator, rest = permission.codename.partition("_")
+    if model is not None and rest == model._meta.model_name and verb in _VERBS:
+        return str(capfirst(str(_VERBS[verb])))
+    declared = dict(model._meta.permissions) if model is not None else {}
+    return str(declared.get(permission.codename, gettext(permission.name)))
+
+
+def group_name(permission: Permission) -> str:
+    """Return what a permission is about: the rows of a model, or a table whose code is gone."""
+    model = permission.content_type.model_class()
+    if model is None:
+        return gettext("%(name)s (no longer installed)") % {"name": permission.content_type.model}
+    return str(capfirst(str(_NAMES.get(model._meta.label_lower, model._meta.verbose_name_plural))))
+
+
+def _place(permission: Permission) -> tuple[bool, str, int, str]:
+    """Put what has a page before tables that only programs use, and seeing before deleting."""
+    model = permission.content_type.model_class()
+    verbs = list(_VERBS)
+    verb = permission.codename.partition("_")[0]
+    is_plain = permission.codename == f"{verb}_{permission.content_type.model}" and verb in verbs
+    return (
+        model is None or not admin.site.is_registered(model),
+        group_name(permission),
+        verbs.index(verb) if is_plain else len(verbs),
+        permission.codename,
+    )
+
+
+class PermissionGroups(ModelChoiceIterator):
+    """The choices in groups of (title, [choice, …])."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield each group once."""
+        groups: dict[tuple[str, str], list[Any]] = {}
+        for permission in sorted(self.queryset, key=_place):
+            key = (permission.content_type.app_label, group_name(permission))
+            groups.setdefault(key, []).append(self.choice(permission))
+        return iter([(title, choices) for (_app, title), choices in groups.items()])
+
+
+class PermissionBoxes(forms.CheckboxSelectMultiple):
+    """A fieldset of check boxes for each group, which a screen reader names."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Render the groups."""
+        context = self.get_context(name, value, attrs)
+        return render_to_string("accounts/_permission_boxes.html", context)
+
+
+class PermissionsField(forms.ModelMultipleChoiceField):
+    """Chooses permissions by their plain names."""
+
+    iterator = PermissionGroups
+    widget = PermissionBoxes
+
+    def label_from_instance(self, permission: Any) -> str:
+        """Return the plain name."""
+        return plain_name(permission)
