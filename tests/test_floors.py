@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 
+import pytest
 from django.conf import settings
 
 from tests.sizes import packages
@@ -75,3 +76,19 @@ def test_import_linter_is_told_of_every_top_level_package():
 
 def test_no_floor_names_one_above_it_in_a_string_or_a_template():
     assert offenders() == {}
+
+
+@pytest.mark.parametrize(
+    "package", sorted({file.parent for file in ROOT.glob("*/models/__init__.py")}, key=str)
+)
+def test_models_import_each_other_by_module_and_not_by_their_package(package):
+    name = ".".join(package.relative_to(ROOT).parts)
+    found = [
+        f"{file.name}: {node.module}"
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == name
+        if not all((package / f"{alias.name}.py").exists() for alias in node.names)
+    ]
+
+    assert found == []

@@ -1,6 +1,7 @@
 """What is scraped, by whom, and what was found."""
 
 from scraping.models.access_tokens import AccessToken
+from scraping.models.ages import rule_number
 from scraping.models.bots import BotConfig, BotConfigQuerySet
 from scraping.models.budget import RequestBudget
 from scraping.models.causes import ErrorKind
@@ -12,7 +13,6 @@ from scraping.models.content import (
     RedditContent,
     RedditPost,
     RedditPostQuerySet,
-    rule_number,
 )
 from scraping.models.due import DueWalk
 from scraping.models.erasures import Erasure

@@ -1,20 +1,18 @@
 """Posts and comments, and which bots found them."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, Value, When
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.json_fields import JSONObjectField
-from database.names import Folded, folded
+from database.names import Folded
+from scraping.models.ages import AgedQuerySet
 from scraping.models.bots import BotConfig
 from scraping.models.sessions import ScrapeSession
 from scraping.visibility import Person, sees_everybodys
@@ -30,80 +28,8 @@ class ContentState(models.TextChoices):
     MISSING = "missing", _("missing")
 
 
-class RedditPostQuerySet(models.QuerySet["RedditPost"]):
+class RedditPostQuerySet(AgedQuerySet["RedditPost"]):
     """States of posts."""
-
-    def created_before(
-        self,
-        cutoff: datetime,
-        *,
-        subreddits: Mapping[str, datetime] | None = None,
-        configs: Mapping[int, datetime] | None = None,
-        keeps_live_threads: bool = False,
-    ) -> Self:
-        """Return posts made on Reddit before the cutoff (exclusive).
-
-        Args:
-            cutoff: for every post without one of its own.
-            subreddits: the cutoffs of subreddits, by name however it is capitalised.
-            configs: the cutoffs of posts first found by these bots, by id. A post with two cutoffs of its own has
-                the earlier one: keeping too long can be mended, deleting too early cannot.
-            keeps_live_threads: let the newest stored comment of a post be from before its cutoff too.
-        """
-        names: defaultdict[datetime, list[str]] = defaultdict(list)
-        for name, moment in (subreddits or {}).items():
-            names[moment].append(folded(name))
-        ids: defaultdict[datetime, list[int]] = defaultdict(list)
-        for pk, moment in (configs or {}).items():
-            ids[moment].append(pk)
-        own = sorted({*names, *ids})
-        if not own:
-            found = self.filter(created_at__lt=cutoff)
-            return found._without_comments_since(cutoff) if keeps_live_threads else found
-        # The first branch that fits decides: the earliest cutoff stands first.
-        branches = [
-            When(
-                Q(subreddit__folded__in=names[moment]) | Q(config_id__in=ids[moment]),
-                then=Value(moment, DateTimeField()),
-            )
-            for moment in own
-        ]
-        limit = Case(*branches, default=Value(cutoff, DateTimeField()))
-        # The first term follows from the second; it is what lets the database use the index on created_at.
-        found = self.filter(created_at__lt=max(cutoff, *own)).filter(created_at__lt=limit)
-        return found._without_comments_since(limit) if keeps_live_threads else found
-
-    def _without_comments_since(self, limit: datetime | Case) -> Self:
-        return self.filter(Q(newest_comment_at__isnull=True) | Q(newest_comment_at__lt=limit))
-
-    def by_rule(
-        self,
-        cutoff: datetime,
-        rules: Sequence[tuple[str, int | None, datetime]],
-        *,
-        keeps_live_threads: bool = False,
-    ) -> "models.QuerySet[RedditPost, Any]":
-        """Return posts that any rule may take, with the number of the ``rule`` that decides and their ``own_cutoff``.
-
-        ``aged_from`` is the moment that is compared with it: of the post, or of a thread that is kept while it is
-        alive of its newest comment.
-
-        Args:
-            cutoff: of posts without a rule; their number is that of the rules.
-            rules: a subreddit's name or a bot's id, and its cutoff; the earliest first, which decides.
-            keeps_live_threads: see ``created_before``.
-        """
-        moments = [
-            When(_of_target(name, config), then=Value(moment, DateTimeField()))
-            for name, config, moment in rules
-        ]
-        return self.filter(created_at__lt=max([cutoff, *(rule[2] for rule in rules)])).annotate(
-            rule=rule_number([(name, config) for name, config, _moment in rules]),
-            own_cutoff=Case(*moments, default=Value(cutoff, DateTimeField())),
-            aged_from=Greatest("created_at", Coalesce("newest_comment_at", "created_at"))
-            if keeps_live_threads
-            else F("created_at"),
-        )
 
     def held(self, now: datetime | None = None) -> Self:
         """Return posts that retention must not delete now."""
@@ -124,16 +50,6 @@ class RedditPostQuerySet(models.QuerySet["RedditPost"]):
     def found_by(self, config_id: int) -> Self:
         """Return the posts that a bot found, whoever found them first."""
         return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
-
-
-def rule_number(targets: Sequence[tuple[str, int | None]]) -> Case:
-    """Return an expression: the number of the first of these subreddits and bots that a post is of, or how many."""
-    branches = [When(_of_target(*target), then=Value(number)) for number, target in enumerate(targets)]
-    return Case(*branches, default=Value(len(targets)), output_field=models.IntegerField())
-
-
-def _of_target(subreddit: str, config_id: int | None) -> Q:
-    return Q(subreddit__folded=folded(subreddit)) if subreddit else Q(config_id=config_id)
 
 
 class RedditContent(models.Model):
