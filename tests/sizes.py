@@ -12,7 +12,6 @@ TOO_LARGE: set[str] = {
     "tests/maintenance/test_mandate.py",
     "tests/maintenance/test_runs.py",
     "tests/maintenance/test_worlds.py",
-    "tests/scraping/test_orchestrator.py",
 }
 
 

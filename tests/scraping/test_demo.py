@@ -5,7 +5,7 @@ from django.db import connection
 
 from scraping.demo import BOTS, create_demo
 from scraping.models import SANDBOX_CLIENT_ID, BotConfig, RedditApp
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

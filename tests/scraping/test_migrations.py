@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 
 @pytest.mark.django_db

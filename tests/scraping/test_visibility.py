@@ -22,7 +22,7 @@ from scraping.models import (
     RedditPost,
     ScrapeSession,
 )
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import factories
+from tests.kit import factories
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from scraping.models import RedditApp
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from scraping.models import BotConfig
-from tests import factories
+from tests.kit import factories
 from tests.scraping.admin.lists import listed
 
 pytestmark = pytest.mark.django_db

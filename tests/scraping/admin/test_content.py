@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from adminkit import paginator
 from scraping.admin.content import stored_subreddits
-from tests import factories
+from tests.kit import factories
 from tests.scraping.admin.lists import listed
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 
 from audit.models import Event
-from tests import factories
+from tests.kit import factories
 from tests.scraping.content.exports import lines, sighting, titles
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from audit.models import Event
 from scraping.content import holds
 from scraping.models import RedditPost
 from scraping.visibility import SEE_EVERYBODYS
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 LIST = reverse("admin:scraping_redditpost_changelist")

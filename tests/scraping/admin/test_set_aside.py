@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from scraping.models import Doubt, SetAside
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from scraping.content.normalise import (
 )
 from scraping.models import RedditContent, RedditPost
 from scraping.progress import SilentProgress
-from tests.scraping.factories import (
+from tests.kit.scraped import (
     make_post,
     raw_comment,
     raw_post,

@@ -14,8 +14,8 @@ from scraping.compliance.coverage import coverage
 from scraping.compliance.sweep import Swept, refresh_stored_content
 from scraping.models import ContentState, Doubt, RedditContent, RedditPost, SetAside, SweepTally
 from scraping.progress import SilentProgress
-from tests import factories
-from tests.scraping.factories import make_comment, make_post, raw_comment, raw_post
+from tests.kit import factories
+from tests.kit.scraped import make_comment, make_post, raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing
 from tests.scraping.sweeps import later, missed
 

@@ -18,8 +18,7 @@ from scraping.models import ContentState, RequestBudget
 from scraping.models.set_aside import Doubt
 from scraping.progress import SilentProgress
 from scraping.reddit.errors import OutOfBudget
-from tests.scraping.compliance.stored import LONG_AGO, content, known, make_full_post, refresh, shown
-from tests.scraping.factories import (
+from tests.kit.scraped import (
     make_comment,
     make_config,
     make_post,
@@ -27,6 +26,7 @@ from tests.scraping.factories import (
     raw_comment,
     raw_post,
 )
+from tests.scraping.compliance.stored import LONG_AGO, content, known, make_full_post, refresh, shown
 from tests.scraping.reddit_replay import Answer, RedditReplay
 from tests.scraping.sweeps import later, missed
 

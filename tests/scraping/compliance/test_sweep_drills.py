@@ -18,7 +18,7 @@ from scraping.reddit import budget
 from scraping.sandbox import SandboxReddit
 from scraping.sandbox.world import Action
 from scraping.sessions.scrape import scrape_config
-from tests.scraping.factories import make_config
+from tests.kit.scraped import make_config
 from tests.scraping.sweeps import later
 from tests.soak import size
 

@@ -16,8 +16,8 @@ from scraping.models import ContentState, RedditPost, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.sessions import trial
 from scraping.sessions.scrape import scrape_config
-from tests import factories
-from tests.scraping.factories import make_comment, make_config, make_post, make_session, raw_comment, raw_post
+from tests.kit import factories
+from tests.kit.scraped import make_comment, make_config, make_post, make_session, raw_comment, raw_post
 from tests.scraping.reddit_replay import RedditReplay
 
 pytestmark = pytest.mark.django_db

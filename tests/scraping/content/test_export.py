@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from scraping.content import export
 from scraping.models import ContentState, RedditComment, RedditPost
-from tests import factories
+from tests.kit import factories
 from tests.scraping.content.exports import lines, sighting, titles
 
 pytestmark = pytest.mark.django_db

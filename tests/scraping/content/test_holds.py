@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.models import Event
 from scraping.content import holds
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db

@@ -10,8 +10,8 @@ from django.urls import reverse
 from scraping.content import export
 from scraping.content.normalise import post_values
 from scraping.models import PostSighting, RedditPost
-from tests import factories
-from tests.scraping.factories import make_post, raw_post
+from tests.kit import factories
+from tests.kit.scraped import make_post, raw_post
 
 GALLERY = {
     "is_gallery": True,

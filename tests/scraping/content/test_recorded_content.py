@@ -11,7 +11,7 @@ from scraping.models import ContentState, RedditComment, RedditContent, RedditPo
 from scraping.progress import SilentProgress
 from scraping.sessions.scrape import scrape_config
 from tests import recorded
-from tests.scraping.factories import make_config, raw_post
+from tests.kit.scraped import make_config, raw_post
 from tests.scraping.reddit_replay import RedditReplay
 
 pytestmark = [pytest.mark.django_db, recorded.needed]

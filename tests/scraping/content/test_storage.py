@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from scraping.content.storage import SIGHT_PRECISION, Stored, store_comments
 from scraping.models import RedditComment, RedditPost, ScrapeSession
-from tests.scraping.content.storing import NOON, store, stored
-from tests.scraping.factories import (
+from tests.kit.scraped import (
     CREATED,
     make_comment,
     make_config,
@@ -27,6 +26,7 @@ from tests.scraping.factories import (
     raw_comment,
     raw_post,
 )
+from tests.scraping.content.storing import NOON, store, stored
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,7 @@ from scraping.reddit.budget import Allowance, Exhausted, Portion, RateHeaders, S
 from scraping.reddit.client import client_for
 from scraping.reddit.comment_walk import Reach
 from scraping.reddit.errors import OutOfBudget
-from tests.scraping.factories import raw_comment, raw_post
+from tests.kit.scraped import raw_comment, raw_post
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

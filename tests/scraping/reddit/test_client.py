@@ -10,14 +10,14 @@ import prawcore.sessions
 import pytest
 from pytest_django import Settings
 
-from scraping.models import RedditApp
+from scraping.models import ErrorKind, RedditApp
 from scraping.reddit.answers import Page
 from scraping.reddit.client import RedditClient, client_for
 from scraping.reddit.credentials import Credentials
 from scraping.reddit.errors import RedditNotConfigured
 from scraping.reddit.listing import PAGES_MAX
-from tests.scraping.factories import raw_comment, raw_post
-from tests.scraping.reddit.reading import ErrorKind, all_comments
+from tests.kit.scraped import raw_comment, raw_post
+from tests.scraping.reddit.reading import all_comments
 from tests.scraping.reddit_replay import TOKEN, Answer, RedditReplay, Tree, listing, thing
 
 pytestmark = pytest.mark.django_db  # the budget is a row

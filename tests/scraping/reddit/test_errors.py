@@ -9,10 +9,11 @@ import prawcore.sessions
 import pytest
 from pytest_django import Settings
 
+from scraping.models import ErrorKind
 from scraping.reddit.client import RedditClient, client_for
 from scraping.reddit.errors import RedditError
-from tests.scraping.factories import raw_comment, raw_post
-from tests.scraping.reddit.reading import ErrorKind, all_comments
+from tests.kit.scraped import raw_comment, raw_post
+from tests.scraping.reddit.reading import all_comments
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, RedditReplay, listing, thing
 
 pytestmark = pytest.mark.django_db  # the budget is a row

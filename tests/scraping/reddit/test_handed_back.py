@@ -5,16 +5,15 @@ from typing import Any
 
 import pytest
 
-from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
-from scraping.progress import SilentProgress
+from scraping.models import RedditComment, RedditPost
 from scraping.reddit.client import client_for
 from scraping.reddit.comment_walk import Reach
-from scraping.sessions.scrape import scrape_config
 from tests import recorded
-from tests.scraping.factories import make_config, raw_comment, raw_post
+from tests.kit.scraped import make_config, raw_comment, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit.test_recorded_trees import children_of, comments_in
 from tests.scraping.reddit_replay import Answer, RedditReplay
-from tests.scraping.test_comments import replace_all_more
+from tests.scraping.sessions.test_comments import replace_all_more
 
 pytestmark = pytest.mark.django_db
 
@@ -22,10 +21,6 @@ Raw = dict[str, Any]
 EVERYTHING: dict[str, Any] = {
     "comment_policy": "complete", "comment_limit": 100_000, "comment_depth": 100, "post_limit": 1000,
 }  # fmt: skip
-
-
-def scrape(config: BotConfig) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=SilentProgress())
 
 
 def stored() -> set[str]:

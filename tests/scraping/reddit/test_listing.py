@@ -10,20 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scraping.models import RedditPost, ScrapeSession, Watermark
-from scraping.progress import SilentProgress
+from scraping.models import RedditPost, Watermark
 from scraping.reddit.answers import Page
 from scraping.reddit.listing import OVERLAP, PAGE_SIZE, Frontier, ListingWalk, creation_times, posts_per_hour
-from scraping.sessions.scrape import scrape_config
 from tests import recorded
-from tests.scraping.factories import CREATED, make_config, raw_post
+from tests.kit.scraped import CREATED, make_config, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing
 
 Raw = dict[str, Any]
-
-
-def scrape(config: Any) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=SilentProgress())
 
 
 def pages_asked(reddit: RedditReplay) -> int:

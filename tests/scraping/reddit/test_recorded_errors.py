@@ -6,7 +6,7 @@ from scraping.models import RedditPost, RequestBudget, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.sessions.scrape import REFUSED_MAX, ContinueLater, scrape_config
 from tests import recorded
-from tests.scraping.factories import make_config, raw_post
+from tests.kit.scraped import make_config, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, RedditReplay
 
 pytestmark = [pytest.mark.django_db, recorded.needed]

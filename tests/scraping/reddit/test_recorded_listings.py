@@ -10,8 +10,8 @@ from scraping.content.storage import store_comments, store_posts
 from scraping.models import RedditComment, RedditPost
 from scraping.reddit.client import client_for
 from tests import recorded
+from tests.kit.scraped import CREATED
 from tests.scraping.content.test_recorded_content import differences, expected_comment, expected_post, moment
-from tests.scraping.factories import CREATED
 from tests.scraping.reddit_replay import Answer, RedditReplay
 
 pytestmark = [pytest.mark.django_db, recorded.needed]

@@ -12,8 +12,8 @@ from scraping.reddit.client import client_for
 from scraping.reddit.comment_walk import Reach
 from scraping.sessions.scrape import scrape_config
 from tests import recorded
+from tests.kit.scraped import make_config, raw_post
 from tests.scraping.content.test_recorded_content import differences, expected_comment
-from tests.scraping.factories import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing
 
 pytestmark = [pytest.mark.django_db, recorded.needed]

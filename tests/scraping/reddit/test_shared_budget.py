@@ -18,7 +18,7 @@ from scraping.reddit import budget
 from scraping.reddit.errors import OutOfBudget
 from scraping.sandbox import SandboxReddit
 from scraping.sessions.scrape import ContinueLater, scrape_config
-from tests.scraping.factories import make_config
+from tests.kit.scraped import make_config
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from scraping.models.access_tokens import AccessToken
 from scraping.reddit.client import RedditClient, client_for
 from scraping.reddit.credentials import Credentials
 from scraping.reddit.errors import RedditError
-from tests.scraping.factories import raw_post
+from tests.kit.scraped import raw_post
 from tests.scraping.reddit_replay import TOKEN, TOKEN_PATH, Answer, Asked, RedditReplay
 
 pytestmark = pytest.mark.django_db

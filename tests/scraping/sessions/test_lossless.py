@@ -11,7 +11,7 @@ import pytest
 from scraping.models import AccessToken, BotConfig, RedditComment, RedditPost, RequestBudget, ScrapeSession
 from scraping.progress import SilentProgress
 from scraping.sessions.scrape import ContinueLater, scrape_config
-from tests.scraping.factories import make_config, raw_comment, raw_post
+from tests.kit.scraped import make_config, raw_comment, raw_post
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, Asked, RedditReplay
 from tests.soak import size
 

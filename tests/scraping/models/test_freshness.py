@@ -1,6 +1,7 @@
 """How fresh each subreddit of each bot is, and why one is silent."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,13 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from database import clock
-from scraping.models import BotConfig, ScrapeSession, freshness
+from scraping.models import ScrapeSession, freshness
 from scraping.models.freshness import HOURS, Freshness, Week, hour_of
-from scraping.progress import SilentProgress
 from scraping.sessions import warnings
-from scraping.sessions.scrape import scrape_config
-from tests import factories
-from tests.scraping.factories import make_config, raw_post
+from tests.kit import factories, steps
+from tests.kit.scraped import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
 
 # A Monday.
@@ -25,8 +24,7 @@ HOUR = timedelta(hours=1)
 PRIVATE = Answer(403, {}, b'{"reason": "private"}')
 
 
-def scrape(config: BotConfig) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.AUTO, progress=SilentProgress())
+scrape = partial(steps.scrape, kind=ScrapeSession.Kind.AUTO)
 
 
 def posts_at(*moments: datetime) -> list[dict[str, Any]]:

@@ -7,22 +7,17 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
-from scraping.progress import SilentProgress
+from scraping.models import RedditComment, RedditPost
 from scraping.reddit.client import client_for
 from scraping.reddit.comment_walk import Reach
 from scraping.sessions.reach import is_walked
-from scraping.sessions.scrape import scrape_config
 from tests import recorded
-from tests.scraping.factories import make_config, raw_comment, raw_post
+from tests.kit.scraped import make_config, raw_comment, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit.test_recorded_trees import children_of, comments_in
 from tests.scraping.reddit_replay import Answer, RedditReplay, Tree, listing, thing
 
 pytestmark = pytest.mark.django_db
-
-
-def scrape(config: BotConfig) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=SilentProgress())
 
 
 # --- The price --------------------------------------------------------------------------------------

@@ -9,11 +9,10 @@ from django.utils import timezone
 
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession, due
 from scraping.models.due import DueWalk
-from scraping.progress import SilentProgress
-from scraping.sessions.scrape import scrape_config
-from tests.scraping.factories import make_config, make_session, raw_comment, raw_post
+from tests.kit.progress import Recorder, Stop
+from tests.kit.scraped import make_config, make_session, raw_comment, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit_replay import Answer, RedditReplay
-from tests.scraping.test_orchestrator import Recorder, Stop
 
 pytestmark = pytest.mark.django_db
 
@@ -25,12 +24,6 @@ REFUSALS = {
     "500": Answer(500),
     "html": Answer(200, {"Content-Type": "text/html"}, b"<!doctype html>"),
 }
-
-
-def scrape(config: BotConfig, progress: Any = None) -> ScrapeSession:
-    return scrape_config(
-        config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=progress or SilentProgress()
-    )
 
 
 def old_and_new_posts(reddit: RedditReplay, *, discussed: int = 240) -> tuple[dict[str, Any], BotConfig]:

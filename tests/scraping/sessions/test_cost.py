@@ -7,21 +7,17 @@ import pytest
 from django.urls import reverse
 
 from database import clock
-from scraping.models import BotConfig, RedditPost, ScrapeSession
+from scraping.models import BotConfig, RedditPost
 from scraping.sessions import cost, trial
-from scraping.sessions.scrape import scrape_config
 from scraping.sessions.steps import Steps
-from tests import factories as rows
-from tests.scraping.factories import make_config, raw_comment, raw_post
+from tests.kit import factories as rows
+from tests.kit.progress import Recorder
+from tests.kit.scraped import make_config, raw_comment, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit_replay import Answer, RedditReplay
-from tests.scraping.test_filters import FORM
-from tests.scraping.test_orchestrator import Recorder
+from tests.scraping.sessions.test_filters import FORM
 
 COMPLETE = {"comment_policy": "complete", "comment_limit": 100_000, "comment_depth": 100, "post_limit": 1000}
-
-
-def scrape(config: BotConfig, progress: Recorder | None = None) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=progress or Recorder())
 
 
 def estimate(config: BotConfig) -> cost.Cost:

@@ -20,8 +20,8 @@ from scraping.sessions import cost, filters, trial
 from scraping.sessions.filters import keep_wanted, try_on_stored, why_unwanted
 from scraping.sessions.scrape import scrape_config
 from scraping.visibility import SEE_EVERYBODYS
-from tests import factories as rows
-from tests.scraping.factories import make_config, make_post, raw_post
+from tests.kit import factories as rows
+from tests.kit.scraped import make_config, make_post, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
 
 pytestmark = pytest.mark.django_db

@@ -1,6 +1,7 @@
 """What operators are told of a config, and what pauses it."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -8,10 +9,11 @@ from django.utils import timezone
 from audit.models import Event
 from scraping.models import BotConfig, ErrorKind, ScrapeSession, Watermark
 from scraping.sessions import warnings
-from scraping.sessions.scrape import ConfigInactive, scrape_config
-from tests.scraping.factories import make_config, raw_post
+from scraping.sessions.scrape import ConfigInactive
+from tests.kit import steps
+from tests.kit.progress import Recorder
+from tests.kit.scraped import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
-from tests.scraping.test_orchestrator import Recorder
 
 pytestmark = pytest.mark.django_db
 
@@ -19,8 +21,7 @@ PRIVATE = Answer(403, {}, b'{"reason": "private"}')
 BANNED = Answer(404, {}, b'{"reason": "banned"}')
 
 
-def scrape(config: BotConfig, progress: Recorder | None = None) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.AUTO, progress=progress or Recorder())
+scrape = partial(steps.scrape, kind=ScrapeSession.Kind.AUTO)
 
 
 # --- Refusals -------------------------------------------------------------------------------------

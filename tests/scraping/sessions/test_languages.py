@@ -15,9 +15,9 @@ from maintenance.models import JobRun
 from scraping.models import ScrapeSession
 from scraping.models.due import DueWalk
 from scraping.skip_reasons import reason_label
-from tests import factories
 from tests.filled import SKIPPED
-from tests.scraping.factories import make_config, raw_post
+from tests.kit import factories
+from tests.kit.scraped import make_config, raw_post
 from tests.scraping.reddit_replay import Answer, RedditReplay
 
 pytestmark = pytest.mark.django_db

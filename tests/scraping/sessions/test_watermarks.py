@@ -15,14 +15,12 @@ from scraping.models import (
     RedditComment,
     RedditPost,
     RequestBudget,
-    ScrapeSession,
     Watermark,
     validate_subreddits,
 )
-from scraping.progress import SilentProgress
 from scraping.sessions import watermarks
-from scraping.sessions.scrape import scrape_config
-from tests.scraping.factories import make_config, raw_comment, raw_post
+from tests.kit.scraped import make_config, raw_comment, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit_replay import Answer, Asked, RedditReplay, listing, thing
 from tests.soak import size
 
@@ -30,10 +28,6 @@ pytestmark = pytest.mark.django_db
 
 Raw = dict[str, Any]
 START = int(time.time()) - 60 * 86_400
-
-
-def scrape(config: BotConfig) -> ScrapeSession:
-    return scrape_config(config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=SilentProgress())
 
 
 def stored() -> set[str]:

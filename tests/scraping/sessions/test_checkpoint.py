@@ -10,17 +10,17 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from scraping.models import BotConfig, RedditComment, RedditPost, RequestBudget, ScrapeSession
-from scraping.progress import SilentProgress
+from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
 from scraping.reddit import budget
 from scraping.sessions import comments, subreddit
 from scraping.sessions import scrape as scrape_module
 from scraping.sessions.abandoned import close_abandoned_sessions
 from scraping.sessions.checkpoint import HANDED_ON_MAX, RESUME_WITHIN
-from scraping.sessions.scrape import ContinueLater, scrape_config
-from tests.scraping.factories import make_config, raw_comment, raw_post
+from scraping.sessions.scrape import ContinueLater
+from tests.kit.progress import Recorder, Stop
+from tests.kit.scraped import make_config, raw_comment, raw_post
+from tests.kit.steps import scrape
 from tests.scraping.reddit_replay import TOKEN_PATH, Answer, Asked, RedditReplay
-from tests.scraping.test_orchestrator import Recorder, Stop
 
 pytestmark = pytest.mark.django_db
 
@@ -28,12 +28,6 @@ Status = ScrapeSession.Status
 
 # The long version: FAULT_SESSIONS=200.
 FAULT_SESSIONS = int(os.environ.get("FAULT_SESSIONS", "24"))
-
-
-def scrape(config: BotConfig, progress: Any = None) -> ScrapeSession:
-    return scrape_config(
-        config, run_id=None, kind=ScrapeSession.Kind.MANUAL, progress=progress or SilentProgress()
-    )
 
 
 def next_window() -> None:

@@ -8,8 +8,8 @@ from scraping.compliance.sweep import refresh_stored_content
 from scraping.models import RedditContent
 from scraping.models.erasures import Erasure, names_in, parsed
 from scraping.progress import SilentProgress
+from tests.kit.scraped import make_comment, make_post
 from tests.scraping.compliance.stored import known, shown
-from tests.scraping.factories import make_comment, make_post
 from tests.scraping.reddit_replay import RedditReplay
 from tests.scraping.sweeps import missed
 
