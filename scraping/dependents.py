@@ -46,7 +46,7 @@ _schedules: list[Dependents] = []
 
 
 def register_schedules(dependents: Dependents) -> None:
-    """Tell who keeps the schedules of bots; a reload replaces it."""
+    """Register who keeps the schedules of bots; a reload replaces it."""
     _schedules[:] = [dependents]
 
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Hears how far the work is, and may stop it.
+    """Receives how far the work is, and may stop it.
 
     ``report`` and ``log`` are called often: the implementation throttles and caps.
     """
@@ -24,7 +24,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """A progress nobody hears, for shells and tests."""
+    """A progress that does nothing, for shells and tests."""
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
         """Do nothing."""

@@ -36,5 +36,5 @@ def register_runs(runs: Runs) -> None:
 def runs() -> Runs:
     """Return who keeps the runs."""
     if not _runs:
-        raise RuntimeError("Nobody keeps the runs: call register_runs() in an app's ready().")
+        raise RuntimeError("No runs are registered: call register_runs() in an app's ready().")
     return _runs[0]

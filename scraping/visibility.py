@@ -1,9 +1,9 @@
 """Who may see whose: one rule, from which each model's ``visible_to`` follows.
 
-Superusers see everything. Who may see everybody's content sees every bot, session, post and comment. Everybody else
-sees what is their own: their bots, these bots' sessions, and the posts (with their comments) that one of their bots
-found. Only its owner and superusers see a Reddit app that is not shared. Which models somebody may look at at all is a matter of
-the model's own view permission.
+Superusers see everything. A user with the permission to see everybody's content sees every bot, session, post and
+comment. All other users see their own bots, the sessions of these bots, and the posts (with their comments) that one
+of these bots found. Only its owner and superusers see a Reddit app that is not shared. Whether a user may view a model
+at all is decided by the model's view permission.
 """
 
 from django.contrib.auth.models import AnonymousUser, User

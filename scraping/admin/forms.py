@@ -18,7 +18,7 @@ _SEPARATORS = re.compile(r"[\s,;，、]+")
 
 
 class SubredditsField(forms.CharField):
-    """Subreddit names as text, one a line or separated by commas; a list in Python."""
+    """Subreddit names as text, one per line or separated by commas; a list in Python."""
 
     widget = forms.Textarea
 
@@ -59,7 +59,7 @@ class SubredditsField(forms.CharField):
 
 
 class LinesField(forms.CharField):
-    """Texts, one a line; a list in Python."""
+    """Texts, one per line; a list in Python."""
 
     widget = forms.Textarea(attrs={"rows": 2, "cols": 40, "spellcheck": "false", "class": "vLargeTextField"})
 

@@ -52,7 +52,7 @@ def register_cutoffs(source: Source) -> None:
 
 
 def cutoffs_in_force() -> Cutoffs | None:
-    """Return the retention of posts; None: nobody has registered any."""
+    """Return the retention of posts; None if none is registered."""
     return _source() if _source else None
 
 

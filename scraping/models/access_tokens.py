@@ -18,21 +18,21 @@ from database.fields import EncryptedTextField, SecretUnreadable
 
 # A token is given up this much before its end: the last request must still arrive.
 MARGIN_SECONDS: Final = 30.0
-# Whoever signs in is done by then, with all repetitions; after that, another one may.
+# A sign-in takes less, including its retries; after that, another process may sign in.
 TURN_SECONDS: Final = 60.0
 # The longest wait for somebody else's sign-in.
 PATIENCE_SECONDS = 20.0
 
 
 class AccessToken(models.Model):
-    """The access token of one OAuth client id, and who is getting a new one."""
+    """The access token of one OAuth client id, and who is requesting a new one."""
 
     client_id = models.CharField(_("client id"), max_length=100)
     # Of secret and address: a changed secret is tried at once, and the sandbox's token never meets Reddit.
     fingerprint = models.CharField(max_length=64, blank=True)
     token = EncryptedTextField(_("access token"), blank=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    turn_until = models.DateTimeField(_("somebody signs in until"), null=True, blank=True)
+    turn_until = models.DateTimeField(_("sign-in reserved until"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("access token")
@@ -44,7 +44,7 @@ class AccessToken(models.Model):
 
 
 def fingerprint_of(*, client_secret: str, url: str) -> str:
-    """Return what tells a token of other credentials, or of another Reddit, from ours."""
+    """Return a fingerprint of the credentials and of the Reddit that a token is for."""
     return hashlib.sha256(f"{client_secret}\0{url}".encode()).hexdigest()
 
 
@@ -77,7 +77,7 @@ def _have_row(client_id: str) -> None:
 
 @contextmanager
 def turn(client_id: str) -> Iterator[None]:
-    """Be the only one of the client id to sign in; who has waited long enough signs in all the same."""
+    """Reserve the sign-in of a client id; after the longest wait, sign in without the reservation."""
     _have_row(client_id)
     rows, began = AccessToken.objects.filter(client_id=client_id), time.monotonic()
     is_ours = False

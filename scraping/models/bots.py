@@ -32,7 +32,7 @@ class BotConfigQuerySet(models.QuerySet["BotConfig"]):
             ValidationError: none or several, with the remedy.
         """
         text = text.strip()
-        # No key has more than 19 digits, and Python reads no number of thousands of them.
+        # A key has at most 19 digits; Python refuses to parse numbers of thousands of digits.
         if text.isdecimal() and len(text) < 20 and (config := self.filter(pk=int(text)).first()):
             return config
         # PostgreSQL refuses even to compare a NUL.
@@ -115,13 +115,13 @@ class BotConfig(models.Model):
         max_length=8,
         choices=TimeFilter,
         default=TimeFilter.DAY,
-        help_text=_("Of top and controversial."),
+        help_text=_("Only for Top and Controversial."),
     )
     query = models.CharField(
         _("search for"),
         max_length=512,
         blank=True,
-        help_text=_("In Reddit's search syntax; only of a search."),
+        help_text=_("In Reddit's search syntax; only for a search."),
     )
     post_limit = models.PositiveIntegerField(
         _("posts per subreddit"),
@@ -167,7 +167,7 @@ class BotConfig(models.Model):
         _("lowest score"),
         null=True,
         blank=True,
-        help_text=_("Of the moment when the post is listed: new posts have a score of 1."),
+        help_text=_("When the post is listed; new posts have a score of 1."),
     )
     flairs_wanted = JSONTextsField(
         _("only these flairs"), default=list, blank=True, validators=[validate_texts]
@@ -195,7 +195,7 @@ class BotConfig(models.Model):
     auto_scrape = models.BooleanField(
         _("scrape automatically"), default=True, help_text=_("Scraped by the job auto_scraping.")
     )
-    # What Reddit answered to whole sessions, how often in a row; the third time pauses the config.
+    # How Reddit refused whole sessions, and how often in a row; the third refusal pauses the config.
     refusal_kind = models.CharField(_("Reddit's refusal"), max_length=16, blank=True, editable=False)
     refusals = models.PositiveSmallIntegerField(_("refusals in a row"), default=0, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
@@ -256,7 +256,7 @@ class BotConfig(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store the config; one that is active is paused no more."""
+        """Save the config; activating it ends its pause."""
         if self.is_active and self.paused_at is not None:
             self.paused_at, self.refusal_kind, self.refusals = None, "", 0
         super().save(*args, **kwargs)
@@ -277,13 +277,13 @@ class BotConfig(models.Model):
         return pauses
 
     def forget_refusals(self) -> None:
-        """Begin to count anew: Reddit answered."""
+        """Reset the count of refusals: Reddit answered."""
         if self.refusals and self.paused_at is None:
             self.refusal_kind, self.refusals = "", 0
             self._record_refusals()
 
     def _record_refusals(self) -> None:
-        # Not save(): updated_at tells edits by people, and their other fields are not ours to write.
+        # Not save(): updated_at tells edits by people, and the other fields belong to the people who edit them.
         values = {"refusal_kind": self.refusal_kind, "refusals": self.refusals}
         if self.paused_at is not None:
             values |= {"is_active": False, "paused_at": self.paused_at}

@@ -18,7 +18,7 @@ class RequestBudget(models.Model):
     # Grows with every window, so that a portion of an earlier one is known as such.
     window = models.PositiveBigIntegerField(_("window"), default=1)
     ends_at = models.DateTimeField(_("window ends"))
-    # Whether a header has told when the window ends; until then it is guessed.
+    # Whether a rate header has given the end of the window; until then it is estimated.
     is_confirmed = models.BooleanField(_("confirmed by Reddit"), default=False)
     used = models.PositiveIntegerField(_("used"), default=0)
     used_by_compliance = models.PositiveIntegerField(_("used to verify stored content"), default=0)

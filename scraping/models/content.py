@@ -42,13 +42,13 @@ class RedditPostQuerySet(AgedQuerySet["RedditPost"]):
         return self.filter(Q(held_at__isnull=True) | Q(held_until__lte=now or clock.now()))
 
     def visible_to(self, user: Person) -> Self:
-        """Return the posts that a bot of the user found, whoever found them first; all to who sees everybody's."""
+        """Return the posts that a bot of the user found, whichever bot found them first; all of them to a user who sees everybody's."""
         if sees_everybodys(user):
             return self
         return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("pk"))))
 
     def found_by(self, config_id: int) -> Self:
-        """Return the posts that a bot found, whoever found them first."""
+        """Return the posts that a bot found, also where another bot found them first."""
         return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
 
 
@@ -110,7 +110,7 @@ class RedditPost(RedditContent):
     upvote_ratio = models.FloatField(_("upvote ratio"), null=True, blank=True)
     num_comments = models.IntegerField(_("comments on Reddit"), default=0)
     comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)
-    # When the newest stored comment was made. Not indexed: a scrape changes it, and whoever asks asks by age first.
+    # When the newest stored comment was made. Not indexed: scrapes change it often, and every query filters by age first.
     newest_comment_at = models.DateTimeField(_("newest comment"), null=True, blank=True, editable=False)
     # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: none yet.
     walk = JSONObjectField(_("last comment walk"), null=True, blank=True)
@@ -220,7 +220,7 @@ class PostSightingQuerySet(models.QuerySet["PostSighting"]):
 
 
 class PostSighting(models.Model):
-    """A bot has found a post; one row for each pair, however often. Who sees the post follows from it."""
+    """A bot has found a post: one row for each pair. It decides who may see the post."""
 
     pk = models.CompositePrimaryKey("post_id", "config_id")
     # Hidden relations: a sighting says nothing of its own, so no plan and no count of a purge names it.

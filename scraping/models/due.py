@@ -19,7 +19,7 @@ from database.constraints import DatabaseOnDelete
 from database.messages import MessageField, MessagesQuerySet, PartsField
 from scraping.models.bots import BotConfig
 
-# So often the next scrape tries again, whenever it is; after that, twice as long is waited each time.
+# The first retries are made by the very next scrape; after them the wait doubles each time (exponential backoff).
 TRIES_AT_ONCE: Final = 5
 FIRST_WAIT: Final = timedelta(hours=1)
 LONGEST_WAIT: Final = timedelta(hours=24)

@@ -77,10 +77,10 @@ class Erasure(models.Model):
     # What follows the prefix, read to base 36.
     number = models.BigIntegerField(_("number"))
     at = models.DateTimeField(_("time"), db_default=Now())
-    # No relation: this floor knows no runs. Empty: whoever did it had a shell and no run.
+    # No relation: this layer knows no runs. Empty: a shell did it, without a run.
     run_id = models.BigIntegerField(_("run"), null=True, blank=True)
     rule = models.CharField(_("rule"), max_length=16, choices=Rule)
-    # How many days the rule keeps posts; which subreddit or bot it names stands in the run's plan.
+    # How many days the rule keeps posts; the run's plan says which subreddit or bot the rule is for.
     days = models.IntegerField(_("days"), null=True, blank=True)
 
     objects = ErasureQuerySet.as_manager()
@@ -89,7 +89,7 @@ class Erasure(models.Model):
         verbose_name = _("deleted or blanked item")
         verbose_name_plural = _("deleted and blanked items")
         ordering = ["-at"]
-        default_permissions = ()  # who may see runs may look them up
+        default_permissions = ()  # the permission to view runs covers them
         constraints = [
             models.CheckConstraint(name="erasure_kind_known", condition=Q(kind__in=[1, 3])),
             models.CheckConstraint(
@@ -208,7 +208,7 @@ class PurgeRule(NamedTuple):
 class PurgeTrace:
     """Writes down which posts a purge deletes: the deleting statement returns these expressions of each row.
 
-    ``rules``: the one that decides stands first, that for everything else last, as ``rule_number`` counts them.
+    ``rules``: in the order of ``rule_number``: the first match decides, the last is for everything else.
     """
 
     rules: Sequence[PurgeRule]

@@ -2,7 +2,7 @@
 
 The usual rate is kept by hour of the week (in UTC, Monday 0:00 first), because subreddits sleep: an hour's rate is a mean of
 the same hour in the weeks before, in which the last ones weigh most. From it follows, at every listing, until when the
-next post is to be expected (``due_at``): whoever wants to know what is silent compares two times, and reads no rate.
+next post is expected (``due_at``): finding the silent subreddits compares two times and reads no rates.
 """
 
 from collections.abc import Iterable
@@ -116,9 +116,9 @@ class Freshness(models.Model):
     def why_text(self) -> str:
         """Why it is silent, in the reader's language; empty where it is not."""
         if self.silent_since is None:
-            return str(_("no new posts, although some were to be expected")) if self.is_overdue else ""
+            return str(_("no new posts, although some were expected")) if self.is_overdue else ""
         if self.why == QUIET:
-            return str(_("no new posts, although some were to be expected"))
+            return str(_("no new posts, although some were expected"))
         return str(dict(ErrorKind.choices).get(self.why, self.why))
 
     @property

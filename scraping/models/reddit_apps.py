@@ -34,7 +34,7 @@ class RedditApp(models.Model):
         blank=True,
         related_name="reddit_apps",
         verbose_name=_("owner"),
-        help_text=_("Who alone may give it to bots. Empty: it is shared, everybody may."),
+        help_text=_("The only person who may assign it to bots. Empty: shared, everybody may."),
     )
     name = models.CharField(_("name"), max_length=100, unique=True)
     client_id = models.CharField(_("client id"), max_length=100, unique=True)
@@ -56,7 +56,7 @@ class RedditApp(models.Model):
 
     @property
     def has_readable_secret(self) -> bool:
-        """Whether a key of FIELD_ENCRYPTION_KEY fits its secret."""
+        """Whether a key of FIELD_ENCRYPTION_KEY decrypts its secret."""
         try:
             return isinstance(self.client_secret, str)
         except SecretUnreadable:

@@ -35,7 +35,7 @@ class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
         return self.running().filter(~Exists(runs().running().filter(pk=OuterRef("run_id"))))
 
     def visible_to(self, user: Person) -> Self:
-        """Return the sessions of the configs that the user may see; those of deleted ones only who sees all."""
+        """Return the sessions of the user's configs; a user who sees everybody's also gets those of deleted configs."""
         return self if sees_everybodys(user) else self.filter(config__in=BotConfig.objects.managed_by(user))
 
 
@@ -69,7 +69,7 @@ class ScrapeSession(models.Model):
         verbose_name=_("bot"),
     )
     config_name = models.CharField(_("bot's name"), max_length=100)
-    # The run this session belongs to; what scraping asks about runs stands in ``scraping/runs.py``.
+    # The run this session belongs to; see ``scraping/runs.py``.
     run = models.ForeignKey(
         settings.RUN_MODEL,
         on_delete=models.DO_NOTHING,
@@ -186,7 +186,7 @@ class ScrapeSession(models.Model):
         return (self.finished_at or clock.now()) - self.started_at
 
     def record(self, **values: Any) -> bool:
-        """Save facts of a running session. False: somebody has closed it meanwhile."""
+        """Save facts of a running session. False: another process has closed it."""
         rows = ScrapeSession.objects.running().filter(pk=self.pk)
         if "totals" in values:
             values["totals"] = as_json(values["totals"])
@@ -206,7 +206,7 @@ class ScrapeSession(models.Model):
         return self.config is not None and self.config.due_walks.filter(next_try_at__lte=clock.now()).exists()
 
     def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "", **values: Any) -> bool:
-        """RUNNING ─► a final status. False: somebody has closed it before."""
+        """RUNNING ─► a final status. False: it was closed already."""
         return self.record(
             status=status, finished_at=clock.now(), error_kind=error_kind, error=error, **values
         )

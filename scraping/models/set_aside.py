@@ -16,7 +16,7 @@ PERMISSION = "scraping.decide_setaside"
 class SetAside(models.Model):
     """Items that Reddit seems to have lost in such numbers that an error of Reddit is likelier.
 
-    OPEN ─► CONFIRMED (Reddit is right) | ASKED_AGAIN (start anew) | RETURNED (Reddit shows them again)
+    OPEN ─► CONFIRMED (Reddit is right) | ASKED_AGAIN (start over) | RETURNED (Reddit shows them again)
     """
 
     class Cause(models.TextChoices):
@@ -145,7 +145,7 @@ class Doubt(models.Model):
     # When the sweep began that first got an answer without it that is believed; a second counts only hours later.
     missed_at = models.DateTimeField(_("first missing"), null=True, blank=True)
     ask_after = models.DateTimeField(_("asked again"))
-    # When it was last verified in truth.
+    # When it was last verified with a believed answer.
     verified_at = models.DateTimeField(_("verified"), null=True, blank=True)
     set_aside = models.ForeignKey(
         SetAside,

@@ -1,4 +1,4 @@
-"""What a bot may be told: names of subreddits, patterns and lists of texts."""
+"""Validators of what a bot is given: names of subreddits, patterns and lists of texts."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{
 
 # Listings of many subreddits that Reddit offers as if they were one.
 AGGREGATES = frozenset({"all", "popular"})
-# Names of no subreddit: lists of the person who is signed in, and of chance.
+# Reserved by Reddit: each leads to other subreddits, of the signed-in user or at random.
 RESERVED_NAMES = frozenset({"friends", "mod", "random", "randnsfw", "myrandom"})
 
 
@@ -66,4 +66,4 @@ def validate_pattern(value: str) -> None:
 def validate_texts(value: Any) -> None:
     """Refuse anything but a list of texts that are not empty."""
     if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
-        raise ValidationError(_("Write one a line."), code="invalid")
+        raise ValidationError(_("Write one per line."), code="invalid")

@@ -1,4 +1,4 @@
-"""Where a session stands, so that another one can go on there: a JSON column, saved with every page."""
+"""How far a session is, so that another one can resume it: a JSON column, saved with every page."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from scraping.models import BotConfig, ScrapeSession, due, freshness
 
 # An older checkpoint would bring yesterday's listing; the watermarks know what is new since.
 RESUME_WITHIN: Final = timedelta(hours=1)
-# A scrape that was handed on for so long will not end: its app's budget is too small for it.
+# A scrape that takes longer than this never finishes: its app's request allowance is too small for it.
 HANDED_ON_MAX: Final = timedelta(hours=24)
 
 

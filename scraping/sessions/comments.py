@@ -200,7 +200,7 @@ class CommentScrape:
 
 
 def with_moments(pages: Iterable[Page]) -> Iterator[tuple[datetime, Page]]:
-    """Yield each page with a moment before it was asked for: what is learnt meanwhile is newer than the page."""
+    """Yield each page with a time before its request: what is stored after that time is newer than the page."""
     rest = iter(pages)
     while True:
         asked_at = clock.now()

@@ -33,7 +33,7 @@ from scraping.sessions.writer import SKIP_LINES_MAX, SessionClosed, SessionWrite
 
 logger = logging.getLogger(__name__)
 Status = ScrapeSession.Status
-# Sessions in a row that got nothing but a 429, after which the scrape fails instead of waiting once more.
+# Sessions in a row that got nothing but a 429, after which the scrape fails instead of waiting again.
 REFUSED_MAX: Final = 3
 
 
@@ -69,7 +69,7 @@ def scrape_config(
     """Scrape every subreddit of a config and return the closed session, which names every failure.
 
     ``run_id`` is the run this belongs to; a session without one counts as abandoned as
-    soon as somebody else wants to scrape the config. A fault of ours closes the session as FAILED with the
+    soon as somebody else wants to scrape the config. An internal error closes the session as FAILED with the
     cause INTERNAL and is logged, so that one config never stops the rest.
 
     ``cutoffs`` says what a purge would delete at once, which is not stored.
@@ -180,7 +180,7 @@ class _Scrape(SessionWriter):
             self.log(_("Going on where the session before was interrupted."))
         left = [name for name in self._subreddits if name not in self.checkpoint.done]
         self.steps = Steps(expected_posts(self._config, left))
-        # The one in hand first: taking up another would lose its place.
+        # The subreddit under way first: starting another one would lose its position.
         for subreddit in sorted(self._subreddits, key=lambda name: name != self.checkpoint.subreddit):
             if subreddit in self.checkpoint.done:
                 continue
@@ -223,7 +223,7 @@ class _Scrape(SessionWriter):
             return False
         if checkpoint.is_handed_on_for_too_long:
             text = _(
-                "The requests of the Reddit app do not suffice for this bot: let it scrape less, or seldomer."
+                "The requests of the Reddit app are not enough for this bot: let it scrape less, or less often."
             )
             self._fail_by(shortage, text)
             return False
@@ -237,7 +237,7 @@ class _Scrape(SessionWriter):
         return True
 
     def _hand_on(self) -> None:
-        """Keep what the session has left over due; nobody needs its checkpoint then."""
+        """Keep due what the session has not read; its checkpoint is not needed then."""
         self.checkpoint.begin("", self._config.pk)
 
     def _fail_by(self, shortage: OutOfBudget, text: str) -> None:

@@ -121,7 +121,7 @@ class SubredditScrape(CommentScrape):
         text = ""
         if walk.is_broken:
             text = _(
-                "The listing lost its place again and again while it was read. The next scrape begins anew."
+                "The listing lost its position repeatedly while it was read. The next scrape starts it again."
             )
         elif walk.is_looping:
             text = _(
@@ -151,7 +151,7 @@ class SubredditScrape(CommentScrape):
         week = due_at = None
         if self._is_incremental:
             newest_at = newest_at or (watermark.newest_at if watermark and watermark.anchors else None)
-            # Where posts may be missing, only the hours that this listing shows wholly tell a rate.
+            # Where posts may be missing, only hours that this listing covers completely give a rate.
             since = None
             if watermark is None or self._has_gap:
                 since = freshness.hour_of(reading.oldest_at or clock.now()) + 1
@@ -201,7 +201,7 @@ class SubredditScrape(CommentScrape):
         return posts.filter(subreddit__folded=folded(self._name or self._subreddit))
 
     def _judge(self, walk: ListingWalk, watermark: Watermark | None, reading: Reading) -> None:
-        """Notice a listing that cannot be the whole truth."""
+        """Detect a listing that cannot be complete."""
         before = self._of_subreddit(RedditPost.objects.filter(first_seen_at__lt=self._session.started_at))
         is_new = self._config.sort == BotConfig.Sort.NEW
         if is_new and not walk.posts and before.filter(state=ContentState.LIVE).exists():

@@ -1,6 +1,6 @@
-"""What a config's operator should be told, and what pauses the config.
+"""What a config's operator is warned of, and what pauses the config.
 
-Told: silence where there used to be posts, growth beyond what a listing shows. Paused: after refusals that will not
+Warnings: silence where there used to be posts, growth beyond what a listing shows. Paused: after refusals that will not
 pass by themselves.
 """
 
@@ -36,7 +36,7 @@ LASTING: Final = frozenset(
 REFUSALS_MAX: Final = 3
 # So many posts expected and none there is no chance: of a Poisson process, less than once in 20,000 times.
 SILENCE: Final = 10.0
-# The share of the listing's reach that a run may need before it is told so.
+# The share of the listing's reach that a run may need before it warns.
 REACH_SHARE: Final = 0.8
 # How much the latest listing says of the rate; the rest is the baseline.
 _RATE_WEIGHT: Final = 0.3
@@ -64,7 +64,7 @@ def silence_warning(
     if expected < SILENCE:
         return ""
     return _(
-        "No new posts for %(hours)d h, although %(expected)d were to be expected. Look at the subreddit on Reddit:"
+        "No new posts for %(hours)d h, although %(expected)d were expected. Look at the subreddit on Reddit:"
         " it may be closed to new posts, or hide them from apps."
     ) % {"hours": hours, "expected": expected}
 

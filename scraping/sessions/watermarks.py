@@ -21,8 +21,8 @@ INCREMENTAL: Final = (BotConfig.Sort.NEW, BotConfig.Sort.SEARCH)
 SHORTEST_END: Final = 200
 # The first posts of a listing, by which the next one knows that it has met it.
 ANCHORS_MAX: Final = 100
-# A post that waits for a moderator appears hours later at the place of its creation. Once a day, a little less lest it
-# move on through the day, a listing is read so far behind its watermark, whatever is known.
+# A post that waited for a moderator appears hours later, at the position of its creation. So a listing is read this
+# far behind its watermark about once a day; a little more often, so that the time of day does not drift.
 DEEP_EVERY: Final = timedelta(hours=23)
 DEEP_SPAN: Final = timedelta(hours=24)
 

@@ -63,7 +63,7 @@ class SessionWriter:
         self._has_answers = False
         self.checkpoint = Checkpoint.of(config, session)
         self.steps = Steps({})
-        # At once: whoever comes after a session that was stopped before its first page must find it too.
+        # At once: the next session must find it even if this one is stopped before its first page.
         session.record(checkpoint=self.checkpoint.as_json())
 
     def save(self, client: RedditClient) -> None:

@@ -136,7 +136,7 @@ def test_the_pages_of_posts_show_their_parts(full: RedditPost, client: Any) -> N
     assert 'href="https://preview.example.org/a.jpg"' in page
     assert "javascript:" not in page
     assert "(75 %)" in page
-    assert "not told yet" in page
+    assert "not published yet" in page
     assert "Closed since 2023-11-1" in page
     assert "Its text" in page
     assert "The parent" in page

@@ -121,7 +121,7 @@ def test_silence_against_the_subreddits_own_baseline_warns(reddit: RedditReplay)
     assert scrape(config).totals["python"]["warnings"] == []
     second = scrape(config)
     (warning,) = second.totals["python"]["warnings"]
-    assert "No new posts for 3 h, although 18 were to be expected" in warning
+    assert "No new posts for 3 h, although 18 were expected" in warning
     assert second.status == "succeeded"
 
 
