@@ -155,15 +155,18 @@ class State:
         )
 
     def settled(self, portion: Portion, *, spent: int, unconfirmed: int, for_compliance: bool) -> "State":
-        """Account for a portion: ``spent`` requests of it were sent, ``unconfirmed`` of them since the last headers."""
+        """Account for a portion: ``spent`` requests of it were sent, ``unconfirmed`` of them since the last headers.
+
+        Unconfirmed ones stay among the given until the window ends: other headers that are written later may have been
+        made earlier, and ``used`` takes the highest number of the headers only.
+        """
         if portion.window != self.window:
             return self
         unspent = portion.requests - spent
         return replace(
             self,
-            leased=max(0, self.leased - portion.requests),
             # The headers count every earlier request, also those of other programs.
-            used=self.used + unconfirmed,
+            leased=max(0, self.leased - portion.requests + unconfirmed),
             used_by_compliance=max(0, self.used_by_compliance - (unspent if for_compliance else 0)),
         )
 
