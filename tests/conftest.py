@@ -121,6 +121,10 @@ def patient(request, monkeypatch):
     if request.module.__name__.rpartition(".")[2] not in ("test_publishing", "test_hung_broker"):
         monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 20.0)
         monkeypatch.setattr(publishing, "PATIENCE_IN_ALL_SECONDS", 40.0)
+        monkeypatch.setattr(publishing, "SOCKET_SECONDS", 20.0)
+        # What an earlier test saw of a broker that was away is no news of the one that is there.
+        if not publishing._publisher.is_answering:
+            monkeypatch.setattr(publishing, "_publisher", publishing.Publisher())
 
 
 @pytest.fixture(autouse=True)

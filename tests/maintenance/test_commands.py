@@ -218,9 +218,9 @@ def test_signals_end_a_purge_between_batches(number, status, attempts):
     survivor = factories.post(created_at=now)
     process = start("purge_old_content", PURGE_CAP_SHARE="1", PURGE_THROTTLE="0.1")
     try:
-        wait_until(lambda: JobRun.objects.filter(progress_done__gt=0).exists(), timeout=30)
+        wait_until(lambda: JobRun.objects.filter(progress_done__gt=0).exists(), timeout=120)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     finally:
         process.kill()
 
