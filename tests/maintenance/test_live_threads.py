@@ -18,7 +18,7 @@ from maintenance.scheduling import seeding
 from scraping.content.storage import store_comments
 from scraping.models import RedditComment, RedditPost
 from tests import factories
-from tests.scraping.factories import raw_comment
+from tests.kit.scraped import raw_comment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
