@@ -1,5 +1,6 @@
 """The admin site: Django's own, with the console's name, menu and dashboard."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -69,10 +70,12 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""
+        on = list(MaintenanceMode.objects.on().order_by("pk"))
         return {
             **super().each_context(request),
             "is_sandbox": settings.REDDIT_CLIENT_ID in ("", SANDBOX_CLIENT_ID),
-            "maintenance_mode": MaintenanceMode.objects.on().first(),
+            "switches_on": on,
+            "maintenance_mode": next((mode for mode in on if mode.scope == MaintenanceMode.Scope.ALL), None),
         }
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -110,6 +113,11 @@ class ConsoleAdminSite(admin.AdminSite):
                 "jobs/<slug:slug>/run/", self.admin_view(run_confirmation.job_run), name="maintenance_job_run"
             ),
             path("session/", never_cache(self.session), name="session"),
+            path(
+                "pause-scraping/",
+                self.admin_view(partial(maintenance_mode.mode_page, scope=MaintenanceMode.Scope.SCRAPING)),
+                name="maintenance_pause_scraping",
+            ),
             path("maintenance-mode/", self.admin_view(maintenance_mode.mode_page), name="maintenance_mode"),
             *super().get_urls(),
         ]

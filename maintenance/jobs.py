@@ -146,7 +146,13 @@ def _group_name(group: str, value: Any) -> str:
     return str(value or "")
 
 
-@job(crontab="0 0,6,12,18 * * *", keeps_its_place=True, retries=RETRIES, runs_at_first_start=True)
+@job(
+    crontab="0 0,6,12,18 * * *",
+    keeps_its_place=True,
+    retries=RETRIES,
+    runs_at_first_start=True,
+    group="scraping",
+)
 def auto_scraping(ctx: JobContext) -> None:
     """Scrape every active bot that has automatic scraping on."""
     configs = list(BotConfig.objects.auto_scraped().select_related("app").order_by("pk"))
@@ -315,6 +321,7 @@ def of_own_configs(user: Person) -> Q:
     shown_to=of_own_configs,
     keeps_its_place=True,
     retries=RETRIES,
+    group="scraping",
 )
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from database.messages import gettext, joined
 from maintenance.context import JobContext
 from maintenance.models import Person as Person
-from maintenance.models import show_runs
+from maintenance.models import group_runs, show_runs
 from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention, stored_retention
 from maintenance.purging.surroundings import Terms
@@ -54,6 +54,10 @@ class InvalidParams(ValidationError):
             for name, messages in self.message_dict.items()
             for message in messages
         )
+
+
+class JobsPaused(InvalidParams):
+    """The job's group is paused: nothing of it starts, whoever asks."""
 
 
 def read_params(text: str | None) -> dict[str, Any]:
@@ -153,6 +157,8 @@ class Job:
     keeps_its_place: bool = False
     # Whether ``manage.py up`` requests it when it is started for the first time, with the sandbox for Reddit.
     runs_at_first_start: bool = False
+    # The scope of the switch that pauses it together with others; "": only maintenance mode holds it up.
+    group: str = ""
 
     def __post_init__(self) -> None:
         if not timedelta() < self.time_limit <= TIME_LIMIT_MAX:
@@ -309,6 +315,7 @@ def job(
     retries: tuple[timedelta, ...] = (),
     keeps_its_place: bool = False,
     runs_at_first_start: bool = False,
+    group: str = "",
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
     """Declare the decorated function as a job; its name is the slug, its docstring the summary; see ``Job``.
 
@@ -336,6 +343,7 @@ def job(
         retries=retries,
         keeps_its_place=keeps_its_place,
         runs_at_first_start=runs_at_first_start,
+        group=group,
     )
     return partial(_declare, of_function)
 
@@ -351,6 +359,8 @@ def _add(job: Job) -> None:
     if job.slug in _registry:
         raise ValueError(f"Two jobs are named {job.slug}.")
     _registry[job.slug] = job
+    if job.group:
+        group_runs(job.slug, job.group)
     shown_to = job.shown_to
     if shown_to is not None:
         show_runs(lambda user: Q(job=job.slug) & shown_to(user))

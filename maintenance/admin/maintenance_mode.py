@@ -1,4 +1,6 @@
-"""The page of the global switch: on with a reason and perhaps an end, off in one click."""
+"""The pages of maintenance mode and of the pause of scraping: on with a reason and perhaps an end, off in one click."""
+
+from dataclasses import dataclass
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -20,21 +22,64 @@ class MaintenanceModeForm(PauseForm):
     endless = gettext_lazy("Time zone: %(zone)s. Empty: until somebody ends it.")
 
 
-def mode_page(request: HttpRequest) -> HttpResponse:
-    """Show the switch (GET); start, change or end maintenance mode (POST). The caller wraps it in ``admin_view``."""
+@dataclass(frozen=True)
+class Words:
+    """What the page of a switch says."""
+
+    address: str
+    title: str
+    meaning: str
+    start: str
+    end: str
+    is_on: str
+    is_off: str
+
+
+def _words(scope: str) -> Words:
+    if scope == maintenance_mode.SCRAPING:
+        return Words(
+            address="admin:maintenance_pause_scraping",
+            title=_("Pause scraping"),
+            meaning=_(
+                "While it is on, no scrape starts, neither by a schedule nor by hand: who asks for one is told this"
+                " reason. Purges and the verification with Reddit go on, and so does what is running. Slots that pass"
+                " meanwhile are written down as skipped."
+            ),
+            start=_("Pause scraping"),
+            end=_("Resume scraping"),
+            is_on=_("Scraping is paused."),
+            is_off=_("Scraping goes on: schedules start again."),
+        )
+    return Words(
+        address="admin:maintenance_mode",
+        title=_("Maintenance mode"),
+        meaning=_(
+            "While it is on, nothing scheduled starts; what somebody starts by hand still runs, and what is running"
+            " goes on. Slots that pass meanwhile are written down as skipped."
+        ),
+        start=_("Start maintenance mode"),
+        end=_("End maintenance mode"),
+        is_on=_("Maintenance mode is on: nothing scheduled starts."),
+        is_off=_("Maintenance mode is off: schedules start again."),
+    )
+
+
+def mode_page(request: HttpRequest, scope: str = maintenance_mode.ALL) -> HttpResponse:
+    """Show a switch (GET); switch it on, change it, switch it off (POST). The caller wraps it in ``admin_view``."""
     if not request.user.has_perm(maintenance_mode.PERMISSION):
         raise PermissionDenied
-    with holding_for_edit(request, maintenance_mode.current()):
-        return _mode_page(request)
+    with holding_for_edit(request, maintenance_mode.current(scope)):
+        return _mode_page(request, scope)
 
 
-def _mode_page(request: HttpRequest) -> HttpResponse:
-    here = HttpResponseRedirect(reverse("admin:maintenance_mode"))
+def _mode_page(request: HttpRequest, scope: str) -> HttpResponse:
+    words = _words(scope)
+    here = HttpResponseRedirect(reverse(words.address))
     if request.method == "POST" and "end" in request.POST:
-        maintenance_mode.end(by=request.user)
-        messages.success(request, _("Maintenance mode is off: schedules start again."))
+        maintenance_mode.end(by=request.user, scope=scope)
+        messages.success(request, words.is_off)
         return here
-    mode = maintenance_mode.current()
+    mode = maintenance_mode.current(scope)
     stored = {"reason": mode.reason if mode.is_on else "", "until": mode.until if mode.is_on else None}
     form = MaintenanceModeForm(
         request.POST if request.method == "POST" else None,
@@ -43,18 +88,15 @@ def _mode_page(request: HttpRequest) -> HttpResponse:
         zone=get_current_timezone(),
     )
     if request.method == "POST" and form.is_valid():
-        maintenance_mode.start(
-            by=request.user, reason=form.cleaned_data["reason"], until=form.cleaned_data["until"]
-        )
-        messages.success(request, _("Maintenance mode is on: nothing scheduled starts."))
+        reason, until = form.cleaned_data["reason"], form.cleaned_data["until"]
+        maintenance_mode.start(by=request.user, reason=reason, until=until, scope=scope)
+        messages.success(request, words.is_on)
         return here
-    return TemplateResponse(
-        request,
-        "maintenance/maintenance_mode.html",
-        {
-            **admin.site.each_context(request),
-            "title": _("Maintenance mode"),
-            "form": form,
-            "mode": mode,
-        },
-    )
+    context = {
+        **admin.site.each_context(request),
+        "title": words.title,
+        "words": words,
+        "form": form,
+        "mode": mode,
+    }
+    return TemplateResponse(request, "maintenance/maintenance_mode.html", context)

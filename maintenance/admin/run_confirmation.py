@@ -60,6 +60,7 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         if request.method == "POST":
             return _request(request, job, params)
+        requests.refuse_paused(job)
         seen = _plan(job, params, plan_id)
     except InvalidParams as error:
         again = run_url(job, params)

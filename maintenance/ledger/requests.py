@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import transaction
+from django.utils.timezone import get_default_timezone
 from django_celery_beat.models import PeriodicTask
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
@@ -17,9 +19,9 @@ from database import clock
 from database.messages import gettext as _
 from maintenance.ledger import decisions
 from maintenance.ledger.dispatch import publish
-from maintenance.models import JobRun, ScheduleControl
+from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.models.statuses import FAILURES
-from maintenance.registry import InvalidParams, Job, Person, get_job
+from maintenance.registry import InvalidParams, Job, JobsPaused, Person, get_job
 
 
 def request_run(
@@ -46,12 +48,14 @@ def request_run(
         send: False when the caller performs the run itself.
 
     Raises:
-        UnknownJob, InvalidParams, PermissionDenied.
+        UnknownJob, InvalidParams, JobsPaused, PermissionDenied.
     """
     declared = get_job(job)
     cleaned = declared.clean(params)
     if by is not None:
         declared.require(by, cleaned)
+    if not dry_run:
+        refuse_paused(declared)
     mandate = decisions.mandate_asked_for(by=by, shown=shown, force_reason=force_reason)
     with transaction.atomic():
         run = JobRun.objects.create(
@@ -69,6 +73,22 @@ def request_run(
         if send:
             transaction.on_commit(lambda: publish(run))
     return run
+
+
+def refuse_paused(job: Job) -> None:
+    """Raise JobsPaused, which says why and until when, while the job's group is paused."""
+    pause = MaintenanceMode.objects.on().filter(scope=job.group).first() if job.group else None
+    if pause is None:
+        return
+    text = (
+        _("Scraping is paused until %(until)s: %(reason)s")
+        if pause.until
+        else _("Scraping is paused until somebody resumes it: %(reason)s")
+    )
+    zone = get_default_timezone()
+    until = f"{pause.until.astimezone(zone):%Y-%m-%d %H:%M} {zone}" if pause.until else ""
+    told = text % {"until": until, "reason": pause.reason}
+    raise JobsPaused({NON_FIELD_ERRORS: told})
 
 
 def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:

@@ -13,7 +13,7 @@ from maintenance.ledger import decisions, requests, run_json
 from maintenance.management.foreground import perform_in_foreground
 from maintenance.management.run_report import print_run
 from maintenance.models import JobRun
-from maintenance.registry import UnknownJob, get_job
+from maintenance.registry import JobsPaused, UnknownJob, get_job
 
 # The contract: 0 succeeded, 1 failed or partial, 2 wrong usage, 3 blocked, 4 skipped.
 EXIT_CODES = {
@@ -94,6 +94,8 @@ class JobCommand(RecordedCommand):
             )
         except UnknownJob as error:
             raise CommandError(str(error), returncode=USAGE) from None
+        except JobsPaused as error:
+            raise CommandError(error.text, returncode=EXIT_CODES[JobRun.Status.SKIPPED]) from None
         except ValidationError as error:
             text = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
             raise CommandError(text, returncode=USAGE) from None

@@ -1,7 +1,9 @@
-"""The global switch: nothing scheduled starts while it is on."""
+"""Switches that hold up many schedules at once: all of them, or those of a group of jobs."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -13,19 +15,35 @@ class MaintenanceModeQuerySet(models.QuerySet["MaintenanceMode"]):
     """States of the switch."""
 
     def on(self) -> Self:
-        """Return the row while nothing scheduled may start."""
+        """Return the switches that are on: while one is, what it holds up does not start."""
         return self.filter(started_at__isnull=False, ended_at__isnull=True)
+
+    def of_all(self) -> Self:
+        """Return the switch over all schedules: maintenance mode."""
+        return self.filter(scope=MaintenanceMode.Scope.ALL)
 
 
 class MaintenanceMode(models.Model):
-    """The single row of the global switch: while it is on, nothing scheduled starts; manual runs still may.
+    """One switch a scope. While the one over all is on, nothing scheduled starts; manual runs still may.
 
-    The row remembers its latest period, by which the slots that passed in it are told from missed ones.
+    While that over a group of jobs is on, none of their runs starts, whoever asked. A row remembers its latest period,
+    by which the slots that passed in it are told from missed ones.
     """
 
+    class Scope(models.TextChoices):
+        """What a switch holds up."""
+
+        ALL = "", _("all schedules")
+        SCRAPING = "scraping", _("scraping")
+
     ROW = 1
+    # One row a scope, by its key.
+    ROWS: ClassVar = {Scope.ALL: ROW, Scope.SCRAPING: 2}
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
+    scope = models.CharField(
+        _("scope"), max_length=20, choices=Scope, default=Scope.ALL, db_default=Scope.ALL, blank=True
+    )
     started_at = models.DateTimeField(_("on since"), null=True, blank=True)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -45,7 +63,10 @@ class MaintenanceMode(models.Model):
         verbose_name = _("maintenance mode")
         verbose_name_plural = _("maintenance mode")
         constraints = [
-            models.CheckConstraint(name="maintenancemode_single_row", condition=Q(id=1)),
+            models.CheckConstraint(
+                name="maintenancemode_one_row_per_scope",
+                condition=Q(id=1, scope="") | Q(id=2, scope="scraping"),
+            ),
             models.CheckConstraint(
                 name="maintenancemode_has_reason", condition=Q(started_at__isnull=True) | ~Q(reason="")
             ),
@@ -57,12 +78,16 @@ class MaintenanceMode(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self._meta.verbose_name)
+        return str(self._meta.verbose_name if self.scope == self.Scope.ALL else _("pause of scraping"))
 
     @property
     def is_on(self) -> bool:
-        """Whether nothing scheduled may start now."""
+        """Whether it holds anything up now."""
         return self.started_at is not None and self.ended_at is None
+
+    def holds(self, group: str) -> bool:
+        """Whether the switch is over jobs of this group."""
+        return self.scope in (self.Scope.ALL, group)
 
     def covers(self, slot: datetime) -> bool:
         """Whether the slot, which has passed, did so in the latest period; one at its very end starts again."""
@@ -71,3 +96,18 @@ class MaintenanceMode(models.Model):
             and self.started_at < slot
             and (self.ended_at is None or slot < self.ended_at)
         )
+
+
+@dataclass(frozen=True)
+class Window:
+    """The latest periods of all switches over one schedule, as one."""
+
+    modes: Sequence[MaintenanceMode] = ()
+
+    def covers(self, slot: datetime) -> bool:
+        """Whether the slot, which has passed, did so in one of them."""
+        return any(mode.covers(slot) for mode in self.modes)
+
+    def reason_of(self, slot: datetime) -> str:
+        """Return why the slot did not fire."""
+        return next((mode.reason for mode in self.modes if mode.covers(slot)), "")

@@ -29,6 +29,15 @@ def show_runs(condition: Callable[[Person], Q]) -> None:
     _shown_to.append(condition)
 
 
+# The jobs of each group, by its scope. Filled by ``registry``.
+_grouped: dict[str, list[str]] = {}
+
+
+def group_runs(slug: str, scope: str) -> None:
+    """Let the runs of this job be held up by the switch of this scope."""
+    _grouped.setdefault(MaintenanceMode.Scope(scope), []).append(slug)
+
+
 class JobRunQuerySet(MessagesQuerySet["JobRun"]):
     """States of runs."""
 
@@ -55,8 +64,11 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
 
     def may_start(self) -> Self:
         """Return queued runs that a worker may claim now, unless another of their key runs."""
-        not_held_up = Q(scheduled_for__isnull=True) | ~Exists(MaintenanceMode.objects.on())
-        return self.queued().due().filter(not_held_up)
+        on = MaintenanceMode.objects.on()
+        runs = self.queued().due().filter(Q(scheduled_for__isnull=True) | ~Exists(on.of_all()))
+        for scope, slugs in _grouped.items():
+            runs = runs.filter(~Q(job__in=slugs) | Q(dry_run=True) | ~Exists(on.filter(scope=scope)))
+        return runs
 
     def could_start(self) -> Self:
         """Return queued runs for which nothing is missing but a worker."""

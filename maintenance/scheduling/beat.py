@@ -9,6 +9,7 @@ No schedule is kept in memory: a tick costs as much with ten schedules as with t
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -150,14 +151,14 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         for _ in range(ROUNDS):
             now = self._lease.now()
             horizon = self._longest_seconds()
-            coming = _coming(now + timedelta(seconds=horizon))
+            modes = maintenance_mode.Modes()
+            if modes.is_on(maintenance_mode.ALL):
+                return horizon
+            coming = _coming(now + timedelta(seconds=horizon), but=modes.task_names_held)
             due = [pk for pk, slot in coming if slot <= now]
             if not due:
                 return min(horizon, (coming[0][1] - now).total_seconds()) if coming else horizon
-            window = maintenance_mode.current()
-            if window.is_on:
-                return horizon
-            batch = TickBatch(now, window)
+            batch = TickBatch(now, modes)
             self._settle(batch, due, oldest=coming[0][1])
             if not batch.settled:
                 return LOCKED_SECONDS
@@ -258,9 +259,11 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         return float(min(self.max_interval, self._lease.seconds / 4))
 
 
-def _coming(until: datetime) -> list[tuple[int, datetime]]:
-    """Return the first schedules whose next slot comes by then, with that slot."""
+def _coming(until: datetime, *, but: Sequence[str]) -> list[tuple[int, datetime]]:
+    """Return the first schedules whose next slot comes by then, with that slot; none of the tasks ``but``."""
     controls = ScheduleControl.objects.filter(next_slot_at__lte=until).order_by("next_slot_at")
+    if but:
+        controls = controls.exclude(schedule__task__in=but)
     found = controls.values_list("pk", "next_slot_at")[:BATCH]
     return [(pk, slot) for pk, slot in found if slot is not None]
 

@@ -9,7 +9,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
-from maintenance.models import MaintenanceMode, ScheduleControl
+from maintenance.models import MaintenanceMode, ScheduleControl, Window
 from maintenance.scheduling import slots
 from maintenance.scheduling.timing import Timing
 
@@ -22,6 +22,7 @@ class Hold(TextChoices):
     NONE = "", _("nothing")
     PAUSE = "pause", _("pause")
     MAINTENANCE = "maintenance", _("maintenance mode")
+    SCRAPING = "scraping", _("pause of scraping")
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ def forecast(
     control: ScheduleControl,
     *,
     now: datetime,
-    mode: MaintenanceMode,
+    window: Window,
     number: int = 1,
 ) -> Forecast:
-    """Return the next times of the schedule, up to ``number``. ``mode``: the switch as it is.
+    """Return the next times of the schedule, up to ``number``. ``window``: the switches over it.
 
     Raises:
         InvalidSchedule: for what can never fire.
@@ -61,7 +62,7 @@ def forecast(
     since = min(now, max(control.settled_until, now - timedelta(seconds=slots.MISFIRE_SECONDS)))
     if task.one_off and not task.enabled and control.paused_at is None:
         return Forecast([], Hold.NONE, None, is_over=True)  # it has run
-    hold, until = _hold(task, control, mode)
+    hold, until = _hold(task, control, window)
     is_over = _first(timing, control, since) is None
     if hold is Hold.NONE:
         times = timing.fire_times(after=since, anchor=control.effective_from)
@@ -76,21 +77,18 @@ def _first(timing: Timing, control: ScheduleControl, since: datetime) -> datetim
     return next(timing.fire_times(after=since, anchor=control.effective_from), None)
 
 
-def _hold(
-    task: PeriodicTask, control: ScheduleControl, mode: MaintenanceMode
-) -> tuple[Hold, datetime | None]:
-    """Return what holds the schedule up, and until when."""
-    if not task.enabled and (control.paused_until is None or not mode.is_on):
-        return Hold.PAUSE, control.paused_until
-    if not mode.is_on:
-        return Hold.NONE, None
-    if task.enabled or mode.until is None:
-        return Hold.MAINTENANCE, mode.until
-    # Both: the one that ends last.
-    assert control.paused_until is not None
-    if control.paused_until > mode.until:
-        return Hold.PAUSE, control.paused_until
-    return Hold.MAINTENANCE, mode.until
+def _hold(task: PeriodicTask, control: ScheduleControl, window: Window) -> tuple[Hold, datetime | None]:
+    """Return what holds the schedule up, and until when: of several the one that ends last, or has no end."""
+    holds = [] if task.enabled else [(Hold.PAUSE, control.paused_until)]
+    holds += [(_hold_of(mode), mode.until) for mode in window.modes if mode.is_on]
+    endless = [hold for hold in holds if hold[1] is None]
+    if endless:
+        return endless[0]
+    return max(holds, key=lambda hold: (hold[1], hold[0] != Hold.PAUSE), default=(Hold.NONE, None))
+
+
+def _hold_of(mode: MaintenanceMode) -> Hold:
+    return Hold.MAINTENANCE if mode.scope == MaintenanceMode.Scope.ALL else Hold.SCRAPING
 
 
 def _after_the_hold(
@@ -114,6 +112,6 @@ def _after_the_hold(
 
 
 def _is_caught_up(task: PeriodicTask, control: ScheduleControl, hold: Hold) -> bool:
-    if task.one_off and hold is Hold.MAINTENANCE:
+    if task.one_off and hold is not Hold.PAUSE:
         return True
     return control.catch_up_after_pause and control.misfire_policy != ScheduleControl.MisfirePolicy.SKIP

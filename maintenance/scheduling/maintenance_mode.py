@@ -1,9 +1,11 @@
-"""The global switch: while maintenance mode is on, nothing scheduled starts; manual runs still may.
+"""The switches over many schedules: maintenance mode holds all of them up, the pause of scraping a group of jobs.
 
-Beat writes no runs, queued scheduled ones are not claimed. Slots that pass meanwhile are written down by the first
-tick after it, one SKIPPED row a schedule.
+While maintenance mode is on, nothing scheduled starts; manual runs still may. While a group is paused, none of its runs
+starts, and whoever asks for one is refused with the reason; what is running goes on. Beat writes no runs, queued ones
+are not claimed. Slots that pass meanwhile are written down by the first tick after it, one SKIPPED row a schedule.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,32 +18,55 @@ from audit.events import record
 from database import clock
 from database.ends import refuse_end
 from database.messages import gettext as _
-from maintenance.models import MaintenanceMode, ScheduleControl
-from maintenance.registry import Person
+from maintenance.models import MaintenanceMode, ScheduleControl, Window
+from maintenance.registry import Person, jobs
 
 PERMISSION = "maintenance.change_maintenancemode"
+ALL, SCRAPING = MaintenanceMode.Scope.ALL, MaintenanceMode.Scope.SCRAPING
 STARTED, ENDED = "maintenance_mode.started", "maintenance_mode.ended"
 words.register(
     {
-        STARTED: gettext_noop("switched maintenance mode on, or changed it"),
-        ENDED: gettext_noop("ended maintenance mode"),
+        STARTED: gettext_noop("switched it on, or changed it"),
+        ENDED: gettext_noop("switched it off"),
     }
 )
 
 
-def current() -> MaintenanceMode:
+def current(scope: str = ALL) -> MaintenanceMode:
     """Return the switch as it is; unsaved and off where it was never used."""
-    return MaintenanceMode.objects.select_related("started_by").filter(
-        pk=MaintenanceMode.ROW
-    ).first() or MaintenanceMode(pk=MaintenanceMode.ROW)
+    row = MaintenanceMode.ROWS[MaintenanceMode.Scope(scope)]
+    found = MaintenanceMode.objects.select_related("started_by").filter(pk=row).first()
+    return found or MaintenanceMode(pk=row, scope=scope)
 
 
-def is_on() -> bool:
-    """Whether nothing scheduled may start now."""
-    return MaintenanceMode.objects.on().exists()
+class Modes:
+    """All switches as they were at one moment."""
+
+    def __init__(self, modes: Iterable[MaintenanceMode] | None = None) -> None:
+        self._modes = list(MaintenanceMode.objects.order_by("pk") if modes is None else modes)
+
+    def is_on(self, scope: str) -> bool:
+        """Whether the switch of exactly this scope is on."""
+        return any(mode.is_on and mode.scope == scope for mode in self._modes)
+
+    def window_of(self, group: str) -> Window:
+        """Return the latest periods of those over the jobs of this group."""
+        return Window([mode for mode in self._modes if mode.holds(group)])
+
+    @property
+    def task_names_held(self) -> list[str]:
+        """The tasks of the jobs whose group is paused now."""
+        return [job.task_name for job in jobs() if job.group and self.is_on(job.group)]
 
 
-def start(*, by: Person | None, reason: str, until: datetime | None = None) -> MaintenanceMode:
+def is_on(scope: str = ALL) -> bool:
+    """Whether the switch of this scope is on: over all, nothing scheduled may start now."""
+    return MaintenanceMode.objects.on().filter(scope=scope).exists()
+
+
+def start(
+    *, by: Person | None, reason: str, until: datetime | None = None, scope: str = ALL
+) -> MaintenanceMode:
     """Switch it on, until ``until`` or until somebody ends it; while it is on, change the reason and the end.
 
     Raises:
@@ -52,10 +77,10 @@ def start(*, by: Person | None, reason: str, until: datetime | None = None) -> M
         raise ValueError(_("Say why nothing shall start."))
     refuse_end(until)
     with transaction.atomic():
-        mode = _locked()
+        mode = _locked(scope)
         before = _state(mode)
         if not mode.is_on:
-            if not _has_open_books(mode):
+            if not _has_slots_to_record(mode):
                 mode.started_at = clock.database_now()  # by which beat ticks
             mode.ended_at = None
         mode.started_by_id = by.pk if by else None
@@ -65,7 +90,7 @@ def start(*, by: Person | None, reason: str, until: datetime | None = None) -> M
     return mode
 
 
-def end(*, by: Person | None, reason: str = "") -> None:
+def end(*, by: Person | None, reason: str = "", scope: str = ALL) -> None:
     """Switch it off; does nothing when it is off.
 
     Raises:
@@ -73,21 +98,21 @@ def end(*, by: Person | None, reason: str = "") -> None:
     """
     _permit(by)
     with transaction.atomic():
-        mode = _locked()
+        mode = _locked(scope)
         if mode.is_on:
             _end(mode, at=clock.database_now(), by=by, reason=reason)
 
 
 def end_when_due(now: datetime) -> bool:
-    """Switch it off where its end has come; return whether it had."""
-    if not MaintenanceMode.objects.on().filter(until__lte=now).exists():
-        return False
-    with transaction.atomic():
-        mode = _locked()
-        if mode.is_on and mode.until is not None and mode.until <= now:
-            # At its end, whenever that is noticed: a slot behind it is not part of it.
-            _end(mode, at=mode.until, by=None, reason=_("Its time was over."))
-    return True
+    """Switch off what has come to its end; return whether something had."""
+    over = list(MaintenanceMode.objects.on().filter(until__lte=now).values_list("scope", flat=True))
+    for scope in over:
+        with transaction.atomic():
+            mode = _locked(scope)
+            if mode.is_on and mode.until is not None and mode.until <= now:
+                # At its end, whenever that is noticed: a slot behind it is not part of it.
+                _end(mode, at=mode.until, by=None, reason=_("Its time was over."))
+    return bool(over)
 
 
 def _end(mode: MaintenanceMode, *, at: datetime, by: Person | None, reason: str) -> None:
@@ -98,16 +123,21 @@ def _end(mode: MaintenanceMode, *, at: datetime, by: Person | None, reason: str)
     record(ENDED, mode, by=by, before=before, after=_state(mode), reason=reason)
 
 
-def _has_open_books(mode: MaintenanceMode) -> bool:
+def _has_slots_to_record(mode: MaintenanceMode) -> bool:
     """Whether slots of the period before still wait for the tick that writes them down: the two become one."""
-    return (
-        mode.ended_at is not None and ScheduleControl.objects.filter(next_slot_at__lte=mode.ended_at).exists()
-    )
+    if mode.ended_at is None:
+        return False
+    waiting = ScheduleControl.objects.filter(next_slot_at__lte=mode.ended_at)
+    if mode.scope != ALL:
+        names = [job.task_name for job in jobs() if job.group == mode.scope]
+        waiting = waiting.filter(schedule__task__in=names)
+    return waiting.exists()
 
 
-def _locked() -> MaintenanceMode:
-    MaintenanceMode.objects.get_or_create(pk=MaintenanceMode.ROW)
-    return MaintenanceMode.objects.select_for_update().get(pk=MaintenanceMode.ROW)
+def _locked(scope: str) -> MaintenanceMode:
+    row = MaintenanceMode.ROWS[MaintenanceMode.Scope(scope)]
+    MaintenanceMode.objects.get_or_create(pk=row, defaults={"scope": scope})
+    return MaintenanceMode.objects.select_for_update().get(pk=row)
 
 
 def _state(mode: MaintenanceMode) -> dict[str, Any]:
@@ -120,4 +150,4 @@ def _state(mode: MaintenanceMode) -> dict[str, Any]:
 
 def _permit(by: Person | None) -> None:
     if by is not None and not (by.is_active and by.has_perm(PERMISSION)):
-        raise PermissionDenied(_("You may not switch maintenance mode."))
+        raise PermissionDenied(_("You may not switch maintenance mode, nor pause scraping."))

@@ -44,7 +44,9 @@ def preview(crontab: Crontab, zone: ZoneInfo, *, task: PeriodicTask | None, now:
     control: ScheduleControl = copy.copy(kept)
     control.effective_from, control.last_slot_at = now, None
     timing = replace(Timing.of(task), crontab=crontab, zone=zone.key, every=None, clocked=None, solar=None)
-    coming = forecast(task, timing, control, now=now, mode=maintenance_mode.current(), number=PREVIEWED_SLOTS)
+    job = schedules.job_of(task) if task.task else None
+    window = maintenance_mode.Modes().window_of(job.group if job else "")
+    coming = forecast(task, timing, control, now=now, window=window, number=PREVIEWED_SLOTS)
     times = coming.times
     if coming.hold and coming.held_until is None:
         times = list(islice(timing.fire_times(after=now, anchor=now), PREVIEWED_SLOTS))

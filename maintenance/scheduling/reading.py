@@ -19,7 +19,6 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask, SolarSchedule
 
 from database import clock, zones
-from maintenance.models import MaintenanceMode
 from maintenance.registry import InvalidParams, Job, read_params
 from maintenance.scheduling import maintenance_mode, schedules
 from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
@@ -88,8 +87,8 @@ def read_all(tasks: Sequence[PeriodicTask]) -> list[Reading]:
     Load them with ``select_related(*schedules.RELATED)``.
     """
     known = _known_values(tasks)
-    mode = maintenance_mode.current()
-    return [_read(task, known.get(task.task, {}), mode) for task in tasks]
+    modes = maintenance_mode.Modes()
+    return [_read(task, known.get(task.task, {}), modes) for task in tasks]
 
 
 def _known_values(tasks: Iterable[PeriodicTask]) -> dict[str, dict[str, set[int]]]:
@@ -117,7 +116,7 @@ def _known_values(tasks: Iterable[PeriodicTask]) -> dict[str, dict[str, set[int]
     }
 
 
-def _read(task: PeriodicTask, known: Mapping[str, set[int]], mode: MaintenanceMode) -> Reading:
+def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_mode.Modes) -> Reading:
     timing, job = Timing.of(task), schedules.job_of(task)
     params, params_fault = _params(task, job, known)
     zone = zones.find(timing.zone or settings.TIME_ZONE)
@@ -127,7 +126,8 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], mode: MaintenanceMo
         sentence = "" if timing_fault else schedules.describe(task, get_language() or "en")
         if not timing_fault:
             control = schedules.control_or_default(task)
-            coming = forecast(task, timing, control, now=clock.now(), mode=mode)
+            window = modes.window_of(job.group if job else "")
+            coming = forecast(task, timing, control, now=clock.now(), window=window)
     except Error:
         raise  # the database is away: nothing that the schedule says
     except Exception as error:

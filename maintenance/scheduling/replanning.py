@@ -8,9 +8,11 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from database import clock
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.models import JobRun, ScheduleControl
+from maintenance.registry import job_of_task
 from maintenance.scheduling import slot_rows, slots
 from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.schedules import control_of
 from maintenance.scheduling.targets import slug_of
 from maintenance.scheduling.timing import Timing
@@ -73,7 +75,8 @@ def _count_from(control: ScheduleControl, now: datetime) -> None:
 def _record_slots_before_edit(
     task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime
 ) -> None:
-    window = MaintenanceMode.objects.filter(pk=MaintenanceMode.ROW).first()
+    job = job_of_task(task.task)
+    window = Modes().window_of(job.group if job else "")
     try:
         rows = slots.record_before_edit(task, control, slug_of(task), before=before, now=now, window=window)
     except InvalidSchedule as error:  # it had no slots

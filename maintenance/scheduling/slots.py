@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from django_celery_beat.models import PeriodicTask
 
 from database.messages import gettext as _
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.models import JobRun, ScheduleControl, Window
 from maintenance.scheduling.slot_rows import edited_row, passed_row, paused_row
 from maintenance.scheduling.timing import Timing
 
@@ -17,6 +17,8 @@ from maintenance.scheduling.timing import Timing
 MISFIRE_SECONDS = 60.0
 # Slots of one schedule that one look back counts: a bound on the work, in seven days of a minutely schedule.
 LOOK_BACK_SLOTS = 10_000
+# Nothing was held up.
+OPEN = Window()
 NEVER = datetime.min.replace(tzinfo=UTC)
 # A slot settled further ahead of the clock than this tells that the clock was set back.
 AHEAD = timedelta(minutes=1)
@@ -79,11 +81,9 @@ def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:
     return next(timing.fire_times(after=control.settled_until, anchor=control.effective_from), None)
 
 
-def classify(
-    due: list[datetime], *, now: datetime, control: ScheduleControl, window: MaintenanceMode | None = None
-) -> Slots:
-    """Classify the due slots by the misfire policy; ``window`` is the latest time when nothing scheduled started."""
-    in_maintenance = {slot for slot in due if window is not None and window.covers(slot)}
+def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, window: Window = OPEN) -> Slots:
+    """Classify the due slots by the misfire policy; ``window``: the latest times when it was held up."""
+    in_maintenance = {slot for slot in due if window.covers(slot)}
     to_run = due if control.catch_up_after_pause else [slot for slot in due if slot not in in_maintenance]
     late = [slot for slot in to_run if (now - slot).total_seconds() > MISFIRE_SECONDS]
     in_time = to_run[len(late) :]
@@ -121,12 +121,12 @@ def record_before_edit(
     *,
     before: Timing,
     now: datetime,
-    window: MaintenanceMode | None = None,
+    window: Window = OPEN,
 ) -> list[JobRun]:
     """Record the slots before an edit: return the (unsaved) rows for the slots that it leaves without a run.
 
     Moves ``control.last_slot_at`` behind them. After a pause, the schedule's own policy may keep the latest of
-    them due. ``window`` is the latest time when nothing scheduled started.
+    them due. ``window``: the latest times when it was held up.
     """
     due = due_slots(before, control, now=now)
     cut = cut_at(due)
@@ -144,8 +144,8 @@ def record_before_edit(
         why = control.pause_reason or _("no reason given")
         return [paused_row(task, slug, due, timing=before, why=why, cut_at=cut)]
     rows = []
-    if window is not None and (paused := [slot for slot in due if window.covers(slot)]):
-        rows = [paused_row(task, slug, paused, timing=before, why=window.reason, cut_at=cut)]
+    if paused := [slot for slot in due if window.covers(slot)]:
+        rows = [paused_row(task, slug, paused, timing=before, why=window.reason_of(paused[-1]), cut_at=cut)]
         due = [slot for slot in due if not window.covers(slot)]
     return [*rows, edited_row(task, slug, due, timing=before, cut_at=cut)] if due else rows
 

@@ -17,10 +17,11 @@ from django.db.models import F
 from django_celery_beat.models import PeriodicTask
 
 from maintenance.ledger import requests
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.models import JobRun, ScheduleControl, Window
 from maintenance.registry import job_of_task
 from maintenance.scheduling import replanning, slot_rows, slots
 from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.slots import Slots
 from maintenance.scheduling.targets import slug_of
 from maintenance.scheduling.timing import Timing
@@ -44,12 +45,12 @@ class _Wanted:
 class TickBatch:
     """What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
 
-    def __init__(self, now: datetime, window: MaintenanceMode) -> None:
+    def __init__(self, now: datetime, modes: Modes) -> None:
         self.now = now
         self.settled: list[ScheduleControl] = []
         self.queued: list[JobRun] = []
         self.foreign: list[PeriodicTask] = []
-        self._window = window
+        self._modes = modes
         self._rows: list[JobRun] = []
         self._wanted: list[_Wanted] = []
         self._began = time.monotonic()
@@ -85,7 +86,7 @@ class TickBatch:
             # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead.
             replanning.plan_next(control, timing)
             return
-        classified = slots.classify(due, now=self.now, control=control, window=self._window)
+        classified = slots.classify(due, now=self.now, control=control, window=self._window_of(task))
         if task.one_off:
             classified = classified.first_only()
         self._take(task, timing, classified)
@@ -97,11 +98,16 @@ class TickBatch:
         if slug is None:
             self.foreign += [task] if classified.run else []
             return
-        window, cut_at = self._window, classified.cut_at
+        cut_at = classified.cut_at
         if classified.paused:
             self._rows.append(
                 slot_rows.paused_row(
-                    task, slug, classified.paused, timing=timing, why=window.reason, cut_at=cut_at
+                    task,
+                    slug,
+                    classified.paused,
+                    timing=timing,
+                    why=self._window_of(task).reason_of(classified.paused[-1]),
+                    cut_at=cut_at,
                 )
             )
         if classified.missed:
@@ -116,6 +122,10 @@ class TickBatch:
                 else slot_rows.no_job_run(task, slug, slot)
             )
             self._wanted.append(_Wanted(run, task, waits=bool(task.one_off) or slot in classified.caught_up))
+
+    def _window_of(self, task: PeriodicTask) -> Window:
+        job = job_of_task(task.task)
+        return self._modes.window_of(job.group if job else "")
 
     def write(self) -> None:
         """Write runs, schedules and controls: a handful of statements however many there are."""

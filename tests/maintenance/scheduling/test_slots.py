@@ -9,7 +9,7 @@ from django_celery_beat.models import ClockedSchedule, IntervalSchedule, Periodi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.models import JobRun, MaintenanceMode, ScheduleControl, Window
 from maintenance.scheduling import edits, maintenance_mode, replanning, schedules, slot_rows, slots
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.timing import Timing
@@ -249,7 +249,7 @@ def test_every_due_slot_has_one_fate(minutes, policy, limit, window, catches_up)
     )
     control = ScheduleControl(misfire_policy=policy, misfire_limit=limit, catch_up_after_pause=catches_up)
 
-    classified = slots.classify(due, now=now, control=control, window=mode)
+    classified = slots.classify(due, now=now, control=control, window=Window([mode] if mode else []))
 
     assert sorted(classified.paused + classified.missed + classified.run) == due
     in_maintenance = [slot for slot in due if mode and mode.covers(slot)]
@@ -308,7 +308,9 @@ def test_what_catching_up_leaves_of_maintenance_mode_was_not_missed():
     control = ScheduleControl(catch_up_after_pause=True, misfire_policy="run_once")
     due = [NOON + timedelta(minutes=n) for n in range(-2, 10)]
 
-    classified = slots.classify(due, now=NOON + timedelta(minutes=15), control=control, window=mode)
+    classified = slots.classify(
+        due, now=NOON + timedelta(minutes=15), control=control, window=Window([mode] if mode else [])
+    )
 
     assert classified.missed == due[:3]
     assert classified.paused == due[3:-1]
