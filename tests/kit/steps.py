@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from maintenance.ledger import performing
+from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import BotConfig, RedditPost, ScrapeSession
 from scraping.progress import Progress, SilentProgress
@@ -25,6 +25,24 @@ def scrape(
     return scrape_config(
         config, run_id=run.pk if run else None, kind=kind, progress=progress or SilentProgress()
     )
+
+
+def requested(slug: str, **options: Any) -> JobRun:
+    """Request a run as a command does, without a message."""
+    return requests.request_run(job=slug, trigger="command", send=False, **options)
+
+
+def ran(slug: str, **options: Any) -> JobRun:
+    """Request a run and perform it."""
+    return performed(requested(slug, **options))
+
+
+def at_once(run: JobRun | None) -> JobRun | None:
+    """Let the time of a next attempt come, if there is one."""
+    if run is not None:
+        run.not_before = None
+        run.save(update_fields=["not_before"])
+    return run
 
 
 def performed(run: JobRun, **options: Any) -> JobRun:

@@ -1,9 +1,10 @@
-"""Outside failures that tests of this folder need."""
+"""Jobs of one test, a Reddit to scrape, and outside failures."""
 
 import pytest
 
 from maintenance import registry
 from maintenance.ledger import publishing
+from scraping.sandbox import SandboxReddit
 
 
 @pytest.fixture
@@ -22,3 +23,13 @@ def declare(monkeypatch):
         return function.__name__
 
     return declare
+
+
+@pytest.fixture
+def reddit(settings):
+    """A synthetic Reddit that the environment's app points to."""
+    with SandboxReddit(rate_limit=1_000_000) as server:
+        settings.REDDIT_CLIENT_ID = settings.REDDIT_CLIENT_SECRET = "sandbox"
+        settings.REDDIT_USER_AGENT = "tests:sandbox:1 (by /u/tests)"
+        settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = server.url
+        yield server

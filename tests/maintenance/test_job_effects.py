@@ -14,7 +14,6 @@ from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from maintenance.registry import jobs
 from scraping.models import ContentState, RedditPost
-from scraping.sandbox import SandboxReddit
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,16 +101,6 @@ def scrape_now():
         happened=lambda: config.posts.count() == 5,
         survivors=[other, factories.post()],
     )
-
-
-@pytest.fixture
-def reddit(settings):
-    """A synthetic Reddit that the environment's app points to."""
-    with SandboxReddit(rate_limit=1_000_000) as server:
-        settings.REDDIT_CLIENT_ID = settings.REDDIT_CLIENT_SECRET = "sandbox"
-        settings.REDDIT_USER_AGENT = "tests:sandbox:1 (by /u/tests)"
-        settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = server.url
-        yield server
 
 
 def stored(row):

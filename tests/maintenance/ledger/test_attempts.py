@@ -24,8 +24,8 @@ from maintenance import registry
 from maintenance.ledger import performing, requests
 from maintenance.ledger.attempts import PAUSES, attempts_without_progress, judge
 from maintenance.models import JobRun
-from tests import factories
 from tests.full_disk import leave_no_room, make_room
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's behaviour")

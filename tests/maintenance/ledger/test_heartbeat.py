@@ -10,8 +10,8 @@ from django.utils import timezone
 from maintenance.ledger import heartbeat, interventions, performing, requests
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
-from tests import factories
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIMIT = timedelta(seconds=0.5)

@@ -13,9 +13,9 @@ from maintenance.ledger import publishing, requests
 from maintenance.ledger.publishing import BrokerAway, Message, Publisher
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
-from tests import factories
 from tests.chaos.servers import OwnBroker
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 MESSAGE = Message("maintenance.cleanup_tokens", [1])
 

@@ -9,7 +9,7 @@ from maintenance import registry
 from maintenance.ledger import performing, requests
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.stops import JobFailed
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AFTER = (timedelta(minutes=5), timedelta(minutes=30))

@@ -8,7 +8,7 @@ from django.urls import reverse
 from database import clock
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import WorkerProcess
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

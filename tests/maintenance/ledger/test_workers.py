@@ -9,7 +9,7 @@ from database import clock
 from maintenance.ledger import workers
 from maintenance.ledger.workers import Ear, Watch
 from maintenance.models import WorkerProcess
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

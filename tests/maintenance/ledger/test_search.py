@@ -5,7 +5,7 @@ import pytest
 from maintenance.ledger import search
 from maintenance.ledger.search import having_words
 from maintenance.models import JobRun
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

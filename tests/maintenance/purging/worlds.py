@@ -1,12 +1,4 @@
-"""Random worlds against a naive reference: nothing goes that the mandate did not name.
-
-A world is some posts, a retention with overrides, holds, and one run that is asked for in one of the ways there are.
-Between plan, block, approval and every single batch anybody may edit the retention, place and release holds, and scrape
-old posts, and lock posts and comments; two approvers look at the same page; the run is stopped or killed at a commit, and
-its commits fail, are refused for a while, or succeed without the answer arriving. The reference knows no SQL: it
-keeps every row, the retention and what was authorised as plain values, and says before each attempt whether it must be
-blocked, and of each row that went whether it might.
-"""
+"""A random world: posts, a retention with overrides, holds, and one run; and the naive reference that judges it."""
 
 import random
 import sqlite3
@@ -20,18 +12,13 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from maintenance import retention
-from maintenance.context import JobContext
 from maintenance.ledger import decisions, interventions, performing, requests, run_json
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging import batches
-from maintenance.purging import mandate as mandates
 from maintenance.purging.days import Retention
 from maintenance.stops import HandBack
 from scraping.models import RedditComment, RedditPost
-from tests import factories
-from tests.soak import size
-
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
+from tests.kit import factories
 
 Status = JobRun.Status
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -52,7 +39,7 @@ COMMITS = ("fails", "refused", "killed before", "killed after", "answer lost")
 PATIENCE = {
     "LOCK_TIMEOUT_MS": 60,
     "LOCATE_TIMEOUT_MS": 5,
-    "MEET_AGAIN_SECONDS": 0,
+    "TRY_AGAIN_SECONDS": 0,
     "REFUSALS_MAX": 2,
     "REFUSED_SECONDS": 0.001,
 }
@@ -410,41 +397,3 @@ class World:
         comments = sum(row.comments for row in self.rows.values())
         assert RedditComment.objects.count() == comments
         return run.status
-
-
-def clear():
-    for model in (RedditComment, RedditPost, JobRun, RetentionOverride):
-        model.objects.all().delete()
-
-
-@pytest.mark.parametrize("first", range(0, size(12, 500), CHUNK))
-def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings, first):
-    settings.RETENTION_FLOOR_DAYS = 1
-    settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = CAP_ROWS, 1.0, 1.0
-    monkeypatch.setattr(mandates, "GROWTH_ROWS", GROWTH_ROWS)
-    for name, value in PATIENCE.items():
-        monkeypatch.setattr(batches, name, value)
-    worlds = []
-    checkpoint, save_cursor = JobContext.checkpoint, JobContext.save_cursor
-
-    def look(context):
-        worlds[-1].between_batches()
-        checkpoint(context)
-
-    def save(context, **values):
-        save_cursor(context, **values)
-        worlds[-1].commit()
-
-    monkeypatch.setattr(JobContext, "checkpoint", look)
-    monkeypatch.setattr(JobContext, "save_cursor", save)
-    ends = Counter()
-    for seed in range(first, min(first + CHUNK, size(12, 500))):
-        worlds.append(World(seed, monkeypatch))
-        try:
-            ends[worlds[-1].live()] += 1
-        except BaseException as failure:
-            failure.add_note(f"world {seed}")
-            raise
-        clear()
-    assert ends[Status.SUCCEEDED] > sum(ends.values()) / 4, ends
-    print(dict(ends))  # noqa: T201  (of a soak)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from maintenance.ledger import performing, requests
 from maintenance.purging.plan import Group, RuleEffect, TablePlan
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)

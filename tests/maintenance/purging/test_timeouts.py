@@ -10,7 +10,7 @@ from django.utils import timezone
 from maintenance.ledger import performing, requests
 from maintenance.purging import afterwards, deletion
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from maintenance.ledger import interventions
 from maintenance.ledger.decisions import decisions_about
 from maintenance.models import JobRun
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SEE, CANCEL = "maintenance.view_jobrun", "maintenance.cancel_jobrun"

@@ -9,7 +9,7 @@ from audit.models import Event
 from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

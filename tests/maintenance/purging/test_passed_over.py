@@ -15,8 +15,8 @@ from maintenance.ledger import performing, requests, run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditComment, RedditPost
-from tests import factories
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(
@@ -36,7 +36,7 @@ def walk(request, monkeypatch):
 def short(monkeypatch, settings):
     settings.PURGE_CAP_SHARE = 1.0
     monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 150)
-    monkeypatch.setattr(batches, "MEET_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(batches, "TRY_AGAIN_SECONDS", 0.3)
     monkeypatch.setattr(batches, "REFUSED_SECONDS", 0.02)
     for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MAX"):
         monkeypatch.setattr(batches, name, 60)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from maintenance.purging import batches
 from maintenance.purging.plan import plan_deletion
 from scraping.models import RedditComment, RedditPost
-from tests import factories
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 from tests.soak import size
-from tests.waiting import wait_until
 
 # Either walk for every test: along the key, and over the table as it is stored.
 WALKS = {"along the key": 2, "over the table": 0}

@@ -17,7 +17,7 @@ from maintenance.retention import Retention
 from maintenance.scheduling import seeding
 from scraping.content.storage import store_comments
 from scraping.models import RedditComment, RedditPost
-from tests import factories
+from tests.kit import factories
 from tests.kit.scraped import raw_comment
 
 pytestmark = pytest.mark.django_db(transaction=True)

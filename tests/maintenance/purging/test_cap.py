@@ -12,7 +12,7 @@ from maintenance.models import JobRun
 from maintenance.purging.cap import Caps, refusals
 from maintenance.purging.plan import TablePlan
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = JobRun.Status

@@ -15,7 +15,7 @@ from maintenance.purging.plan import (
     with_exact_total,
 )
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 CUTOFF = datetime(2026, 6, 1, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
