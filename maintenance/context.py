@@ -65,19 +65,19 @@ class JobContext:
         self.counts: Counter[str] = Counter(run.counts if run else {})
         self.message = ""
         self.is_partial, self.is_transient = False, False
-        # Whether the counts may be of batches that never happened: the row tells.
+        # Whether the counts may include batches that were rolled back; the row has the true ones.
         self.is_in_doubt = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
         self.now = _moment_of(run, self._cursor)
         self.plan = RunPlan(run, now=self.now, retention=self.retention, is_dry_run=dry_run, on_made=on_plan)
         self._deletions = 0
-        # What the row says, as far as a purge knows: counts, cursor and progress.
+        # What is committed: counts, cursor and progress.
         self.note_commit()
         self.is_stopping = stopping
         self._listener = listener
         # See registry.Job.
         self._keeps_its_place = keeps_its_place
-        # When the job was last where it could be stopped, by the process's stopwatch.
+        # When the job reached its last checkpoint, by the monotonic clock.
         self.checked_at = time.monotonic()
         self._hands_on_at = self.checked_at + hands_on_after.total_seconds() if hands_on_after else None
         self._cancelled, self._lost = threading.Event(), threading.Event()
@@ -129,7 +129,7 @@ class JobContext:
         self._show_and_save(whole, total, stage)
 
     def _note_place(self, done: int) -> None:
-        """Let the cursor move with what a job reports that keeps its place elsewhere: it has got further."""
+        """Count the reports of a job that keeps its place elsewhere, so that the cursor shows progress."""
         if self._keeps_its_place and done and self.run is not None:
             with self._saving:
                 self._cursor["reports"] = self._cursor.get("reports", 0) + 1
@@ -302,7 +302,7 @@ class JobContext:
         self._committed = Counter(self.counts), dict(self._cursor), done
 
     def take_back(self) -> None:
-        """Say again what was remembered last: the database has rolled back what was counted and saved since."""
+        """Restore what note_commit() remembered: the database has rolled back what was counted and saved since."""
         assert self.run is not None
         counts, cursor, self.run.progress_done = self._committed
         self.counts, self._cursor = Counter(counts), dict(cursor)
@@ -310,8 +310,8 @@ class JobContext:
     def forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row: it changed together with the rows that were deleted."""
         assert self.run is not None
-        connection.close()  # it may be in the middle of anything
-        # Should the database be away now. When it is back, it may have lost the last batches in a crash.
+        connection.close()  # it may be in an unfinished statement or transaction
+        # In case the database does not answer now. After a crash it may have lost the last batches.
         self.counts, self._cursor, self.run.progress_done = self._committed
         self.is_in_doubt = True
         with contextlib.suppress(Error):
@@ -321,8 +321,8 @@ class JobContext:
 def _moment_of(run: JobRun | None, cursor: Mapping[str, Any]) -> datetime:
     """Return the moment that the cutoffs are counted from, by the database's clock.
 
-    All attempts of a run share the moment of the first: what became old since is the next run's work. Who counted the
-    rows of a plan did so at the plan's moment. Unless that clock was ahead then.
+    All attempts of a run share the moment of the first: what became old since is the next run's work. If a person
+    counted the rows of a plan, the moment of that plan counts. Never later than now: the clock may have been ahead.
     """
     now = clock.now()
     mandate = Mandate.from_json(run.mandate) if run else None

@@ -128,7 +128,7 @@ class Job:
     crontab: str | None = None
     # Days of what the job would delete that are kept unless the operator says otherwise; None: not by age.
     retention_days: int | None = None
-    # Fewer days than these nobody may set or ask for.
+    # The fewest days that anybody may set or ask for.
     floor_days: int = 1
     # Whether operators may set other days for a subreddit or a bot; the job then heeds ``ctx.overrides``.
     has_overrides: bool = False

@@ -72,7 +72,7 @@ def effect(policy: RetentionPolicy, after: Retention) -> Effect:
     """Count what the next run would delete under ``after`` and not under what is stored, and the other way round.
 
     The job itself says what it would delete, as in a run. Only rows whose age lies between the shortest and the
-    longest retention are looked at, because all others have the same fate either way: a range of the index.
+    longest retention are looked at, because both retentions treat all others alike: a range of the index.
     """
     before, now = retention_of(policy), clock.now()
     more: list[tuple[str, int]] = []

@@ -22,7 +22,7 @@ Reason = JobRun.Reason
 ATTEMPTS_MAX = 3
 # How long the next attempt waits after the first and the second that got no further: a cause may pass.
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30))
-# They say nothing against the run: at a checkpoint it did what it was told, or it waits for its Reddit app.
+# These do not count as failures: the run stopped at a checkpoint as told, or it waits for its Reddit app.
 # Nor does an earlier attempt that has come to an end of its own, to be tried again (retry_at).
 BLAMELESS = frozenset({Reason.NONE, Reason.WAITS, Reason.WORKER_STOPPED, Reason.RETENTION})
 
@@ -73,7 +73,7 @@ def judge(
 
 
 def _not_before(reason: str, number: int) -> datetime | None:
-    # Who hands on has done some work; and a lost worker has been silent for long enough already, once.
+    # An attempt that hands on has done some work; a lost worker was silent for long enough, the first time.
     if reason == Reason.HANDED_ON or (reason == Reason.WORKER_LOST and number <= 1):
         return None
     return clock.now() + PAUSES[max(number, 1) - 1]

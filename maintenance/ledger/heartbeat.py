@@ -115,12 +115,12 @@ class Heartbeat:
         where = self._where_it_is()
         ended = self._write_end(run, reason, where)
         if ended is None:
-            # It hangs in a transaction that has written the run's row. Without that the row can be had.
+            # It hangs in a transaction that has locked the run's row: end that first.
             self._context.lose()
             self._cancel_statement()
             ended = self._write_end(run, reason, where)
         if ended is False and self._ended.wait(JUST_ENDED_SECONDS):
-            return  # it has come to its end in this very moment
+            return  # it has just ended
         logger.error("%s is ended (%s) where it is:\n%s", run, reason, where)
         self._cancel_statement()
         if self._kill:
@@ -149,7 +149,7 @@ class Heartbeat:
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(seconds * 1000)}ms"])
 
     def _cancel_statement(self) -> None:
-        """Let the server give up what the job waits for: it would go on with it although nobody is there any more."""
+        """Cancel the job's statement on the server, which would continue without a client."""
         if connection.vendor != "postgresql":
             return
         try:

@@ -39,7 +39,7 @@ HAND_ON_SHARE = 0.8
 # How long a worker goes on trying to write how a run ended: a read-only database, a lock or a full disk may pass.
 UNWRITTEN_SECONDS = 600.0
 
-# A one-off that could not do its work, because something else was at it, is tried again after so long.
+# A one-off that was skipped, because its work was under way elsewhere, is tried again after this time.
 ONE_OFF_AGAIN = timedelta(minutes=1)
 
 
@@ -57,9 +57,9 @@ def perform(
     hands_on: bool = False,
     kill: Callable[[], None] | None = None,
 ) -> bool:
-    """Claim the run and do its work. False: it was not to be had (claimed, cancelled, gone, or its job is running).
+    """Claim the run and do its work. False: it could not be claimed (claimed, cancelled, gone, or its job is running).
 
-    Of ``run`` only the key and the job need be known: the claim reads the rest.
+    ``run`` needs only its key and its job: the claim reads the rest.
     Whatever happens, the row says so: an exception of the job is recorded and then raised again.
 
     Args:
@@ -232,12 +232,12 @@ def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
 
 
 def _write(context: JobContext, write: Callable[[], Result]) -> Result:
-    """Write how a run ended, as soon as the database takes it: else it would look as if its worker was lost."""
+    """Write how a run ended, as soon as the database accepts it: otherwise recovery would take its worker for lost."""
     return once_it_answers(write, for_seconds=UNWRITTEN_SECONDS, give_up=context.is_stopping)
 
 
 def _skip(run: JobRun, context: JobContext) -> None:
-    """End a run that its job will not do now; that of a one-off is done later, as there is no other slot to do it."""
+    """End a run that its job skips; a one-off is tried again later, because it has no other slot."""
     is_one_off = PeriodicTask.objects.filter(pk=run.schedule_id, one_off=True).exists
     if _write(context, is_one_off):
         _break_off(run, context, JobRun.Reason.WAITS, until=clock.now() + ONE_OFF_AGAIN)

@@ -58,7 +58,7 @@ class Ear(bootsteps.StartStopStep):
     heard_at = 0.0
 
     def __init__(self, consumer: Any, **_: Any) -> None:
-        """Start with nothing heard."""
+        """Start without a note."""
 
     def start(self, consumer: Any) -> None:
         """Note it now, and from now on."""
@@ -87,12 +87,12 @@ class Liveness(bootsteps.StartStopStep):
         self._watch.start()
 
     def stop(self, worker: Any) -> None:
-        """Say good-bye."""
+        """Stop watching and delete the row."""
         if self._watch is not None:
             self._watch.stop()
 
     def terminate(self, worker: Any) -> None:
-        """Say good-bye in haste."""
+        """The same, when the worker terminates at once."""
         self.stop(worker)
 
 
@@ -141,7 +141,7 @@ class Watch:
             try:
                 close_old_connections()
                 waiting = publishing.messages_waiting()
-                if waiting is not None:  # a loop that turns beside a broker that hangs hears nothing
+                if waiting is not None:  # while the broker hangs, a loop that turns receives nothing
                     self._listening_at = Ear.heard_at
                 self.write_row()
                 self.judge(self.why_sick(waiting))
@@ -207,7 +207,7 @@ class Watch:
         return any(is_known(job) for job in waiting.values_list("job", flat=True).distinct())
 
     def judge(self, why: str) -> None:
-        """End the worker when it was sick for long enough without a break."""
+        """End the worker when it has been unhealthy for long enough without interruption."""
         if not why:
             self._sick_since = None
         elif self._sick_since is None:

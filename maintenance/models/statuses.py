@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    """See the class."""
+    """The states of a run; ``JobRun`` draws the ways between them."""
 
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")

@@ -36,14 +36,14 @@ BATCH_ROWS_MIN = 50
 BATCH_ROWS_MAX = 20_000
 # Walk over the whole table where at least this share of its rows goes; else along the index.
 STORAGE_WALK_SHARE = 0.05
-# Below half of PostgreSQL's deadlock_timeout (1 s): in a deadlock with a writer the purge is who gives up.
+# Below half of PostgreSQL's deadlock_timeout (1 s): in a deadlock with a writer the purge gives up first.
 LOCK_TIMEOUT_MS = 450
-# While a refused window is halved: it has been waited for already, and what is locked is met again.
+# Shorter while a refused window is halved: it was waited for once, and locked rows are tried again at the end.
 LOCATE_TIMEOUT_MS = 60
-# So many halvings of one walk, half a minute: what is refused then is noted by more than one row.
+# At most this many halvings in one walk (about half a minute); after that, refused rows are noted in groups.
 NARROWINGS_MAX = 500
-# For so long what was passed over is met again and again, at least once.
-MEET_AGAIN_SECONDS = 5.0
+# How long rows that were passed over are tried again; at least once.
+TRY_AGAIN_SECONDS = 5.0
 # How often the walk waits for a whole table, or SQLite's database, before it ends; each time a bit longer.
 REFUSALS_MAX = 8
 REFUSED_SECONDS = 0.5
@@ -51,7 +51,7 @@ REFUSED_SECONDS = 0.5
 # Called inside a batch's transaction with all rows deleted so far, by model label, and the cursor behind them; None:
 # still at the beginning.
 Save = Callable[[Counter[str], Cursor | None], None]
-# Looks who blocks the session of this process id while it waits inside.
+# Watches which sessions block the one of this process id, while its body waits.
 Watch = Callable[[int], AbstractContextManager[None]]
 
 
@@ -71,7 +71,7 @@ def delete_in_batches(
     """Delete the rows of ``queryset`` and their cascaded children, batch by batch, each its own transaction.
 
     Batches move forward over windows and never look back, so that a snapshot held elsewhere, for which dead
-    rows must stay, slows nothing down. What somebody holds locked is passed over and met again at the end.
+    rows must stay, slows nothing down. What somebody holds locked is passed over and tried again at the end.
 
     Args:
         queryset: what to delete, by conditions on its own table only: they are part of the deleting statement.
@@ -108,7 +108,7 @@ class _Outcome(NamedTuple):
     window: Window | None = None
     # Why it was refused, if it was.
     refusal: Cause | None = None
-    # Whether it was refused for the sake of its rows: smaller batches may pass.
+    # Whether its rows caused the refusal: a smaller batch may succeed.
     is_of_rows: bool = False
     seconds: float = 0.0
 
@@ -139,10 +139,10 @@ class _Batches:
         self._gone: Counter[str] = Counter()
 
     def perform(self) -> Counter[str]:
-        """Walk over all rows, then meet again what was passed over; return what was deleted."""
+        """Walk over all rows, then try again what was passed over; return what was deleted."""
         while self._next():
             pass
-        self._meet_again()
+        self._try_again()
         return self._gone
 
     def _next(self) -> bool:
@@ -205,7 +205,7 @@ class _Batches:
                 self._undone()
             is_of_rows = window is not None and not is_deleted and self._vendor == "postgresql"
             return _Outcome(window, refusal, is_of_rows)
-        self._gone, self._waits = so_far, 0  # only now is it true
+        self._gone, self._waits = so_far, 0  # only now is it committed
         elapsed = time.monotonic() - started
         time.sleep(elapsed * (1 / throttle(self._vendor) - 1))
         return _Outcome(window, seconds=elapsed)
@@ -259,8 +259,8 @@ class _Batches:
                 todo += _halves(part)
         return True
 
-    def _meet_again(self) -> None:
-        until = time.monotonic() + MEET_AGAIN_SECONDS
+    def _try_again(self) -> None:
+        until = time.monotonic() + TRY_AGAIN_SECONDS
         while self._passed_over.places and not self._passed_over.is_stuck:
             self._narrowings_left = NARROWINGS_MAX
             places = self._passed_over.take()
@@ -337,7 +337,7 @@ def _delete_on_postgresql(
 def _delete_on_sqlite(
     rows: models.QuerySet[Any], children: list[models.ForeignObject], returning: Returning | None
 ) -> Counter[str]:
-    """Delete the children by one statement each, then the rows; as the one writer, nobody comes between."""
+    """Delete the children by one statement each, then the rows; SQLite has one writer, so no row changes in between."""
     counts: Counter[str] = Counter()
     for field in children:
         doomed = field.model._default_manager.filter(**{f"{field.name}__in": rows.order_by().values("pk")})

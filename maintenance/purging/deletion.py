@@ -79,7 +79,7 @@ class Deletion:
             self._wait_for_approval(objections.args, now if tables is now else self._make_plan())
         for table in tables:
             context.count(table.model, 0)  # "0 comments" is an answer too
-        # Else each window would be looked for in the index, among all the rows that go.
+        # Otherwise the planner would search the index anew for each window.
         if is_underestimated(self._check.queryset, now[0].rows):
             afterwards.renew_statistics(context, tables[:1], using=using)
         before, gone_before = afterwards.footprints(tables, using=using), gone(context)
@@ -115,7 +115,7 @@ class Deletion:
 
     def _make_plan(self) -> list[TablePlan]:
         cutoff = self._context.cutoff if self._context.retention is not None else None
-        wanted = self._condition.queryset  # all of it: who decides must see what the rule takes now
+        wanted = self._condition.queryset  # all of it: the approver must see what the rule deletes now
         tables = plan_deletion(
             wanted, key=self._condition.by, cutoff=cutoff, held=self._condition.held, now=self._context.now
         )
@@ -154,17 +154,17 @@ class Deletion:
     # --- Deleting --------------------------------------------------------------------------
 
     def _delete(self, tables: list[TablePlan]) -> int:
-        """Delete the rows, and return how many rows of the first table are left all the same."""
+        """Delete the rows, and return how many rows of the first table are still left."""
         context, left = self._context, tables[0].rows
         goal = sum(table.rows for table in tables) + (self._run.progress_total or 0)
-        # Rows that the walk had passed when they came (a scrape of old posts) are taken by a second one.
+        # Rows that came behind the walk (a scrape of old posts) are deleted by a second one.
         for cursor in (context.cursor.get(self._label), None):
             deleted = self._walk(tables, cursor, left=left, goal=goal)
             left = self._matching()
             # What could not be deleted a moment ago is the next attempt's.
             is_last = left <= self._passed_over.rows or self._passed_over.is_stuck
             if left and is_last:
-                # Said first: while another process writes, SQLite takes no line of the log.
+                # Noted first: SQLite refuses the log line while another process writes.
                 waiting = afterwards.what_waits(self._passed_over, tables[0], left)
                 context.partial(waiting, is_transient=True)
             context.log(

@@ -17,9 +17,9 @@ from maintenance.purging.days import Retention
 from maintenance.purging.kept_plan import tables_of
 from maintenance.purging.plan import TablePlan
 
-# A plan allows nothing any more when it is older, unless the run has begun to delete.
+# How long a plan is valid; a run that has begun to delete goes on.
 VALID = timedelta(days=1)
-# What may have become due since the plan: a tenth, and in any case so many rows of a table.
+# Tolerated growth since the plan: a tenth, and in any case this many rows of a table.
 GROWTH_SHARE = 0.1
 GROWTH_ROWS = 100
 
@@ -27,7 +27,7 @@ GROWTH_ROWS = 100
 class Kind(StrEnum):
     """Who allowed what."""
 
-    RULE = "rule"  # nobody saw a plan: a schedule, or a request without a look
+    RULE = "rule"  # nobody saw a plan: a schedule, or a request without a plan
     PLAN = "plan"  # what a person was shown
     APPROVAL = "approval"  # what a person allowed a run that had stopped
     FORCE = "force"  # what the run's own plan says, past the caps
@@ -122,7 +122,7 @@ class Mandate:
 
 
 def has_grown(rows: int, allowed: int) -> bool:
-    """Whether so many rows are more than somebody who allowed ``allowed`` must have reckoned with."""
+    """Whether the rows exceed the allowed ones by more than the growth that is tolerated."""
     return rows > allowed * (1 + GROWTH_SHARE) and rows - allowed > GROWTH_ROWS
 
 

@@ -111,7 +111,7 @@ class PassedOver:
             thread.join(timeout=5)
 
     def _look(self, pid: int, done: threading.Event) -> None:
-        # Who is in the way is good to know; without an answer the purge does just the same.
+        # For the message only: without an answer the purge works as well.
         with contextlib.closing(connections[self._using]) as mine, contextlib.suppress(Error):
             while not done.wait(LOOK_SECONDS):
                 with mine.cursor() as cursor:

@@ -18,7 +18,7 @@ class Window(NamedTuple):
 
 
 class KeyWalk:
-    """Forward by (key, primary key): reads only rows that go, each through the index."""
+    """Forward by (key, primary key): reads only rows to delete, each through the index."""
 
     def __init__(self, queryset: models.QuerySet[Any], cursor: Cursor | None, *, key: str) -> None:
         self._queryset, self._key = queryset, key
@@ -26,7 +26,7 @@ class KeyWalk:
         self.after = cursor
 
     def window(self, size: int) -> Window | None:
-        """Return the next window, of ``size`` doomed rows or all that are left; None: no row is left."""
+        """Return the next window, of ``size`` matching rows or all that are left; None: no row is left."""
         rows = self._queryset if self.after is None else self._queryset.filter(self._behind(self.after))
         pairs = rows.values_list(self._key, "pk")
         end = pairs.order_by(self._key, "pk")[size - 1 : size].first()
@@ -62,7 +62,7 @@ class StorageWalk:
         self.after: Any = cursor
 
     def window(self, size: int) -> Window | None:
-        """Return the next window, of about ``size`` rows whether they go or not; None: the table ends."""
+        """Return the next window, of about ``size`` rows, matching or not; None: the table ends."""
         on_postgresql = self._connection.vendor == "postgresql"
         until = self._until_block(size) if on_postgresql else self._until_rowid(size)
         return None if until is None else Window(StoredBetween(self.after, until), until)

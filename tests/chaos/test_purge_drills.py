@@ -46,7 +46,7 @@ def world(monkeypatch, settings):
     settings.PURGE_CAP_SHARE, settings.PURGE_THROTTLE = 1.0, 1.0
     settings.PURGE_CAP_ROWS = 1_000_000
     if not IS_SOAK:
-        monkeypatch.setattr(batches, "MEET_AGAIN_SECONDS", 0.3)
+        monkeypatch.setattr(batches, "TRY_AGAIN_SECONDS", 0.3)
         monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 150)
     harness.fill_content(posts=DOOMED + SURVIVORS, comments_per_post=1, expired=DOOMED)
     if connection.vendor == "postgresql":
