@@ -25,7 +25,7 @@ from scraping.compliance.coverage import coverage
 from scraping.compliance.sweep import refresh_stored_content as refresh
 from scraping.content.expiry import Cutoffs
 from scraping.content.normalise import without_profile_name
-from scraping.models import BotConfig, RedditPost, ScrapeSession, rule_number
+from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession, rule_number
 from scraping.models.erasures import Erasure, PurgeRule, PurgeTrace
 from scraping.reddit.errors import OutOfBudget, RedditError
 from scraping.sessions.parallel import scrape_configs
@@ -123,6 +123,7 @@ def _facts_of_content(ctx: JobContext) -> Facts:
         name_of=_group_name,
         by_rule=posts if overrides or ctx.keeps_live_threads else None,
         rules=[*rules, Rule("", general)],
+        estimates={RedditComment._meta.label: "comments_fetched"},
     )
 
 

@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from audit import triggers
 from console.local import broker as private_broker
 from database import clock
+from maintenance.admin import last_plans
 from maintenance.ledger import publishing
 from maintenance.scheduling import seeding
 from maintenance.scheduling.lease import Lease
@@ -117,7 +118,7 @@ def plain(settings):
 
 @pytest.fixture(autouse=True)
 def patient(request, monkeypatch):
-    """A process that waits for its broker on a busy machine, unless the test is about not waiting."""
+    """A process that waits on a busy machine for its broker and its plans, unless the test is about not waiting."""
     if request.module.__name__.rpartition(".")[2] not in ("test_publishing", "test_hung_broker"):
         monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 20.0)
         monkeypatch.setattr(publishing, "PATIENCE_IN_ALL_SECONDS", 40.0)
@@ -125,6 +126,7 @@ def patient(request, monkeypatch):
         # What an earlier test saw of a broker that was away is no news of the one that is there.
         if not publishing._publisher.is_answering:
             monkeypatch.setattr(publishing, "_publisher", publishing.Publisher())
+    monkeypatch.setattr(last_plans, "PATIENCE_SECONDS", 20.0)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
+from database.deadlines import Superseded, superseding
 from maintenance import retention
 from maintenance.admin.retention_forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
@@ -161,7 +162,12 @@ class RetentionPolicyAdmin(PersonalAdmin):
         if after is None:
             return render(request, "maintenance/_retention_effect.html", {"errors": errors})
         is_stale = _is_stale(request, retention.retention_of(policy), after)
-        context = _effect_context(policy, after, is_stale=is_stale)
+        try:
+            # A form asks at each pause in typing: what it asked before is counted no further.
+            with superseding(f"retention {policy.pk} by {request.user.pk}"):
+                context = _effect_context(policy, after, is_stale=is_stale)
+        except Superseded:
+            return HttpResponse(status=204)
         return render(request, "maintenance/_retention_effect.html", context)
 
     def changeform_view(

@@ -12,11 +12,14 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
+from database.deadlines import Superseded
 from database.messages import from_json
+from maintenance.admin import last_plans
 from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun
 from maintenance.purging import mandate as mandates
@@ -28,6 +31,8 @@ from scraping.models import BotConfig
 
 # The shown plan travels in the form, signed; whatever it says, the run is planned again before it deletes.
 SALT = "maintenance.purging.plan"
+# In the query string: make a new plan, however long that takes.
+NEW = "new_plan"
 
 
 def run_url(job: Job, params: dict[str, Any] | None = None) -> str:
@@ -47,7 +52,7 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     except UnknownJob as error:
         raise Http404(str(error)) from None
     given = request.GET.dict()
-    plan_id = given.pop("plan", None)
+    plan_id, is_asked = given.pop("plan", None), given.pop(NEW, None) is not None
     try:
         params = job.clean(given)
     except InvalidParams as error:
@@ -61,41 +66,50 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
         if request.method == "POST":
             return _request(request, job, params)
         requests.refuse_paused(job)
-        seen = _plan(job, params, plan_id)
+        seen, is_fresh = _plan(request, job, params, plan_id, is_asked=is_asked)
     except InvalidParams as error:
         again = run_url(job, params)
         return _page(request, job, {"errors": error.messages, "again_url": again}, status=400)
+    except Superseded:
+        return HttpResponse(status=204)
+    context = {"new_plan_url": run_url(job, {**params, NEW: 1}), "is_fresh": is_fresh}
+    context |= _of_plan(request, job, params, seen, plan_id) if seen else {}
+    if is_asked and request.headers.get("HX-Request"):
+        return render(request, "maintenance/_run_question.html", {"job": job, **context})
     earlier = JobRun.objects.open().filter(concurrency_key=job.concurrency_key(params)).order_by("pk").first()
-    return _page(
-        request,
-        job,
-        {
-            "plan": shown(seen.tables, request.user),
-            "planned_rows": sum(table.rows for table in seen.tables),
-            "would_wait_for": seen.would_wait_for,
-            "plan_id": plan_id,
-            "plan_token": signing.dumps(
-                [job.slug, params, mandates.shown(seen.plan, run=int(plan_id) if plan_id else None)],
-                salt=SALT,
-                compress=True,
-            ),
-            "plan_at": datetime.fromisoformat(seen.plan["at"]),
-            "retention_days": retention.days if (retention := job.retention(params)) else None,
-            "overrides": overrides_of(job),
-            "earlier": earlier,
-            "bot": BotConfig.objects.filter(pk=params["config"]).first() if "config" in params else None,
-        },
-    )
+    bot = BotConfig.objects.filter(pk=params["config"]).first() if "config" in params else None
+    return _page(request, job, {**context, "earlier": earlier, "bot": bot})
 
 
-def _plan(job: Job, params: dict[str, Any], plan_id: str | None) -> performing.Preview:
-    """Return the plan of the named dry run, else that of this moment."""
+def _of_plan(
+    request: HttpRequest, job: Job, params: dict[str, Any], seen: performing.Preview, plan_id: str | None
+) -> dict[str, Any]:
+    """Return what the page says of a plan, and the plan as the form carries it."""
+    named = mandates.shown(seen.plan, run=int(plan_id) if plan_id else None)
+    return {
+        "plan": shown(seen.tables, request.user),
+        "planned_rows": sum(table.rows for table in seen.tables),
+        "would_wait_for": seen.would_wait_for,
+        "plan_id": plan_id,
+        "plan_token": signing.dumps([job.slug, params, named], salt=SALT, compress=True),
+        "plan_at": datetime.fromisoformat(seen.plan["at"]),
+        "retention_days": retention.days if (retention := job.retention(params)) else None,
+        "overrides": overrides_of(job),
+    }
+
+
+def _plan(
+    request: HttpRequest, job: Job, params: dict[str, Any], plan_id: str | None, *, is_asked: bool
+) -> tuple[performing.Preview | None, bool]:
+    """Return the plan of the named dry run, else that of this moment or the last one; and whether it need not follow."""
+    if plan_id is None and is_asked:
+        return last_plans.made_now(job, params, by=request.user), True
     if plan_id is None:
-        return performing.preview(job.slug, params)
+        return last_plans.at_once(job, params)
     decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses what is no plan of this
     run = JobRun.objects.get(pk=plan_id)
     assert run.plan is not None
-    return performing.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or [])
+    return performing.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or []), True
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,13 @@ class Deletion:
         cutoff = self._context.cutoff if self._context.retention is not None else None
         wanted = self._condition.queryset  # all of it: the approver must see what the rule deletes now
         tables = plan_deletion(
-            wanted, key=self._condition.by, cutoff=cutoff, held=self._condition.held, now=self._context.now
+            wanted,
+            key=self._condition.by,
+            cutoff=cutoff,
+            held=self._condition.held,
+            now=self._context.now,
+            # Only a preview has no run; what a run counts, it is held to.
+            estimates=self._condition.facts.estimates if self._context.run is None else None,
         )
         done = gone(self._context)
         tables = [replace(table, gone=done[table.model]) for table in tables]

@@ -36,6 +36,8 @@ class Facts:
     # what is compared with it.
     by_rule: models.QuerySet[Any] | None = None
     rules: Sequence[Rule] = ()
+    # By the label of a cascaded table the column in which a row says how many of them it takes along.
+    estimates: Mapping[str, str] = field(default_factory=dict)
 
 
 def grouped(queryset: models.QuerySet[Any], facts: Facts, *, rows: int) -> dict[str, list[Group]]:

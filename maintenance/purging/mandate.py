@@ -158,7 +158,8 @@ def shown(plan: Mapping[str, Any], *, run: int | None = None) -> dict[str, Any]:
         "now": plan.get("now"),
         "retention": plan.get("retention"),
         "spares_held": plan.get("spares_held"),
-        "rows": {table.model: table.rows + table.gone for table in tables},
+        # An estimate allows nothing: the rows that take those along are counted.
+        "rows": {table.model: table.rows + table.gone for table in tables if not table.is_estimate},
     }
 
 

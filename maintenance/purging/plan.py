@@ -20,6 +20,8 @@ from database.messages import Message, joined
 from database.messages import gettext as _
 
 SAMPLE_ROWS = 20
+# The rows that go with others are estimated, where that is wanted, in a table of so many; of a smaller one they are counted.
+ESTIMATED_ROWS_MIN = 100_000
 HOLD_REASONS_SHOWN = 10
 HOLDS_ENDING = timedelta(days=7)
 # SQLite tells the size of a table by reading it; the plan of a greater database does without.
@@ -94,6 +96,8 @@ class TablePlan:
     usual: int | None = None
     # What the run had deleted already when this was planned: attempts before it, or it before it was blocked.
     gone: int = 0
+    # Whether its rows are not counted one by one, but by what the rows that take them along say of themselves.
+    is_estimate: bool = False
     # How many rows the purge found at its end that should have been gone; None before that.
     left: int | None = None
 
@@ -137,14 +141,16 @@ def plan_deletion(
     cutoff: datetime | None = None,
     held: models.QuerySet[Any] | None = None,
     now: datetime | None = None,
+    estimates: Mapping[str, str] | None = None,
 ) -> list[TablePlan]:
     """Return what deleting ``queryset`` would delete: its own rows first, then what the database cascades.
 
     Each table is read once. ``held`` are rows old enough that stay, with their ``hold_reason``; those whose hold ends
-    within a week of ``now`` are counted.
+    within a week of ``now`` are counted. ``estimates`` names, by the label of a cascaded table, the column in which a row
+    says how many of them it takes along: for who waits for the answer about a big table.
     """
     with background_reads(queryset.db):
-        return _plan(queryset, key=key, cutoff=cutoff, held=held, now=now)
+        return _plan(queryset, key=key, cutoff=cutoff, held=held, now=now, estimates=estimates or {})
 
 
 def _plan(
@@ -154,6 +160,7 @@ def _plan(
     cutoff: datetime | None,
     held: models.QuerySet[Any] | None,
     now: datetime | None,
+    estimates: Mapping[str, str],
 ) -> list[TablePlan]:
     label = queryset.model._meta.label
     children = cascaded_children(queryset.model)
@@ -173,7 +180,14 @@ def _plan(
 
     dated = queryset.order_by().annotate(_month=Month(key))
     by_month = dated.values("_month").order_by("_month")
-    months = list(by_month.annotate(_rows=Count("*"), _oldest=Min(key), _newest=Max(key)))
+    estimates = {
+        child.model._meta.label: estimates[child.model._meta.label]
+        for child in children
+        if child.model._meta.label in estimates and sizes[child.model].rows >= ESTIMATED_ROWS_MIN
+    }
+    # In the scan that is made anyway.
+    told = {f"_of_{number}": Sum(column) for number, column in enumerate(estimates.values())}
+    months = list(by_month.annotate(_rows=Count("*"), _oldest=Min(key), _newest=Max(key), **told))
     plans = [
         table(
             queryset.model,
@@ -185,10 +199,15 @@ def _plan(
         )
     ]
     for child in children:
-        counted = dated.annotate(_children=_children_of_row(child))
-        sums = counted.values("_month").order_by("_month").values_list("_month", Sum("_children"))
+        name = child.model._meta.label
+        if name in estimates:
+            number = f"_of_{list(estimates).index(name)}"
+            sums = [(month["_month"], month[number]) for month in months]
+        else:
+            counted = dated.annotate(_children=_children_of_row(child))
+            sums = list(counted.values("_month").order_by("_month").values_list("_month", Sum("_children")))
         rows = {str(month)[:7]: number for month, number in sums if number}
-        plans.append(table(child.model, rows, cascaded_from=label))
+        plans.append(table(child.model, rows, cascaded_from=label, is_estimate=name in estimates))
     return plans
 
 

@@ -1,0 +1,136 @@
+"""Reads that are given up: after so many milliseconds, or because the same person has asked again."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+
+from database.statement_timeout import CANCELED, statement_timeout
+
+# SQLite asks after so many of its instructions whether to go on.
+SQLITE_INSTRUCTIONS = 10_000
+
+
+class TooSlow(Exception):
+    """The reads took longer than they were given."""
+
+
+class Superseded(Exception):
+    """Somebody has asked the same again meanwhile."""
+
+
+@contextmanager
+def within(seconds: float, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Give the statements inside so much time together.
+
+    Raises:
+        TooSlow: the database has given up the last of them; PostgreSQL has rolled back what was done inside.
+    """
+    end = time.monotonic() + seconds
+    limited = _within_on_postgresql if connections[using].vendor == "postgresql" else _within_on_sqlite
+    try:
+        with limited(end, using):
+            yield
+    except OperationalError as error:
+        if _was_given_up(error):
+            raise TooSlow from error
+        raise
+
+
+@contextmanager
+def _within_on_postgresql(end: float, using: str) -> Iterator[None]:
+    connection = connections[using]
+
+    def give_the_rest(execute: Any, *arguments: Any) -> Any:
+        left = round(1000 * (end - time.monotonic()))
+        if left <= 0:
+            raise TooSlow
+        # Past Django's cursor, which would come here again.
+        with connection.connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {left}")
+        return execute(*arguments)
+
+    with transaction.atomic(using=using):
+        before = statement_timeout(using)
+        with connection.execute_wrapper(give_the_rest):
+            yield
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {before}")
+
+
+@contextmanager
+def _within_on_sqlite(end: float, using: str) -> Iterator[None]:
+    with _giving_up_on_sqlite(lambda: time.monotonic() > end, using):
+        yield
+
+
+@contextmanager
+def _giving_up_on_sqlite(is_over: Callable[[], bool], using: str) -> Iterator[None]:
+    connection = connections[using]
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(is_over, SQLITE_INSTRUCTIONS)
+    try:
+        yield
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+
+
+# SQLite: who reads under which name, in this process; set: they are to give up.
+_reading: dict[str, threading.Event] = {}
+
+
+@contextmanager
+def superseding(name: str, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Give up the reads under this name that are still under way, then do those inside: one at a time.
+
+    PostgreSQL gives up those of every process of the same database user, SQLite those of this process. Inside is a
+    transaction on PostgreSQL.
+
+    Raises:
+        Superseded: a later caller has given up these.
+    """
+    started, limit = time.monotonic(), statement_timeout(using)
+    alone = _alone_on_postgresql if connections[using].vendor == "postgresql" else _alone_on_sqlite
+    try:
+        with alone(name, using):
+            yield
+    except OperationalError as error:
+        is_out_of_time = limit > 0 and 1000 * (time.monotonic() - started) >= limit
+        if _was_given_up(error) and not is_out_of_time:
+            raise Superseded from error
+        raise
+
+
+@contextmanager
+def _alone_on_postgresql(name: str, using: str) -> Iterator[None]:
+    with transaction.atomic(using=using):
+        with connections[using].cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND state = 'active'"
+                " AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()",
+                [name],
+            )
+            # Until the transaction ends: the connection is another request's then.
+            cursor.execute("SET LOCAL application_name = %s", [name])
+        yield
+
+
+@contextmanager
+def _alone_on_sqlite(name: str, using: str) -> Iterator[None]:
+    mine = threading.Event()
+    if earlier := _reading.get(name):
+        earlier.set()
+    _reading[name] = mine
+    try:
+        with _giving_up_on_sqlite(mine.is_set, using):
+            yield
+    finally:
+        if _reading.get(name) is mine:
+            del _reading[name]
+
+
+def _was_given_up(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "pgcode", None) == CANCELED or str(error) == "interrupted"
