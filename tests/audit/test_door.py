@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 from django.urls import reverse
 
 from audit.models import Event
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

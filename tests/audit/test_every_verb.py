@@ -24,7 +24,7 @@ from maintenance.registry import get_job
 from maintenance.scheduling import edits, maintenance_mode, schedules, seeding
 from maintenance.scheduling.crontab import Crontab
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

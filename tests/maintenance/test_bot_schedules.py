@@ -9,7 +9,7 @@ from django_celery_beat.models import PeriodicTask
 from audit.models import Event
 from maintenance.scheduling.bot_schedules import naming
 from scraping.models import BotConfig
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

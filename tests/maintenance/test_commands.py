@@ -15,8 +15,8 @@ from django.utils import timezone
 from audit.models import Event
 from maintenance.models import JobRun
 from scraping.models import RedditPost
-from tests import factories
-from tests.waiting import wait_until
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -20,7 +20,7 @@ from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
 from maintenance.scheduling.timing import Timing
-from tests import factories
+from tests.kit import factories
 from tests.soak import size
 
 pytestmark = pytest.mark.django_db

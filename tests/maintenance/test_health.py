@@ -10,7 +10,7 @@ from django.utils import timezone
 from maintenance.models import BeatLease, BeatProcess, ScheduleControl
 from maintenance.scheduling.lease import Lease
 from maintenance.scheduling.scheduler_health import scheduler_health
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,7 @@ from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from maintenance.registry import jobs
 from scraping.models import ContentState, RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

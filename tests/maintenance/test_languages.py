@@ -22,7 +22,8 @@ from maintenance.scheduling.timing import Timing
 from scraping.content.holds import hold_posts
 from scraping.models import RedditPost, ScrapeSession
 from scraping.sessions.abandoned import close_abandoned_sessions
-from tests import factories
+from tests.kit import factories
+from tests.kit.steps import performed
 
 pytestmark = pytest.mark.django_db
 
@@ -43,12 +44,6 @@ def ada():
 
 def purge(**fields):
     return factories.job_run(**{"job": "purge_old_content", "status": "queued", **fields})
-
-
-def performed(run):
-    performing.perform(run)
-    run.refresh_from_db()
-    return run
 
 
 def old_posts(number=2):

@@ -14,7 +14,7 @@ from maintenance.ledger import performing
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.scheduling import maintenance_mode, recovery
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)

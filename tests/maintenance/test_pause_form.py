@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from maintenance.admin.pause_form import PauseForm, quick_ends
 from maintenance.models import MaintenanceMode, ScheduleControl
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)  # a Friday

@@ -21,7 +21,8 @@ from maintenance.models import ScheduleControl
 from maintenance.scheduling import edits, replanning, schedules
 from maintenance.scheduling.reading import read, read_all
 from maintenance.scheduling.timing import Timing
-from tests import factories, spoilt
+from tests import spoilt
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

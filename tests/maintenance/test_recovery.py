@@ -10,7 +10,7 @@ from django.utils import timezone
 from maintenance.ledger import requests
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timedelta(minutes=5)

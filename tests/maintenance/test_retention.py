@@ -19,7 +19,7 @@ from maintenance.models import RetentionOverride, RetentionPolicy
 from maintenance.registry import get_job
 from maintenance.retention import Retention
 from scraping.models import RedditComment, RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)

@@ -15,7 +15,7 @@ from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling import edits, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

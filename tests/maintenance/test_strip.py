@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone, translation
 
 from maintenance.admin import run_strip
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 

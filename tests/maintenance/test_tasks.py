@@ -14,7 +14,7 @@ from maintenance import registry, tasks
 from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

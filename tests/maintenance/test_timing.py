@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.timing import Timing
-from tests import factories
+from tests.kit import factories
 
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
 moments = st.integers(-26 * 365 * 86_400, 70 * 365 * 86_400).map(lambda s: NOON + timedelta(seconds=s))

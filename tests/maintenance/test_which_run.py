@@ -14,7 +14,7 @@ from maintenance.context import JobContext
 from maintenance.ledger import performing, requests
 from maintenance.models import JobRun
 from scraping.models import Erasure, RedditPost
-from tests import factories
+from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,7 +6,7 @@ from django.urls import reverse
 from maintenance import retention
 from maintenance.models import RetentionPolicy
 from maintenance.scheduling import schedules, seeding
-from tests import factories
+from tests.kit import factories
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from maintenance.models import RetentionPolicy
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.admin.steps import APPROVE, CANCEL, EDIT, PREVIEW, RUN, SEE, SEE_RUNS
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from maintenance import retention
 from maintenance.models import RetentionOverride, RetentionPolicy
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.admin.retention_steps import edit, stored
 
 pytestmark = pytest.mark.django_db

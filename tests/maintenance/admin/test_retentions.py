@@ -9,7 +9,7 @@ from django.urls import reverse
 from audit.models import Event
 from maintenance import retention
 from maintenance.models import RetentionOverride, RetentionPolicy
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.admin.retention_steps import edit, stored
 
 pytestmark = pytest.mark.django_db

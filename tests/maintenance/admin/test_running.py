@@ -10,7 +10,7 @@ from audit.models import Event
 from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun, RetentionPolicy
 from scraping.models import RedditPost
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.admin.steps import RUN, job_page
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from maintenance.admin.run_figures import rows_of
 from maintenance.models import JobRun
-from tests import factories
+from tests.kit import factories
 from tests.kit.steps import listed
 from tests.maintenance.admin.steps import job_page
 

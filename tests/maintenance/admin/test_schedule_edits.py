@@ -14,7 +14,7 @@ from audit.models import Event
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.scheduling import edits, maintenance_mode, schedules
 from maintenance.scheduling.firetimes import Crontab
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.admin.steps import CHANGE, FORM
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from audit.models import Event
 from maintenance.scheduling import schedules
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.admin.steps import APPROVE, CHANGE, EDIT, FORM, LIST, RUN, SEE
 
 pytestmark = pytest.mark.django_db

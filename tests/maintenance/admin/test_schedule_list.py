@@ -13,9 +13,9 @@ from audit.models import Event
 from maintenance.admin.schedules import ScheduleAdmin
 from maintenance.ledger import requests
 from maintenance.scheduling import edits, schedules
-from tests import factories
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 from tests.maintenance.admin.steps import CHANGE, CRONTAB, FORM, LIST, PREVIEW, SEE
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 

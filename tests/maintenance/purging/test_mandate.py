@@ -11,16 +11,7 @@ from maintenance.models import JobRun
 from maintenance.purging.mandate import has_grown
 from scraping.models import RedditPost
 from tests.kit import factories
-from tests.kit.purges import (
-    DAY,
-    approved,
-    blocked_purge,
-    comments,
-    interrupted,
-    keep,
-    posts,
-    purged,
-)
+from tests.kit.purges import DAY, approved, blocked_purge, comments, interrupted, keep, posts, purged
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

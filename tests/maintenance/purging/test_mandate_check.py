@@ -7,15 +7,7 @@ from maintenance.ledger import decisions, performing, requests, run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditPost
-from tests.kit.purges import (
-    approved,
-    blocked_purge,
-    interrupted,
-    keep,
-    posts,
-    purged,
-    requested_purge,
-)
+from tests.kit.purges import approved, blocked_purge, interrupted, keep, posts, purged, requested_purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

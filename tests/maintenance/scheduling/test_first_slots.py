@@ -12,7 +12,7 @@ from maintenance.scheduling import edits, replanning, schedules, slots
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.reading import LABELS, read
 from maintenance.scheduling.timing import Timing
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.scheduling.recorded_slots import NOON, rows
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from maintenance.models import JobRun, MaintenanceMode, ScheduleControl, Window
 from maintenance.scheduling import edits, maintenance_mode, replanning, schedules, slot_rows, slots
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.timing import Timing
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.scheduling.recorded_slots import NOON, rows
 
 pytestmark = pytest.mark.django_db

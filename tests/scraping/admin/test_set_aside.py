@@ -12,13 +12,6 @@ LIST = "admin:scraping_setaside_changelist"
 
 
 @pytest.fixture
-def superuser(client):
-    user = factories.superuser()
-    client.force_login(user)
-    return user
-
-
-@pytest.fixture
 def aside():
     post = factories.post(title="Lost and found")
     return factories.set_aside(doubt={"fullname": post.fullname})

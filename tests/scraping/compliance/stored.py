@@ -4,16 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scraping.compliance.sweep import refresh_stored_content
-from scraping.content.normalise import (
-    BLANK_POST,
-)
+from scraping.content.normalise import BLANK_POST
 from scraping.models import RedditContent, RedditPost
 from scraping.progress import SilentProgress
-from tests.kit.scraped import (
-    make_post,
-    raw_comment,
-    raw_post,
-)
+from tests.kit.scraped import make_post, raw_comment, raw_post
 from tests.scraping.reddit_replay import RedditReplay
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

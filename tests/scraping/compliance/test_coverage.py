@@ -8,10 +8,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from scraping.compliance.coverage import coverage
-from tests.kit.scraped import (
-    make_comment,
-    make_post,
-)
+from tests.kit.scraped import make_comment, make_post
 
 pytestmark = pytest.mark.django_db
 

@@ -8,24 +8,12 @@ import pytest
 from django.utils import timezone
 
 from scraping.compliance.sweep import refresh_stored_content
-from scraping.content.normalise import (
-    TOMBSTONE_COMMENT,
-    TOMBSTONE_POST,
-    comment_values,
-    post_values,
-)
+from scraping.content.normalise import TOMBSTONE_COMMENT, TOMBSTONE_POST, comment_values, post_values
 from scraping.models import ContentState, RequestBudget
 from scraping.models.set_aside import Doubt
 from scraping.progress import SilentProgress
 from scraping.reddit.errors import OutOfBudget
-from tests.kit.scraped import (
-    make_comment,
-    make_config,
-    make_post,
-    make_session,
-    raw_comment,
-    raw_post,
-)
+from tests.kit.scraped import make_comment, make_config, make_post, make_session, raw_comment, raw_post
 from tests.scraping.compliance.stored import LONG_AGO, content, known, make_full_post, refresh, shown
 from tests.scraping.reddit_replay import Answer, RedditReplay
 from tests.scraping.sweeps import later, missed

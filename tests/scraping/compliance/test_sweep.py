@@ -15,12 +15,7 @@ from scraping.content.storage import store_posts
 from scraping.models import ContentState, RedditApp, RedditComment, RedditPost
 from scraping.progress import SilentProgress
 from scraping.reddit.errors import RedditError, RedditNotConfigured
-from tests.kit.scraped import (
-    make_comment,
-    make_config,
-    make_post,
-    raw_post,
-)
+from tests.kit.scraped import make_comment, make_config, make_post, raw_post
 from tests.scraping.compliance.stored import LONG_AGO, content, known, make_full_post, refresh, shown
 from tests.scraping.reddit_replay import Answer, RedditReplay, listing, thing
 from tests.scraping.sweeps import later

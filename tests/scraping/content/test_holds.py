@@ -14,7 +14,7 @@ from audit.models import Event
 from scraping.content import holds
 from scraping.models import RedditPost
 from tests.kit import factories
-from tests.waiting import wait_until
+from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)

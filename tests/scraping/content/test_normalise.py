@@ -11,12 +11,7 @@ from django.utils import timezone
 
 from scraping.content.storage import Stored, store_comments
 from scraping.models import ContentState, RedditComment, RedditPost
-from tests.kit.scraped import (
-    CREATED,
-    make_post,
-    raw_comment,
-    raw_post,
-)
+from tests.kit.scraped import CREATED, make_post, raw_comment, raw_post
 from tests.scraping.content.storing import NOON, store, stored
 
 pytestmark = pytest.mark.django_db

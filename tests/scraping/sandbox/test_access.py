@@ -6,10 +6,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from prawcore.exceptions import (
-    OAuthException,
-    ResponseException,
-)
+from prawcore.exceptions import OAuthException, ResponseException
 
 from scraping.sandbox import SandboxReddit
 from scraping.sandbox.access import REQUESTS_PER_WINDOW, WINDOW_SECONDS

@@ -17,13 +17,7 @@ from django.core.management import CommandError, call_command
 
 from scraping.models import SANDBOX_CLIENT_ID
 from scraping.sandbox import CLIENT_ID, SandboxReddit
-from tests.scraping.sandbox.asking import (
-    NOW,
-    bearer,
-    call,
-    get,
-    post_with,
-)
+from tests.scraping.sandbox.asking import NOW, bearer, call, get, post_with
 
 
 def answers(server):

@@ -24,8 +24,8 @@ from prawcore.sessions import FiniteRetryStrategy
 import scraping.sandbox
 from scraping.sandbox import SandboxReddit
 from scraping.sandbox.faults import BROKEN, CLOSED
+from tests.kit.waiting import wait_until
 from tests.scraping.sandbox.asking import bearer, call
-from tests.waiting import wait_until
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import beat, replanning, tick_batch
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.lease import Lease
-from tests import factories
+from tests.kit import factories
+from tests.kit.waiting import wait_until
 from tests.maintenance.scheduling.beat.ticks import NOON, look_everywhere, made, schedule
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ from console.celery import app
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import edits
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.scheduling.beat.ticks import NOON, made, schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,7 +7,7 @@ import time_machine
 from django_celery_beat.models import ClockedSchedule, PeriodicTask
 
 from maintenance.scheduling import edits, maintenance_mode
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.scheduling.beat.ticks import NOON, finish_all, made, schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from maintenance.models import JobRun
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.firetimes import Crontab
-from tests import factories
+from tests.kit import factories
 from tests.maintenance.scheduling.beat.ticks import NOON, finish_all, in_force, made, schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)

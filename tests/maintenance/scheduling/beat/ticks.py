@@ -8,7 +8,7 @@ from django_celery_beat.models import PeriodicTask
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import replanning
 from maintenance.scheduling.timing import Timing
-from tests import factories
+from tests.kit import factories
 
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
 

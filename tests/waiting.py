@@ -1,1 +1,0 @@
-from tests.kit.waiting import wait_until as wait_until
