@@ -1,1 +1,1 @@
-"""Reddit's API: the client, its answers, what a listing and a walk through comments ask for."""
+"""Reddit's API: the client, the reading of its answers, listings and comment trees."""

@@ -1,22 +1,22 @@
-"""Reads Reddit's JSON: listings, comment trees, "more" nodes. Knows nothing of the network.
+"""Reads Reddit's JSON: listings, comment trees, "more" nodes. This module sends no requests.
 
-A child that cannot be read is counted and passed over; only an answer without children at all is refused.
+A child that cannot be read is counted and skipped; only an answer without any list of children is an error.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-# Account, message, subreddit, award, and what a listing of posts or comments does not hold either.
+# Account, message, subreddit, award: a listing of posts or comments holds none of them.
 _OTHER_KINDS = frozenset({"t1", "t2", "t3", "t4", "t5", "t6", "more", "Listing"})
 
 
 class UnreadableAnswer(ValueError):
-    """A body that is not what the API promises, such as an empty one."""
+    """The body is not what the API documents, for example empty."""
 
 
 class RefusedAnswer(ValueError):
-    """A 200 whose body says that the request was refused."""
+    """The status is 200, but the body says that the request was refused."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Page:
 
 
 def kind_and_data(child: Any) -> tuple[str, dict[str, Any]]:
-    """Return a child's kind (t1, t3, more …) and data; an empty kind for what is no item."""
+    """Return a child's kind (t1, t3, more …) and data; the kind is empty where the child is no item."""
     if not isinstance(child, dict) or not isinstance(child.get("data"), dict):
         return "", {}
     kind = child.get("kind")
@@ -41,7 +41,7 @@ def kind_and_data(child: Any) -> tuple[str, dict[str, Any]]:
 
 
 def unreadable_reason(kind: str) -> str:
-    """Return the words under which a child of this kind is counted as skipped."""
+    """Return the reason under which a child of this kind is counted as skipped."""
     return f"unexpected kind {kind}" if kind in _OTHER_KINDS else "no item"
 
 
@@ -49,7 +49,7 @@ def read_listing(body: Any) -> Page:
     """Return the items of a Listing.
 
     Raises:
-        UnreadableAnswer: an empty body, null, or anything else that is no Listing.
+        UnreadableAnswer: the body is empty, null or anything else that is no Listing.
     """
     page = Page(after=_after(body))
     for child in read_children(body):
@@ -67,7 +67,7 @@ def read_children(listing: Any) -> list[Any]:
     """Return the children of a Listing.
 
     Raises:
-        UnreadableAnswer: it is none.
+        UnreadableAnswer: the value is no Listing.
     """
     data = listing.get("data") if isinstance(listing, dict) and listing.get("kind") == "Listing" else None
     if not isinstance(data, dict) or not isinstance(data.get("children"), list):
@@ -86,7 +86,7 @@ def read_tree(body: Any) -> list[Any]:
     """Return the children of a /comments answer, which is a pair of Listings: the post, its comments.
 
     Raises:
-        UnreadableAnswer: it is no such pair.
+        UnreadableAnswer: the body is no such pair.
     """
     if not isinstance(body, list) or len(body) != 2:
         raise UnreadableAnswer
@@ -94,11 +94,11 @@ def read_tree(body: Any) -> list[Any]:
 
 
 def read_more_children(body: Any) -> list[Any]:
-    """Return the things of a /api/morechildren answer: comments without their replies, and "more" nodes.
+    """Return the items of an /api/morechildren answer: comments without their replies, and "more" nodes.
 
     Raises:
-        RefusedAnswer: it lists errors.
-        UnreadableAnswer: it has no list of things.
+        RefusedAnswer: the body lists errors.
+        UnreadableAnswer: the body has no list of items.
     """
     answer = body.get("json") if isinstance(body, dict) else None
     if isinstance(answer, dict) and answer.get("errors"):

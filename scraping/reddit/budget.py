@@ -1,9 +1,9 @@
 """One request budget for each OAuth client id, shared by all workers (ADR 10).
 
-Reddit allows a client id 100 requests a minute, averaged over ten minutes: 1,000 in each window of ten. Every answer
-tells the state of the window in its rate headers ``x-ratelimit-used``, ``-remaining`` and ``-reset``. One row for each
-client id holds what is left of the window. A worker takes requests from it in portions, writes the latest rate headers
-when a portion is used up, and returns what it did not need.
+Reddit allows a client id 100 requests per minute, averaged over ten minutes: 1,000 in each window of ten minutes. Each
+answer gives the state of the window in its rate headers ``x-ratelimit-used``, ``-remaining`` and ``-reset``. One row
+per client id holds what is left of the window. A worker takes requests from it in portions, writes the latest rate
+headers when a portion is used up, and returns what it did not need.
 
 A request that would have to wait longer than ``PATIENCE_SECONDS`` raises ``Exhausted`` instead, and the work goes on
 in the next window.
@@ -25,26 +25,27 @@ from django.db.models.functions import Now
 
 from scraping.models import RequestBudget
 
-# What Reddit grants (https://support.reddithelp.com, "Reddit Data API Wiki"), until its headers say otherwise.
+# Reddit's documented limit (https://support.reddithelp.com, "Reddit Data API Wiki"), until its headers say otherwise.
 WINDOW_SECONDS: Final = 600.0
 WINDOW_REQUESTS: Final = 1_000
-# Requests a worker takes at once: one UPDATE each, and what a killed worker loses until the window ends.
+# Requests that a worker takes at once. Each portion costs one UPDATE; a killed worker loses its portion until the
+# window ends.
 PORTION: Final = 8
-# The part of each window that scrapes leave to the verification of stored content.
+# The share of each window that is reserved for the verification of stored content.
 COMPLIANCE_SHARE: Final = 0.1
-# The longest a worker waits for a request, in all.
+# The longest time that a worker waits for a request, in all.
 PATIENCE_SECONDS = 10.0
-# Reddit tells the end of the window in whole seconds; a window is over when this much more has passed.
+# Reddit gives the end of the window in whole seconds, so a window counts as over this much later.
 MARGIN_SECONDS: Final = 0.5
-# Two ends that lie further apart than this belong to two windows. Less is rounding or a slow answer: when its headers
-# were made is unknown, so a slow answer makes the end look later.
+# Two ends further apart than this belong to two windows. A smaller difference is rounding or a slow answer: the moment
+# at which its headers were made is unknown, so a slow answer makes the end look later.
 SAME_WINDOW_SECONDS = 60.0
 # An answer whose window ends this soon may belong to the previous window.
 LAST_WORDS_SECONDS: Final = 3.0
-# The wait after a 429 that does not say how long, and the longest wait that is accepted.
+# The wait after a 429 that gives no time, and the longest wait that is accepted.
 BLOCK_SECONDS: Final = 60.0
 BLOCK_SECONDS_MAX: Final = 3_600.0
-# Longer than one request with PRAW's two retries and the pauses before them.
+# Longer than one request takes with PRAW's two retries and the pauses before them.
 TURN_SECONDS: Final = 60.0
 
 _Answer = TypeVar("_Answer")
@@ -97,7 +98,7 @@ class State:
 
     @property
     def seconds_blocked(self) -> float:
-        """Seconds for which Reddit wants no requests."""
+        """Seconds for which no request may be sent after a 429."""
         return (self.blocked_until - self.now).total_seconds() if self.blocked_until else 0.0
 
     @property
@@ -107,7 +108,7 @@ class State:
 
     @property
     def time_blocked(self) -> timedelta | None:
-        """Time for which Reddit wants no requests; None where it accepts them."""
+        """Time for which no request may be sent after a 429; None if requests are allowed."""
         return timedelta(seconds=self.seconds_blocked) if self.seconds_blocked > 0 else None
 
     def free(self, *, for_compliance: bool) -> int:
@@ -117,11 +118,11 @@ class State:
 
     @property
     def reserved(self) -> int:
-        """The requests that compliance has not used yet of its share."""
+        """The part of the compliance share that is not used yet."""
         return max(0, math.floor(self.window_requests * COMPLIANCE_SHARE) - self.used_by_compliance)
 
     def rolled(self) -> "State":
-        """Begin a new window if this one is over; its end is a guess until Reddit's headers confirm it."""
+        """Begin a new window if this one is over; its end is an estimate until Reddit's headers confirm it."""
         if self.seconds_left > 0:
             return self
         return self._next_window(self.now + timedelta(seconds=WINDOW_SECONDS), is_confirmed=False)
@@ -133,7 +134,7 @@ class State:
         )  # fmt: skip
 
     def after_headers(self, headers: RateHeaders, *, seconds_ago: float) -> "State":
-        """Take over what Reddit said in the headers of an answer that came ``seconds_ago``."""
+        """Apply the rate headers of an answer that arrived ``seconds_ago``."""
         ends_at = self.now + timedelta(seconds=headers.reset - seconds_ago)
         if ends_at + timedelta(seconds=MARGIN_SECONDS) <= self.now:
             return self  # the headers of a window that is over
@@ -147,7 +148,7 @@ class State:
             state = replace(self, ends_at=ends_at)  # the stored end was wrong
         return replace(
             state,
-            # Reddit rounds down, so every answer is a little early: the latest of many is right.
+            # Reddit rounds down, so each answer gives an end that is a little too early: the latest one is right.
             ends_at=max(ends_at, state.ends_at) if state.is_confirmed else ends_at,
             is_confirmed=True,
             used=max(state.used, math.ceil(headers.used)),
@@ -157,21 +158,21 @@ class State:
     def settled(self, portion: Portion, *, spent: int, unconfirmed: int, for_compliance: bool) -> "State":
         """Account for a portion: ``spent`` requests of it were sent, ``unconfirmed`` of them since the last headers.
 
-        Unconfirmed ones stay among the given until the window ends: other headers that are written later may have been
-        made earlier, and ``used`` takes the highest number of the headers only.
+        Unconfirmed requests count as given until the window ends: headers that are written later may be older, and
+        ``used`` keeps only the highest number of all headers.
         """
         if portion.window != self.window:
             return self
         unspent = portion.requests - spent
         return replace(
             self,
-            # The headers count every earlier request, also those of other programs.
+            # The headers count all earlier requests, including those of other programs.
             leased=max(0, self.leased - portion.requests + unconfirmed),
             used_by_compliance=max(0, self.used_by_compliance - (unspent if for_compliance else 0)),
         )
 
     def given(self, requests: int, *, for_compliance: bool) -> tuple["State", Portion | None]:
-        """Give away up to ``requests``; None: there are none now."""
+        """Give away up to ``requests``; the portion is None if there are none now."""
         requests = min(requests, self.free(for_compliance=for_compliance))
         if requests <= 0 or self.seconds_blocked > 0:
             return self, None
@@ -183,7 +184,7 @@ class State:
         return given, Portion(requests, self.window, self.seconds_left)
 
     def blocked(self, seconds: float) -> "State":
-        """Give nothing away for so many seconds from now."""
+        """Give nothing away for ``seconds`` from now."""
         until = self.now + timedelta(seconds=min(seconds, BLOCK_SECONDS_MAX))
         return replace(self, blocked_until=max(until, self.blocked_until or until))
 
@@ -242,7 +243,7 @@ class Allowance:
     def __init__(self, client_id: str, *, for_compliance: bool = False) -> None:
         self.client_id = client_id
         self.for_compliance = for_compliance
-        self.slept = 0.0  # seconds, in all
+        self.slept = 0.0  # seconds in all
         self._portion: Portion | None = None
         self._expires = 0.0  # time.monotonic()
         self._left = 0
@@ -292,7 +293,7 @@ class Allowance:
         )
 
     def refused(self, seconds: float | None) -> float:
-        """Stop all workers of the client id after a 429 that asked for ``seconds``; return for how many."""
+        """Stop all workers of the client id after a 429 that asked for ``seconds``; return the seconds of the stop."""
         wait = BLOCK_SECONDS if seconds is None else min(max(seconds, 1.0), BLOCK_SECONDS_MAX)
         self._settle(lambda state: (state.blocked(wait), None))
         return wait
@@ -303,7 +304,7 @@ class Allowance:
             self._settle(lambda state: (state, None))
 
     def _lease(self) -> float:
-        """Take a portion; return 0, or in how many seconds there may be one."""
+        """Take a portion and return 0, or return the seconds after which there may be one."""
 
         def step(state: State) -> tuple[State, tuple[Portion | None, float]]:
             state, portion = state.given(PORTION, for_compliance=self.for_compliance)
@@ -341,7 +342,7 @@ class Allowance:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Be the only sender of morechildren of this client id, as Reddit asks (https://www.reddit.com/dev/api).
+        """Send morechildren requests of this client id one at a time, as Reddit asks (https://www.reddit.com/dev/api).
 
         Raises:
             Exhausted: others held the turn for longer than ``PATIENCE_SECONDS``.
@@ -355,7 +356,7 @@ class Allowance:
         ):
             if time.monotonic() - began > PATIENCE_SECONDS:
                 raise Exhausted(PATIENCE_SECONDS)
-            self._sleep(random.uniform(0.05, 0.2))  # noqa: S311  # so that all have the same chance
+            self._sleep(random.uniform(0.05, 0.2))  # noqa: S311  # gives all workers the same chance
         try:
             yield
         finally:

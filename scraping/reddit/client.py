@@ -1,8 +1,8 @@
 """Reddit's API through PRAW; the only file that knows PRAW.
 
-PRAW retries (408 and 5xx, lost connections: three attempts). An unreadable answer and a failing sign-in are retried
-here. All workers share one access token (``access_tokens.py``). The request budget of the client id decides what may be
-sent and when (``budget.py``); PRAW's own pacing, which knows one process only, is off. Answers are read as plain JSON
+PRAW retries 408, 5xx and lost connections (three attempts). Unreadable answers and failing sign-ins are retried here.
+All workers share one access token (``access_tokens.py``). The request budget of the client id decides when a request
+may be sent (``budget.py``); PRAW's own pacing, which knows only one process, is off. Answers are read as plain JSON
 (``answers.py``) instead of PRAW's objects: with those one malformed child fails the whole page, an absent attribute
 costs a hidden request, some comment trees end in an AssertionError, and an empty body looks like an empty listing.
 
@@ -70,7 +70,7 @@ Answer = TypeVar("Answer")
 # Reddit's limits (https://www.reddit.com/dev/api): fullnames of one /api/info request, comments of one tree request.
 INFO_SIZE = 100
 TREE_SIZE = 500
-# A request that meets a short 429 is sent again this often.
+# How often a request is sent again after a short 429.
 REFUSALS_MAX = 2
 
 
@@ -109,7 +109,7 @@ class _SharedAuthorizer(prawcore.ReadOnlyAuthorizer):
             if self._has_taken_stored():
                 return
             super().refresh()
-            seconds = (self._expiration_timestamp_ns - time.monotonic_ns()) / 1e9 - 10  # what prawcore adds
+            seconds = (self._expiration_timestamp_ns - time.monotonic_ns()) / 1e9 - 10  # prawcore adds 10 s
             access_tokens.store(*self._key, str(self.access_token), seconds=seconds)
 
     def _has_taken_stored(self) -> bool:
@@ -122,7 +122,7 @@ class _SharedAuthorizer(prawcore.ReadOnlyAuthorizer):
 
 
 def client_for(app: RedditApp | None, *, for_compliance: bool = False) -> "RedditClient":
-    """Return a new client for a stored Reddit app; None: for the environment's.
+    """Return a new client for a stored Reddit app, or for the environment's app if it is None.
 
     ``for_compliance``: it may use the share of the app's budget that is reserved for verifying content.
 
@@ -144,7 +144,7 @@ def client_for(app: RedditApp | None, *, for_compliance: bool = False) -> "Reddi
 
 
 class _PostTree:
-    """One post's comments, as ``CommentWalk`` asks for them."""
+    """The comments of one post: the source of a ``CommentWalk``."""
 
     def __init__(self, client: "RedditClient", post_id36: str, *, limit: int, depth: int) -> None:
         self._client = client
@@ -158,7 +158,7 @@ class _PostTree:
         return self._client.request("GET", path, read_tree, params=self._params)
 
     def more_children(self, ids: list[str]) -> list[Any]:
-        """POST up to 100 ids (as a GET they would not fit: 414)."""
+        """POST up to 100 ids; a GET would be too long (414)."""
         form = {"link_id": self._link, "children": ",".join(ids), "sort": self._params["sort"]}
         try:
             return self._client.request(
@@ -187,10 +187,10 @@ class RedditClient:
         self._allowance = Allowance(credentials.client_id, for_compliance=for_compliance)
         self._session = HttpSession(self._allowance)
         self._asked = self._answers = 0
-        # HTTP_PROXY and .netrc are for other hosts; a proxy cannot reach our loopback.
+        # HTTP_PROXY and .netrc are meant for other hosts; a proxy cannot reach this machine's loopback.
         self._session.trust_env = not is_loopback(settings.REDDIT_URL)
         self._reddit = praw.Reddit(
-            "DEFAULT",  # or the variable praw_site would choose
+            "DEFAULT",  # otherwise the variable praw_site chooses the section
             client_id=credentials.client_id,
             client_secret=credentials.client_secret or None,
             user_agent=usable_user_agent(credentials),
@@ -212,7 +212,7 @@ class RedditClient:
         fingerprint = access_tokens.fingerprint_of(
             client_secret=credentials.client_secret, url=settings.REDDIT_URL
         )
-        # An app without a secret signs in by its own device id, and shares no token.
+        # An app without a secret signs in with a device id of its own, so its token is not shared.
         authenticator = core.authorizer.authenticator
         if isinstance(authenticator, prawcore.TrustedAuthenticator):
             core._authorizer = _SharedAuthorizer(
@@ -232,21 +232,21 @@ class RedditClient:
 
     @property
     def requests_used(self) -> int:
-        """HTTP requests sent so far, with PRAW's retries and sign-ins."""
+        """HTTP requests sent so far, including PRAW's retries and sign-ins."""
         return self._session.requests_sent
 
     @property
     def retries(self) -> int:
-        """Requests sent again so far, by PRAW or after a 429."""
+        """Requests that PRAW repeated or that were sent again after a 429."""
         return max(0, self._session.requests_sent - self._session.sign_ins - self._asked)
 
     @property
     def server_time(self) -> datetime:
-        """The moment of Reddit's last answer, by its own clock; before the first, by the database's."""
+        """The time of Reddit's last answer by Reddit's clock; before the first answer, the database's time."""
         return self._session.server_time or clock.now()
 
     def can_afford(self, requests: int) -> bool:
-        """Return whether the app has that many requests left, and as much as half a window for others."""
+        """Return whether the app has that many requests left, and half a window more for other work."""
         state = budget.state_of(self._allowance.client_id)
         return state is None or state.free(for_compliance=False) - requests >= state.window_requests // 2
 
@@ -265,9 +265,9 @@ class RedditClient:
         query: str = "",
         resume: dict[str, Any] | None = None,
     ) -> ListingWalk:
-        """Return the pages of a subreddit's listing, to be iterated until ``limit`` posts, Reddit's 1,000 or its end.
+        """Return the pages of a subreddit's listing; they end at ``limit`` posts, Reddit's 1,000 or the listing's end.
 
-        ``query``: of a search, which lists newest first. ``resume``: what an earlier walk's ``saved()`` returned.
+        ``query`` makes it a search, which lists the newest first. ``resume`` is what an earlier walk's ``saved()`` returned.
         """
         path = f"r/{quote(subreddit, safe='')}/{sort}"
         params: dict[str, str | int] = {}
@@ -291,7 +291,7 @@ class RedditClient:
         return self.request("GET", path, read_listing, params=params)
 
     def info(self, fullnames: Sequence[str]) -> Page:
-        """Return the items of at most 100 fullnames; Reddit leaves out those it does not know any more.
+        """Return the items of at most 100 fullnames; Reddit leaves out those that no longer exist.
 
         Raises:
             RedditError: Reddit did not answer, or not with a listing.
@@ -320,7 +320,7 @@ class RedditClient:
 
         Raises:
             OutOfBudget: nothing may be sent for longer than ``budget.PATIENCE_SECONDS``.
-            RedditError: anything else went wrong.
+            RedditError: the request failed for any other reason.
         """
         self._asked += 1
         refusals = unreadable = 0
@@ -347,13 +347,13 @@ class RedditClient:
         self, method: str, path: str, read: Callable[[Any], Answer], *, in_turn: bool, **arguments: Any
     ) -> Answer:
         try:
-            self._allowance.fill()  # before the turn, so that nobody waits for us
+            self._allowance.fill()  # before the turn: others must not wait for our pause
             with self._allowance.turn() if in_turn else nullcontext():
                 body = self._reddit.request(method=method, path=path, **arguments)
         except Exhausted as exhausted:
             raise OutOfBudget(exhausted.seconds) from exhausted
         except Error:
-            raise  # the budget's row could not be read: our database failed, not Reddit
+            raise  # the database failed, not Reddit: the budget's row could not be read
         except Exception as error:
             # An odd answer makes PRAW raise ValueError, KeyError, AssertionError and more besides its own
             # classes, so the answer decides what happened, not the exception.
@@ -368,7 +368,7 @@ class RedditClient:
         return answer
 
     def _explain(self, error: Exception, path: str) -> RedditError:
-        """Return what an exception of PRAW and the last answer mean, as one of our errors."""
+        """Translate an exception of PRAW, together with the last answer, into a ``RedditError``."""
         if isinstance(error, prawcore.exceptions.RequestException):
             if isinstance(error.original_exception, Exhausted):
                 return OutOfBudget(error.original_exception.seconds)

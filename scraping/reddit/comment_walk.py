@@ -9,14 +9,15 @@ from scraping.reddit.answers import Page, kind_and_data, replies_of, unreadable_
 
 # Ids of one /api/morechildren request (https://www.reddit.com/dev/api).
 IDS_PER_REQUEST = 100
-# An id that Reddit passed over so often is looked up by /api/info: it leaves out deleted comments without replies.
+# After so many requests without an answer for it, an id is looked up by /api/info: morechildren leaves out deleted
+# comments without replies.
 PASSED_OVER_MAX = 2
-# Single ids that Reddit refused one after the other: then it refuses everything, whatever the id.
+# After so many single ids refused in a row, Reddit refuses everything, whatever the id.
 REFUSED_IN_A_ROW_MAX = 3
 
 
 class BatchRefused(Exception):
-    """Reddit cannot answer for these ids together; ``cause`` says why, as the client words it."""
+    """Reddit refuses these ids together; ``cause`` is the client's error."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
@@ -37,7 +38,7 @@ class TreeSource(Protocol):
         """
 
     def look_up(self, ids: list[str]) -> list[dict[str, Any]]:
-        """Return the comments of at most 100 ids as /api/info shows them; it leaves out what is not there."""
+        """Return the comments of at most 100 ids from /api/info, which leaves out those that do not exist."""
 
 
 def requests_per_post(limit: int) -> int:
@@ -62,7 +63,7 @@ class Reach:
         return [self.requests, self.comments, self.depth]
 
     def is_within(self, other: Any) -> bool:
-        """Return whether a walk with that reach, as ``as_json`` wrote it, has gone as far as this one may."""
+        """Return whether a walk with the reach ``other`` (from ``as_json``) went at least as far as this one may."""
         mine = self.as_json()
         return (
             isinstance(other, list)
@@ -76,14 +77,14 @@ class Reach:
 class CommentWalk:
     """Opens a post's tree level by level; iterating yields one page an answer.
 
-    Each comment carries its ``depth`` (0: top-level) and no ``replies``, parents before their replies; comments
-    at ``reach.depth`` and deeper are left out. Ids hidden behind "more" nodes are collected from all of them and
-    asked for up to 100 at a time, shallowest first, whatever their depth. PRAW's ``replace_more`` opens the nodes one by one. "Continue
-    this thread" links come later, for each costs a request of its own.
+    Each comment has its ``depth`` (0: top-level) and no ``replies``. Parents come before their replies. Comments
+    at ``reach.depth`` and deeper are left out. The ids of all "more" nodes are collected and
+    requested up to 100 at a time, shallowest first (PRAW's ``replace_more`` opens one node per request). "Continue this
+    thread" links come last, because each costs a request of its own.
 
-    Reddit answers with about 100 comments, of which some are replies that nobody asked for. The ids that did not fit
-    come back inside a "more" node, and some come not at all. Whatever was asked for and did not arrive stays to be
-    asked for; what was passed over twice is looked up by its fullname, and what is not there either is unavailable.
+    Reddit answers with about 100 comments, and some of them are replies that were not requested. The ids that did not
+    fit come back inside a "more" node; some are missing altogether. An id that did not arrive is requested again.
+    After two requests without it, it is looked up by its fullname; if that finds nothing, it is unavailable.
 
     ``resume`` is what an earlier walk over this post returned from ``saved()``.
     """
@@ -92,9 +93,9 @@ class CommentWalk:
         self._source = source
         self._reach = reach
         self._depth_of: dict[str, int] = {}  # of every comment met, by fullname
-        self._asked: set[str] = set()  # ids and threads, so that no answer sends us round in circles
+        self._asked: set[str] = set()  # ids and threads requested so far, against endless loops
         self._ids: dict[str, int] = {}  # still to open, with their depths
-        self._passed_over: dict[str, list[int]] = {}  # still to open: depth, how often passed over
+        self._passed_over: dict[str, list[int]] = {}  # still to open: depth, how often it was missing
         self._threads: list[str] = []  # fullnames of comments whose thread continues elsewhere
         self._begun = resume is not None
         self._batch = IDS_PER_REQUEST
@@ -103,13 +104,13 @@ class CommentWalk:
         self._beyond_limit = 0
         self._remaining = reach.comments
         self._requests_left = reach.requests
-        self.unavailable = 0  # comments that Reddit names and does not hand out
+        self.unavailable = 0  # comments that Reddit names but does not return
         if resume is not None:
             self._load(resume)
 
     def _load(self, saved: dict[str, Any]) -> None:
         self._remaining, self._requests_left = int(saved["remaining"]), int(saved["requests_left"])
-        self._beyond_limit = int(saved.get("beyond_limit", 0))  # none in what an earlier release saved
+        self._beyond_limit = int(saved.get("beyond_limit", 0))  # missing in what an earlier release saved
         self.unavailable = int(saved.get("unavailable", 0))
         for depth, ids in saved["ids"]:
             self._ids |= {str(id36): int(depth) for id36 in ids}
@@ -123,7 +124,7 @@ class CommentWalk:
             self._depth_of[str(parent)] = int(depth)
 
     def saved(self) -> dict[str, Any]:
-        """Return what another walk needs to go on behind the last page, for a JSON column."""
+        """Return what another walk needs to continue after the last page, for a JSON column."""
         ids: dict[int, list[str]] = defaultdict(list)
         for id36, depth in self._ids.items():
             ids[depth].append(id36)
@@ -139,7 +140,7 @@ class CommentWalk:
 
     @property
     def left(self) -> int:
-        """Comments and threads left out so far, for want of requests or by the limit."""
+        """Comments and threads left out so far because of the limits on requests and comments."""
         return len(self._ids) + len(self._passed_over) + len(self._threads) + self._beyond_limit
 
     def __iter__(self) -> Iterator[Page]:
@@ -152,7 +153,7 @@ class CommentWalk:
                 yield self._open()
             elif self._threads:
                 parent = self._threads[-1]
-                # The answer begins with the parent itself, which is known; its replies follow.
+                # The answer begins with the parent itself, which is stored already; its replies follow.
                 tree = self._source.tree(parent.partition("_")[2])
                 self._threads.pop()
                 yield self._read(tree, depth=self._depth_of.get(parent, 0))
@@ -162,7 +163,7 @@ class CommentWalk:
                 yield self._look_up()
 
     def _has_more(self) -> bool:
-        # A comment may have arrived unasked, below another one.
+        # A comment may have arrived below another one without being requested.
         for id36 in [id36 for id36 in (*self._ids, *self._passed_over) if f"t1_{id36}" in self._depth_of]:
             self._take(id36)
         return bool(self._ids or self._passed_over or self._threads)
@@ -172,9 +173,9 @@ class CommentWalk:
         self._passed_over.pop(id36, None)
 
     def _open(self) -> Page:
-        """Ask for the next ids; they are still to open until they have arrived.
+        """Request the next ids; each counts as still to open until it has arrived.
 
-        A batch that Reddit refuses is asked for again in halves, down to the one id that it cannot answer.
+        A batch that Reddit refuses is requested again in halves, down to the single id that causes the refusal.
         """
         again = (id36 for id36, (_, times) in self._passed_over.items() if times < PASSED_OVER_MAX)
         batch = [*sorted(self._ids, key=lambda id36: self._ids[id36]), *again][: self._batch]
@@ -186,14 +187,14 @@ class CommentWalk:
                 return Page()
             self._refused += 1
             if not self._has_opened or self._refused >= REFUSED_IN_A_ROW_MAX:
-                raise refusal.cause from refusal  # it is not about this id
+                raise refusal.cause from refusal  # this id is not the cause
             self._pass_over(batch[0], times=PASSED_OVER_MAX)
             return Page()
         self._has_opened, self._refused = True, 0
         self._batch = min(2 * self._batch, IDS_PER_REQUEST)
         page = self._read(things, depth=0)
         arrived = {id36 for id36 in batch if f"t1_{id36}" in _names(things)}
-        # What Reddit hands back did not fit; it will when something arrives each time.
+        # The ids that Reddit hands back did not fit; they will fit later, as long as each answer brings something.
         back = _handed_back(things) if arrived else frozenset()
         for id36 in batch:
             if id36 in arrived:
@@ -203,12 +204,12 @@ class CommentWalk:
         return page
 
     def _pass_over(self, id36: str, *, times: int = 1) -> None:
-        """Leave an id that did not arrive to a later request."""
+        """Leave an id that did not arrive for a later request."""
         at = self._passed_over.setdefault(id36, [self._ids.pop(id36, 0), 0])
         at[1] += times
 
     def _look_up(self) -> Page:
-        """Ask for comments by their fullnames, wherever they are in the tree."""
+        """Request comments by their fullnames, wherever they are in the tree."""
         batch = list(self._passed_over)[:IDS_PER_REQUEST]
         page = Page()
         for data in self._source.look_up(batch):
@@ -219,7 +220,7 @@ class CommentWalk:
             self._keep(data, depth, page)
             if not _is_gone(data) and f"t1_{id36}" not in self._asked:
                 self._asked.add(f"t1_{id36}")
-                self._threads.append(f"t1_{id36}")  # it may have replies, which nothing else names
+                self._threads.append(f"t1_{id36}")  # nothing else names its replies
         for id36 in batch:
             del self._passed_over[id36]
             self.unavailable += f"t1_{id36}" not in self._depth_of

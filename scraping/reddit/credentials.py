@@ -1,4 +1,4 @@
-"""What Reddit knows an app by, and where it is taken from."""
+"""The credentials of a Reddit app: from the environment or from a stored app."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from scraping.reddit.errors import RedditNotConfigured
 
 @dataclass(frozen=True)
 class Credentials:
-    """What Reddit knows an app by."""
+    """Client id, secret and user agent of a Reddit app."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -33,7 +33,7 @@ def is_loopback(url: str) -> bool:
 
 
 def environment_credentials() -> Credentials | None:
-    """Return the app of REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET, or None where either is empty."""
+    """Return the app of REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET, or None if either is empty."""
     if not settings.REDDIT_CLIENT_ID or not settings.REDDIT_CLIENT_SECRET:
         return None
     return Credentials(settings.REDDIT_CLIENT_ID, settings.REDDIT_CLIENT_SECRET, settings.REDDIT_USER_AGENT)
@@ -61,7 +61,7 @@ def usable_user_agent(credentials: Credentials) -> str:
     """Return the user agent to send; Reddit asks for one that names the app and its owner.
 
     Raises:
-        RedditNotConfigured: it cannot be sent.
+        RedditNotConfigured: the user agent cannot be sent in a header.
     """
     agent = credentials.user_agent.strip()
     if not agent and is_loopback(settings.REDDIT_URL):
@@ -78,7 +78,7 @@ def usable_user_agent(credentials: Credentials) -> str:
 
 
 def keep_sandbox_local(credentials: Credentials) -> None:
-    """Make sure that the sandbox's app only talks to this machine.
+    """Make sure that the sandbox's app talks to this machine only.
 
     Raises:
         RedditNotConfigured: it would talk to the real Reddit.

@@ -1,4 +1,4 @@
-"""What can go wrong with a request: one small hierarchy, and the mapping from what Reddit answers."""
+"""The errors of a request: one small hierarchy, and the mapping from Reddit's answers to it."""
 
 import math
 from datetime import datetime, timedelta
@@ -15,11 +15,11 @@ from scraping.reddit.headers import seconds_in
 
 
 class RedditError(Exception):
-    """Reddit could not be asked, or did not answer as the API promises.
+    """The request could not be sent, or the answer is not what the API documents.
 
-    ``kind`` is the cause as a ``ErrorKind``; the text says what happened and what to do.
+    ``kind`` is the cause as an ``ErrorKind``; the text says what happened and what to do.
     ``stops_everything`` means that the next request would meet the same error. ``retry_after`` is in seconds,
-    where Reddit said it.
+    if Reddit gave it.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RedditError(Exception):
 class OutOfBudget(RedditError):
     """No request may be sent before ``until``: the budget of the app is used up, or Reddit answered 429.
 
-    ``is_refusal``: Reddit said so to this client.
+    ``is_refusal``: this client itself got the 429.
     """
 
     def __init__(self, seconds: float, *, is_refusal: bool = False, retry_after: float | None = None) -> None:
@@ -90,7 +90,7 @@ def _rate_limited(response: requests.Response | None) -> RedditError:
 
 
 def no_answer(error: Exception) -> RedditError:
-    """Explain an exception of ``requests``: there was no answer at all."""
+    """Explain an exception of ``requests``, where there was no answer at all."""
     broken = requests.exceptions
     if isinstance(error, broken.InvalidSchema | broken.MissingSchema | broken.InvalidURL):
         text = _("REDDIT_URL or REDDIT_OAUTH_URL is no web address: %(error)s")
@@ -103,7 +103,7 @@ def no_answer(error: Exception) -> RedditError:
 
 
 def sign_in_failed(response: requests.Response, *, is_refused: bool) -> RedditError:
-    """Explain an error of the token endpoint, which every later request would meet too.
+    """Explain an error of the token endpoint; all later requests would fail with it too.
 
     ``is_refused``: a 200 whose body names an error, as OAuth reports wrong credentials.
     """

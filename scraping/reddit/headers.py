@@ -1,6 +1,6 @@
-"""Reads the headers of an answer: numbers, moments.
+"""Reads numbers and times from the headers of an answer.
 
-Reddit's are odd at times: a float, an HTTP date without a zone, nothing at all.
+Reddit's headers vary: a number may be a float, an HTTP date may lack its zone, a header may be missing.
 """
 
 import math
@@ -17,7 +17,7 @@ def seconds_in(value: str) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
-        except (ValueError, TypeError):  # no date; a date without a zone
+        except (ValueError, TypeError):  # no date, or a date without a zone
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 

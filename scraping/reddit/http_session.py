@@ -12,14 +12,14 @@ from scraping.reddit.budget import Allowance, RateHeaders
 from scraping.reddit.errors import is_server_error
 from scraping.reddit.headers import date_in, seconds_in
 
-# Seconds before an unreadable answer is asked for again, and before a failed sign-in is tried again.
+# Seconds of pause before an unreadable answer is requested again and before a failed sign-in is repeated.
 PAUSES: tuple[float, ...] = (1.0, 3.0)
 SIGN_IN_PATH = "/api/v1/access_token"
 _RATE_HEADERS = ("x-ratelimit-remaining", "x-ratelimit-used", "x-ratelimit-reset")
 
 
 def _is_failed_sign_in(response: requests.Response) -> bool:
-    """Return whether the token endpoint failed in a way that a second try may mend."""
+    """Return whether the token endpoint failed in a way that a second try may solve."""
     if response.status_code != 200:
         return is_server_error(response.status_code)
     try:
@@ -33,7 +33,7 @@ def _is_failed_sign_in(response: requests.Response) -> bool:
 
 
 class HttpSession(requests.Session):
-    """Takes each request from the allowance, counts it, and hides from prawcore the headers it must not act on."""
+    """Takes each request from the allowance, counts it, and removes the headers that would make prawcore sleep."""
 
     def __init__(self, allowance: Allowance) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class HttpSession(requests.Session):
         self.server_time: datetime | None = None  # as the last answer's Date said
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send it when the allowance permits; a failing sign-in is tried again.
+        """Send the request when the allowance permits; repeat a failing sign-in.
 
         Raises:
             Exhausted: the budget allows nothing now.
@@ -52,7 +52,7 @@ class HttpSession(requests.Session):
         if urlsplit(request.url or "").path != SIGN_IN_PATH:
             self._allowance.take()
             return self._send(request, **kwargs)
-        # PRAW repeats every request but this one.
+        # PRAW repeats all requests except this one.
         for pause in PAUSES:
             response = self._send_sign_in(request, **kwargs)
             if not _is_failed_sign_in(response):
@@ -77,7 +77,7 @@ class HttpSession(requests.Session):
         remaining, used, reset = (seconds_in(headers.get(name, "")) for name in _RATE_HEADERS)
         if remaining is not None and used is not None and reset is not None:
             self._allowance.note(RateHeaders(used=used, remaining=remaining, reset=reset))
-        # Without them prawcore does not pace: up to 600 s in one sleep, and ValueError at a float.
+        # Without these headers prawcore does not pace: it would sleep up to 600 s at once, and fail at a float.
         for name in _RATE_HEADERS:
             headers.pop(name, None)
         if "retry-after" in headers:

@@ -1,9 +1,9 @@
-"""Pages through a listing that shifts while it is read, and knows where the new posts end.
+"""Pages through a listing that shifts while it is read, and finds where the new posts end.
 
-Reddit lists 1,000 posts at most, 100 a page; the next page is asked for by the fullname of the last post, the
-anchor. A listing shifts between two requests: new posts come on top, so that a page may repeat posts, and posts are
-removed, perhaps the anchor itself, and then Reddit answers with an empty page as if the listing had ended.
-``before`` is never used: it is as silent about a removed anchor, and misses what lies between two pages.
+Reddit lists 1,000 posts at most, 100 per page. The next page is requested by the fullname of the last post, the
+anchor. A listing shifts between two requests. New posts come on top, so a page may repeat posts. Posts are removed,
+and if the anchor itself is removed, Reddit answers with an empty page as if the listing had ended. ``before`` is
+never used: it does not report a removed anchor either, and it misses posts between two pages.
 """
 
 import math
@@ -18,26 +18,26 @@ from scraping.reddit.answers import Page, unreadable_reason
 # Reddit's limits (https://www.reddit.com/dev/api): items of one page and of a whole listing.
 PAGE_SIZE: Final = 100
 LISTING_MAX: Final = 1000
-# Reddit may fill pages poorly, yet a listing that never ends must end.
+# Pages may hold few posts, so allow more pages than needed, but not an endless number.
 PAGES_MAX: Final = 3 * LISTING_MAX // PAGE_SIZE
-# Anchors further up the last page that are tried where the last one is gone.
+# How many anchors further up the last page are tried if the last one is gone.
 ANCHORS_BACK: Final = (2, 3, 5, 9, 17, 50)
-# Reddit opened in June 2005; a time before that, or in the future, is none.
+# Reddit opened in June 2005; an earlier time, or one in the future, is invalid.
 REDDIT_BEGAN: Final = datetime(2005, 6, 1, tzinfo=UTC)
-# So many times of a page at least are needed to judge it by them: a few may be odd.
+# The fewest times by which a page is judged: single ones may be wrong.
 MASS_MIN: Final = 20
-# Posts held back by a filter appear late, at the place of their creation: one listing reads on so far behind the
-# newest post of the one before.
+# Posts held back by a filter appear late, at the position of their creation. So a listing reads this far beyond the
+# newest post of the previous one.
 OVERLAP: Final = timedelta(hours=1)
 
 Fetch = Callable[[dict[str, str | int]], Page]
 
 
 class ListingWalk:
-    """Iterating yields the pages, each post once; the caller stops where it has seen enough.
+    """Yields the pages of a listing, each post once; the caller stops when it has seen enough.
 
-    The stickied posts that Reddit puts on top of hot (``has_stickies``) come on top of ``limit``. ``resume`` is what
-    an earlier walk returned from ``saved()``.
+    The stickied posts that Reddit puts on top of hot (``has_stickies``) do not count towards ``limit``. ``resume`` is
+    what an earlier walk returned from ``saved()``.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class ListingWalk:
         self._remaining = min(limit, LISTING_MAX)
         self._seen: set[str] = set()
         self._after: str | None = None
-        self._recent: list[str] = []  # the names of the last page that had any
+        self._recent: list[str] = []  # the fullnames of the last page that had any
         self._is_second_time = False
         self.pages = 0
         self.posts = 0
-        # Whether Reddit, not the caller, ended the walk; and whether that was for want of an anchor, or because the
-        # next page was one that had been read already.
+        # Whether Reddit, not the caller, ended the walk; whether no anchor was left; whether a page led back to an
+        # earlier one.
         self.has_ended = self.is_broken = self.is_looping = False
         self._met: set[str] = set()  # the anchors that Reddit named
         if resume is not None:
@@ -63,7 +63,7 @@ class ListingWalk:
             self._met = set(resume.get("met", ()))
 
     def saved(self) -> dict[str, Any]:
-        """Return what another walk needs to go on behind the last page, for a JSON column."""
+        """Return what another walk needs to continue after the last page, for a JSON column."""
         return {
             "after": self._after,
             "recent": self._recent[-max(ANCHORS_BACK) :],
@@ -76,7 +76,7 @@ class ListingWalk:
 
     @property
     def is_at_cap(self) -> bool:
-        """Whether Reddit has no more to show, however many posts there are."""
+        """Whether Reddit's limit of 1,000 posts ended the listing."""
         return self.pages >= LISTING_MAX // PAGE_SIZE
 
     @property
@@ -99,7 +99,7 @@ class ListingWalk:
             yield page
 
     def _next(self) -> Page:
-        """Return the page behind the anchor; where that is gone, behind one further up, or from the top again."""
+        """Return the page after the anchor; if that is gone, after an earlier one, or from the top again."""
         size: dict[str, str | int] = {"limit": min(self._remaining, PAGE_SIZE)}
         if self._after is None:
             return self._fetch(size)
@@ -123,7 +123,7 @@ class ListingWalk:
         posts = []
         names = []
         for post in page.posts:
-            # What has no name is handed on, to be counted.
+            # An item without a fullname is passed on, so that it is counted.
             name = post["name"] if isinstance(post.get("name"), str) else None
             extra = self._has_stickies and is_first and is_sticky(post)
             if name is not None:
@@ -140,17 +140,17 @@ class ListingWalk:
 
 
 def _is_bare(page: Page) -> bool:
-    """Return whether this is how Reddit answers to an anchor that is gone."""
+    """Return whether the page is what Reddit returns for an anchor that is gone."""
     return page.after is None and not (page.posts or page.comments or page.skipped)
 
 
 def is_sticky(post: dict[str, Any]) -> bool:
-    """Return whether a post is pinned, and so says nothing of the order of its listing."""
+    """Return whether a post is pinned, so that its position says nothing about the order of the listing."""
     return post.get("stickied") is True
 
 
 def created_at(post: dict[str, Any]) -> datetime | None:
-    """Return when a raw post was made, if it says so."""
+    """Return when a raw post was made, or None if it gives no valid time."""
     seconds = post.get("created_utc")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return None
@@ -161,9 +161,9 @@ def created_at(post: dict[str, Any]) -> datetime | None:
 
 
 def creation_times(posts: Iterable[dict[str, Any]], *, until: datetime | None = None) -> list[datetime]:
-    """Return when the posts were made, in their order, without pinned ones and times that cannot be.
+    """Return when the posts were made, in their order, without pinned posts and impossible times.
 
-    ``until``: Reddit's present.
+    ``until`` is the present by Reddit's clock.
     """
     times = (created_at(post) for post in posts if not is_sticky(post))
     return [
@@ -175,10 +175,10 @@ def creation_times(posts: Iterable[dict[str, Any]], *, until: datetime | None = 
 
 @dataclass(frozen=True)
 class Frontier:
-    """Where a listing of new posts meets what an earlier one has seen.
+    """Where a listing of new posts reaches the posts of an earlier one.
 
-    ``newest_at`` is the watermark: the newest post of the last listing that was read to its own frontier, so that
-    all that was listed up to it is known. None: there was none. No single post decides: its time may be odd.
+    ``newest_at`` is the watermark: the newest post of the last listing that was read to its own frontier, so that all
+    posts listed up to it are known; None if there was no such listing. No single post decides: its time may be wrong.
     """
 
     newest_at: datetime | None
@@ -186,11 +186,11 @@ class Frontier:
     def is_met(
         self, posts: Iterable[dict[str, Any]], *, has_new: bool, until: datetime | None = None
     ) -> bool:
-        """Return whether the listing may stop behind this page.
+        """Return whether the listing may stop after this page.
 
-        It may where most of the page lies ``OVERLAP`` behind the watermark, or most of it lies behind the watermark
-        and it is wholly known (``has_new``: it had a post that was not stored). A known page in front of the
-        watermark proves nothing: an interrupted listing stored it and left a hole behind.
+        It may if most posts of the page are older than the watermark by ``OVERLAP``, or if most are older than the
+        watermark and all are stored already (``has_new``: one was not). A page of stored posts that are newer than the
+        watermark proves nothing: an interrupted listing stored it, and older posts may be missing.
         """
         if self.newest_at is None:
             return False
@@ -199,7 +199,7 @@ class Frontier:
         return not has_new and self._is_behind(posts, self.newest_at, until)
 
     def candidates(self, posts: Iterable[dict[str, Any]]) -> set[str]:
-        """Return the names of those posts that prove, if the last listing knew them, that this one has met it."""
+        """Return the fullnames of the posts that prove a meeting with the last listing, if that one had them."""
         if self.newest_at is None:
             return set()
         return {
@@ -220,9 +220,9 @@ def is_past(posts: Iterable[dict[str, Any]], moment: datetime) -> bool:
 
 
 def posts_per_hour(times: list[datetime]) -> float | None:
-    """Return the rate of a listing's posts, newest first; None where too few tell none.
+    """Return the rate of a listing's posts, given newest first; None if there are too few.
 
-    Of many, the outermost twentieths are left out: one odd time would make a span of years.
+    If there are many, the outermost twentieths are left out: one wrong time would make a span of years.
     """
     times = sorted(times)
     cut = len(times) // 20
