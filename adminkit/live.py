@@ -5,6 +5,7 @@ The version is in the fragment's address: one short digest for each part, in the
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +18,39 @@ from django.utils.safestring import SafeString
 _VOLATILE = re.compile(r"(<span data-(?:volatile|since)[^>]*>)[^<]*")
 # A fresh token in each answer, for one secret.
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
+
+
+# Stands for the version until that is known.
+_VERSION = "0-version-0"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A live page at one moment; may be kept for who asks next, if what they see is the same."""
+
+    main: str
+    parts: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+def rendered(
+    request: HttpRequest, *, main: str, parts: Sequence[str], context: Mapping[str, Any]
+) -> Rendered:
+    """Return the parts of a live page as they are now (``answer``)."""
+    others = tuple(render_to_string(part, {**context, "oob": True}, request) for part in parts)
+    steady = render_to_string(main, {**context, "version": _VERSION}, request)
+    return Rendered(steady, others, tuple(_digest(text) for text in (steady, *others)))
+
+
+def news(request: HttpRequest, now: Rendered) -> str | None:
+    """Return what changed since the version in the request's ``v``, to be swapped in; None: nothing did."""
+    known = tuple(request.GET.get("v", "").split("."))
+    if known == now.digests:
+        return None
+    older = known[1:] if len(known) == len(now.digests) else ("",) * len(now.parts)
+    pairs = zip(now.parts, now.digests[1:], older, strict=True)
+    changed = "".join(text for text, digest, before in pairs if digest != before)
+    return now.main.replace(_VERSION, ".".join(now.digests)) + changed
 
 
 def answer(
@@ -32,23 +66,19 @@ def answer(
 
     Args:
         request: the poll.
-        template: gets ``main`` and ``changed``, both rendered, besides the context.
+        template: gets ``changed``, rendered: the part that asks again, and the others that changed.
         main: the template of the part that asks again; it gets ``version``.
         parts: the templates of the others, which get ``oob``; what they render is swapped in by its id.
         context: for all of them.
         has_news: answer even when no part changed.
     """
-    rendered = [render_to_string(part, {**context, "oob": True}, request) for part in parts]
-    steady = render_to_string(main, {**context, "version": ""}, request)
-    digests = [_digest(text) for text in (steady, *rendered)]
-    known = request.GET.get("v", "").split(".")
-    if known == digests and not has_news:
+    now = rendered(request, main=main, parts=parts, context=context)
+    changed = news(request, now)
+    if changed is None and not has_news:
         return HttpResponse(status=204)
-    older = known[1:] if len(known) == len(digests) else [""] * len(rendered)
-    pairs = zip(rendered, digests[1:], older, strict=True)
-    changed = SafeString("".join(text for text, digest, before in pairs if digest != before))
-    versioned = render_to_string(main, {**context, "version": ".".join(digests)}, request)
-    return render(request, template, {**context, "main": versioned, "changed": changed})
+    if changed is None:
+        changed = now.main.replace(_VERSION, ".".join(now.digests))
+    return render(request, template, {**context, "changed": SafeString(changed)})
 
 
 def _digest(text: str) -> str:

@@ -17,6 +17,7 @@ from adminkit.guarded import guarded
 from audit import door
 from audit.admin_edits import RecordedAdmin
 from maintenance.models import MaintenanceMode
+from maintenance.scheduling import maintenance_mode
 from scraping.models import SANDBOX_CLIENT_ID
 
 # The menu: groups of (app label, model name, title). What is registered but not named here follows behind.
@@ -70,7 +71,7 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""
-        on = list(MaintenanceMode.objects.on().order_by("pk"))
+        on = maintenance_mode.modes_for(request).on
         return {
             **super().each_context(request),
             "is_sandbox": settings.REDDIT_CLIENT_ID in ("", SANDBOX_CLIENT_ID),
@@ -106,19 +107,25 @@ class ConsoleAdminSite(admin.AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the run confirmation, the page of maintenance mode, and the check of whether somebody is signed in."""
         # Loading an app's admin registers its classes here, so the site must exist before.
-        from maintenance.admin import maintenance_mode, run_confirmation
+        from console.dashboard import page
+        from maintenance.admin import maintenance_mode as mode_pages
+        from maintenance.admin import run_confirmation
 
         return [
             path(
                 "jobs/<slug:slug>/run/", self.admin_view(run_confirmation.job_run), name="maintenance_job_run"
             ),
+            path("dashboard/live/", self.admin_view(never_cache(page.live_parts)), name="dashboard_live"),
+            path(
+                "dashboard/stored/", self.admin_view(never_cache(page.stored_parts)), name="dashboard_stored"
+            ),
             path("session/", never_cache(self.session), name="session"),
             path(
                 "pause-scraping/",
-                self.admin_view(partial(maintenance_mode.mode_page, scope=MaintenanceMode.Scope.SCRAPING)),
+                self.admin_view(partial(mode_pages.mode_page, scope=MaintenanceMode.Scope.SCRAPING)),
                 name="maintenance_pause_scraping",
             ),
-            path("maintenance-mode/", self.admin_view(maintenance_mode.mode_page), name="maintenance_mode"),
+            path("maintenance-mode/", self.admin_view(mode_pages.mode_page), name="maintenance_mode"),
             *super().get_urls(),
         ]
 
@@ -135,10 +142,7 @@ class ConsoleAdminSite(admin.AdminSite):
         return HttpResponse(status=204 if self.has_permission(request) else 403)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show the dashboard; a user who may not see runs gets only the menu."""
-        from console import dashboard
+        """Show the dashboard; a user who may not see runs gets what needs them, and the menu."""
+        from console.dashboard import page
 
-        context: dict[str, Any] = {}
-        if request.user.has_perm("maintenance.view_jobrun"):
-            context = dashboard.context(request)
-        return super().index(request, {**context, **(extra_context or {})})
+        return super().index(request, {**page.context(request), **(extra_context or {})})

@@ -155,7 +155,13 @@ CACHES = {
         "LOCATION": "console_cache",
         # Above what an attacker can fill within the five minutes that a count must live.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
-    }
+    },
+    # What one process need not compute again for the next reader; nobody misses it.
+    "process": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "process",
+        "OPTIONS": {"MAX_ENTRIES": 2_000},
+    },
 }
 
 # --- People ---------------------------------------------------------------------------------

@@ -50,6 +50,15 @@ def ago(value: datetime | None) -> str:
 
 
 @register.filter
+def lasted(value: datetime | None) -> str:
+    """Write how long something has been going on, in its largest unit."""
+    if value is None:
+        return "–"
+    now = clock.now()
+    return timesince(value, now, depth=1) if now - value >= SOON else _("just now")
+
+
+@register.filter
 def until(value: datetime | None) -> str:
     """Write in how much time a moment comes, in its largest unit."""
     if value is None:

@@ -15,6 +15,7 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from adminkit.marks import PATHS
 from adminkit.templatetags.display import duration, short_moment
 from maintenance.models import JobRun, Person
 
@@ -22,6 +23,8 @@ RUNS = 30
 BAR_WIDTH, BAR_GAP, HEIGHT, MARK_SPACE = 6, 2, 30, 6
 WIDTH = RUNS * (BAR_WIDTH + BAR_GAP)
 HEIGHT_MIN = 3
+# Where the shapes of the states stand, below the bars.
+SHAPES_AT, HEIGHT_WITH_SHAPES = MARK_SPACE + HEIGHT + 3, MARK_SPACE + HEIGHT + 11
 # Durations span milliseconds to hours, so a bar's height is their logarithm: an hour fills it.
 SECONDS_SHORTEST, SECONDS_LONGEST = 0.01, 3600.0
 FIELDS = (
@@ -143,7 +146,7 @@ def _drawn(runs: Sequence[JobRun], label: str) -> SafeString:
     first_url = reverse("admin:maintenance_jobrun_change", args=[0])
     links = "".join(_link(bar, first_url, is_last=bar.run is runs[-1]) for bar in bars(runs))
     return mark_safe(  # noqa: S308  # escaped part by part
-        f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT + MARK_SPACE}" role="group"'
+        f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT_WITH_SHAPES}" role="group"'
         f' aria-label="{escape(label)}" focusable="false">{links}</svg>'
     )
 
@@ -158,6 +161,7 @@ def _link(bar: Bar, first_url: str, *, is_last: bool) -> str:
         *([_("dry run")] if run.dry_run else []),
     ]
     mark = f'<circle cx="{bar.mark_x}" cy="{bar.mark_y}" r="1.7"/>' if bar.is_marked else ""
+    mark += _shape(bar)
     return (
         f'<a href="{first_url.replace("/0/", f"/{run.pk}/")}"'
         f' class="bar-{run.status}{" bar-dry" if run.dry_run else ""}" tabindex="{0 if is_last else -1}">'
@@ -166,12 +170,23 @@ def _link(bar: Bar, first_url: str, *, is_last: bool) -> str:
     )
 
 
+def _shape(bar: Bar) -> str:
+    """Return the shape of the run's state, below its bar; none: it succeeded."""
+    if bar.run.status == JobRun.Status.SUCCEEDED or bar.run.status not in PATHS:
+        return ""
+    place = f"translate({bar.x - 0.5} {SHAPES_AT}) scale(.58)"
+    kind = f"bar-{bar.run.status}"
+    return f'<path class="{kind}" transform="{place}" fill-rule="evenodd" d="{PATHS[bar.run.status]}"/>'
+
+
 def outline(runs: Sequence[JobRun], url: str) -> SafeString:
     """Return the strip for a list of many: one small drawing, which leads as a whole to the job's runs."""
     if not runs:
         return drawing(runs, "")
     shapes: dict[str, str] = {}
+    states = ""
     for bar in bars(runs):
+        states += _shape(bar)
         kind = f"bar-{bar.run.status}{' bar-dry' if bar.run.dry_run else ''}"
         box = f"M{bar.x} {bar.y}h{BAR_WIDTH}v{bar.height}h-{BAR_WIDTH}z"
         shapes[kind] = shapes.get(kind, "") + box
@@ -182,7 +197,7 @@ def outline(runs: Sequence[JobRun], url: str) -> SafeString:
         url,
         (said := " · ".join(f"{status}: {number}" for status, number in counts.most_common())),
         WIDTH,
-        HEIGHT + MARK_SPACE,
+        HEIGHT_WITH_SHAPES,
         said,
-        mark_safe(paths),  # noqa: S308  # numbers and states
+        mark_safe(paths + states),  # noqa: S308  # numbers and states
     )

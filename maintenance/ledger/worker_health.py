@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
-from django.db.models import F, Min
+from django.db.models import Count, F, Min
 from django.db.models.functions import Coalesce, Greatest
 
 from database import clock
@@ -62,20 +62,20 @@ class WorkerHealth:
 
 
 def worker_health() -> WorkerHealth:
-    """Return the workers' health, in three small queries."""
-    now = clock.database_now()
+    """Return the workers' health, in two small queries."""
+    now = clock.now()
     gone = timedelta(seconds=GONE_HEARTBEATS * settings.HEARTBEAT_SECONDS)
     alive = list(WorkerProcess.objects.filter(seen_at__gt=now - gone))
     listening = [worker.name for worker in alive if worker.listening_at and worker.listening_at > now - gone]
     waiting_since = Greatest("queued_at", Coalesce("not_before", F("queued_at")))
-    waiting = JobRun.objects.could_start()
-    first: datetime | None = waiting.aggregate(first=Min(waiting_since))["first"]
+    waiting = JobRun.objects.could_start().aggregate(number=Count("pk"), first=Min(waiting_since))
+    first: datetime | None = waiting["first"]
     return WorkerHealth(
         alive=[worker.name for worker in alive],
         listening=listening,
         taken_age=_age(now, [worker.taken_at for worker in alive]),
         seen_age=_age(now, [worker.seen_at for worker in alive]),
-        waiting=waiting.count(),
+        waiting=waiting["number"],
         queue_age=max(timedelta(0), now - first) if first else timedelta(0),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext_noop
 
 from audit import words
@@ -45,6 +46,16 @@ class Modes:
     def __init__(self, modes: Iterable[MaintenanceMode] | None = None) -> None:
         self._modes = list(MaintenanceMode.objects.order_by("pk") if modes is None else modes)
 
+    @property
+    def on(self) -> list[MaintenanceMode]:
+        """Those that are on."""
+        return [mode for mode in self._modes if mode.is_on]
+
+    @property
+    def of_all(self) -> MaintenanceMode:
+        """The switch over all schedules; unsaved and off where it was never used."""
+        return next((mode for mode in self._modes if mode.scope == ALL), None) or MaintenanceMode()
+
     def is_on(self, scope: str) -> bool:
         """Whether the switch of exactly this scope is on."""
         return any(mode.is_on and mode.scope == scope for mode in self._modes)
@@ -57,6 +68,15 @@ class Modes:
     def task_names_held(self) -> list[str]:
         """The tasks of the jobs whose group is paused now."""
         return [job.task_name for job in jobs() if job.group and self.is_on(job.group)]
+
+
+def modes_for(request: HttpRequest) -> Modes:
+    """Return all switches as they were when this request first asked."""
+    kept = vars(request)
+    if "maintenance_modes" not in kept:
+        kept["maintenance_modes"] = Modes()
+    modes: Modes = kept["maintenance_modes"]
+    return modes
 
 
 def is_on(scope: str = ALL) -> bool:

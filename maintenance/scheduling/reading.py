@@ -81,13 +81,13 @@ def read(task: PeriodicTask) -> Reading:
     return read_all([task])[0]
 
 
-def read_all(tasks: Sequence[PeriodicTask]) -> list[Reading]:
+def read_all(tasks: Sequence[PeriodicTask], *, modes: maintenance_mode.Modes | None = None) -> list[Reading]:
     """Return what each schedule says, in a number of queries that does not grow with them.
 
-    Load them with ``select_related(*schedules.RELATED)``.
+    Load them with ``select_related(*schedules.RELATED)``. Who knows the switches as they are gives them: ``modes``.
     """
     known = _known_values(tasks)
-    modes = maintenance_mode.Modes()
+    modes = modes or maintenance_mode.Modes()
     return [_read(task, known.get(task.task, {}), modes) for task in tasks]
 
 

@@ -5,14 +5,14 @@ A schedule is django-celery-beat's PeriodicTask with our ScheduleControl beside 
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from database import clock
@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 # The rows beside a schedule: with them in one query, one that is gone is None.
 KINDS = ("crontab", "interval", "clocked", "solar")
 RELATED = (*KINDS, "control")
-# A job with more schedules than these is asked which comes next in another way.
-NEXT_AMONG_MAX = 100
-NEXT_OF_ALL = 1_000
 
 
 def _crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
@@ -59,41 +56,6 @@ def is_default(task: PeriodicTask) -> bool:
 def for_job(slug: str) -> PeriodicTask | None:
     """Return the job's first schedule, or None."""
     return PeriodicTask.objects.filter(task=f"maintenance.{slug}").order_by("pk").first()
-
-
-def first_of_each(task_names: Sequence[str], number: int) -> dict[str, list[int]]:
-    """Return the keys of each task's oldest schedules, ``number`` at most; reads only these, from an index."""
-    # A query a task: as one, PostgreSQL reads the whole table for each part.
-    return {
-        name: list(
-            PeriodicTask.objects.filter(task=name).order_by("pk").values_list("pk", flat=True)[:number]
-        )
-        for name in task_names
-    }
-
-
-def next_of_each(keys: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """Return which of each task's schedules fires next, as far as that is known; ``keys``: ``first_of_each``'s answer.
-
-    Of a task with too many schedules to compare, those among the next thousand of all are known: so many come soon.
-    """
-    ahead = ScheduleControl.objects.filter(next_slot_at__isnull=False).order_by("next_slot_at")
-    following: dict[str, int] = {}
-    few = {pk: name for name, some in keys.items() if len(some) < NEXT_AMONG_MAX for pk in some}
-    for pk in ahead.filter(pk__in=few).values_list("pk", flat=True):
-        following.setdefault(few[pk], pk)
-    many = {name for name, some in keys.items() if len(some) >= NEXT_AMONG_MAX}
-    if many:
-        for pk, name in ahead.values_list("pk", "schedule__task")[:NEXT_OF_ALL]:
-            if name in many:
-                following.setdefault(name, pk)
-    return following
-
-
-def coming(now: datetime) -> QuerySet[PeriodicTask]:
-    """Return the schedules that fire from now on, the next first."""
-    ahead: QuerySet[PeriodicTask] = PeriodicTask.objects.filter(control__next_slot_at__gt=now)
-    return ahead.order_by("control__next_slot_at").select_related(*RELATED)
 
 
 def job_of(task: PeriodicTask) -> Job | None:

@@ -9,8 +9,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from maintenance.models import JobRun, ScheduleControl
+from console.dashboard.job_rows import ROWS_MAX
+from maintenance.models import ScheduleControl
+from maintenance.registry import jobs
 from maintenance.scheduling import edits, replanning, schedules
+from maintenance.scheduling.firetimes import Crontab
 from tests import spoilt
 from tests.kit import factories
 
@@ -155,19 +158,76 @@ def test_the_form_of_an_unknown_zone_shows_it_and_asks_for_another(client, super
 # --- Several schedules ---------------------------------------------------------------------------
 
 
-def test_a_job_with_several_schedules_says_so_and_shows_the_next_of_them(client, superuser):
+def rows(client):
+    page = client.get(INDEX)
+    return page.context["job_rows"], page.content.decode()
+
+
+def test_a_job_has_one_row_and_each_schedule_that_differs_from_its_default_another(client, superuser):
     first = schedules.for_job("purge_old_content")
-    ahead = factories.schedule(task=first.task, crontab="* * * * *")
-    factories.schedule(task=first.task, crontab="0 0 1 1 *")
+    other = factories.schedule(task=first.task, crontab="0 0 1 1 *", name="New year")
+    schedules.for_job("cleanup_tokens").delete()
+    retimed = schedules.for_job("cleanup_sessions")
+    edits.retime(
+        retimed, by=None, crontab=Crontab.parse("10 3 * * *"), timezone_name="Asia/Shanghai", reason="x"
+    )
+
+    found, _page = rows(client)
+
+    by_title = {row.title: row for row in found}
+    assert list(by_title)[:3] == ["Cleanup tokens", "Cleanup sessions", "Purge old content"]
+    assert by_title["New year"].schedule == other
+    assert not by_title["New year"].is_job
+    assert by_title["Purge old content"].schedule == first
+    assert by_title["Cleanup sessions"].schedule == retimed
+    assert len(found) == sum(job.crontab is not None for job in jobs()) + 1
+
+
+def test_a_row_of_a_job_shows_all_its_runs_and_one_of_a_schedule_its_own(client, superuser):
+    first = schedules.for_job("purge_old_content")
+    other = factories.schedule(task=first.task, crontab="0 0 1 1 *", name="New year")
+    by_hand = factories.job_run(job="purge_old_content", status="failed")
+    of_other = factories.job_run(
+        job="purge_old_content", schedule=other, trigger="schedule", scheduled_for=timezone.now()
+    )
+
+    found, _page = rows(client)
+
+    last = {row.title: row.last_run for row in found}
+    assert (last["Purge old content"], last["New year"]) == (of_other, of_other)
+    strips = {row.title: row.figures.strip for row in found}
+    assert f"#{by_hand.pk}" in strips["Purge old content"]
+    assert f"#{by_hand.pk}" not in strips["New year"]
+
+
+def test_a_strip_is_drawn_anew_when_a_run_is_new_or_has_another_end(client, superuser):
+    run = factories.job_run(job="purge_old_content", status="running")
+    assert row_of(client, "purge_old_content")[0].last_run.status == "running"
+
+    assert run.finish("partial")
+    row, _page = row_of(client, "purge_old_content")
+    assert (row.last_run.status, "bar-partial" in row.figures.strip) == ("partial", True)
+
+    newer = factories.job_run(job="purge_old_content")
+    assert row_of(client, "purge_old_content")[0].last_run == newer
+
+
+def test_the_usual_durations_are_those_of_real_runs_that_succeeded(client, superuser):
+    now = timezone.now()
+    for seconds, more in (
+        (60, {}),
+        (80, {}),
+        (100, {}),
+        (9000, {"status": "failed"}),
+        (1, {"dry_run": True}),
+    ):
+        began = now - timedelta(seconds=seconds)
+        factories.job_run(job="purge_old_content", started_at=began, finished_at=now, **more)
 
     row, page = row_of(client, "purge_old_content")
 
-    assert (row.schedule, row.number_of_schedules, row.next_schedule) == (first, 3, ahead)
-    assert f'<a href="{LIST}?job=purge_old_content">' in page
-    assert "and 2 more schedules" in page
-    assert [
-        task.task for task in client.get(LIST, {"job": "purge_old_content"}).context["cl"].result_list
-    ] == [first.task] * 3
+    assert (row.figures.p50.seconds, row.figures.p95.seconds) == (80, 100)
+    assert "1 m 20 s / 1 m 40 s" in page
 
 
 def make_many(number, task="maintenance.cleanup_tokens"):
@@ -191,12 +251,13 @@ def test_the_dashboard_reads_as_much_for_hundreds_of_schedules_as_for_few(client
     make_many(2)
     client.get(INDEX)
     few, _ = looked()
-    make_many(schedules.NEXT_AMONG_MAX, task="maintenance.scrape_now")
-    assert looked()[0] == few
-    make_many(schedules.NEXT_AMONG_MAX, task="maintenance.cleanup_tokens")
+    make_many(100)
+    client.get(INDEX)
     many, page = looked()
-    assert many == few + 1  # the other way of asking which comes next
-    assert f"{schedules.NEXT_AMONG_MAX} schedules or more" in page.content.decode()
+    assert many == few
+    assert few <= 25
+    assert "and more schedules" in page.content.decode()
+    assert len(page.context["job_rows"]) <= ROWS_MAX
 
 
 def test_the_list_of_schedules_has_pages_and_each_asks_the_same(client, superuser):
@@ -242,40 +303,6 @@ def test_a_schedule_of_a_deleted_bot_is_shown_as_broken(client, superuser):
     assert "kwargs" in refused.context["adminform"].form.errors
 
 
-# --- What is true ---------------------------------------------------------------------------------
-
-
-def tiles(client):
-    page = client.get(INDEX)
-    return page.context["tiles"], page.content.decode()
-
-
-def test_the_rate_counts_missed_slots_and_what_waits_and_no_dry_run(client, superuser):
-    factories.job_run(status="succeeded")
-    factories.job_run(status="succeeded", dry_run=True)
-    factories.job_run(status="failed", dry_run=True)
-    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": 60})
-    factories.job_run(status="missed", trigger="schedule", counts={"slots_missed": "many"})
-    factories.job_run(status="missed", trigger="schedule", queued_at=timezone.now() - timedelta(hours=25))
-    factories.job_run(status="blocked", queued_at=timezone.now() - timedelta(days=9))
-
-    found, page = tiles(client)
-
-    assert (found.successes, found.failures, found.missed, found.waiting) == (1, 0, 61, 1)
-    assert found.success_share == 1.5  # 1 of 63
-    assert "61 slots missed" in page
-    assert "1 run waits for a decision" in page
-
-
-def test_a_hundred_per_cent_is_all_of_them(client, superuser):
-    JobRun.objects.bulk_create(
-        JobRun(job="cleanup_tokens", status=status, trigger="schedule", finished_at=timezone.now())
-        for status in ["failed", *["succeeded"] * 2_999]
-    )
-
-    assert tiles(client)[0].success_share == 99.9
-
-
 def test_a_dry_run_is_never_a_jobs_last_run(client, superuser):
     real = factories.job_run(job="purge_old_content", status="failed")
     for _ in range(31):
@@ -284,56 +311,11 @@ def test_a_dry_run_is_never_a_jobs_last_run(client, superuser):
     assert row_of(client, "purge_old_content")[0].last_run == real
 
 
-def test_a_blocked_run_stays_on_top_until_it_is_decided(client):
-    run = factories.job_run(
-        job="purge_old_content", status="blocked", message="too many", waiting_since=timezone.now()
-    )
-    factories.job_run(job="purge_old_content", dry_run=True)
-    factories.job_run(job="purge_old_content", status="skipped")
-
-    client.force_login(factories.user(SEE_RUNS))
-    page = client.get(INDEX).content.decode()
-    assert page.index("Waiting for a decision") < page.index('class="tiles"')
-    assert "too many" in page
-    assert "Decide…" not in page
-
-    client.force_login(factories.user(SEE_RUNS, "maintenance.approve_run"))
-    assert "Decide…" in client.get(INDEX).content.decode()
-    assert run.reject(message="no")
-    assert "Waiting for a decision" not in client.get(INDEX).content.decode()
-
-
-def test_the_next_run_is_that_of_any_schedule(client, superuser):
-    bot = factories.bot_config()
-    PeriodicTask.objects.exclude(task="maintenance.purge_old_content").delete()
-    task = factories.schedule(
-        task="maintenance.scrape_now",
-        crontab="* * * * *",
-        kwargs=f'{{"config": {bot.pk}}}',
-        name="Every minute",
-    )
-
-    assert tiles(client)[0].next_title == "Every minute"
-    edits.pause(task, by=None, reason="x")
-    assert tiles(client)[0].next_title == "Purge old content"
-
-
 def test_no_link_to_schedules_is_shown_to_who_may_not_see_them(client):
-    factories.schedule(task="maintenance.purge_old_content")
+    make_many(20)
     client.force_login(factories.user(SEE_RUNS))
 
     page = client.get(INDEX).content.decode()
 
-    assert "and 1 more schedule" in page
+    assert "and more schedules" in page
     assert f'<a href="{LIST}' not in page
-
-
-def test_the_next_run_of_another_schedule_names_it(client, superuser):
-    purge = schedules.for_job("purge_old_content")
-    factories.schedule(name="Every minute", task=purge.task, crontab="* * * * *")
-
-    row, page = row_of(client, "purge_old_content")
-
-    assert row.next_is_another
-    assert ">Every minute</span>" in page
-    assert not row_of(client, "cleanup_sessions")[0].next_is_another

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
-from console import dashboard
+from console.dashboard import page
 from scraping.models import RedditApp
 from tests.kit import factories
 
@@ -36,7 +36,7 @@ def planted(settings, monkeypatch, client):
         secret, broker = f"{PLANTED}-variable", configured.CELERY_BROKER_URL
         raise RuntimeError(RedditApp.objects.get(pk=app.pk).name, len(secret), len(broker))
 
-    monkeypatch.setattr(dashboard, "context", fail)
+    monkeypatch.setattr(page, "context", fail)
     client.raise_request_exception = False
     client.force_login(factories.superuser())
     return client

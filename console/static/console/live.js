@@ -13,12 +13,19 @@
             text.hidden = text.dataset.kind !== kind;
         }
         notice.hidden = !kind;
+        document.documentElement.classList.toggle("is-stale", Boolean(kind));
         if (kind) {
             const time = current.toLocaleTimeString(document.documentElement.lang || undefined);
             notice.querySelectorAll("[data-as-of]").forEach((place) => {
                 place.textContent = time;
             });
         }
+    };
+
+    // Who marks text to copy it does not lose it.
+    const isSelecting = () => {
+        const selection = document.getSelection();
+        return selection !== null && !selection.isCollapsed;
     };
 
     const wake = (element) => {
@@ -31,6 +38,8 @@
         window.setTimeout(() => {
             if (document.hidden) {
                 asleep.add(element);
+            } else if ("keepsSelection" in element.dataset && isSelecting()) {
+                schedule(element);
             } else {
                 wake(element);
             }
@@ -65,6 +74,12 @@
         const signedOut = xhr.status === 403 || (successful && isElsewhere(event.detail));
         if (successful && !signedOut) {
             current = new Date();
+            const asOf = xhr.getResponseHeader("Console-As-Of");
+            if (asOf) {
+                document.querySelectorAll("[data-current]").forEach((place) => {
+                    place.textContent = asOf;
+                });
+            }
             failures.delete(elt);
             say("");
         } else {
@@ -74,6 +89,36 @@
         // What was swapped in has scheduled itself.
         if (isPolling(elt) && elt.isConnected && (!successful || signedOut || xhr.status === 204)) {
             schedule(elt);
+        }
+    });
+
+    // What is swapped in takes over what its reader did to the old: the focus, what is unfolded, how far it is scrolled.
+    const nameOf = (element) => element.getAttribute("href") || element.getAttribute("formaction") || element.id;
+    let before = null;
+    const remember = () => {
+        before = before || {
+            focused: document.activeElement === document.body ? "" : nameOf(document.activeElement),
+            open: Array.from(document.querySelectorAll("details[id][open]"), (details) => details.id),
+            scrolled: Array.from(document.querySelectorAll(".scroll[id]"), (place) => [place.id, place.scrollLeft]),
+        };
+    };
+    document.addEventListener("htmx:beforeSwap", remember);
+    document.addEventListener("htmx:afterSettle", () => {
+        if (before === null) {
+            return;
+        }
+        const {focused, open, scrolled} = before;
+        before = null;
+        open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+        scrolled.forEach(([id, left]) => {
+            const place = document.getElementById(id);
+            if (place) {
+                place.scrollLeft = left;
+            }
+        });
+        if (focused && document.activeElement === document.body) {
+            const candidates = document.querySelectorAll("#content-main a, #content-main button, #content-main [id]");
+            Array.from(candidates).find((element) => nameOf(element) === focused)?.focus({preventScroll: true});
         }
     });
 

@@ -84,10 +84,13 @@ def test_who_may_look_and_who_may_decide(client, aside, permissions, sees, may_d
 
 
 def test_the_dashboard_says_that_it_needs_somebody(client, superuser, aside):
-    assert "waits for a decision: items are set aside" in client.get(reverse("admin:index")).content.decode()
+    assert (
+        "waits for a decision: 120 items are set aside" in client.get(reverse("admin:index")).content.decode()
+    )
     decide(client, aside, "confirm")
     assert (
-        "waits for a decision: items are set aside" not in client.get(reverse("admin:index")).content.decode()
+        "waits for a decision: 120 items are set aside"
+        not in client.get(reverse("admin:index")).content.decode()
     )
 
 

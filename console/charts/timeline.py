@@ -1,0 +1,134 @@
+"""The timeline: what ran in the last six hours, to scale, and what is to come in the next six.
+
+Drawn without a style attribute, as the content security policy wants it; colours and line widths are the style sheet's.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from adminkit.marks import PATHS
+
+HOURS = 6
+SPAN = timedelta(hours=HOURS)
+LABELS_WIDTH, PLOT_WIDTH, TOP, LANE_HEIGHT = 190, 960, 22, 24
+WIDTH = LABELS_WIDTH + PLOT_WIDTH
+# A run of a moment is still to be seen, and two neighbours apart.
+BAR_MIN, BAR_HEIGHT, MARK = 3.0, 12, 10
+LABEL_LENGTH = 28
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run that began, or should have, within the time shown."""
+
+    pk: int
+    status: str
+    begin: datetime
+    end: datetime
+    words: str  # for who hovers
+    url: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A time to come at which a schedule fires."""
+
+    at: datetime
+    collides: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time in which the schedule does not fire."""
+
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One row of the timeline."""
+
+    title: str
+    runs: Sequence[PastRun] = ()
+    slots: Sequence[Slot] = ()
+    pauses: Sequence[Span] = field(default_factory=list)
+
+
+def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label: str) -> SafeString:
+    """Return the drawing; ``windows`` are those of maintenance mode, in which nothing scheduled starts."""
+    height = TOP + LANE_HEIGHT * len(lanes) + 6
+    parts = [
+        f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img"'
+        f' aria-label="{escape(label)}" focusable="false">'
+    ]
+    parts += (_shade(span, now, TOP, height - TOP, "window") for span in windows)
+    parts += _hours(now, height)
+    for number, lane in enumerate(lanes):
+        parts += _lane(lane, now, TOP + number * LANE_HEIGHT)
+    x = _x(now, now)
+    parts.append(f'<line class="now" x1="{x}" x2="{x}" y1="{TOP - 6}" y2="{height}"/>')
+    parts.append(f'<text class="now-label" x="{x}" y="10" text-anchor="middle">{escape(_("now"))}</text>')
+    parts.append("</svg>")
+    return mark_safe("".join(parts))  # noqa: S308  # numbers, and what is escaped here
+
+
+def _x(moment: datetime, now: datetime) -> float:
+    share = (moment - (now - SPAN)) / (2 * SPAN)
+    return round(LABELS_WIDTH + PLOT_WIDTH * min(max(share, 0.0), 1.0), 1)
+
+
+def _hours(now: datetime, height: int) -> Iterable[str]:
+    first = timezone.localtime(now - SPAN).replace(minute=0, second=0, microsecond=0)
+    for number in range(1, 2 * HOURS + 1):
+        moment = first + timedelta(hours=number)
+        x = _x(moment, now)
+        yield f'<line class="hour" x1="{x}" x2="{x}" y1="{TOP - 4}" y2="{height}"/>'
+        if number % 2 == 0 and abs((moment - now).total_seconds()) > 1800:
+            hour = timezone.localtime(moment)
+            yield f'<text x="{x}" y="10" text-anchor="middle">{hour:%H:%M}</text>'
+
+
+def _lane(lane: Lane, now: datetime, y: int) -> Iterable[str]:
+    middle = y + LANE_HEIGHT // 2
+    title = lane.title if len(lane.title) <= LABEL_LENGTH else f"{lane.title[: LABEL_LENGTH - 1]}…"
+    yield f'<text x="0" y="{middle + 4}">{escape(title)}</text>'
+    yield f'<line class="lane" x1="{LABELS_WIDTH}" x2="{WIDTH}" y1="{middle}" y2="{middle}"/>'
+    for span in lane.pauses:
+        yield _shade(span, now, y + 2, LANE_HEIGHT - 4, "pause")
+    for run in lane.runs:
+        yield _run(run, now, middle)
+    for slot in lane.slots:
+        x = _x(slot.at, now)
+        kind = "slot slot-collides" if slot.collides else "slot"
+        yield f'<circle class="{kind}" cx="{x}" cy="{middle}" r="4"/>'
+        if slot.collides:
+            yield f'<path class="collision" d="M{x - 4} {y + 1}h8l-4 5z"/>'
+
+
+def _run(run: PastRun, now: datetime, middle: int) -> str:
+    begin, end = _x(run.begin, now), _x(run.end, now)
+    width = max(BAR_MIN, round(end - begin, 1))
+    drawn = f'<rect x="{begin}" y="{middle - BAR_HEIGHT / 2}" width="{width}" height="{BAR_HEIGHT}" rx="1"/>'
+    if run.status not in ("succeeded", "running"):
+        place = f"translate({begin + width / 2 - MARK / 2} {middle - MARK / 2}) scale({MARK / 12:.2f})"
+        shape = f'<path transform="{place}" fill-rule="evenodd" d="{PATHS.get(run.status, "")}"/>'
+        # A long bar carries its shape; a short one is the shape.
+        drawn = drawn + shape if width > 2 * MARK else shape
+    return (
+        f'<a class="bar-{run.status}" href="{escape(run.url)}" tabindex="-1">'
+        f"<title>{escape(run.words)}</title>{drawn}</a>"
+    )
+
+
+def _shade(span: Span, now: datetime, y: int, height: int, kind: str) -> str:
+    begin, end = _x(span.begin, now), _x(span.end, now)
+    if end <= begin:
+        return ""
+    return f'<rect class="{kind}" x="{begin}" y="{y}" width="{round(end - begin, 1)}" height="{height}"/>'

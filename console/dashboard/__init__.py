@@ -1,0 +1,1 @@
+"""The dashboard: what each of its parts shows, and how they stay fresh."""

@@ -1,0 +1,187 @@
+"""What the timeline shows: the past of each row of the Jobs table, its slots to come, pauses and maintenance windows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django_celery_beat.models import PeriodicTask
+
+from adminkit.templatetags.display import duration, local, wall_clock
+from console.charts.timeline import SPAN, Lane, PastRun, Slot, Span, svg
+from console.dashboard.job_rows import JobRow
+from console.needs import World
+from maintenance.models import JobRun, MaintenanceMode
+from maintenance.models.statuses import FAILURES
+from maintenance.scheduling import schedules
+from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.scheduling.forecast import Hold
+from maintenance.scheduling.timing import Timing
+
+LANES_MAX = 16
+RUNS_MAX = 600
+# One a five minutes; more would be a bar.
+SLOTS_MAX = 73
+FAR = timedelta(days=3_650)
+# The drawing moves on by the minute: within it, nothing has changed.
+STEP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The drawing, and what it says in words."""
+
+    drawing: SafeString
+    sentences: list[str]
+
+
+def timeline(world: World, rows: Sequence[JobRow]) -> Timeline:
+    """Return the timeline of the first rows."""
+    now = world.now.replace(second=0, microsecond=0)
+    shown = [row for row in rows if row.schedule or row.last_run][:LANES_MAX]
+    past = _past(now, shown)
+    windows = _windows(world.modes.of_all, now)
+    lanes = []
+    slots = _marked(shown, {row.key: _slots(row, now) for row in shown})
+    for row in shown:
+        pauses = _pauses(row, now)
+        lanes.append(Lane(row.title, past.get(row.key, []), slots[row.key], pauses))
+    label = _("Timeline: the last six hours and the next six")
+    return Timeline(
+        drawing=svg(lanes, now=now, windows=windows, label=label),
+        sentences=[_sentence(lane) for lane in lanes],
+    )
+
+
+# --- The past ---------------------------------------------------------------------------------------
+
+
+def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
+    by_schedule = {row.schedule.pk: row.key for row in rows if row.schedule}
+    by_job: dict[str, str] = {}
+    for row in rows:
+        by_job.setdefault(row.job.slug, row.key)
+    found: dict[str, list[PastRun]] = {row.key: [] for row in rows}
+    runs = JobRun.objects.filter(queued_at__gte=now - SPAN).order_by("-queued_at")
+    fields = (
+        "job",
+        "schedule",
+        "status",
+        "queued_at",
+        "started_at",
+        "finished_at",
+        "heartbeat_at",
+        "dry_run",
+    )
+    before, after = reverse("admin:maintenance_jobrun_change", args=[0]).rsplit("0", 1)
+    labels = {status.value: capfirst(str(status.label)) for status in JobRun.Status}
+    for run in runs.only(*fields)[:RUNS_MAX]:
+        key = by_schedule.get(run.schedule_id) or by_job.get(run.job)
+        if key is None or run.status == JobRun.Status.QUEUED:
+            continue
+        begin = run.started_at or run.queued_at
+        stopped = now if run.status == JobRun.Status.RUNNING else begin
+        words = f"#{run.pk} · {labels[run.status]} · {wall_clock(local(begin))} · {duration(run.duration)}"
+        end = run.finished_at if run.started_at and run.finished_at else stopped
+        found[key].append(PastRun(run.pk, run.status, begin, end, words, f"{before}{run.pk}{after}"))
+    return found
+
+
+# --- What is to come ----------------------------------------------------------------------------------
+
+
+def _slots(row: JobRow, now: datetime) -> list[datetime]:
+    """Return the times at which the schedule will start something: not within a pause."""
+    reading, task = row.reading, row.schedule
+    if task is None or reading is None or reading.is_broken or reading.is_over:
+        return []
+    first, end = reading.next_run_at, now + SPAN
+    if first is None or first > end:
+        return []
+    return [first, *_later(task, first, end)]
+
+
+def _later(task: PeriodicTask, first: datetime, end: datetime) -> Iterable[datetime]:
+    try:
+        timing, anchor = Timing.of(task), schedules.control_or_default(task).effective_from
+        return list(islice(timing.fire_times(after=first, until=end, anchor=anchor), SLOTS_MAX))
+    except (InvalidSchedule, KeyError):  # its time zone is unknown here
+        return []
+
+
+def _marked(rows: Sequence[JobRow], times: dict[str, list[datetime]]) -> dict[str, list[Slot]]:
+    """Mark what is in another's way: two slots of one job in the same minute, or before the usual run is over."""
+    marked: dict[str, list[Slot]] = {}
+    for row in rows:
+        others = [
+            (at, other.figures.p50 or timedelta())
+            for other in rows
+            if other.key != row.key and _may_collide(row, other)
+            for at in times[other.key]
+        ]
+        own = times[row.key]
+        usual = row.figures.p50 or timedelta()
+        slots = []
+        for number, at in enumerate(own):
+            is_met = any(
+                abs((at - other).total_seconds()) < 60 or other < at < other + took for other, took in others
+            )
+            is_late = number > 0 and own[number - 1] + usual > at
+            slots.append(Slot(at, collides=is_met or is_late))
+        marked[row.key] = slots
+    return marked
+
+
+def _may_collide(one: JobRow, other: JobRow) -> bool:
+    if one.job.slug != other.job.slug:
+        return False
+    mine, theirs = (row.reading.params if row.reading else None for row in (one, other))
+    if mine is None or theirs is None:
+        return False
+    return one.job.concurrency_key(mine) == one.job.concurrency_key(theirs)
+
+
+def _pauses(row: JobRow, now: datetime) -> list[Span]:
+    if row.schedule is None or row.reading is None or row.schedule.enabled or row.reading.is_over:
+        return []
+    control = schedules.control_or_default(row.schedule)
+    held = row.reading.held_until if row.reading.hold is Hold.PAUSE else control.paused_until
+    return [Span(control.paused_at or now, held or now + FAR)]
+
+
+def _windows(mode: MaintenanceMode, now: datetime) -> list[Span]:
+    if mode.started_at is None:
+        return []
+    return [Span(mode.started_at, mode.ended_at or mode.until or now + FAR)]
+
+
+# --- In words -----------------------------------------------------------------------------------------
+
+
+def _sentence(lane: Lane) -> str:
+    runs, failed = len(lane.runs), sum(run.status in FAILURES for run in lane.runs)
+    parts = [ngettext("%(number)s run", "%(number)s runs", runs) % {"number": runs}]
+    if failed:
+        parts.append(ngettext("%(number)s failed", "%(number)s failed", failed) % {"number": failed})
+    if lane.slots:
+        told = {"number": len(lane.slots), "time": wall_clock(local(lane.slots[0].at))}
+        text = ngettext(
+            "%(number)s slot to come, at %(time)s",
+            "%(number)s slots to come, first at %(time)s",
+            len(lane.slots),
+        )
+        parts.append(text % told)
+    else:
+        parts.append(_("nothing to come"))
+    collisions = sum(slot.collides for slot in lane.slots)
+    if collisions:
+        text = ngettext("%(number)s collision", "%(number)s collisions", collisions)
+        parts.append(text % {"number": collisions})
+    if lane.pauses:
+        parts.append(_("paused"))
+    return f"{lane.title}: {' · '.join(parts)}"

@@ -1,0 +1,125 @@
+"""The dashboard's context: all that needs a person and the state of the jobs at once, what is stored as a fragment.
+
+Each of the two answers takes at most 25 queries, whatever is stored.
+"""
+
+from typing import Any
+
+from django.core.cache import caches
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import get_language
+from django_celery_beat.models import PeriodicTask
+
+from adminkit import live
+from adminkit.templatetags.display import local
+from console import needs
+from console.dashboard import stored
+from console.dashboard.day import day, services
+from console.dashboard.job_rows import job_rows
+from console.dashboard.lanes import timeline
+from console.needs import World
+from maintenance.scheduling import maintenance_mode
+from maintenance.scheduling.edits import PERMISSION
+
+# How often an open page asks.
+POLL_SECONDS = 10
+STORED_POLL_SECONDS = 60
+# For so long the tabs of one person share an answer.
+KEPT_SECONDS = 4
+PARTS = (
+    "admin/dashboard/_needs.html",
+    "admin/dashboard/_day.html",
+    "admin/dashboard/_jobs.html",
+    "admin/dashboard/_timeline.html",
+)
+# What somebody sees who may not see runs as a whole.
+PARTS_OF_OWNERS = PARTS[:1]
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return what the page shows at once."""
+    world = World(request)
+    shown: dict[str, Any] = {
+        "as_of": world.now,
+        "poll_seconds": POLL_SECONDS,
+        "needs": needs.lines_for(world),
+        "recovered": needs.recovered_for(world),
+        "sees_runs": world.sees_runs,
+        # Without a script nothing follows by itself: a link asks for the whole page.
+        "is_whole": "whole" in request.GET,
+    }
+    if shown["is_whole"]:
+        shown |= stored_context(request)
+    if not world.sees_runs:
+        return shown
+    rows = job_rows(world)
+    return {
+        **shown,
+        "day": day(world),
+        "services": services(world),
+        "scheduler": world.scheduler,
+        "workers": world.workers,
+        "job_rows": rows,
+        "timeline": timeline(world, rows),
+        "may_see_schedules": world.may_view(PeriodicTask),
+        "may_change_schedules": world.may(PERMISSION),
+        "pause_scraping_url": _address("admin:maintenance_pause_scraping") if world.may(PERMISSION) else None,
+        "may_change_mode": world.may(maintenance_mode.PERMISSION),
+    }
+
+
+def stored_context(request: HttpRequest) -> dict[str, Any]:
+    """Return what the page shows of content and changes."""
+    world = World(request)
+    return {
+        "freshness": stored.freshness(world),
+        "storage": stored.storage(world) if world.sees_runs else None,
+        "changes": stored.changes(world),
+        "sees_runs": world.sees_runs,
+        "may_run_purge": world.may("maintenance.run_job"),
+        "stored_poll_seconds": STORED_POLL_SECONDS,
+    }
+
+
+def stored_parts(request: HttpRequest) -> HttpResponse:
+    """Answer for the fragment: at once, and then now and then."""
+    return live.answer(
+        request,
+        "admin/dashboard/_fragment.html",
+        main="admin/dashboard/_stored.html",
+        context=stored_context(request),
+    )
+
+
+def _address(name: str) -> str | None:
+    """Return the address of a page; None while there is none."""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return None
+
+
+def live_parts(request: HttpRequest) -> HttpResponse:
+    """Answer a poll: what has changed since the version in the address, or 204."""
+    now, as_of = _kept(request)
+    changed = live.news(request, now)
+    answer = HttpResponse(status=204) if changed is None else HttpResponse(changed)
+    answer["Console-As-Of"] = as_of
+    return answer
+
+
+def _kept(request: HttpRequest) -> tuple[live.Rendered, str]:
+    """Return the page's parts, those of a moment ago where another tab of the same person has asked."""
+    # The forms carry a token of this browser's cookie.
+    cookie = request.META.get("CSRF_COOKIE", "")
+    name = f"dashboard:{request.user.pk}:{request.session.session_key}:{get_language()}:{cookie}"
+    cache = caches["process"]
+    kept: tuple[live.Rendered, str] | None = cache.get(name)
+    if kept is None:
+        shown = context(request)
+        parts = PARTS if shown["sees_runs"] else PARTS_OF_OWNERS
+        made = live.rendered(request, main="admin/dashboard/_head.html", parts=parts, context=shown)
+        kept = made, f"{local(shown['as_of']):%H:%M:%S}"
+        cache.set(name, kept, KEPT_SECONDS)
+    return kept

@@ -1,0 +1,185 @@
+"""What is stored and how fresh it is: silent subreddits, tables with what the next purge takes, recent changes.
+
+None of it changes by the second: the page asks for it as a fragment of its own.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.core.cache import caches
+from django.db import connection
+from django.db.models import Model, Q, Sum
+from django.utils.text import capfirst
+
+from audit.models import Event
+from audit.words import in_words
+from console.needs import World
+from database.estimates import TableSize, table_sizes
+from database.slices import first_of_each
+from maintenance.models import JobRun
+from maintenance.purging.kept_plan import made_at, tables_of
+from maintenance.purging.plan import TablePlan
+from maintenance.registry import jobs
+from scraping.compliance.coverage import Coverage, coverage
+from scraping.models import Freshness, RedditComment, RedditPost, ScrapeSession
+
+STORED: tuple[type[Model], ...] = (RedditPost, RedditComment, ScrapeSession, JobRun)
+FRESHNESS_SHOWN = 8
+EVENTS_SHOWN = 6
+WEEK = timedelta(days=7)
+# The newest runs of a job among which a plan is looked for, and deletions of the last week.
+RUNS_READ = 200
+KEPT_SECONDS = 60
+# Of a job's columns of counts: how a scrape counts what it stored.
+_STORED_AS: Mapping[str, type[Model]] = {"posts_new": RedditPost, "comments_new": RedditComment}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the next purge takes of a table, by the newest plan."""
+
+    rows: int
+    of: int
+    at: datetime | None
+    run: int
+
+    @property
+    def share(self) -> float:
+        """The share of the table, in units of a drawing that is 100 wide."""
+        return round(100 * min(1.0, self.rows / self.of), 1) if self.of else 0.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A line of the storage card."""
+
+    name: str
+    size: TableSize
+    planned: Planned | None
+    # Rows stored less rows deleted in the last week; None: the ledger does not know.
+    growth: int | None
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The storage card."""
+
+    tables: list[Table]
+    coverage: Coverage
+    # Until the disk is full at this pace; None: it does not fill up, or the disk is not ours to see.
+    days_left: int | None
+
+
+def freshness(world: World) -> list[Freshness]:
+    """Return the subreddits of the person's bots, the silent ones first, then those whose next post is due soonest."""
+    if not world.may("scraping.view_botconfig"):
+        return []
+    rows = Freshness.objects.visible_to(world.person).filter(config__is_active=True) | (
+        Freshness.objects.visible_to(world.person).filter(silent_since__isnull=False)
+    )
+    rows = rows.select_related("config").defer("rates")
+    silent = list(
+        rows.filter(Q(silent_since__isnull=False) | Q(due_at__lte=world.now)).order_by("due_at", "pk")
+    )
+    shown = sorted(silent, key=lambda row: row.silent_from or world.now)[:FRESHNESS_SHOWN]
+    if len(shown) < FRESHNESS_SHOWN:
+        coming = rows.filter(silent_since__isnull=True, due_at__gt=world.now).order_by("due_at", "pk")
+        shown += coming[: FRESHNESS_SHOWN - len(shown)]
+    return shown
+
+
+def changes(world: World) -> list[dict[str, Any]]:
+    """Return the newest events that the person may see."""
+    if not world.may_view(Event):
+        return []
+    events = Event.objects.visible_to(world.person).newest_first()
+    events = events.only("at", "actor_kind", "actor_name", "verb", "subject_name")
+    return [{"event": event, "what": capfirst(in_words(event.verb))} for event in events[:EVENTS_SHOWN]]
+
+
+def storage(world: World) -> Storage:
+    """Return sizes, what the next purge takes, and how fast the tables grow."""
+    sizes, covered, growth = _measured(world.now)
+    planned = _planned()
+    tables = [
+        Table(
+            name=str(model._meta.verbose_name_plural),
+            size=size,
+            planned=planned.get(model._meta.label),
+            growth=growth.get(model._meta.label),
+        )
+        for model, size in sizes.items()
+    ]
+    return Storage(tables, covered, _days_left(sizes, growth))
+
+
+_Measured = tuple[dict[type[Model], TableSize], Coverage, dict[str, int]]
+
+
+def _measured(now: datetime) -> _Measured:
+    cache = caches["process"]
+    kept: _Measured | None = cache.get("storage")
+    if kept is None:
+        sizes = table_sizes(STORED)
+        kept = sizes, coverage(sizes), _growth(now)
+        cache.set("storage", kept, KEPT_SECONDS)
+    return kept
+
+
+def _growth(now: datetime) -> dict[str, int]:
+    """Return rows stored less rows deleted in the last week, by model; only where both are written down."""
+    sessions = ScrapeSession.objects.filter(finished_at__gte=now - WEEK)
+    stored = sessions.aggregate(**{name: Sum(name, default=0) for name in _STORED_AS})
+    growth = {model._meta.label: int(stored[name]) for name, model in _STORED_AS.items()}
+    purges = [
+        JobRun.objects.filter(job=job.slug, dry_run=False)
+        .order_by("-pk")
+        .only("counts", "finished_at")[:RUNS_READ]
+        for job in jobs()
+        if job.has_overrides  # the one that deletes content
+    ]
+    for run in first_of_each(purges):
+        if run.finished_at and run.finished_at >= now - WEEK:
+            for label in growth:
+                deleted = run.counts.get(label, 0)
+                growth[label] -= deleted if type(deleted) is int else 0
+    return growth
+
+
+def _planned() -> dict[str, Planned]:
+    """Return by model what the newest plan without parameters of its own would delete."""
+    parts = []
+    for job in jobs():
+        if job.retention_days is None:
+            continue
+        newest = JobRun.objects.filter(job=job.slug).order_by("-pk").values("pk")[:RUNS_READ]
+        plans = JobRun.objects.filter(pk__in=newest, plan__isnull=False)
+        plans = plans.filter(Q(dry_run=True) | Q(status=JobRun.Status.BLOCKED))
+        parts.append(plans.order_by("-pk").only("plan", "params", "job")[:5])
+    found: dict[str, Planned] = {}
+    for run in sorted(first_of_each(parts), key=lambda one: -one.pk):
+        if "days" in run.params:
+            continue
+        for table in tables_of(run.plan):
+            found.setdefault(table.model, _of_plan(run, table))
+    return found
+
+
+def _of_plan(run: JobRun, table: TablePlan) -> Planned:
+    return Planned(table.rows, table.total, made_at(run.plan), run.pk)
+
+
+def _days_left(sizes: Mapping[type[Model], TableSize], growth: Mapping[str, int]) -> int | None:
+    """Return when the disk is full. Only of a database that is a file here: nobody tells of a server's disk."""
+    if connection.vendor != "sqlite":
+        return None
+    file = Path(str(connection.settings_dict["NAME"]))
+    rows, a_week = sum(size.rows for size in sizes.values()), sum(growth.values())
+    if not file.is_file() or not rows or a_week <= 0:
+        return None
+    bytes_a_day = file.stat().st_size / rows * a_week / WEEK.days
+    return int(shutil.disk_usage(file.parent).free / bytes_a_day)

@@ -1,0 +1,31 @@
+"""``manage.py demo_history``: a fortnight of made-up life, for pictures and trials."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from console import demo_history
+
+
+class Command(BaseCommand):
+    """Fill an empty database with a fortnight of made-up runs, bots and content."""
+
+    help = "Fill an empty database with a fortnight of made-up runs, bots and content."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the seed and the owner."""
+        parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same life")
+        parser.add_argument("--user", default="", help="whose the bots are (default: the first superuser)")
+
+    def handle(self, *, seed: int, user: str, **_options: Any) -> None:
+        """Make it, or say why not."""
+        people = User.objects.filter(username=user) if user else User.objects.filter(is_superuser=True)
+        owner = people.order_by("pk").first()
+        if owner is None:
+            raise CommandError("There is nobody to own the bots: make a superuser first (createsuperuser).")
+        try:
+            runs = demo_history.make(owner=owner, seed=seed)
+        except demo_history.HoldsRealRuns as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{runs} runs of a fortnight were made up.")

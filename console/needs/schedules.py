@@ -1,0 +1,38 @@
+"""Schedules that do not do what they are there for."""
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django_celery_beat.models import PeriodicTask
+
+from console.needs.lines import Action, Line
+from console.needs.world import World
+from maintenance.scheduling import edits, schedules
+from maintenance.scheduling.reading import read_all
+
+SEE = "django_celery_beat.view_periodictask"
+LOOKED_AT_MAX = 30
+
+
+def broken(world: World) -> list[Line]:
+    """Name schedules that cannot fire, with the remedy.
+
+    One whose parameters its job does not take fires, and its runs fail: ``failures`` names it.
+    """
+    if not world.may(SEE):
+        return []
+    # What is enabled and has no next slot is over, or broken.
+    asleep = PeriodicTask.objects.filter(enabled=True, control__next_slot_at__isnull=True).order_by("-pk")
+    tasks = list(asleep.select_related(*schedules.RELATED)[:LOOKED_AT_MAX])
+    if not tasks:
+        return []
+    label = _("Mend…") if world.may(edits.PERMISSION) else _("Open")
+    return [
+        Line(
+            "failed",
+            _("The schedule “%(name)s” is broken") % {"name": schedules.title(task)},
+            actions=(Action(label, reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])),),
+            error=reading.schedule_error,
+        )
+        for task, reading in zip(tasks, read_all(tasks, modes=world.modes), strict=True)
+        if reading.is_broken
+    ]

@@ -1,0 +1,242 @@
+"""The dashboard's line of the day, how it stays fresh, and what it says of what is stored."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from console.dashboard import page as page_module
+from maintenance.scheduling import edits, schedules
+from tests.kit import factories
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
+
+INDEX = reverse("admin:index")
+SEE_RUNS = "maintenance.view_jobrun"
+
+
+# --- The last day ---------------------------------------------------------------------------------
+
+
+def of_day(client):
+    page = client.get(INDEX)
+    return page.context["day"], " ".join(page.content.decode().split())
+
+
+def test_the_day_counts_slots_and_what_became_of_them_and_no_dry_run(client, superuser):
+    slot = timezone.now()
+
+    def slot_run(status, **fields):
+        nonlocal slot
+        slot -= timedelta(minutes=1)
+        schedule = schedules.for_job("cleanup_tokens")
+        factories.job_run(status=status, trigger="schedule", schedule=schedule, scheduled_for=slot, **fields)
+
+    slot_run("succeeded")
+    slot_run("failed")
+    slot_run("skipped")
+    slot_run("missed", counts={"slots_missed": 60})
+    slot_run("missed", counts={"slots_missed": "many"})
+    slot_run("missed", queued_at=timezone.now() - timedelta(hours=25))
+    factories.job_run(status="partial", trigger="admin")
+    factories.job_run(status="failed", dry_run=True)
+
+    found, page = of_day(client)
+
+    assert (found.slots, found.kept, found.failed, found.partial, found.missed) == (63, 1, 1, 1, 61)
+    assert "slots kept 1/63" in page
+    assert "61 missed" in page
+
+
+def test_a_run_that_takes_far_longer_than_usual_is_marked(client, superuser):
+    now = timezone.now()
+    for _number in range(3):
+        factories.job_run(job="auto_scraping", started_at=now - timedelta(minutes=6), finished_at=now)
+    run = factories.job_run(
+        job="auto_scraping",
+        status="running",
+        started_at=now - timedelta(minutes=14),
+        progress_done=60,
+        progress_total=100,
+    )
+    factories.job_run(job="purge_old_content", status="running")
+
+    found, page = of_day(client)
+
+    slow, new = found.running
+    assert (slow.run, slow.percent, slow.usual, slow.is_slow) == (run, 60, timedelta(minutes=6), True)
+    assert (new.percent, new.usual, new.is_slow) == (None, None, False)
+    assert "usual 6 m 00 s," in page
+    assert "longer than usual" in page
+
+
+def test_a_run_is_never_shown_as_done_while_it_runs(client, superuser):
+    factories.job_run(status="running", progress_done=10, progress_total=10)
+
+    assert of_day(client)[0].running[0].percent == 99
+
+
+@pytest.mark.parametrize(("used", "short"), [(232, False), (990, True)])
+def test_the_budget_of_reddit_is_shown_and_warned_of(client, superuser, settings, used, short):
+    settings.REDDIT_CLIENT_ID = "own"
+    ends_at = timezone.now() + timedelta(minutes=5)
+    factories.request_budget(client_id="own", used=used, ends_at=ends_at)
+
+    page = client.get(INDEX)
+
+    assert page.context["services"].budget.is_short is short
+    assert f"{used}/1,000" in page.content.decode()
+
+
+def test_a_blocked_run_needs_somebody_until_it_is_decided(client):
+    run = factories.job_run(job="purge_old_content", status="blocked", waiting_since=timezone.now())
+
+    client.force_login(factories.user(SEE_RUNS))
+    page = client.get(INDEX).content.decode()
+    assert page.index("waits for approval") < page.index('id="jobs"')
+    client.force_login(factories.user(SEE_RUNS, "maintenance.approve_run"))
+    assert "Review" in client.get(INDEX).content.decode()
+    assert run.reject(message="no")
+    assert "waits for approval" not in client.get(INDEX).content.decode()
+
+
+# --- Live -------------------------------------------------------------------------------------------
+
+LIVE, STORED = reverse("admin:dashboard_live"), reverse("admin:dashboard_stored")
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Each poll looks for itself."""
+    monkeypatch.setattr(page_module, "KEPT_SECONDS", 0)
+
+
+def version_of(answer):
+    return re.search(r"\?v=([0-9a-f.]+)", answer.content.decode())[1]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_poll_that_knows_the_page_gets_204_and_then_only_what_changed(client, superuser):
+    first = client.get(LIVE)
+    assert first.status_code == 200
+    assert all(f'id="{name}"' in first.content.decode() for name in ("needs", "day", "jobs", "timeline"))
+
+    same = client.get(LIVE, {"v": version_of(first)})
+    assert (same.status_code, same.content) == (204, b"")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", same["Console-As-Of"])
+
+    factories.set_aside()
+    changed = client.get(LIVE, {"v": version_of(first)}).content.decode()
+    assert 'id="needs"' in changed
+    assert 'id="jobs"' not in changed
+
+
+def test_the_tabs_of_one_person_share_an_answer_for_a_moment_and_nobody_elses(client, superuser):
+    for _tab in range(2):  # the first brings the cookie of the forms' tokens
+        client.get(LIVE)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(LIVE).status_code == 200
+    assert len(captured) <= 3
+
+    client.force_login(factories.user())
+    assert 'id="jobs"' not in client.get(LIVE).content.decode()
+
+
+def test_who_may_not_see_runs_gets_what_needs_them_alone(client):
+    owner = factories.user("scraping.view_botconfig")
+    bot = factories.bot_config(owner=owner, name="memes")
+    bot.note_refusal("private", pause_after=1)
+    factories.freshness(config=bot, subreddit="memes", silent_since=timezone.now(), why="private")
+    factories.freshness(subreddit="other", silent_since=timezone.now(), why="private")
+    client.force_login(owner)
+
+    page, stored = client.get(INDEX), client.get(STORED).content.decode()
+
+    assert "1 bot stopped by Reddit: memes" in page.content.decode()
+    assert "job_rows" not in page.context
+    assert ("r/memes" in stored, "r/other" in stored, "Storage" in stored) == (True, False, False)
+
+
+def test_the_switch_over_scraping_is_shown_only_once_there_is_one(client, superuser):
+    page = client.get(INDEX).content.decode()
+
+    assert "Maintenance mode…" in page
+    assert ("Pause scraping…" in page) is bool(page_module._address("admin:maintenance_pause_scraping"))
+
+
+# --- What is stored -----------------------------------------------------------------------------------
+
+
+def test_silent_subreddits_come_first_and_then_those_that_are_due(client, superuser):
+    now = timezone.now()
+    factories.freshness(subreddit="fresh", newest_at=now, due_at=now + timedelta(hours=1))
+    factories.freshness(subreddit="late", newest_at=now - timedelta(hours=5), due_at=now - timedelta(hours=1))
+    factories.freshness(subreddit="private", silent_since=now - timedelta(days=2), why="private")
+
+    page = client.get(STORED).content.decode()
+
+    assert page.index("r/private") < page.index("r/late") < page.index("r/fresh")
+
+
+def test_the_next_purge_takes_what_the_newest_plan_says_and_says_how_old_it_is(client, superuser):
+    def planned(rows, **fields):
+        table = {
+            "model": "scraping.RedditPost",
+            "rows": rows,
+            "total": 1000,
+            "sample": [],
+            "held_reasons": [],
+        }
+        plan = {"at": timezone.now().isoformat(), "tables": [table]}
+        return factories.job_run(job="purge_old_content", dry_run=True, plan=plan, **fields)
+
+    planned(500)
+    newest = planned(351)
+    planned(900, params={"days": 7})
+
+    page = client.get(STORED).content.decode()
+
+    assert f'{reverse("admin:maintenance_jobrun_change", args=[newest.pk])}">351</a>' in page
+    assert "as of the plan of" in page
+
+
+def test_growth_is_what_was_stored_less_what_was_deleted_in_a_week(client, superuser):
+    now = timezone.now()
+    factories.session(posts_new=100)
+    factories.session(posts_new=7, finished_at=now - timedelta(days=8))
+    factories.job_run(job="purge_old_content", counts={"scraping.RedditPost": 30})
+    factories.job_run(job="purge_old_content", counts={"scraping.RedditPost": 9}, dry_run=True)
+
+    page = client.get(STORED)
+
+    assert {table.name: table.growth for table in page.context["storage"].tables}["posts"] == 70
+    assert (page.context["storage"].days_left is None) is (connection.vendor != "sqlite" or not has_file())
+
+
+def has_file():
+    return Path(connection.settings_dict["NAME"]).is_file()
+
+
+def test_without_a_script_a_link_shows_the_whole_page(client, superuser):
+    assert 'href="?whole=1"' in client.get(INDEX).content.decode()
+    assert "Storage" in client.get(INDEX, {"whole": "1"}).content.decode()
+
+
+def test_recent_changes_say_who_did_what(client, superuser):
+    edits.pause(schedules.for_job("cleanup_tokens"), by=superuser, reason="x")
+
+    page = " ".join(client.get(STORED).content.decode().split())
+
+    assert f"<strong>{superuser.username}</strong> Paused, or changed the pause: Cleanup tokens" in page
+    assert reverse("admin:audit_event_changelist") in page
+
+
+def test_what_is_stored_is_asked_for_in_few_queries(client, superuser):
+    with CaptureQueriesContext(connection) as captured:
+        client.get(STORED)
+    assert len(captured) <= 25
