@@ -27,7 +27,7 @@ def run_json(capsys, *arguments):
     try:
         call_command(*arguments, "--json")
     except SystemExit as end:
-        code = end.code
+        code = int(end.code or 0)
     return json.loads(capsys.readouterr().out), code
 
 

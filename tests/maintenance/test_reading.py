@@ -19,6 +19,7 @@ from django_celery_beat.models import (
 from database import zones
 from maintenance.models import ScheduleControl
 from maintenance.scheduling import edits, replanning, schedules
+from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.reading import read, read_all
 from maintenance.scheduling.timing import Timing
 from tests import spoilt
@@ -164,7 +165,7 @@ def test_a_broken_schedule_is_paused_resumed_and_retimed(kind, spoil):
 
     edits.pause(task, by=None, reason="broken")
     edits.resume(task, by=None)
-    edits.retime(task, by=None, crontab=schedules.Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin")
+    edits.retime(task, by=None, crontab=Crontab.parse("5 5 * * *"), timezone_name="Europe/Berlin")
 
     healed = read(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
     assert (healed.is_broken, healed.zone, str(healed.crontab)) == (False, "Europe/Berlin", "5 5 * * *")

@@ -1,7 +1,8 @@
 """Seeding, retiming, pausing, resetting."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -98,10 +99,11 @@ def test_an_impossible_crontab_is_refused_and_nothing_changes(purge):
 
 @pytest.mark.parametrize("verb", ["retime", "pause", "resume", "reset", "keep"])
 def test_changing_a_schedule_needs_its_permission(verb, purge):
-    arguments = {
+    takes: dict[str, dict[str, Any]] = {
         "retime": {"crontab": Crontab.parse("1 1 * * *"), "timezone_name": "UTC"},
         "pause": {"reason": "x"},
-    }.get(verb, {})
+    }
+    arguments = takes.get(verb, {})
 
     with pytest.raises(PermissionDenied):
         getattr(edits, verb)(purge, by=factories.user(), **arguments)
@@ -220,7 +222,7 @@ def test_a_pause_that_ends_by_itself_is_the_systems_doing(purge):
 
 
 def test_the_next_fire_time_is_wall_clock_in_the_schedules_zone(purge):
-    after = timezone.datetime(2026, 11, 23, tzinfo=schedules.zone_of(purge))
+    after = datetime(2026, 11, 23, tzinfo=schedules.zone_of(purge))
 
     fire = schedules.next_fire(purge, now=after)
 

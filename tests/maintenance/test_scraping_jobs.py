@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from maintenance import jobs as job_list
+from maintenance import registry
 from maintenance.ledger import performing, requests
 from maintenance.models import JobRun, RunLogLine
 from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
@@ -66,7 +67,7 @@ def test_scrape_now_is_skipped_while_the_bot_is_scraped_already(reddit):
 
 def test_scrape_now_is_for_the_owner_and_superusers():
     config = factories.bot_config()
-    may_run = requests.get_job("scrape_now").may_run
+    may_run = registry.get_job("scrape_now").may_run
 
     assert may_run(config.owner, {"config": config.pk})
     assert may_run(factories.superuser(), {"config": config.pk})

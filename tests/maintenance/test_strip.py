@@ -71,7 +71,12 @@ def test_a_drawing_leads_to_each_run_and_says_what_became_of_it(rf):
 
 def test_a_kept_drawing_is_made_anew_in_another_language_and_after_another_run(monkeypatch):
     drawn = []
-    monkeypatch.setattr(run_strip, "_drawn", lambda runs, _label: drawn.append(len(runs)) or "")
+
+    def draw(runs, _label):
+        drawn.append(len(runs))
+        return ""
+
+    monkeypatch.setattr(run_strip, "_drawn", draw)
     monkeypatch.setattr(run_strip, "_kept", {})
     now = timezone.now()
     runs = [factories.job_run(status="succeeded", started_at=now, finished_at=now) for _ in range(2)]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from celery.exceptions import Reject
-from celery.fixups.django import DjangoWorkerFixup
+from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]  # its stubs do not know it
 from django.db import connection
 from django.utils import timezone
 
@@ -27,7 +27,7 @@ def run():
 
 def work(run):
     task = app.tasks["maintenance.purge_old_content"]
-    return task.apply(args=[run.pk], throw=True)
+    return task.apply(args=(run.pk,), throw=True)
 
 
 def test_a_run_goes_on_as_its_next_attempt_before_the_time_limit_kills_it(run, monkeypatch):

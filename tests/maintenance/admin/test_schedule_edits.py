@@ -95,9 +95,10 @@ def test_looking_at_a_form_takes_no_lock_and_posting_it_does(client, purge, kind
         client.post(address, {"reason": ""})  # refused, so that no service adds a lock of its own
 
     assert not any(begins in query["sql"] for query in looking)
-    first = next(i for i, query in enumerate(posting) if begins in query["sql"])
+    asked = [query["sql"] for query in posting]
+    first = next(number for number, sql in enumerate(asked) if begins in sql)
     table = {"mode": "maintenancemode", "retention": "retentionpolicy"}.get(kind, "periodictask")
-    assert any(f"maintenance_{table}" in q["sql"] or f"beat_{table}" in q["sql"] for q in posting[first:])
+    assert any(f"maintenance_{table}" in sql or f"beat_{table}" in sql for sql in asked[first:])
 
 
 def test_a_tick_and_a_pause_meanwhile_are_in_nobodys_way(client, operator, purge):

@@ -35,7 +35,7 @@ on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's b
 @pytest.fixture
 def impatient(monkeypatch):
     """Ask the database again at once."""
-    monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 def chain(*ends):

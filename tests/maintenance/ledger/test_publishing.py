@@ -106,7 +106,12 @@ def test_a_broker_that_was_restarted_while_nobody_spoke_to_it_gets_the_next_mess
 
 def test_a_broker_that_takes_messages_one_by_one_and_slowly_is_left_after_a_while(server, monkeypatch):
     send = publishing.Line.send
-    monkeypatch.setattr(publishing.Line, "send", lambda *args: (time.sleep(0.3), send(*args)))
+
+    def send_slowly(*args):
+        time.sleep(0.3)
+        send(*args)
+
+    monkeypatch.setattr(publishing.Line, "send", send_slowly)
 
     began = time.monotonic()
     count = publishing.send([MESSAGE] * 100)

@@ -1,8 +1,10 @@
 import contextlib
 import itertools
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg2
@@ -275,8 +277,8 @@ def test_few_rows_go_along_the_key_and_many_over_the_table(monkeypatch, share, k
 def test_a_purge_works_for_its_share_of_the_time(monkeypatch, settings):
     settings.PURGE_THROTTLE = 0.25
     pauses, clock = [], itertools.count()
-    monkeypatch.setattr(batches.time, "sleep", pauses.append)
-    monkeypatch.setattr(batches.time, "monotonic", lambda: next(clock))  # every batch takes a second
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))  # every batch takes a second
     factories.post(created_at=CUTOFF - MICROSECOND)
 
     delete(expired())
@@ -362,11 +364,16 @@ def deleted_in_two_attempts(cutoff, stop_after):
         if len(batches) == stop_after:
             raise KeyboardInterrupt
 
-    saved = {"counts": Counter(), "cursor": None}
+    saved: dict[str, Any] = {"counts": Counter(), "cursor": None}
+
+    def save(counts, cursor):
+        batches.append(1)
+        saved.update(counts=counts, cursor=cursor)
+
     with contextlib.suppress(KeyboardInterrupt):
         delete(
             rows,
-            save=lambda counts, cursor: (batches.append(1), saved.update(counts=counts, cursor=cursor)),
+            save=save,
             between=stop,
         )
     return saved["counts"] + delete(rows, cursor=saved["cursor"])

@@ -7,6 +7,7 @@ from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 
+from maintenance import registry
 from maintenance.ledger import blocked, interventions, performing, requests
 from maintenance.models import JobRun
 from maintenance.purging.cap import Caps, refusals
@@ -157,7 +158,7 @@ def test_rows_that_are_worthless_by_definition_meet_neither_share_nor_usual(sett
 
 @pytest.mark.parametrize("slug", ["cleanup_sessions", "cleanup_run_history"])
 def test_scrape_sessions_and_history_keep_their_caps(slug):
-    assert requests.get_job(slug).has_relative_caps
+    assert registry.get_job(slug).has_relative_caps
 
 
 def test_an_approval_is_of_the_plan_that_was_seen(settings):

@@ -1,5 +1,6 @@
 """A deletion of a run from its plan to its verification."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -145,7 +146,7 @@ def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_
 
 
 def leave_everything(monkeypatch):
-    monkeypatch.setattr(batches, "delete_in_batches", lambda *_arguments, **_options: contexts.Counter())
+    monkeypatch.setattr(batches, "delete_in_batches", lambda *_arguments, **_options: Counter())
 
 
 def test_what_is_left_makes_the_run_partial(monkeypatch):

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from maintenance import retention
+from maintenance.context import JobContext
 from maintenance.jobs import content_cutoffs
 from maintenance.ledger import interventions, performing, requests
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
@@ -129,14 +130,14 @@ def test_switched_on_while_a_purge_runs_spares_what_is_alive(policy, monkeypatch
     monkeypatch.setattr("maintenance.purging.batches.STORAGE_WALK_SHARE", 2)
     thread(200), thread(150)
     alive = thread(100, quiet=1)
-    checkpoint = performing.JobContext.checkpoint
+    checkpoint = JobContext.checkpoint
 
     def switch_on(context):
         if RedditPost.objects.count() == 2:
             keep_live(policy)
         checkpoint(context)
 
-    monkeypatch.setattr(performing.JobContext, "checkpoint", switch_on)
+    monkeypatch.setattr(JobContext, "checkpoint", switch_on)
     run = perform()
     assert (run.status, run.reason) == (JobRun.Status.INTERRUPTED, "retention")
 

@@ -3,7 +3,9 @@
 import pytest
 from django.utils import timezone
 
-from maintenance.ledger import decisions, performing, requests, run_json
+from maintenance import registry
+from maintenance.context import JobContext
+from maintenance.ledger import decisions, run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditPost
@@ -94,7 +96,7 @@ def test_a_job_that_spares_held_rows_no_more_asks_first(settings, monkeypatch):
         """Delete all."""
         ctx.delete(RedditPost.objects.created_before(ctx.cutoff), by="created_at")
 
-    job = requests.get_job("purge_old_content")
+    job = registry.get_job("purge_old_content")
     monkeypatch.setitem(vars(job), "function", careless)
     approved(run)
 
@@ -105,7 +107,7 @@ def test_a_job_that_spares_held_rows_no_more_asks_first(settings, monkeypatch):
 def edited_while_it_runs(monkeypatch, edit):
     """Make the edit before the third batch."""
     looks = []
-    checkpoint = performing.JobContext.checkpoint
+    checkpoint = JobContext.checkpoint
 
     def look(context):
         looks.append(1)
@@ -113,7 +115,7 @@ def edited_while_it_runs(monkeypatch, edit):
             edit()
         checkpoint(context)
 
-    monkeypatch.setattr(performing.JobContext, "checkpoint", look)
+    monkeypatch.setattr(JobContext, "checkpoint", look)
 
 
 def test_an_edit_that_spares_rows_stops_the_running_purge_at_its_next_batch(small_batches, monkeypatch):

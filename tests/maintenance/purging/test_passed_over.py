@@ -147,12 +147,12 @@ def test_a_lock_that_is_let_go_before_the_end_costs_nothing(doomed):
 
 @on_postgresql
 def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(doomed):
-    batches = []
+    attempts = []
     with session("LOCK TABLE scraping_redditcomment IN SHARE MODE") as other:
         attempt = batches._Batches._attempt
 
         def counted(self, *args, **options):
-            batches.append(options)
+            attempts.append(options)
             return attempt(self, *args, **options)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -164,7 +164,7 @@ def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(d
             f"{POSTS} posts could not be deleted so far: locked by session {other.info.backend_pid} "
             in run.message
         )
-        assert len(batches) <= 2 * (batches.REFUSALS_MAX + 1)
+        assert len(attempts) <= 2 * (batches.REFUSALS_MAX + 1)
     assert purged(next_attempt_of(run)).status == "succeeded"
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import psycopg2
 import pytest
@@ -265,7 +266,7 @@ class World:
 
     def ask(self):
         kind = self.random.choice(["rule", "plan", "force"])
-        options = {"job": "purge_old_content", "trigger": "command", "send": False}
+        options: dict[str, Any] = {"job": "purge_old_content", "trigger": "command", "send": False}
         if kind == "plan":
             dry = requests.request_run(**options, dry_run=True)
             performing.perform(dry)

@@ -13,7 +13,7 @@ from tests.scraping.reddit_replay import RedditReplay
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def refresh(**limits: int) -> dict[str, int]:
+def refresh(**limits: Any) -> dict[str, int]:
     counts = refresh_stored_content(SilentProgress(), **limits).counts
     return {name: count for name, count in counts.items() if count}
 

@@ -31,7 +31,7 @@ def _open_subreddit(reddit: RedditReplay) -> None:
     reddit.answers["/r/python/about"] = [OPEN]
 
 
-def sweep(**limits: int) -> Swept:
+def sweep(**limits: Any) -> Swept:
     return refresh_stored_content(SilentProgress(), **limits)
 
 

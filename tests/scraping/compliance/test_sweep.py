@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from scraping.compliance import sweep
+from scraping.compliance import saving, sweep
 from scraping.compliance.sweep import refresh_stored_content
 from scraping.content.storage import store_posts
 from scraping.models import ContentState, RedditApp, RedditComment, RedditPost
@@ -133,9 +133,9 @@ def test_a_row_purged_meanwhile_does_not_come_back(
     known(reddit, purged)
     known(reddit, survivor, title="New")
     doomed = RedditPost.objects.filter(pk=purged.pk)
-    save = sweep.save
+    save = saving.save
 
-    def purge_then_save(*args: Any) -> list[str]:
+    def purge_then_save(*args: Any) -> Any:
         doomed.delete()
         return save(*args)
 
@@ -171,9 +171,9 @@ def test_a_scrape_while_the_answer_is_under_way_knows_better(
     post, other = make_full_post(), make_full_post()
     known(reddit, post)
     known(reddit, other)
-    save = sweep.save
+    save = saving.save
 
-    def scrape_then_save(*args: Any) -> list[str]:
+    def scrape_then_save(*args: Any) -> Any:
         deleted = raw_post(id=post.id36, removed_by_category="deleted")
         if args[0] is RedditPost:
             store_posts([deleted], session=None, seen_at=timezone.now())

@@ -131,7 +131,7 @@ def test_what_comes_back_on_reddit_stays_blank_where_the_purge_would_delete_it(
     swept = refresh_stored_content(SilentProgress())
 
     assert swept.counts["restored"] == 2
-    for post in (old, held, young, comment):
-        post.refresh_from_db()
+    for row in (old, held, young, comment):
+        row.refresh_from_db()
     assert [old.title, held.title, young.title, comment.body] == ["", "A title", "A title", ""]
     assert old.checked_at is not None

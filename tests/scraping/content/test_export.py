@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -240,15 +241,16 @@ def test_a_command_writes_a_file_of_the_format_its_name_says(tmp_path):
 def test_a_command_selects_by_subreddit_time_and_bot(tmp_path):
     config = factories.bot_config(name="News")
     at = datetime(2026, 1, 31, tzinfo=UTC)
-    for name, fields in {
+    cases: dict[str, dict[str, Any]] = {
         "wanted": {},
         "elsewhere": {"subreddit": "java"},
         "too old": {"created_at": at - timedelta(microseconds=1)},
         "too new": {"created_at": at + timedelta(days=1)},
         "not by the bot": {"config": None},
-    }.items():
+    }
+    for name, fields in cases.items():
         post = factories.post(
-            **{"title": name, "subreddit": "Python", "created_at": at, "config": config} | fields
+            **{"title": name, "subreddit": "Python", "created_at": at, "config": config, **fields}
         )
         if name != "not by the bot":
             sighting(post, config)

@@ -62,7 +62,7 @@ def test_a_special_subreddit_fails_as_its_name_says(sandbox, reddit, name):
     is_retried = RAISED[name] in (ServerError, RequestException) or name == "sandbox_401"
     assert asked == (3 if is_retried else 1)
     if name in ("sandbox_private", "sandbox_quarantined", "sandbox_banned"):
-        assert caught.value.response.json()["reason"] == name.removeprefix("sandbox_")
+        assert vars(caught.value)["response"].json()["reason"] == name.removeprefix("sandbox_")
 
 
 @pytest.mark.parametrize("name", ["sandbox_empty_body", "sandbox_null", "sandbox_empty"])
@@ -116,7 +116,7 @@ def test_a_fault_is_answered_as_often_as_asked(sandbox, reddit):
     for _ in range(2):
         with pytest.raises(Forbidden) as caught:
             list(reddit.subreddit("python").new(limit=1))
-        assert caught.value.response.json() == {"reason": "odd"}
+        assert vars(caught.value)["response"].json() == {"reason": "odd"}
         assert caught.value.response.headers["x-odd"] == "1"
 
     assert len(list(reddit.subreddit("python").new(limit=1))) == 1

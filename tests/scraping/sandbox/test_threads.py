@@ -1,6 +1,7 @@
 """Comment trees and single items of the sandbox."""
 
 import json
+from typing import Any
 
 import praw
 import pytest
@@ -41,7 +42,9 @@ def test_continue_this_thread_leads_down_a_deep_thread(sandbox, reddit):
     )
 
     submission = reddit.submission(post.id36)
-    more = [item for item in submission.comments.list() if isinstance(item, praw.models.MoreComments)]
+    more: list[Any] = [
+        item for item in submission.comments.list() if isinstance(item, praw.models.MoreComments)
+    ]
     submission.comments.replace_more(limit=None)
 
     assert any(item.id == "_" and item.count == 0 and item.depth == 10 for item in more)

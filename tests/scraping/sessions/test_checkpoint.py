@@ -7,13 +7,13 @@ from typing import Any
 
 import prawcore.sessions
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from scraping.content import storage
 from scraping.models import RedditComment, RedditPost, RequestBudget, ScrapeSession
 from scraping.reddit import budget
 from scraping.sessions import comments, subreddit
-from scraping.sessions import scrape as scrape_module
 from scraping.sessions.abandoned import close_abandoned_sessions
 from scraping.sessions.checkpoint import HANDED_ON_MAX, RESUME_WITHIN
 from scraping.sessions.scrape import ContinueLater
@@ -195,7 +195,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
     class Killed(BaseException):
         """Nothing is written after it."""
 
-    real, calls = subreddit.store_posts, []
+    real, calls = storage.store_posts, []
 
     def killed(*args: Any, **kwargs: Any) -> Any:
         calls.append(None)
@@ -263,7 +263,7 @@ def test_a_failing_database_interrupts_the_session_and_is_told(
 
     with monkeypatch.context() as patched:
         patched.setattr(comments, "store_comments", away)
-        patched.setattr(scrape_module.connection, "close", lambda: None)  # the test's own transaction
+        patched.setattr(connection, "close", lambda: None)  # the test's own transaction
         with pytest.raises(OperationalError):
             scrape(config)
     assert ScrapeSession.objects.get().status == Status.INTERRUPTED

@@ -157,7 +157,7 @@ def test_what_was_deleted_while_its_page_was_under_way_does_not_come_back(
         monkeypatch.setattr(module, step, take_step)
         reddit.known[deleted["name"]] = deleted | {"removed_by_category": "deleted"}
         reddit.known[comment["name"]] = comment | {"body": "[deleted]", "author": "[deleted]"}
-        assert refresh_stored_content(SilentProgress())["deleted"] == 2
+        assert refresh_stored_content(SilentProgress()).counts["deleted"] == 2
         return take_step(*args)
 
     monkeypatch.setattr(module, step, sweep_first)

@@ -19,6 +19,7 @@ from scraping.reddit.answers import Page
 from scraping.sessions import cost, filters, trial
 from scraping.sessions.filters import keep_wanted, try_on_stored, why_unwanted
 from scraping.sessions.scrape import scrape_config
+from scraping.skip_reasons import reason_label
 from scraping.visibility import SEE_EVERYBODYS
 from tests.kit import factories as rows
 from tests.kit.scraped import make_config, make_post, raw_post
@@ -148,7 +149,7 @@ def test_trying_on_stored_posts_takes_the_newest_of_its_subreddits_and_changes_n
 
 def test_every_reason_has_words_for_people() -> None:
     for name, _is_set, _passes in filters._FILTERS:
-        assert filters.reason_label(name) != name or name in (
+        assert reason_label(name) != name or name in (
             "NSFW",
             "not NSFW",
             "unwanted flair",

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from scraping.models import ErrorKind, RedditComment, RedditPost, ScrapeSession
-from scraping.sessions import scrape as scrape_module
+from scraping.sessions.writer import SKIP_LINES_MAX
 from tests.kit import factories
 from tests.kit.progress import Recorder
 from tests.kit.scraped import make_config, make_post, raw_comment, raw_post
@@ -113,7 +113,7 @@ def test_skipped_items_are_counted_by_reason_and_named_in_few_lines(reddit: Redd
     }
     assert session.totals["python"]["odd_fields"] == {"created_utc is no time": 2}
     warnings = [text for level, text in progress.lines if level == "warning"]
-    assert len(warnings) == scrape_module.SKIP_LINES_MAX + 1
+    assert len(warnings) == SKIP_LINES_MAX + 1
     assert str(session.items_skipped) in warnings[-1]
 
 

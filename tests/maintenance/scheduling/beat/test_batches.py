@@ -13,7 +13,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from console.celery import app
 from maintenance.ledger import dispatch, requests
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import beat, replanning, tick_batch
+from maintenance.scheduling import beat, recovery, replanning, tick_batch
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.lease import Lease
 from tests.kit import factories
@@ -30,8 +30,13 @@ def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
         scheduler.tick()
         clock.shift(61)
         asked = []
-        monkeypatch.setattr(beat.recovery, "sweep", lambda **_: None)  # its own question may come due too
-        monkeypatch.setattr(dispatch, "publish_all", lambda waiting: asked.append(waiting) or 0)
+        monkeypatch.setattr(recovery, "sweep", lambda **_: None)  # its own question may come due too
+
+        def publish_none(waiting):
+            asked.append(waiting)
+            return 0
+
+        monkeypatch.setattr(dispatch, "publish_all", publish_none)
         scheduler.tick()
 
         assert (len(asked), JobRun.objects.queued().count()) == (1, 3)
@@ -193,7 +198,7 @@ def test_a_schedule_that_cannot_even_be_read_stops_neither_the_tick_nor_recovery
     scheduler, monkeypatch, break_it
 ):
     swept = []
-    monkeypatch.setattr(beat.recovery, "sweep", lambda **_: swept.append(1))
+    monkeypatch.setattr(recovery, "sweep", lambda **_: swept.append(1))
     with time_machine.travel(NOON, tick=False) as clock:
         good, bad = schedule(), schedule(job="cleanup_sessions")
         if break_it == "interval":

@@ -11,7 +11,7 @@ from django_celery_beat.models import PeriodicTask
 
 from database import clock
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import beat, slots
+from maintenance.scheduling import recovery, slots
 from maintenance.scheduling.lease import Lease
 from tests.maintenance.scheduling.beat.ticks import NOON, finish_all, look_everywhere, made, schedule
 
@@ -140,7 +140,7 @@ def test_the_clock_that_counts_is_the_databases(scheduler, monkeypatch):
 
 def test_workers_are_not_judged_just_after_the_database_was_away(scheduler, monkeypatch):
     judged = []
-    monkeypatch.setattr(beat.recovery, "sweep", lambda *, judge_workers: judged.append(judge_workers))
+    monkeypatch.setattr(recovery, "sweep", lambda *, judge_workers: judged.append(judge_workers))
     scheduler.tick()
     with monkeypatch.context() as away:
         away.setattr(scheduler, "_run_due", lambda: (_ for _ in ()).throw(OperationalError("away")))
