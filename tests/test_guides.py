@@ -59,7 +59,7 @@ def test_a_path_that_is_gone_is_found(text):
 @pytest.mark.parametrize(
     ("question", "proof"),
     [
-        ("become MISSED", "Status.MISSED"),
+        ("become MISSED", "def classify\\("),
         ("batch of a purge commit", "transaction.atomic\\("),
         ("429 handled", "429"),
         ("who may see a session", "def sees_everybodys\\("),
