@@ -21,6 +21,15 @@ from maintenance.scheduling import maintenance_mode
 from scraping.models import SANDBOX_CLIENT_ID
 
 # The menu: groups of (app label, model name, title). What is registered but not named here follows behind.
+# The second key, after g, that opens a page of the menu (``shortcuts.js``), by model.
+SHORTCUTS = {
+    "django_celery_beat.periodictask": "gs",
+    "maintenance.jobrun": "gr",
+    "audit.event": "ga",
+    "scraping.botconfig": "gb",
+    "scraping.redditpost": "gp",
+    "scraping.redditcomment": "gc",
+}
 MENU: list[tuple[Promise, list[tuple[str, str, Promise]]]] = [
     (
         _("Operations"),
@@ -92,7 +101,11 @@ class ConsoleAdminSite(admin.AdminSite):
         menu: list[dict[str, Any]] = []
         for title, entries in MENU:
             models = [
-                {**found.pop((label, name))[1], "name": entry}
+                {
+                    **found.pop((label, name))[1],
+                    "name": entry,
+                    "keys": SHORTCUTS.get(f"{label}.{name}", ""),
+                }
                 for label, name, entry in entries
                 if (label, name) in found
             ]
@@ -119,6 +132,7 @@ class ConsoleAdminSite(admin.AdminSite):
             path(
                 "dashboard/stored/", self.admin_view(never_cache(page.stored_parts)), name="dashboard_stored"
             ),
+            path("search/", self.admin_view(self.search), name="search"),
             path("session/", never_cache(self.session), name="session"),
             path(
                 "pause-scraping/",
@@ -136,6 +150,12 @@ class ConsoleAdminSite(admin.AdminSite):
             if request.method == "POST" and answer.status_code == 302:
                 door.password_changed(request.user)
         return answer
+
+    def search(self, request: HttpRequest) -> HttpResponse:
+        """Search everything that the person may see."""
+        from console import global_search
+
+        return global_search.page(request, self.each_context(request))
 
     def session(self, request: HttpRequest) -> HttpResponse:
         """Answer whether somebody is signed in, without a redirect: 204 or 403."""

@@ -4,7 +4,8 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import Exists, Model, OuterRef, Subquery
+from django.db.models import Exists, Model, OuterRef, Q, Subquery, TextField
+from django.db.models.functions import Cast
 from django.forms import ModelForm
 from django.http import (
     HttpRequest,
@@ -13,17 +14,13 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin
-from adminkit.links import badge, link
-from scraping.admin import (
-    trial,  # registers its page
-)
+from adminkit.templatetags.display import number
+from scraping.admin import bot_list, trial
 from scraping.admin.bot_deletion import BotDeletion
 from scraping.admin.forms import BotConfigForm
-from scraping.models import (
-    BotConfig,
-    ScrapeSession,
-)
+from scraping.models import SUBREDDIT_NAME, BotConfig, ScrapeSession
 from scraping.sessions import listed_so_far
+from scraping.subreddit_names import plain_subreddit
 from scraping.visibility import Person, sees_everybodys
 
 
@@ -35,14 +32,22 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     change_form_template = "scraping/botconfig_form.html"
     list_display = (
         "name",
+        "state",
+        "newest_post",
+        "posts_of_day",
+        "last_session",
         "subreddit_names",
         "owner",
-        "is_active",
-        "auto_scrape",
-        "last_session",
         "scrape_now",
     )
-    list_filter = ("is_active", "auto_scrape", "sort")
+    list_filter = (bot_list.StateFilter, "is_active", "auto_scrape", "sort")
+    search_help_text = _(
+        "A part of the bot’s, the owner’s or a subreddit’s name; r/name finds that subreddit only."
+    )
+    empty_list = _(
+        "A bot scrapes subreddits for its owner. Add one, name its subreddits, test it, and save: automatic scraping"
+        " takes it up at its next run."
+    )
     list_select_related = ("owner",)
     search_fields = ("name", "owner__username")
     fieldsets = (
@@ -101,11 +106,26 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         latest = ScrapeSession.objects.filter(config=OuterRef("pk")).order_by("-pk")
         configs: Any = super().get_queryset(request)
         managed = BotConfig.objects.managed_by(request.user).filter(pk=OuterRef("pk"))
-        return configs.visible_to(request.user).annotate(
-            is_managed=Exists(managed),
-            last_session_id=Subquery(latest.values("pk")[:1]),
-            last_session_status=Subquery(latest.values("status")[:1]),
+        return bot_list.with_state(configs.visible_to(request.user)).annotate(
+            is_managed=Exists(managed), last_session_id=Subquery(latest.values("pk")[:1])
         )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[bot_list.BotList]:
+        """Return the list with the newest posts, sessions and states of its page."""
+        return bot_list.BotList
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Search names and subreddits; r/name is that subreddit, whatever the case."""
+        name = plain_subreddit(search_term)
+        if not SUBREDDIT_NAME.match(name):
+            return super().get_search_results(request, queryset, search_term)
+        listed = queryset.alias(_names=Cast("subreddits", TextField()))
+        if search_term.strip().lower().removeprefix("/").startswith(("r/", "u/", "user/", "http")):
+            return listed.filter(_names__icontains=f'"{name}"'), False
+        words = Q(_names__icontains=name)
+        for field in self.search_fields:
+            words |= Q(**{f"{field}__icontains": search_term.strip()})
+        return listed.filter(words), False
 
     def save_model(self, request: HttpRequest, obj: BotConfig, form: ModelForm, change: bool) -> None:
         """Give a new bot its owner."""
@@ -136,19 +156,35 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         """Show how new each subreddit's posts are, why it is silent, and how often it must be scraped."""
         return render_to_string("scraping/_listed_so_far.html", listed_so_far.context(config))
 
+    @admin.display(description=_("state"), ordering="list_place")
+    def state(self, config: Any) -> str:
+        """Show whether somebody is needed, and why."""
+        state = bot_list.state_of(config)
+        return render_to_string(
+            "scraping/_bot_state.html",
+            {"bot": config, "kind": bot_list.BADGES[state], "label": bot_list.LABELS[state]},
+        )
+
+    @admin.display(description=_("newest post"))
+    def newest_post(self, config: Any) -> str | None:
+        """Say how new the newest post of all its subreddits is."""
+        newest = config.facts.newest_at
+        return render_to_string("scraping/_ago.html", {"moment": newest}) if newest else None
+
+    @admin.display(description=_("posts in 24 h"))
+    def posts_of_day(self, config: Any) -> str:
+        """Count the new posts of the sessions of the last 24 hours."""
+        return number(config.facts.posts_of_day)
+
     @admin.display(description=_("last session"))
     def last_session(self, config: Any) -> str | None:
-        """Show how the latest session ended."""
-        if config.last_session_id is None:
-            return None
-        status = ScrapeSession.Status(config.last_session_status)
-        return link(ScrapeSession, "change", badge(status, status.label), config.last_session_id)
+        """Show how the latest session ended, and when it began."""
+        session = config.facts.session
+        return render_to_string("scraping/_last_session.html", {"session": session}) if session else None
 
     @admin.display(description=_("scrape"))
     def scrape_now(self, config: Any) -> str | None:
-        """Offer to scrape at once; the page behind asks before it starts anything. Or say why it is paused."""
-        if config.paused_at is not None:
-            return str(config.pause_reason)
+        """Offer to scrape at once; the page behind asks before it starts anything."""
         if not config.is_active or not config.is_managed:
             return None
         return render_to_string("scraping/_scrape_now.html", {"config": config})

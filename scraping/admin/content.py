@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.db import connection
 from django.db.models import Model, OuterRef, QuerySet, Subquery
@@ -10,16 +9,14 @@ from django.http import (
     HttpRequest,
 )
 from django.template.loader import render_to_string
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.filters import rare_choices
 from adminkit.links import badge, link
+from adminkit.templatetags.display import number
 from database.names import folded, folded_sql
-from scraping.admin import (
-    post_display,  # registers its page
-)
+from scraping.admin import content_list, post_display
 from scraping.admin.export import BotFilter, ExportViews
 from scraping.admin.holds import HoldActions, HoldFilter
 from scraping.admin.post_display import with_parts_noted
@@ -114,6 +111,30 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
         """Return the rows that the term names."""
         raise NotImplementedError
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[content_list.ContentList]:
+        """Return the list that knows who found its rows."""
+        return content_list.ContentList
+
+    @admin.display(description=_("score"))
+    def points(self, content: RedditPost | RedditComment) -> str:
+        """Show the score with its thousands apart."""
+        return number(content.score)
+
+    @admin.display(description=_("found by"))
+    def found_by_bots(self, content: Any) -> str | None:
+        """Name the bots that found it; bot owners see their own only."""
+        return content_list.names(content.finders) or None
+
+    @admin.display(description=_("on Reddit"))
+    def reddit_link(self, content: RedditPost | RedditComment) -> str | None:
+        """Lead to the original."""
+        return content_list.link_to_reddit(content, str(_("Open")))
+
+    @admin.display(description=_("on Reddit"))
+    def on_reddit(self, content: RedditPost | RedditComment) -> str | None:
+        """Lead to the original, unless it is gone there."""
+        return content_list.link_to_reddit(content)
+
     @admin.display(description=_("state"))
     def state_badge(self, content: RedditPost | RedditComment) -> str:
         """Show what became of it on Reddit."""
@@ -139,11 +160,13 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         "headline",
         "subreddit_name",
         "author_name",
-        "score",
+        "points",
         "comment_count",
         "state_badge",
         "hold_badge",
+        "found_by_bots",
         "created",
+        "reddit_link",
     )
     list_filter = [SubredditFilter, BotFilter, STATE_FILTER, HoldFilter, "created_at"]
     lookups = ("session",)
@@ -222,18 +245,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         share = "" if post.comment_share is None else f" ({post.comment_share:.0f} %)"
         unavailable = (post.walk or {}).get("unavailable")
         lost = ", " + _("%(number)d unavailable") % {"number": unavailable} if unavailable else ""
-        return f"{post.comments_fetched} / {post.num_comments}{share}{lost}"
-
-    @admin.display(description=_("on Reddit"))
-    def on_reddit(self, post: RedditPost) -> str | None:
-        """Lead to the original, unless it is gone there."""
-        if post.state != ContentState.LIVE:
-            return None
-        return format_html(
-            '<a href="{0}/comments/{1}/" rel="noreferrer noopener">{0}/comments/{1}/</a>',
-            settings.REDDIT_URL.rstrip("/"),
-            post.id36,
-        )
+        return f"{number(post.comments_fetched)} / {number(post.num_comments)}{share}{lost}"
 
     @admin.display(description=_("crosspost of"))
     def crosspost_of(self, post: Any) -> str:
@@ -274,12 +286,15 @@ class RedditCommentAdmin(ContentAdmin):
     """Comments, newest first."""
 
     change_form_template = "scraping/content.html"
-    list_display = ("excerpt", "post_link", "author_name", "score", "depth", "state_badge", "created")
-    list_select_related = ("post",)
+    list_display = (
+        "excerpt", "post_link", "author_name", "points", "depth", "state_badge", "hold_badge", "found_by_bots",
+        "created", "reddit_link",
+    )  # fmt: skip
+    list_select_related = ("post", "post__held_by")
     lookups = ("post",)
     search_help_text = _("A fullname (t1_…), its post’s (t3_…), or u/author, written out.")
     fieldsets = (
-        (None, {"fields": ("fullname", "body", "post_link", "parent_link")}),
+        (None, {"fields": ("fullname", "body", "post_link", "parent_link", "on_reddit")}),
         (
             _("On Reddit"),
             {
@@ -293,19 +308,27 @@ class RedditCommentAdmin(ContentAdmin):
             _("Here"),
             {
                 "fields": (
-                    "state", "is_author_deleted", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                    "state", "hold_badge", "found_by", "is_author_deleted", "first_seen_at", "last_seen_at",
+                    "checked_at", "missing_count",
                 )
             },
         ),
     )  # fmt: skip
-    readonly_fields = ("post_link", "parent_link")
+    readonly_fields = ("post_link", "parent_link", "on_reddit", "hold_badge", "found_by")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditComment]:
         """Leave the posts' long texts out."""
         comments: QuerySet[RedditComment] = super().get_queryset(request)
-        return comments.select_related("post").defer(
-            "post__body", "post__media", "post__url", "post__hold_reason"
+        return comments.select_related("post", "post__held_by").defer(
+            "post__body", "post__media", "post__url", "post__gallery", "post__poll", "post__crosspost_body"
         )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the comment with the names of the bots that found its post."""
+        comment = super().get_object(request, object_id, from_field)
+        if comment is not None:
+            comment.finders = content_list.finders({comment.post_id}, request.user).get(comment.post_id, [])
+        return comment
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         """Find a comment by its fullname, or those of a post."""
@@ -317,6 +340,17 @@ class RedditCommentAdmin(ContentAdmin):
     def excerpt(self, comment: RedditComment) -> str:
         """Show how the comment begins, or its fullname where the text was blanked."""
         return comment.body[:120] or comment.fullname
+
+    @admin.display(description=_("hold"))
+    def hold_badge(self, comment: RedditComment) -> str | None:
+        """Show the hold of its post, with which it stays and goes."""
+        post = comment.post
+        return render_to_string("scraping/_hold.html", {"post": post}) if post.held_at else None
+
+    @admin.display(description=_("found by"))
+    def found_by(self, comment: Any) -> str:
+        """Name the bots that found its post; bot owners see their own only."""
+        return ", ".join(comment.finders) or "–"
 
     @admin.display(description=_("post"))
     def post_link(self, comment: RedditComment) -> str:

@@ -266,6 +266,11 @@ class BotConfig(models.Model):
         """Why Reddit's answers paused it, in the reader's language; empty while it is not paused."""
         return message_of(ErrorKind(self.refusal_kind).label) if self.paused_at else ""
 
+    @property
+    def pause_remedy(self) -> str:
+        """What ends the pause, in the reader's language; empty while it is not paused."""
+        return ErrorKind(self.refusal_kind).remedy if self.paused_at else ""
+
     def note_refusal(self, kind: str, *, pause_after: int) -> bool:
         """Count a session to which Reddit answered only ``kind``; return whether that pauses the config."""
         self.refusals = self.refusals + 1 if self.refusal_kind == kind else 1

@@ -28,3 +28,38 @@ class ErrorKind(models.TextChoices):
         """Whether it may be right again within the hour."""
         # "forbidden" is a 403 that names no reason.
         return self.value in ("rate_limited", "server_error", "network", "bad_answer", "forbidden")
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do about it, in the reader's language; empty where there is nothing to do but wait."""
+        return str(_REMEDIES.get(self.value, ""))
+
+
+_REMEDIES = {
+    "not_configured": _(
+        "Give the bot a Reddit app, or set REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET, then test it."
+    ),
+    "unauthorized": _(
+        "Reddit refuses the app’s client id or secret: compare both with reddit.com/prefs/apps, enter the secret"
+        " anew on the Reddit app’s page, then test the bot."
+    ),
+    "private": _(
+        "Its moderators have made the subreddit private. Take it out of the bot, or wait until it is open again;"
+        " an app sees no more than the public does."
+    ),
+    "quarantined": _(
+        "Reddit shows a quarantined subreddit only to accounts that have opted in, which an app cannot do."
+        " Take it out of the bot."
+    ),
+    "banned": _("Reddit has banned the subreddit, and it will not come back: take it out of the bot."),
+    "not_found": _("No subreddit has this name: look it up on Reddit and correct the name in the bot."),
+    "forbidden": _(
+        "Reddit refuses without a reason. Open the subreddit in a browser: if it is public there, test the bot again"
+        " in an hour."
+    ),
+    "legal": _(
+        "Reddit may not show it in the country of this server. Take the subreddit out of the bot, or scrape it from"
+        " another place."
+    ),
+    "bad_request": _("Reddit does not understand the request: check the search and the listing of the bot."),
+}

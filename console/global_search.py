@@ -1,0 +1,178 @@
+"""One search over everything: schedules, runs, bots, subreddits, posts and comments, each by an index, each as far as visible.
+
+No search here reads a whole table of what grows without bound: posts and comments are found by fullname only, subreddits by
+what the bots list, runs by number and job. Words in logs and errors are searched in the list of runs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django_celery_beat.models import PeriodicTask
+
+from adminkit.parameters import require_text
+from database.names import folded
+from maintenance.ledger.search import erasures_of
+from maintenance.models import JobRun
+from maintenance.registry import job_title, jobs
+from maintenance.scheduling import schedules
+from scraping.models import BotConfig, Erasure, RedditComment, RedditPost
+from scraping.models.erasures import names_in
+from scraping.subreddit_names import plain_subreddit
+
+ROWS_MAX: Final = 5
+NUMBER_DIGITS_MAX: Final = 18
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result: what it is called, where it is, and what else tells it from others."""
+
+    title: str
+    address: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The first results of one kind, and the list that has all of them."""
+
+    title: str
+    hits: Sequence[Hit]
+    more: str = ""
+
+
+def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Show what the words in ``q`` find; the caller wraps this in ``admin_view``."""
+    words = request.GET.get("q", "").strip()
+    require_text("q", words)
+    groups, erased = (found(request, words), erasures(request, words)) if words else ([], [])
+    answer = {
+        **context,
+        "title": _("Search"),
+        "words": words,
+        "groups": groups,
+        "erasures": erased,
+        "names_an_item": bool(names_in(words)),
+    }
+    return render(request, "admin/global_search.html", answer)
+
+
+def found(request: HttpRequest, words: str) -> list[Group]:
+    """Return the groups that have results, in the order of the menu."""
+    searches: tuple[tuple[str, Callable[[HttpRequest, str], Group]], ...] = (
+        ("django_celery_beat.view_periodictask", _schedules),
+        ("maintenance.view_jobrun", _runs),
+        ("scraping.view_botconfig", _bots),
+        ("scraping.view_botconfig", _subreddits),
+        ("scraping.view_redditpost", _posts),
+        ("scraping.view_redditcomment", _comments),
+    )
+    groups = [search(request, words) for permission, search in searches if request.user.has_perm(permission)]
+    return [group for group in groups if group.hits]
+
+
+def erasures(request: HttpRequest, words: str) -> list[Erasure]:
+    """Return which run deleted or blanked the item that the words name; of a comment's post too."""
+    return erasures_of(words) if request.user.has_perm("maintenance.view_jobrun") else []
+
+
+def _list_of(model: type[Model], **query: str) -> str:
+    name = model._meta.label_lower.replace(".", "_")
+    return f"{reverse(f'admin:{name}_changelist')}?{urlencode(query)}"
+
+
+def _page_of(row: Model) -> str:
+    return reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
+
+
+def _jobs_named(words: str) -> list[str]:
+    """Return the slugs of the jobs whose slug or title, in the reader's language, contains the words."""
+    text = folded(words)
+    return [job.slug for job in jobs() if text in folded(job.slug) or text in folded(job.title)]
+
+
+def _schedules(request: HttpRequest, words: str) -> Group:
+    tasks = [f"maintenance.{slug}" for slug in _jobs_named(words)]
+    # 10,000 rows at most; the name has an index, and no person may have fewer than all of them.
+    named = PeriodicTask.objects.filter(Q(name__icontains=words) | Q(task__in=tasks)).order_by("name")
+    hits = [Hit(schedules.title(task), _page_of(task), task.name) for task in named[:ROWS_MAX]]
+    return Group(_("Schedules"), hits, _list_of(PeriodicTask, q=words))
+
+
+def _number(words: str) -> int | None:
+    digits = words.removeprefix("#")
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= NUMBER_DIGITS_MAX
+    return int(digits) if is_number else None
+
+
+def _runs(request: HttpRequest, words: str) -> Group:
+    number = _number(words)
+    runs: QuerySet[JobRun] = JobRun.objects.visible_to(request.user).order_by("-pk")
+    if number is not None:
+        runs = runs.filter(pk=number)
+    elif slugs := _jobs_named(words):
+        runs = runs.filter(job__in=slugs)
+    else:
+        return Group(_("Job runs"), [])
+    hits = [
+        Hit(f"{job_title(run.job)} #{run.pk}", _page_of(run), str(run.get_status_display()))
+        for run in runs.only("pk", "job", "status")[:ROWS_MAX]
+    ]
+    return Group(_("Job runs"), hits, _list_of(JobRun, q=words))
+
+
+def _bots(request: HttpRequest, words: str) -> Group:
+    bots = BotConfig.objects.visible_to(request.user).select_related("owner").order_by("name")
+    hits = [
+        Hit(bot.name, _page_of(bot), str(bot.owner)) for bot in bots.filter(name__icontains=words)[:ROWS_MAX]
+    ]
+    return Group(_("Bots"), hits, _list_of(BotConfig, q=words))
+
+
+def _subreddits(request: HttpRequest, words: str) -> Group:
+    name = plain_subreddit(words)
+    if not name:
+        return Group(_("Subreddits"), [])
+    bots = BotConfig.objects.visible_to(request.user).order_by("name")
+    listing = bots.alias(_names=Cast("subreddits", TextField())).filter(_names__icontains=name)
+    wanted: dict[str, tuple[str, list[str]]] = {}
+    text = folded(name)
+    for bot in listing.only("pk", "name", "subreddits")[: ROWS_MAX * 20]:
+        for subreddit in bot.subreddits:
+            if text in folded(subreddit):
+                wanted.setdefault(folded(subreddit), (subreddit, []))[1].append(bot.name)
+    hits = [
+        Hit(f"r/{subreddit}", _list_of(BotConfig, q=f"r/{subreddit}"), ", ".join(names[:3]))
+        for subreddit, names in sorted(wanted.values(), key=lambda pair: (len(pair[0]), pair[0]))[:ROWS_MAX]
+    ]
+    return Group(_("Subreddits"), hits, _list_of(BotConfig, q=words))
+
+
+def _posts(request: HttpRequest, words: str) -> Group:
+    return _content(request, words, RedditPost, "t3_", _("Posts"))
+
+
+def _comments(request: HttpRequest, words: str) -> Group:
+    return _content(request, words, RedditComment, "t1_", _("Comments"))
+
+
+def _content(
+    request: HttpRequest, words: str, model: type[RedditPost] | type[RedditComment], kind: str, title: str
+) -> Group:
+    """Find items by fullname, by a link (a comment's contains its post), or by the bare id."""
+    names = [name for name in names_in(words) if name.startswith(kind)]
+    bare = words.lower()
+    if not names_in(words) and bare.isascii() and bare.isalnum() and len(bare) <= NUMBER_DIGITS_MAX:
+        names = [kind + bare]
+    if not names:
+        return Group(title, [])
+    rows: Any = model.objects.visible_to(request.user).filter(fullname__in=names[:ROWS_MAX])
+    return Group(title, [Hit(str(row), _page_of(row), row.fullname) for row in rows])

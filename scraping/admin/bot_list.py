@@ -1,0 +1,122 @@
+"""The list of bots: who needs somebody stands on top, and each page of it costs a fixed number of queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Case, Count, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Sum, Value, When
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from database import clock
+from scraping.models import BotConfig, Freshness, ScrapeSession
+
+DAY: Final = timedelta(hours=24)
+STOPPED, SILENT, FINE, OFF = "stopped", "silent", "fine", "off"
+# The kinds of badges that look as these states are meant.
+BADGES: Final = {STOPPED: "failed", SILENT: "partial", FINE: "live", OFF: "skipped"}
+LABELS: Final = {
+    STOPPED: _("stopped by Reddit"),
+    SILENT: _("silent"),
+    FINE: _("active"),
+    OFF: _("switched off"),
+}
+_ORDER: Final[list[str]] = [STOPPED, SILENT, FINE, OFF]
+
+
+def with_state(bots: Any) -> QuerySet[BotConfig]:
+    """Add ``list_state`` and its place in the list: what Reddit has stopped first, then what is silent."""
+    silent = Freshness.objects.silent().filter(config=OuterRef("pk"))
+    cases = [
+        When(paused_at__isnull=False, then=Value(_ORDER.index(STOPPED))),
+        When(is_active=False, then=Value(_ORDER.index(OFF))),
+        When(Exists(silent), then=Value(_ORDER.index(SILENT))),
+    ]
+    placed: QuerySet[BotConfig] = bots.annotate(
+        list_place=Case(*cases, default=Value(_ORDER.index(FINE)), output_field=IntegerField())
+    )
+    return placed
+
+
+def state_of(bot: Any) -> str:
+    """Return the state of a bot of ``with_state``."""
+    place: int = bot.list_place
+    return _ORDER[place]
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Bots that Reddit stopped, that are silent, that are fine, and that are switched off."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Offer the states."""
+        return list(LABELS.items())
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Keep the bots of the chosen state."""
+        state = self.value()
+        return queryset.filter(list_place=_ORDER.index(state)) if state in LABELS else queryset
+
+
+@dataclass
+class Facts:
+    """What the list says of a bot beside its own columns."""
+
+    newest_at: datetime | None = None
+    silent: int = 0
+    posts_of_day: int = 0
+    session: ScrapeSession | None = None
+
+
+def facts_of(bots: Sequence[Any]) -> dict[int, Facts]:
+    """Return the facts of some bots, by key, in three queries."""
+    keys = [bot.pk for bot in bots]
+    facts = {key: Facts() for key in keys}
+    now = clock.now()
+    fresh = (
+        Freshness.objects.filter(config__in=keys)
+        .order_by()
+        .values("config")
+        .annotate(
+            newest=Max("newest_at"),
+            silent=Count("pk", filter=Q(silent_since__isnull=False) | Q(due_at__lte=now)),
+        )
+    )
+    for row in fresh:
+        facts[row["config"]].newest_at = row["newest"]
+        facts[row["config"]].silent = row["silent"]
+    found = (
+        ScrapeSession.objects.filter(config__in=keys, started_at__gte=now - DAY)
+        .order_by()
+        .values("config")
+        .annotate(of_day=Sum("posts_new"))
+    )
+    for session_sum in found:
+        facts[session_sum["config"]].posts_of_day = session_sum["of_day"]
+    latest = [bot.last_session_id for bot in bots if bot.last_session_id is not None]
+    sessions = ScrapeSession.objects.defer("totals", "checkpoint").filter(pk__in=latest)
+    for session in sessions:
+        facts[session.config_id].session = session
+    return facts
+
+
+class BotList(ChangeList):
+    """Orders by need unless somebody sorts by a column, and reads the facts of a page at once."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Put who needs somebody on top."""
+        ordering = super().get_ordering(request, queryset)
+        return ordering if self.params.get("o") else ["list_place", *ordering]
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Attach to each bot of the page its facts."""
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        facts = facts_of(self.result_list)
+        for bot in self.result_list:
+            bot.facts = facts[bot.pk]

@@ -1,0 +1,162 @@
+"""The list of bots puts those that need somebody on top; the page of a stopped one says what to do."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from scraping.models import BotConfig, ErrorKind, Freshness
+from scraping.sessions.warnings import LASTING
+from tests.kit import factories
+from tests.scraping.admin.lists import listed
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/admin/scraping/botconfig/"
+
+
+@pytest.fixture(autouse=True)
+def reader(superuser):
+    return superuser
+
+
+def stopped(kind="private", **fields):
+    return factories.bot_config(
+        is_active=False, paused_at=timezone.now(), refusal_kind=kind, refusals=3, **fields
+    )
+
+
+def silent(**fields):
+    bot = factories.bot_config(**fields)
+    since = timezone.now() - timedelta(days=2)
+    Freshness.objects.create(config=bot, subreddit="python", silent_since=since, why="quiet", newest_at=since)
+    return bot
+
+
+def test_bots_that_need_somebody_are_on_top(client):
+    fine = factories.bot_config(name="A fine one")
+    off = factories.bot_config(name="B switched off", is_active=False)
+    quiet = silent(name="C silent")
+    paused = stopped(name="D stopped")
+
+    assert listed(client.get(ADDRESS)) == [paused, quiet, fine, off]
+
+
+def test_a_click_on_a_column_still_sorts_by_it(client):
+    paused, fine = stopped(name="B"), factories.bot_config(name="A")
+
+    assert listed(client.get(ADDRESS, {"o": "1"})) == [fine, paused]
+
+
+@pytest.mark.parametrize("state", ["stopped", "silent", "fine", "off"])
+def test_the_list_is_filtered_by_state(client, state):
+    bots = {
+        "stopped": stopped(),
+        "silent": silent(),
+        "fine": factories.bot_config(),
+        "off": factories.bot_config(is_active=False),
+    }
+
+    assert listed(client.get(ADDRESS, {"state": state})) == [bots[state]]
+
+
+def test_a_row_says_what_is_new_and_what_was_last(client):
+    bot = factories.bot_config(subreddits=["a1", "b1"])
+    now = timezone.now()
+    for subreddit, hours in (("a1", 5), ("b1", 2)):
+        Freshness.objects.create(config=bot, subreddit=subreddit, newest_at=now - timedelta(hours=hours))
+    factories.session(config=bot, posts_new=100, started_at=now - timedelta(hours=30))
+    for hours, new in ((20, 7), (1, 5)):
+        last = factories.session(config=bot, posts_new=new, started_at=now - timedelta(hours=hours))
+
+    response = client.get(ADDRESS)
+    facts = listed(response)[0].facts
+
+    assert facts.newest_at == now - timedelta(hours=2)
+    assert facts.posts_of_day == 12
+    assert facts.session == last
+    assert "2\xa0hours ago" in response.content.decode()
+
+
+def test_a_page_of_bots_costs_as_many_queries_as_one(client):
+    def fill(number):
+        bot = factories.bot_config(subreddits=[f"s{number}"], name=f"Bot {number}")
+        Freshness.objects.create(config=bot, subreddit=f"s{number}", newest_at=timezone.now())
+        factories.session(config=bot)
+
+    fill(0)
+    client.get(ADDRESS)
+    with CaptureQueriesContext(connection) as one:
+        client.get(ADDRESS)
+    for number in range(1, 12):
+        fill(number)
+
+    with CaptureQueriesContext(connection) as many:
+        client.get(ADDRESS)
+
+    assert len(many) == len(one)
+    assert len(many) <= 25
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("r/python", ["Snakes"]),
+        ("R/PYTHON", ["Snakes"]),
+        ("https://www.reddit.com/r/python/new/", ["Snakes"]),
+        ("pyth", ["Pythagoras", "Snakes", "Wild snakes"]),
+        ("r/pyth", []),
+        ("snakes", ["Snakes", "Wild snakes"]),
+        ("%", []),
+    ],
+)
+def test_a_bot_is_found_by_its_name_and_its_subreddits(client, words, names):
+    factories.bot_config(name="Snakes", subreddits=["Python", "django"])
+    factories.bot_config(name="Wild snakes", subreddits=["pythons"])
+    factories.bot_config(name="Pythagoras", subreddits=["maths"])
+
+    assert sorted(bot.name for bot in listed(client.get(ADDRESS, {"q": words}))) == names
+
+
+def test_a_bot_owner_finds_no_bot_of_others_by_its_subreddit(client):
+    factories.bot_config(subreddits=["python"])
+    client.force_login(factories.user("scraping.view_botconfig"))
+
+    assert listed(client.get(ADDRESS, {"q": "r/python"})) == []
+
+
+@pytest.mark.parametrize("kind", sorted(LASTING))
+def test_the_page_of_a_stopped_bot_says_what_to_do(client, kind):
+    bot = stopped(kind)
+
+    page = client.get(f"{ADDRESS}{bot.pk}/change/").content.decode()
+
+    assert "Stopped by Reddit" in page
+    assert ErrorKind(kind).remedy
+    assert ErrorKind(kind).remedy.split("’")[0][:40] in page
+    with translation.override("zh-hans"):
+        assert ErrorKind(kind).remedy != str(BotConfig(refusal_kind="").pause_remedy)
+
+
+def test_a_bot_that_scrapes_has_no_such_notice(client):
+    bot = factories.bot_config()
+
+    assert "Stopped by Reddit" not in client.get(f"{ADDRESS}{bot.pk}/change/").content.decode()
+
+
+def test_who_may_not_change_the_bot_is_told_who_can(client):
+    bot = stopped()
+    client.force_login(factories.user("scraping.view_botconfig", "scraping.view_everybodys_content"))
+
+    page = client.get(f"{ADDRESS}{bot.pk}/change/").content.decode()
+
+    assert "Its owner or a superuser" in page
+
+
+def test_the_form_that_adds_a_bot_offers_the_test(client):
+    page = client.get(f"{ADDRESS}add/").content.decode()
+
+    assert reverse("admin:scraping_botconfig_add_test") in page
+    assert "Test this config" in page
