@@ -1,4 +1,4 @@
-"""What is told after the batches of a deletion: what is left, and what the tables take now."""
+"""What a purge reports after its last batch: the rows that are left, and the size of the tables."""
 
 from django.apps import apps
 from django.db import OperationalError
@@ -13,14 +13,14 @@ from maintenance.purging.passed_over import PassedOver
 from maintenance.purging.plan import TablePlan
 from maintenance.purging.surroundings import Surroundings, gone
 
-# From so many deleted rows on, the planner's statistics of a table are renewed.
+# After at least this many deleted rows, the planner's statistics of a table are renewed.
 ANALYZE_ROWS_MIN = 10_000
-# So many purges in a row that left rows over mean that rows become due faster than they go.
+# This many purges in a row with rows left over mean that rows become due faster than they are deleted.
 LOSING_RUNS = 3
 
 
 def what_waits(passed_over: PassedOver, table: TablePlan, left: int) -> str:
-    """Return how many rows wait for the next attempt, and who was in the way."""
+    """Return how many rows wait for the next attempt, and which sessions locked them."""
     return _("%(rows)s %(table)s could not be deleted so far: %(who)s.") % {
         "rows": left,
         "table": table.verbose_name,
@@ -29,7 +29,7 @@ def what_waits(passed_over: PassedOver, table: TablePlan, left: int) -> str:
 
 
 def tell_what_is_left(context: Surroundings, table: TablePlan, left: int) -> None:
-    """End the run as partial: rows that match are still there, though nobody was in the way."""
+    """End the run as partial: rows that match are still there, although nobody locked them."""
     run = context.run
     assert run is not None
     message = _("%(rows)s %(table)s that should be gone are still there.") % {
@@ -37,7 +37,7 @@ def tell_what_is_left(context: Surroundings, table: TablePlan, left: int) -> Non
         "table": table.verbose_name,
     }
     earlier = JobRun.objects.filter(job=run.job, dry_run=False, pk__lt=run.pk, plan__isnull=False)
-    # One that was tried again had met a lock.
+    # A run that was tried again had met a lock.
     ended = earlier.filter(status__in=WORKED, next_attempt=None).order_by("-pk")
     had_left = [
         any(one.model == table.model and one.left for one in tables_of(plan))
@@ -52,14 +52,14 @@ def tell_what_is_left(context: Surroundings, table: TablePlan, left: int) -> Non
 
 
 def total_in_words(context: Surroundings, tables: list[TablePlan]) -> str:
-    """Return what all attempts have deleted together: the last one of them may have found nothing more to do."""
+    """Return what all attempts have deleted together: the last one may have found nothing more to do."""
     rows = gone(context)
     each = joined((f"{rows[table.model]} " + table.verbose_name for table in tables), by=", ")
     return _("All attempts together deleted %(rows)s.") % {"rows": each}
 
 
 def renew_statistics(context: Surroundings, tables: list[TablePlan], *, using: str) -> None:
-    """Let the planner count the tables anew; where it may not, the run's log says so."""
+    """Renew the planner's statistics of the tables; where that is not permitted, the run's log says so."""
     try:
         analyze([apps.get_model(table.model) for table in tables], using)
     except OperationalError as error:
@@ -67,14 +67,14 @@ def renew_statistics(context: Surroundings, tables: list[TablePlan], *, using: s
 
 
 def footprints(tables: list[TablePlan], *, using: str) -> list[Footprint | None]:
-    """Return what each table takes; None where the database does not tell."""
+    """Return the size of each table; None where the database does not know it."""
     return [footprint(apps.get_model(table.model), using) for table in tables]
 
 
 def report_footprints(
     context: Surroundings, tables: list[TablePlan], before: list[Footprint | None], *, using: str
 ) -> None:
-    """After a large purge, renew the planner's statistics and say what the tables take now."""
+    """Renew the planner's statistics after a large purge and report the size of the tables."""
     large = [table for table in tables if context.counts[table.model] >= ANALYZE_ROWS_MIN]
     renew_statistics(context, large, using=using)
     for table, old in zip(tables, before, strict=True):

@@ -2,8 +2,8 @@
 
 Plan → mandate → batches → verify: ``deletion`` conducts them, each has its own file. The
 safety principle: a row goes only if the statement that deletes it finds that it still matches the whole
-condition (age, holds, state), and the transaction of that statement also writes down that it did. So a kill
-at any moment loses at most a batch that never happened.
+condition (age, holds, state), and the same transaction records the deletion. So a kill
+at any moment loses at most one batch, which is rolled back.
 """
 
 import time
@@ -28,23 +28,23 @@ from database.statement_timeout import statement_timeout
 from maintenance.purging.passed_over import PassedOver, refusal_of
 from maintenance.purging.walks import Cursor, KeyWalk, StorageWalk, Window
 
-# A batch should take about this long. Longer ones are hardly faster, and whoever wants a row of a batch waits
-# for the whole of it (ADR 7 has the figures).
+# A batch should take about this long. Longer ones are hardly faster, and a session that wants a row of a batch waits
+# for the whole batch (ADR 7 has the figures).
 BATCH_SECONDS = 0.030
 BATCH_ROWS_FIRST = 500
 BATCH_ROWS_MIN = 50
 BATCH_ROWS_MAX = 20_000
-# Walk over the whole table where at least this share of its rows goes; else along the index.
+# Walk over the whole table if at least this share of its rows is to be deleted; else along the index.
 STORAGE_WALK_SHARE = 0.05
 # Below half of PostgreSQL's deadlock_timeout (1 s): in a deadlock with a writer the purge gives up first.
 LOCK_TIMEOUT_MS = 450
-# Shorter while a refused window is halved: it was waited for once, and locked rows are tried again at the end.
+# Shorter while a refused window is halved: the purge has waited for it once, and tries locked rows again at the end.
 LOCATE_TIMEOUT_MS = 60
 # At most this many halvings in one walk (about half a minute); after that, refused rows are noted in groups.
 NARROWINGS_MAX = 500
 # How long rows that were passed over are tried again; at least once.
 TRY_AGAIN_SECONDS = 5.0
-# How often the walk waits for a whole table, or SQLite's database, before it ends; each time a bit longer.
+# How often the walk waits for a whole table, or SQLite's database, before it ends; each wait is a bit longer.
 REFUSALS_MAX = 8
 REFUSED_SECONDS = 0.5
 
@@ -68,22 +68,22 @@ def delete_in_batches(
     undone: Callable[[], None] = lambda: None,
     returning: Returning | None = None,
 ) -> Counter[str]:
-    """Delete the rows of ``queryset`` and their cascaded children, batch by batch, each its own transaction.
+    """Delete the rows of ``queryset`` and their cascaded children in batches, each in its own transaction.
 
-    Batches move forward over windows and never look back, so that a snapshot held elsewhere, for which dead
-    rows must stay, slows nothing down. What somebody holds locked is passed over and tried again at the end.
+    Batches only move forward, so they never read again the dead rows that an old snapshot of another session
+    keeps in the table. Rows that another session has locked are passed over and tried again at the end.
 
     Args:
         queryset: what to delete, by conditions on its own table only: they are part of the deleting statement.
-        key: an indexed, non-null field, along which a walk goes that deletes few of many rows; None: there is none.
+        key: an indexed, non-null field; a walk that deletes few of many rows follows it; None: there is no such field.
         cursor: the cursor saved with the last batch of an earlier attempt.
-        save: writes the counts and the cursor, inside the batch's transaction; raising undoes the batch.
-        between: called before each batch, outside any transaction, with the committed counts; raising stops.
-        share: the share of the table's rows that goes, if it is known.
+        save: writes the counts and the cursor, inside the batch's transaction; raising rolls the batch back.
+        between: called before each batch, outside any transaction, with the committed counts; raising stops the walk.
+        share: the share of the table's rows that will be deleted, if it is known.
         total: about how many rows the table has.
-        passed_over: told which rows could not be deleted, and who was in the way.
+        passed_over: collects the rows that could not be deleted, and the sessions that locked them.
         undone: called when what the last call of ``save`` wrote was rolled back and the walk goes on.
-        returning: what is told of each deleted row of ``queryset``; the children's are not told.
+        returning: the expressions that are passed on for each deleted row of ``queryset``, not for its children.
 
     Returns:
         The rows deleted, by model label.
@@ -103,7 +103,7 @@ def delete_in_batches(
 
 
 class _Outcome(NamedTuple):
-    """What became of one batch."""
+    """The result of one batch."""
 
     window: Window | None = None
     # Why it was refused, if it was.
@@ -139,14 +139,14 @@ class _Batches:
         self._gone: Counter[str] = Counter()
 
     def perform(self) -> Counter[str]:
-        """Walk over all rows, then try again what was passed over; return what was deleted."""
+        """Walk over all rows, then try again the rows that were passed over; return what was deleted."""
         while self._next():
             pass
         self._try_again()
         return self._gone
 
     def _next(self) -> bool:
-        """Delete the rows of the next window, except those passed over; False: there is none, or no way on."""
+        """Delete the rows of the next window, except those passed over; False: there is none, or the walk must end."""
         found = self._attempt(lambda: self._walk.window(self._size))
         if found.window is None and found.refusal is None:
             return False
@@ -215,7 +215,7 @@ class _Batches:
         return min(BATCH_SECONDS, self._timeout / 2_000) if self._timeout else BATCH_SECONDS
 
     def _wait(self) -> bool:
-        """Pause before the same is tried again; False: it was refused too often, and the walk ends."""
+        """Pause before the next try of the same batch; False: it was refused too often, and the walk ends."""
         self._waits += 1
         if self._waits > REFUSALS_MAX:
             self._passed_over.is_stuck = True
@@ -231,9 +231,9 @@ class _Batches:
             return list(self._queryset.filter(window.within).order_by("pk").values_list("pk", flat=True))
 
     def _narrow(self, rows: list[Any], *, is_asking: bool = False) -> bool:
-        """Delete these rows, of which some were refused, by halves of halves; note what is refused one by one.
+        """Delete these rows, some of which were refused, by halving them; note each row that is refused on its own.
 
-        False: there is no way on.
+        False: the walk must end.
         """
         todo = _halves(rows)
         while todo:
@@ -282,7 +282,7 @@ def _unwatched(_pid: int) -> Iterator[None]:
 
 
 def _halves(rows: list[Any]) -> list[list[Any]]:
-    """Return the second half and the first, the next one to take last; of one row that itself, of none nothing."""
+    """Return the second half, then the first, which is taken next; one row stays whole, no rows give an empty list."""
     middle = (len(rows) + 1) // 2
     return [half for half in (rows[middle:], rows[:middle]) if half]
 
@@ -306,16 +306,16 @@ def _delete_on_postgresql(
 ) -> Counter[str]:
     """Delete by one statement whose cascade the database performs.
 
-    The server itself counts the rows that a transaction deletes from each table: nothing need be counted
-    before, nor locked so that the count stays true. ``timeouts`` are those of a lock and of a statement, in ms.
+    The server itself counts the rows that a transaction deletes from each table: they need not be counted, or
+    locked, before. ``timeouts`` are those of a lock and of a statement, in ms.
     """
     using = rows.db
     labels = [field.model._meta.label for field in children]
     tables = [connections[using].ops.quote_name(field.model._meta.db_table) for field in children]
     deleted = ", ".join("pg_stat_get_xact_tuples_deleted(%s::regclass)" for _ in tables)
     with connections[using].cursor() as cursor:
-        # Waiting longer for a lock would make others wait behind us. And a batch lost in a crash of the
-        # server is found again, because its cursor is lost with it: no need to wait for the disk.
+        # Waiting longer for a lock would make others wait behind us. The commit need not wait for the disk: if the
+        # server crashes, the batch and its cursor are lost together, and the next attempt deletes the rows again.
         cursor.execute(
             "SELECT pg_backend_pid(), current_setting('track_counts'), set_config('lock_timeout', %s, true),"
             " set_config('statement_timeout', %s, true), set_config('synchronous_commit', 'off', true)"
@@ -337,7 +337,7 @@ def _delete_on_postgresql(
 def _delete_on_sqlite(
     rows: models.QuerySet[Any], children: list[models.ForeignObject], returning: Returning | None
 ) -> Counter[str]:
-    """Delete the children by one statement each, then the rows; SQLite has one writer, so no row changes in between."""
+    """Delete the children, one statement per table, then the rows; SQLite has one writer, so no row changes between."""
     counts: Counter[str] = Counter()
     for field in children:
         doomed = field.model._default_manager.filter(**{f"{field.name}__in": rows.order_by().values("pk")})
@@ -347,8 +347,8 @@ def _delete_on_sqlite(
 
 
 def _refuse_joins(queryset: models.QuerySet[Any]) -> None:
-    # With a join Django deletes by a list of keys, and PostgreSQL would not look at the condition again when
-    # it has waited for a row that somebody changed, such as by a hold.
+    # With a join Django deletes by a list of keys. PostgreSQL would then not check the condition again after it has
+    # waited for a row that somebody changed, such as by a hold.
     query = queryset.query.chain(klass=DeleteQuery)
     compiler = query.get_compiler(queryset.db)
     assert isinstance(compiler, SQLDeleteCompiler)

@@ -2,7 +2,7 @@
 
 Three signs: more rows than ``PURGE_CAP_ROWS``; a greater share of its table than ``PURGE_CAP_SHARE``; more
 than three times the median of the job's last ten purges. The last two need ``PURGE_CAP_MIN_ROWS`` rows at
-least, of what a job declares precious fewer; a job whose rows are worthless declares that it has neither.
+least; a job may declare a lower minimum for valuable rows, or that neither of the two applies to its rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,18 +25,18 @@ MEDIAN_RUNS_MIN = 3
 
 @dataclass(frozen=True)
 class Caps:
-    """The caps of a job's purge; ``has_relative``: those by share and by what is usual."""
+    """The caps of a job's purge; ``has_relative``: whether the caps by share and by the usual number apply."""
 
     rows: int
     share: float
-    # From so many rows on the share counts, and what is usual.
+    # The caps by share and by the usual number apply from this many rows on.
     share_min_rows: int
     usual_min_rows: int
     has_relative: bool = True
 
     @classmethod
     def in_force(cls, *, has_relative: bool = True, share_min_rows: int | None = None) -> "Caps":
-        """Return those of the settings, for a job that declares this."""
+        """Return the caps of the settings, for a job that declares this."""
         least = settings.PURGE_CAP_MIN_ROWS
         return cls(
             rows=settings.PURGE_CAP_ROWS,
@@ -48,13 +48,13 @@ class Caps:
 
 
 def refusals(job: str, tables: Sequence[TablePlan], *, caps: Caps, using: str) -> list[str]:
-    """Return why a person must look at this purge first, each reason with its figures; empty: it may go on.
+    """Return why a person must approve this purge first, each reason with its figures; empty: it may go on.
 
     Args:
         job: the slug.
-        tables: the plan; its first table is the one whose rows are named, the others cascade. What the run has
+        tables: the plan; the job deletes the rows of the first table, the others cascade. What the run has
             deleted already (``gone``) counts too.
-        caps: those that hold.
+        caps: the caps in force.
         using: the database.
     """
     rows = sum(table.rows + table.gone for table in tables)
@@ -90,7 +90,7 @@ def _above_share(table: TablePlan, caps: Caps, using: str) -> list[str]:
 
 
 def usual(job: str, labels: set[str]) -> tuple[int, int] | None:
-    """Return the median of what the job's last purges deleted from these tables, and of how many; None: too few."""
+    """Return the median of what the job's last purges deleted from these tables, and their number; None: too few."""
     earlier = JobRun.objects.filter(job=job, dry_run=False, status=JobRun.Status.SUCCEEDED).order_by("-id")
     deleted = [
         max(sum(_number(counts.get(label)) for label in labels), planned_rows(plan, labels))
@@ -114,5 +114,5 @@ def _above_usual(job: str, tables: Sequence[TablePlan], rows: int) -> list[str]:
 
 
 def planned_rows(plan: Mapping[str, Any] | None, labels: set[str]) -> int:
-    """Return the rows a run's plan names in these tables; an attempt keeps the plan of the first."""
+    """Return the planned rows of a run in these tables; every attempt keeps the plan of the first one."""
     return sum(table.rows + table.gone for table in tables_of(plan) if table.model in labels)

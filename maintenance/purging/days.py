@@ -1,4 +1,4 @@
-"""For how many days a job keeps what it would delete: in general, and for single subreddits and bots."""
+"""The number of days for which a job keeps rows: in general, and for single subreddits and bots."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from maintenance.models import RetentionOverride, RetentionPolicy
 
 @dataclass(frozen=True)
 class Retention:
-    """How many days a job keeps things, and which subreddits and bots have other days (rows, perhaps unsaved)."""
+    """How many days a job keeps rows, and which subreddits and bots have overrides (rows, perhaps unsaved)."""
 
     days: int
     overrides: tuple[RetentionOverride, ...] = ()
@@ -25,14 +25,14 @@ class Retention:
         return {self.days, *(override.days for override in self.overrides)}
 
     def days_by_target(self) -> dict[tuple[str, int | None] | None, int]:
-        """Return the overrides' days by subreddit (folded) and bot; None is everybody else."""
+        """Return the overrides' days by subreddit (folded) and bot; the key None is everything else."""
         return {
             None: self.days,
             **{(folded(row.subreddit), row.config_id): row.days for row in self.overrides},
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Return what an event keeps of it; equal ones for equal retentions."""
+        """Return what an event stores of it; equal retentions give equal values."""
         return {
             "days": self.days,
             "overrides": {_target(row): row.days for row in self._in_order()},
@@ -40,9 +40,9 @@ class Retention:
         }
 
     def key(self) -> str:
-        """Return a text that is equal for equal retentions, and only for those; ``from_key`` reads it."""
+        """Return a text that is the same for two retentions only if they are equal; ``from_key`` reads it."""
         rows = [[folded(row.subreddit), row.config_id, row.days] for row in self._in_order()]
-        # A third part only where needed: keys of before there was one stay equal.
+        # A third part only where it is needed, so that older keys, which have two parts, stay equal.
         return json.dumps([self.days, rows, *([True] if self.keeps_live_threads else [])])
 
     @classmethod
@@ -61,18 +61,18 @@ def _target(row: RetentionOverride) -> str:
 
 
 def range_between(by: str, now: datetime, *retentions: Retention) -> Mapping[str, datetime]:
-    """Return the condition on the time field ``by`` that holds for all rows about which the retentions may differ."""
+    """Return a condition on the time field ``by`` that holds for all rows that the retentions may treat differently."""
     days = {number for retention in retentions for number in retention.all_days}
     until = {f"{by}__lt": now - timedelta(days=min(days))}
     if any(retention.keeps_live_threads for retention in retentions):
-        return until  # a thread may be alive however old it is
+        return until  # a thread may be alive, whatever its age
     return {f"{by}__gte": now - timedelta(days=max(days)), **until}
 
 
 def stored_retention(
     job: str, *, default: int, has_overrides: bool, has_live_threads: bool = False
 ) -> Retention:
-    """Return what operators decided for a job, in one query; a purge asks before each batch."""
+    """Return the stored retention of a job, in one query; a purge asks before each batch."""
     rows = list(
         RetentionPolicy.objects.filter(job=job).values_list(
             "days", "keeps_live_threads", "overrides__subreddit", "overrides__config_id", "overrides__days"

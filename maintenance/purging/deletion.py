@@ -42,8 +42,8 @@ class Deletion:
 
         Raises:
             JobFailed: this host's clock is wrong.
-            BlockRun: a person must look at the plan first; nothing of this table was deleted by this attempt, or
-                more rows have come than was allowed.
+            BlockRun: a person must approve the plan first; this attempt deleted nothing of this table, or more
+                rows have come than the mandate allows.
             HandBack: the retention was edited meanwhile; what was deleted is committed.
         """
         is_real = not self._context.dry_run and self._context.run is not None
@@ -78,8 +78,8 @@ class Deletion:
         except NotAllowed as objections:
             self._wait_for_approval(objections.args, now if tables is now else self._make_plan())
         for table in tables:
-            context.count(table.model, 0)  # "0 comments" is an answer too
-        # Otherwise the planner would search the index anew for each window.
+            context.count(table.model, 0)  # "0 comments" is a result too
+        # Otherwise the planner would search the whole index again for each window.
         if is_underestimated(self._check.queryset, now[0].rows):
             afterwards.renew_statistics(context, tables[:1], using=using)
         before, gone_before = afterwards.footprints(tables, using=using), gone(context)
@@ -107,7 +107,7 @@ class Deletion:
     # --- Planning --------------------------------------------------------------------------
 
     def _kept_plan(self) -> list[TablePlan] | None:
-        """Return the plan by which an earlier attempt has deleted rows of this table already."""
+        """Return the plan by which an earlier attempt has already deleted rows of this table."""
         if self._label not in self._context.cursor:
             return None
         kept = self._context.plan.tables
@@ -115,14 +115,14 @@ class Deletion:
 
     def _make_plan(self) -> list[TablePlan]:
         cutoff = self._context.cutoff if self._context.retention is not None else None
-        wanted = self._condition.queryset  # all of it: the approver must see what the rule deletes now
+        wanted = self._condition.queryset  # without the mandate: an approver must see all of it
         tables = plan_deletion(
             wanted,
             key=self._condition.by,
             cutoff=cutoff,
             held=self._condition.held,
             now=self._context.now,
-            # Only a preview has no run; what a run counts, it is held to.
+            # Only a preview, which has no run, may estimate; the numbers of a run are its limits, so they are counted.
             estimates=self._condition.facts.estimates if self._context.run is None else None,
         )
         done = gone(self._context)
@@ -132,7 +132,7 @@ class Deletion:
         return tables
 
     def _with_facts(self, table: TablePlan, labels: set[str]) -> TablePlan:
-        """Return the plan of the first table with what decides it."""
+        """Return the plan of the first table, with the groups and rules that decide it."""
         facts, terms = self._condition.facts, self._context.terms
         known = usual(terms.job if terms else "", labels)
         cutoff = self._context.cutoff if self._context.retention is not None else None
@@ -144,7 +144,7 @@ class Deletion:
         )
 
     def _counted_now(self, tables: list[TablePlan]) -> list[TablePlan]:
-        """Return the plan with the rows that match now, and those that are gone."""
+        """Return the plan with the rows that match now, and those that are deleted already."""
         rows, done = count_deletion(self._check.queryset), gone(self._context)
         return [
             replace(
@@ -163,11 +163,11 @@ class Deletion:
         """Delete the rows, and return how many rows of the first table are still left."""
         context, left = self._context, tables[0].rows
         goal = sum(table.rows for table in tables) + (self._run.progress_total or 0)
-        # Rows that came behind the walk (a scrape of old posts) are deleted by a second one.
+        # Rows that were added behind the walk (a scrape of old posts) are deleted by a second walk.
         for cursor in (context.cursor.get(self._label), None):
             deleted = self._walk(tables, cursor, left=left, goal=goal)
             left = self._matching()
-            # What could not be deleted a moment ago is the next attempt's.
+            # Rows that could not be deleted a moment ago are left for the next attempt.
             is_last = left <= self._passed_over.rows or self._passed_over.is_stuck
             if left and is_last:
                 # Noted first: SQLite refuses the log line while another process writes.
@@ -182,7 +182,7 @@ class Deletion:
         return left
 
     def _walk(self, tables: list[TablePlan], cursor: Cursor | None, *, left: int, goal: int) -> Counter[str]:
-        """Walk once over the rows that match, from the cursor on; return what was deleted."""
+        """Walk once over the rows that match, starting at the cursor; return what was deleted."""
         context, run, name = self._context, self._run, self._name
         counted, before, gone_before = Counter(context.counts), run.progress_done, gone(context)
 
@@ -245,7 +245,7 @@ def _what_a_run_would_do(reasons: Sequence[str]) -> str:
 
 
 def _refuse_skew(context: Surroundings, *, is_real: bool) -> None:
-    """Delete nothing on a host whose clock is wrong: what else it believes may be wrong too."""
+    """Refuse to delete on a host whose clock is wrong: more of its state may be wrong too."""
     try:
         clock.refuse_skew()
     except clock.ClockSkew as skew:
@@ -259,5 +259,5 @@ def _refuse_skew(context: Surroundings, *, is_real: bool) -> None:
         }
         if is_real:
             raise JobFailed(text) from None
-        # The plan is right all the same: it is made by the database's clock.
+        # The plan is right nevertheless: it is made by the database's clock.
         context.log(text, "warning")

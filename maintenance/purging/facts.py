@@ -1,4 +1,4 @@
-"""What decides a plan: which subreddits, bots and rules the rows belong to, and what overrides change."""
+"""The facts behind a plan: to which subreddits, bots and rules the rows belong, and what overrides change."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,35 +13,35 @@ from database.background import background_reads
 from maintenance.purging.plan import Group, RuleEffect
 
 GROUPS_SHOWN = 10
-# Of more groups than these only the largest are looked at.
+# If there are more groups than this, only the largest are read.
 GROUPS_READ = 1_000
 
 
 class Rule(NamedTuple):
-    """One line of a retention: everything else, or an override."""
+    """One rule of a retention: an override, or the general rule."""
 
-    name: str  # empty: everything without an override
+    name: str  # empty: the general rule
     days: int
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a job knows of the rows that it would delete from one table."""
+    """What a job knows about the rows that it would delete from one table."""
 
     # Groups by their name, such as {"subreddit": "subreddit"}: the field by which they are told apart.
     groups: Mapping[str, str] = field(default_factory=dict)
-    # Puts a group's value into words, such as one that names a person.
+    # Returns the text for a group's value, such as one that names a person.
     name_of: Callable[[str, Any], str] = lambda _group, value: str(value or "")
-    # Rows that no hold keeps, annotated with the number of their ``rule``, the ``own_cutoff`` by it, and ``aged_from``:
-    # what is compared with it.
+    # Rows that no hold keeps, annotated with the number of their ``rule``, the ``own_cutoff`` of that rule, and
+    # ``aged_from``, the time that is compared with it.
     by_rule: models.QuerySet[Any] | None = None
     rules: Sequence[Rule] = ()
-    # By the label of a cascaded table the column in which a row says how many of them it takes along.
+    # By label of a cascaded table: the column in which a parent row counts its children there.
     estimates: Mapping[str, str] = field(default_factory=dict)
 
 
 def grouped(queryset: models.QuerySet[Any], facts: Facts, *, rows: int) -> dict[str, list[Group]]:
-    """Return the largest groups of the rows, and what is left as a group without a name."""
+    """Return the largest groups of the rows, and the rest as a group without a name."""
     found: dict[str, list[Group]] = {}
     for group, column in facts.groups.items():
         counts: Counter[str] = Counter()
@@ -58,7 +58,7 @@ def grouped(queryset: models.QuerySet[Any], facts: Facts, *, rows: int) -> dict[
 
 
 def rule_effects(facts: Facts, *, by: str, cutoff: datetime) -> list[RuleEffect]:
-    """Return what each rule takes, and how much of it the general cutoff would have kept, or taken."""
+    """Return what each rule deletes, and how many of its rows the general cutoff would treat differently."""
     if facts.by_rule is None:
         return []
     goes, is_old = Q(aged_from__lt=F("own_cutoff")), Q(**{f"{by}__lt": cutoff})

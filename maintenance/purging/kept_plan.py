@@ -1,4 +1,4 @@
-"""Plans as runs keep them, in JSON: read so that one which nobody can read is left out instead of raising."""
+"""The plans that runs keep as JSON; one that cannot be read is left out instead of raising."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,14 +8,14 @@ from maintenance.purging.plan import TablePlan
 
 
 def tables_of(plan: Mapping[str, Any] | None) -> list[TablePlan]:
-    """Return the tables of a kept plan; one that is not what ``TablePlan.as_json`` wrote is left out."""
+    """Return the tables of a kept plan, without those that ``TablePlan.as_json`` did not write."""
     kept = (plan or {}).get("tables")
     tables = [_table(values) for values in kept] if isinstance(kept, list) else []
     return [table for table in tables if table is not None]
 
 
 def made_at(plan: Mapping[str, Any] | None) -> datetime | None:
-    """Return when a kept plan was made; None for no plan, or one that does not say."""
+    """Return when a kept plan was made; None for no plan, or a plan without a time."""
     return _moment((plan or {}).get("at"))
 
 

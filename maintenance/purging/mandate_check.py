@@ -1,4 +1,4 @@
-"""Holds what a run is about to delete against its mandate, the caps in force and the retention as it is now."""
+"""Checks what a run is about to delete against its mandate, the caps in force and the current retention."""
 
 from collections import Counter
 from dataclasses import replace
@@ -20,27 +20,27 @@ from maintenance.stops import HandBack
 
 
 class NotAllowed(Exception):
-    """More rows or others would be deleted than was allowed; its arguments say which."""
+    """More rows, or other rows, would be deleted than the mandate allows; its arguments say which."""
 
 
 class MandateCheck:
-    """What one deletion of a run may delete.
+    """The check of one deletion of a run.
 
-    ``queryset`` is all that the job would delete, narrowed by ``hold`` to what was allowed too.
+    ``queryset`` is all that the job would delete; ``hold`` narrows it to what the mandate allows too.
     """
 
     def __init__(self, context: Surroundings, condition: Condition, *, number: int) -> None:
         self.queryset = condition.queryset
         self._context, self._condition, self._number = context, condition, number
         self._label, self._using = self.queryset.model._meta.label, self.queryset.db
-        # What this attempt was found to be allowed.
+        # The mandate under which this attempt deletes, once it is checked.
         self._given: Mandate = mandates.of_rule(at=context.now)
 
     def hold(self, tables: list[TablePlan], *, is_resumed: bool) -> None:
-        """Hold what would go now against what was allowed, and write down what that was.
+        """Compare what would be deleted now with the mandate, and store the completed mandate.
 
         Raises:
-            NotAllowed: nothing of this table was deleted by this attempt.
+            NotAllowed: this attempt has deleted nothing of this table.
         """
         run, now = self._run, clock.now()
         asked = Mandate.from_json(run.mandate) or mandates.of_rule(at=now)
@@ -64,13 +64,13 @@ class MandateCheck:
         self._given = given
 
     def above_caps(self, tables: list[TablePlan]) -> list[str]:
-        """Return by what the tables exceed the caps in force."""
+        """Return how the tables exceed the caps in force."""
         return refusals(self._job, tables, caps=self._caps, using=self._using)
 
     def refuse_outgrown(self, gone: Counter[str], tables: list[TablePlan]) -> None:
-        """Raise NotAllowed if more is gone now than was allowed: rows may come while the run deletes.
+        """Raise NotAllowed if more rows are deleted than the mandate allows: rows may come during the run.
 
-        The batch by which it happened is undone with that.
+        That rolls back the batch that went beyond the limit.
         """
         gone_tables = [replace(table, rows=0, gone=gone[table.model]) for table in tables]
         reasons = self._given.objections(gone_tables)
@@ -83,7 +83,7 @@ class MandateCheck:
             raise NotAllowed(*reasons)
 
     def heed_edit(self) -> None:
-        """Hand back where rows that would go next are to be kept since this attempt began."""
+        """Hand the run back if the retention was edited since this attempt began and now keeps rows that would be deleted."""
         context = self._context
         if context.terms is None or context.retention is None:
             return
@@ -119,7 +119,7 @@ class MandateCheck:
         return self._context.terms.job if self._context.terms else ""
 
     def _moved(self, given: Mandate, tables: list[TablePlan]) -> list[str]:
-        """Return what the rule that holds now would delete and the mandate's would not."""
+        """Return which rows the current retention would delete, but not that of the mandate."""
         name = tables[0].verbose_name
         reasons: list[str] = []
         if self._label in (given.spares_held or ()) and self._condition.held is None:
@@ -139,12 +139,12 @@ class MandateCheck:
                 _("Changed since the plan: under the retention as it is now, %(rows)s other %(table)s would be deleted.")
                 % {"rows": rows, "table": name}
             )  # fmt: skip
-        # What comes between this look and a batch must satisfy both.
+        # Rows that appear after this check must satisfy both retentions.
         self.queryset = self.queryset & allowed
         return reasons
 
     def _keep(self, mandate: Mandate) -> None:
-        """Write the mandate down, under the lock of the run's row, if it is still what was checked."""
+        """Store the mandate, under the lock of the run's row, if the stored one is still the one that was checked."""
         run = self._run
         with transaction.atomic():
             mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)

@@ -1,4 +1,4 @@
-"""Rows that a purge passes over because somebody holds a lock on them, and who that is."""
+"""The rows that a purge passes over because they are locked, and the sessions that lock them."""
 
 import contextlib
 import threading
@@ -12,22 +12,22 @@ from database.errors import Cause, cause_of
 from database.messages import gettext as _
 from database.messages import joined
 
-# So many times a walk asks who holds a lock, each time that it meets again what it passed over.
+# How many times a walk asks who holds a lock, when it tries rows again that it passed over.
 ASKS_MAX = 3
-# The second connection looks so long after the first began to wait, and again as long as it waits.
+# The second connection asks this long after the first began to wait, and again while it waits.
 LOOK_SECONDS = 0.03
-# More sessions are not named.
+# At most this many sessions are named.
 NAMED_MAX = 3
 
 
 def refusal_of(error: BaseException) -> Cause | None:
-    """Return why the same batch, or a smaller one, may pass later; None: it would be no use."""
+    """Return the cause of a refusal after which the same batch, or a smaller one, may succeed later; else None."""
     cause = cause_of(error)
     return cause if cause in (Cause.LOCKED, Cause.TIMEOUT) else None
 
 
 class Session(NamedTuple):
-    """A session of PostgreSQL that holds a lock. What its owner may not see of it is None."""
+    """A session of PostgreSQL that holds a lock; columns that the database user may not read are None."""
 
     pid: int  # 0: a prepared transaction
     user: str | None
@@ -47,11 +47,11 @@ class Session(NamedTuple):
 
 
 class PassedOver:
-    """What one walk of a deletion could not delete so far, and what it knows of who was in the way."""
+    """What one walk of a deletion could not delete so far, and the sessions that held the locks, if known."""
 
     def __init__(self, using: str) -> None:
         self._using = using
-        # Primary keys, in the parts in which they were refused.
+        # Primary keys, grouped as they were refused.
         self.places: list[list[Any]] = []
         # Whether a whole table, or all of SQLite's database, was refused until the walk gave up.
         self.is_stuck = False
@@ -62,11 +62,11 @@ class PassedOver:
 
     @property
     def rows(self) -> int:
-        """How many rows it may be."""
+        """The highest possible number of rows."""
         return sum(map(len, self.places))
 
     def take(self) -> list[list[Any]]:
-        """Return the places, and forget them and who was in the way: it may be others now."""
+        """Return the places, and forget them and the sessions: others may hold the locks now."""
         places, self.places = self.places, []
         self.causes.clear()
         self._sessions.clear()
@@ -75,7 +75,7 @@ class PassedOver:
 
     @property
     def is_asking(self) -> bool:
-        """Whether to ask who is in the way when the next batch has to wait."""
+        """Whether to ask who holds the lock when the next batch has to wait."""
         return self._asks_left > 0
 
     @property
@@ -84,7 +84,7 @@ class PassedOver:
         return self._holds_table
 
     def who(self) -> str:
-        """Return who is in the way, or what."""
+        """Return, as a text, which sessions or causes are in the way."""
         if connections[self._using].vendor != "postgresql":
             return _("another process is writing")
         if self._sessions:
@@ -96,11 +96,11 @@ class PassedOver:
 
     @contextlib.contextmanager
     def watched(self, pid: int) -> Iterator[None]:
-        """Find out who blocks the session ``pid`` while it waits inside; by a second connection, in a thread."""
+        """Find out, by a second connection in a thread, who blocks the session ``pid`` while the body waits."""
         self._asks_left -= 1
         self._holds_table = False
         if not self.places:
-            self._sessions.clear()  # those of earlier windows have let go
+            self._sessions.clear()  # those of earlier windows have released their locks
         done = threading.Event()
         thread = threading.Thread(target=self._look, args=(pid, done), daemon=True)
         thread.start()
@@ -111,7 +111,7 @@ class PassedOver:
             thread.join(timeout=5)
 
     def _look(self, pid: int, done: threading.Event) -> None:
-        # For the message only: without an answer the purge works as well.
+        # Only for the message: the purge also works without an answer.
         with contextlib.closing(connections[self._using]) as mine, contextlib.suppress(Error):
             while not done.wait(LOOK_SECONDS):
                 with mine.cursor() as cursor:

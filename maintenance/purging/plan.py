@@ -20,11 +20,11 @@ from database.messages import Message, joined
 from database.messages import gettext as _
 
 SAMPLE_ROWS = 20
-# The rows that go with others are estimated, where that is wanted, in a table of so many; of a smaller one they are counted.
+# Cascaded rows are estimated, where the caller wants it, if their table has at least this many rows; else counted.
 ESTIMATED_ROWS_MIN = 100_000
 HOLD_REASONS_SHOWN = 10
 HOLDS_ENDING = timedelta(days=7)
-# SQLite tells the size of a table by reading it; the plan of a greater database does without.
+# SQLite must read a table to tell its size; the plan of a larger database has no sizes.
 SQLITE_SIZED_BYTES_MAX = 2_000_000_000
 
 
@@ -38,7 +38,7 @@ class SampleRow:
 
 @dataclass(frozen=True)
 class HoldReason:
-    """Why rows that are old enough stay."""
+    """A reason for which rows are kept although they are old enough."""
 
     reason: str
     rows: int
@@ -46,7 +46,7 @@ class HoldReason:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one subreddit or bot; without a name: of all that are not named."""
+    """The rows of one subreddit or bot; without a name: the rows of all others."""
 
     name: str | None
     rows: int
@@ -54,7 +54,7 @@ class Group:
 
 @dataclass(frozen=True)
 class RuleEffect:
-    """What one line of a retention takes; a name that is empty stands for everything without an override."""
+    """What one rule of a retention deletes; an empty name is the general rule."""
 
     name: str
     days: int
@@ -73,12 +73,12 @@ class TablePlan:
     rows: int
     # Of the table before the purge; of a big table the planner's estimate.
     total: int
-    # With their share of the indexes; None where the database does not say.
+    # With their share of the indexes; None where the database does not know it.
     bytes: int | None = None
     cutoff: str | None = None
-    # Cascaded rows are counted under the month of the row that takes them along.
+    # Cascaded rows are counted under the month of their parent row.
     by_month: dict[str, int] = field(default_factory=dict)  # {"2026-01": 12}
-    # The label of the table whose rows take these along; None: the purge names these rows itself.
+    # The label of the table from which these rows cascade; None: the purge deletes them itself.
     cascaded_from: str | None = None
     oldest: str | None = None
     newest: str | None = None
@@ -86,24 +86,24 @@ class TablePlan:
     # Old enough, but held.
     held: int = 0
     held_reasons: list[HoldReason] = field(default_factory=list)
-    # Holds that end within a week: what they keep goes soon.
+    # Holds that end within a week: the rows they keep will be deleted soon.
     holds_ending: int = 0
     # The largest groups of the rows, such as {"subreddit": [...], "bot": [...]}
     groups: dict[str, list[Group]] = field(default_factory=dict)
-    # What each line of the retention takes; empty where there are no overrides to tell apart.
+    # What each rule of the retention deletes; empty where there are no overrides.
     rules: list[RuleEffect] = field(default_factory=list)
-    # What the job's last purges deleted as a rule, with what belongs to it; None: there were too few.
+    # The median of what the job's last purges deleted, with cascaded rows; None: there were too few.
     usual: int | None = None
-    # What the run had deleted already when this was planned: attempts before it, or it before it was blocked.
+    # What the run had already deleted when this was planned: in earlier attempts, or before it was blocked.
     gone: int = 0
-    # Whether its rows are not counted one by one, but by what the rows that take them along say of themselves.
+    # Whether its rows are estimated by a column of their parent rows instead of counted.
     is_estimate: bool = False
-    # How many rows the purge found at its end that should have been gone; None before that.
+    # How many rows that should have been deleted the purge found at its end; None before that.
     left: int | None = None
 
     @property
     def verbose_name(self) -> Message:
-        """The table in the reader's language; its label if it is no longer declared."""
+        """The table's name in the reader's language; its label if the model no longer exists."""
         try:
             return joined([apps.get_model(self.model)._meta.verbose_name_plural])
         except LookupError:
@@ -111,17 +111,17 @@ class TablePlan:
 
     @property
     def share(self) -> float:
-        """The share of the table's rows that goes, 0 to 1."""
+        """The share of the table's rows that would be deleted, 0 to 1."""
         total = self.total + self.gone
         return min(1.0, (self.rows + self.gone) / total) if total else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the plan as the API and ``--json`` show it, and as the run keeps it."""
+        """Return the plan as the API and ``--json`` show it, and as the run stores it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return what ``as_json`` gave, perhaps that of a newer version with more in it."""
+        """Return the plan that ``as_json`` wrote; unknown keys of a newer version are ignored."""
         known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
         sample = [SampleRow(**row) for row in values["sample"]]
         held_reasons = [HoldReason(**row) for row in values["held_reasons"]]
@@ -143,11 +143,11 @@ def plan_deletion(
     now: datetime | None = None,
     estimates: Mapping[str, str] | None = None,
 ) -> list[TablePlan]:
-    """Return what deleting ``queryset`` would delete: its own rows first, then what the database cascades.
+    """Return the plan for deleting ``queryset``: its own table first, then those to which the database cascades.
 
-    Each table is read once. ``held`` are rows old enough that stay, with their ``hold_reason``; those whose hold ends
-    within a week of ``now`` are counted. ``estimates`` names, by the label of a cascaded table, the column in which a row
-    says how many of them it takes along: for who waits for the answer about a big table.
+    Each table is read once. ``held`` are rows that a hold keeps although they are old enough, with their
+    ``hold_reason``; those whose hold ends within a week of ``now`` are counted. ``estimates`` names, by label of a
+    cascaded table, the column in which a parent row counts its children: for callers that cannot wait for a count.
     """
     with background_reads(queryset.db):
         return _plan(queryset, key=key, cutoff=cutoff, held=held, now=now, estimates=estimates or {})
@@ -185,7 +185,7 @@ def _plan(
         for child in children
         if child.model._meta.label in estimates and sizes[child.model].rows >= ESTIMATED_ROWS_MIN
     }
-    # In the scan that is made anyway.
+    # As part of a scan that is needed anyway.
     told = {f"_of_{number}": Sum(column) for number, column in enumerate(estimates.values())}
     months = list(by_month.annotate(_rows=Count("*"), _oldest=Min(key), _newest=Max(key), **told))
     plans = [
@@ -212,7 +212,7 @@ def _plan(
 
 
 def count_deletion(queryset: models.QuerySet[Any]) -> dict[str, int]:
-    """Return how many rows of which table deleting ``queryset`` would delete, by label: a plan without the rest."""
+    """Return how many rows of each table deleting ``queryset`` would delete, by label: a plan with numbers only."""
     with background_reads(queryset.db):
         counts = {queryset.model._meta.label: queryset.count()}
         for child in cascaded_children(queryset.model):
@@ -239,7 +239,7 @@ def with_exact_total(plan: TablePlan, using: str) -> TablePlan:
 
 @dataclass(frozen=True)
 class Difference:
-    """How the rows of one table moved between the plan somebody saw and the plan at the start."""
+    """The difference in one table between the plan that somebody saw and the plan at the start of the run."""
 
     model: str
     expected: int
@@ -247,7 +247,7 @@ class Difference:
 
     @property
     def verbose_name(self) -> Message:
-        """The table in the reader's language."""
+        """The table's name in the reader's language."""
         return TablePlan(model=self.model, rows=0, total=0).verbose_name
 
     def __str__(self) -> str:
@@ -259,7 +259,7 @@ class Difference:
 
 
 def differences(planned: Mapping[str, int] | None, tables: Iterable[TablePlan]) -> list[Difference]:
-    """Return where the world moved since somebody saw a plan of so many rows; empty if none was shown."""
+    """Return how the data has changed since somebody saw a plan of this many rows; empty if none was shown."""
     rows = planned if isinstance(planned, dict) else {}
     return [
         Difference(table.model, rows[table.model], table.rows + table.gone)
@@ -277,7 +277,7 @@ class Month(models.Func):
     output_field = models.CharField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """Cut the text as which Django stores a UTC time there."""
+        """Cut the text in which Django stores a UTC time on SQLite."""
         return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 7)", **extra)
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The plan of one run while it is made: what would go, and whether the run would wait for a person."""
+"""The plan of one run while it is made: what would be deleted, and whether the run would wait for a person."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,13 +13,13 @@ from maintenance.purging.plan import TablePlan
 
 
 class RunPlan:
-    """What a run would delete, table by table; kept in its row, if it has one.
+    """What a run would delete, table by table; stored in its row, if it has one.
 
     Args:
         run: None for a preview.
         now: the moment that the cutoffs are counted from.
-        retention: None for a job that keeps nothing by age.
-        is_dry_run: whether the plan is all that the run makes.
+        retention: None for a job without a retention.
+        is_dry_run: whether the run only makes the plan.
         on_made: called once, when a real run has made its plan.
     """
 
@@ -35,13 +35,13 @@ class RunPlan:
         self._run, self._now, self._retention = run, now, retention
         self._is_dry_run, self._on_made = is_dry_run, on_made
         self.tables: list[TablePlan] = tables_of(run.plan) if run else []
-        # Labels of tables whose held rows the job spares.
+        # Labels of tables whose held rows the job keeps.
         self.spares_held: list[str] = []
-        # What a dry run found that would make the real one wait for a person.
+        # Why a real run would wait for a person, as found by a dry run.
         self.would_wait_for: list[str] = []
 
     def keep(self, tables: list[TablePlan]) -> bool:
-        """Put these tables in, in place of what it says of them. False: another worker has the run."""
+        """Add these tables, or replace what the plan has of them. False: another worker owns the run."""
         labels = {table.model for table in tables}
         self.tables = [table for table in self.tables if table.model not in labels] + tables
         if self._run is None:
@@ -54,7 +54,7 @@ class RunPlan:
         return True
 
     def as_json(self) -> dict[str, Any]:
-        """Return the plan as the run keeps it: with the retention that it was made under."""
+        """Return the plan as the run stores it: with the retention under which it was made."""
         return {
             "at": clock.now().isoformat(),
             "now": self._now.isoformat(),

@@ -1,4 +1,4 @@
-"""What a deletion is told of its job and its run, without knowing either."""
+"""The interface by which a deletion knows its job and its run without importing them."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,41 +20,41 @@ GONE = "gone"
 
 
 class Trace(Protocol):
-    """Writes down which rows went, in the transaction of each batch."""
+    """Records which rows were deleted, in the transaction of each batch."""
 
     @property
     def expressions(self) -> Sequence[Any]:
-        """What it must know of each row."""
+        """The expressions that it needs of each row."""
 
     def write(self, rows: Sequence[tuple[Any, ...]], *, run_id: int) -> None:
-        """Write down these rows, of which the expressions are given."""
+        """Record these rows; each is the tuple of its expressions' values."""
 
 
 class Condition(NamedTuple):
     """What a job would delete from one table."""
 
     queryset: models.QuerySet[Any]
-    # The time field by which it is old.
+    # The time field that decides its age.
     by: str
-    # Rows old enough that stay because of a hold; None: the job knows no holds.
+    # Rows that are old enough but kept by a hold; None: the job knows no holds.
     held: models.QuerySet[Any] | None
-    # What the job knows of its rows, for the plan.
+    # What the job knows about its rows, for the plan.
     facts: Facts = Facts()
-    # Whether share and what is usual may stop it: not where nothing is lost and the rows come in lumps.
+    # Whether the caps by share and by the usual number apply: not to worthless rows that come in large groups.
     has_relative_caps: bool = True
-    # Whether an index leads along ``by``.
+    # Whether ``by`` has an index.
     is_indexed: bool = True
     trace: Trace | None = None
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a job's declaration and its operators say of its deletions."""
+    """What a job's declaration and its operators decide about its deletions."""
 
     job: str
-    # The job itself, which is asked again what it would delete under another retention.
+    # The job's function, called again to find out what it would delete under another retention.
     function: Callable[[Any], None]
-    # None: it keeps nothing by age. Read anew before each batch.
+    # None: it has no retention. Read again before each batch.
     read_retention: Callable[[], Retention | None]
     caps: Caps
 
@@ -69,19 +69,19 @@ class Surroundings(Protocol):
     plan: RunPlan
     now: datetime
     retention: Retention | None
-    # None: no job of the list stands behind it.
+    # None: it is not for a job of the list.
     terms: Terms | None
 
     @property
     def cutoff(self) -> datetime:
-        """The moment before which things are old."""
+        """The moment before which rows are old."""
 
     @property
     def cursor(self) -> Mapping[str, Any]:
         """What earlier attempts saved."""
 
     def show(self, done: int, total: int | None, stage: str) -> None:
-        """Tell the listener."""
+        """Report progress to the listener."""
 
     def log(self, text: str, level: str = "info") -> None:
         """Write a line of the run's log."""
@@ -90,13 +90,13 @@ class Surroundings(Protocol):
         """Add to the run's counts."""
 
     def partial(self, message: str, *, is_transient: bool = False) -> None:
-        """Note that a part of the work failed, perhaps for a cause that may pass."""
+        """Note that some of the work failed, perhaps for a transient cause."""
 
     def checkpoint(self) -> None:
         """Raise if the run must stop."""
 
     def lose_claim(self) -> NoReturn:
-        """Stop: somebody else has the run."""
+        """Stop, because another process owns the run."""
 
     def save_cursor(self, **values: Any) -> None:
         """Save cursor, counts and progress."""
@@ -108,15 +108,15 @@ class Surroundings(Protocol):
         """Return what the job would delete under another retention."""
 
     def note_commit(self) -> None:
-        """Remember what the row says."""
+        """Remember the state that the row has now."""
 
     def take_back(self) -> None:
-        """Take back what was counted and saved since note_commit()."""
+        """Undo what was counted and saved since note_commit()."""
 
     def forget_what_was_rolled_back(self) -> None:
         """Take counts and cursor from the row."""
 
 
 def gone(context: Surroundings) -> Counter[str]:
-    """Return what a run has deleted in all its attempts, by label of the table."""
+    """Return how many rows a run has deleted in all its attempts, by label of the table."""
     return Counter(context.cursor.get(GONE, {}))

@@ -1,4 +1,4 @@
-"""The ways in which a purge goes through a table: windows of rows, one behind the other."""
+"""The two ways in which a purge walks through a table, one window of rows after the other."""
 
 from typing import Any, NamedTuple
 
@@ -6,19 +6,19 @@ from django.db import connections, models
 from django.db.models import Q
 from django.db.models.sql.compiler import SQLCompiler
 
-# Where a walk is, as JSON: [key, primary key], or a place in the table's storage.
+# The position of a walk, as JSON: [key, primary key], or a place in the table's storage.
 Cursor = list[Any] | int
 
 
 class Window(NamedTuple):
     """The rows that one batch looks at."""
 
-    within: Any  # a condition, beside the queryset's own
+    within: Any  # a condition, in addition to the queryset's own
     behind: Cursor | None
 
 
 class KeyWalk:
-    """Forward by (key, primary key): reads only rows to delete, each through the index."""
+    """Walks forward by (key, primary key): reads only rows to delete, each through the index."""
 
     def __init__(self, queryset: models.QuerySet[Any], cursor: Cursor | None, *, key: str) -> None:
         self._queryset, self._key = queryset, key
@@ -41,17 +41,17 @@ class KeyWalk:
     def _behind(self, cursor: Cursor) -> Q:
         assert isinstance(cursor, list)
         key, pk = (field.to_python(value) for field, value in zip(self._fields, cursor, strict=True))
-        # The first term looks redundant; it is what lets the database use the index on the key.
+        # The first term looks redundant, but it lets the database use the index on the key.
         return Q(**{f"{self._key}__gte": key}) & (
             Q(**{f"{self._key}__gt": key}) | Q(**{self._key: key, "pk__gt": pk})
         )
 
 
 class StorageWalk:
-    """Forward over the table as it is stored, so that each page is read and written once.
+    """Walks forward over the table as it is stored, so that each page is read and written once.
 
-    On PostgreSQL a place is a block of the heap, on SQLite a rowid. A row that moves to a place behind the
-    walk (PostgreSQL: an update) is left over; whoever verifies finds it.
+    On PostgreSQL a place is a block of the heap, on SQLite a rowid. A row that moves behind the walk
+    (PostgreSQL: an update) is missed; the verification at the end finds it.
     """
 
     def __init__(self, queryset: models.QuerySet[Any], cursor: Cursor | None, *, total: int) -> None:
@@ -70,7 +70,7 @@ class StorageWalk:
     def _until_block(self, size: int) -> int | None:
         after = self.after or 0
         if self._blocks is None:
-            # Once: what is added behind them is new, and not what this walk is about.
+            # Read once: rows that are added later are not part of this walk.
             with self._connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int",
@@ -79,7 +79,7 @@ class StorageWalk:
                 self._blocks = int(cursor.fetchone()[0])
         if after >= self._blocks:
             return None
-        # A sparse part of the table may be followed by a dense one: never more blocks than rows were asked for.
+        # A dense part of the table may follow a sparse one: never more blocks than the wanted number of rows.
         return min(self._blocks, after + max(1, min(size, size * self._blocks // max(self._total, 1))))
 
     def _until_rowid(self, size: int) -> int | None:
@@ -111,6 +111,6 @@ class StoredBetween(models.Expression):
         return f"{rowid} > %s AND {rowid} <= %s", [self._after, self._until]
 
     def as_postgresql(self, compiler: SQLCompiler, connection: Any, **_: Any) -> tuple[str, list[str]]:
-        """Compare addresses of rows, (block, number); PostgreSQL 14 and newer read just that range."""
+        """Compare addresses of rows, (block, number); PostgreSQL 14 and newer read only that range."""
         ctid = f"{compiler.quote_name_unless_alias(compiler.query.get_initial_alias() or '')}.ctid"
         return f"{ctid} >= %s::tid AND {ctid} < %s::tid", [f"({self._after or 0},0)", f"({self._until},0)"]

@@ -1,1 +1,1 @@
-"""When jobs run by themselves: the services and readings of schedules."""
+"""When jobs run automatically: the services behind schedules, and what pages read of them."""

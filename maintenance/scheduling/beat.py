@@ -1,10 +1,10 @@
-"""The scheduler that celery beat runs: several may be started, one ticks, every slot makes one run.
+"""The scheduler that celery beat runs: several may be started, only one ticks, and every slot makes one run.
 
-A tick, under the lease: find the schedules whose next slot has come; in one transaction check the fence, lock
-them, write the runs of their slots (unique by schedule and slot) and where each is settled until; after the commit
-send the messages. What dies in between is found again: a slot by ``last_slot_at``, a message by ``recovery``.
+A tick, under the lease: find the schedules whose next slot has come; in one transaction check the fencing token, lock
+them, and write the runs of their slots (unique by schedule and slot) and up to when each is settled; after the commit
+send the messages. After a crash in between, ``last_slot_at`` tells which slots are due, ``recovery`` sends messages.
 
-No schedule is kept in memory: a tick costs as much with ten schedules as with ten thousand, and sees every edit.
+No schedule is kept in memory: a tick takes as long with ten schedules as with ten thousand, and sees every edit.
 """
 
 import logging
@@ -38,34 +38,34 @@ from maintenance.scheduling.tick_batch import TickBatch
 
 logger = logging.getLogger(__name__)
 
-# How often recovery and the audit have their turn.
+# Seconds between two sweeps of recovery and the audit.
 SWEEP_SECONDS = 2.0
-# A slot that comes sooner than this goes first.
+# If a slot comes sooner than this, the sweep runs after it.
 SWEEP_TAKES_SECONDS = 0.2
 # Schedules settled in one transaction: the first message waits for the last of them.
 BATCH = 200
 # Transactions of one tick.
 ROUNDS = 20
-# QuerySet.update(), a restored backup, a clock that was set back: signs that no signal gives. This many schedules
-# are looked over at each sweep, so all of 10,000 within seven minutes.
+# QuerySet.update(), a restored backup and a clock that was set back send no signal. Each sweep checks this many
+# schedules, so 10,000 of them within seven minutes.
 AUDITED = 50
 # Between two audits of all schedules.
 AUDIT_SECONDS = 60.0
 
-# A due schedule that somebody is editing is looked at again so soon.
+# A due schedule that somebody is editing is tried again after this time.
 LOCKED_SECONDS = 0.1
 
 RELATED = ("crontab", "interval", "clocked", "solar", "control")
 
 
 class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat has no types
-    """django-celery-beat's scheduler with a lease, slots and the ledger in place of its tick."""
+    """django-celery-beat's scheduler; its tick is replaced by one with a lease, slots and the ledger."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lease = Lease(settings.BEAT_LEASE_SECONDS)
         self._sweep_at = self._audit_at = self._judge_at = float("-inf")
         self._audited_until = 0
-        # While schedules are put back: since when the clock shows its present time, and the last one that was.
+        # While schedules are put back after a clock change: the moment of the change, and the last schedule put back.
         self._set_back_at: datetime | None = None
         self._put_back_until = 0
         super().__init__(*args, **kwargs)
@@ -73,12 +73,12 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
     # --- What celery beat calls --------------------------------------------------------------
 
     def setup_schedule(self) -> None:
-        """Log every job with its schedule and next fire time, and warn of what has no effect."""
+        """Log every job with its schedule and next fire time, and warn of settings that have no effect."""
         self._warn_of_ignored()
         for job in jobs():
             try:
                 logger.info("%s", _line(job))
-            except Exception:  # a listing must not keep the scheduler from starting
+            except Exception:  # an error in this listing must not keep the scheduler from starting
                 logger.exception("%s: its schedule cannot be read", job.slug)
 
     def _warn_of_ignored(self) -> None:
@@ -121,16 +121,16 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         except Error:
             logger.exception("The tick failed in the database and was undone; trying again.")
             if not connection.is_usable():
-                # It was away for the workers' heartbeats too: they need a moment to be heard again.
+                # The workers' heartbeats could not be written either: they need a moment.
                 self._judge_at = time.monotonic() + 2 * settings.HEARTBEAT_SECONDS
             connection.close()
             return 1.0
-        except Exception:  # what nobody thought of must not end the scheduler
+        except Exception:  # an unexpected error must not end the scheduler
             logger.exception("The tick failed and was undone; trying again.")
             return 1.0
 
     def sync(self) -> None:
-        """Do nothing: each tick has written what it did."""
+        """Do nothing: each tick has already written its changes."""
 
     def close(self) -> None:
         """Release the lease, so that a standby takes over at once."""
@@ -141,13 +141,13 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     @property
     def schedule(self) -> dict[str, Any]:
-        """Return nothing: celery beat only logs and counts it; the rows are the schedule."""
+        """Return an empty schedule: celery beat only logs and counts it; the rows are the schedule."""
         return {}
 
     # --- Ticking -----------------------------------------------------------------------------
 
     def _run_due(self) -> float:
-        """Settle all schedules whose slot has come; return the seconds until the next slot."""
+        """Settle all schedules whose next slot has come; return the seconds until the next slot."""
         for _ in range(ROUNDS):
             now = self._lease.now()
             horizon = self._longest_seconds()
@@ -165,7 +165,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         return 0.0  # more may be due, but recovery has its turn
 
     def _settle(self, batch: TickBatch, pks: list[int], *, oldest: datetime) -> None:
-        """Write what is due of these schedules, then send it."""
+        """Write the runs of the due slots of these schedules, then send their messages."""
         with transaction.atomic():
             self._lease.guard(lag_seconds=max(0.0, (batch.now - oldest).total_seconds()))
             for task in _locked(pks):
@@ -179,13 +179,13 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             self._lease.acquire()  # each may take half a second, and they may be many
 
     def _send_foreign(self, task: PeriodicTask) -> None:
-        """Send somebody else's task. It has no run in the ledger, so nobody sends it again."""
+        """Send a task that is no job of ours. It has no run in the ledger, so it is not sent again if it fails."""
 
         def send(line: publishing.Line, _errand: object) -> None:
             try:
                 self.apply_async(entry, producer=line.producer, advance=False)
             except SchedulingError as error:
-                raise error.__cause__ or error.__context__ or error from None  # the broker's, as a rule
+                raise error.__cause__ or error.__context__ or error from None  # usually the broker's error
 
         try:
             entry = self.Entry(task, app=self.app)
@@ -196,10 +196,10 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         except Exception:
             logger.exception("%s could not be sent; it has no run that could be sent again.", task.name)
 
-    # --- Putting right -----------------------------------------------------------------------
+    # --- Repairing ---------------------------------------------------------------------------
 
     def _sweep(self, *, spare: float) -> None:
-        """Put things right now and then; where a slot comes in less than ``spare`` seconds, rather after it."""
+        """Run recovery and the audit from time to time; not if a slot comes in less than ``spare`` seconds."""
         waited = time.monotonic() - self._sweep_at
         if waited < SWEEP_SECONDS or (spare < SWEEP_TAKES_SECONDS and waited < 2 * SWEEP_SECONDS):
             return
@@ -208,7 +208,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         recovery.sweep(judge_workers=time.monotonic() >= self._judge_at)
 
     def _put_back_after_the_clock(self) -> None:
-        """Where the database's clock was set back, let schedules count from that moment: they were settled beyond it."""
+        """If the database's clock was set back, let schedules count from that moment: they were settled beyond it."""
         if set_back_at := self._lease.take_set_back():
             self._set_back_at, self._put_back_until = set_back_at, 0
         while self._set_back_at is not None:
@@ -223,12 +223,12 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             self._look_over(pks, now=self._set_back_at)
 
     def _audit(self) -> None:
-        """Look over the next schedules for edits that left no sign."""
+        """Check the next schedules for edits that sent no signal."""
         if time.monotonic() - self._audit_at < AUDIT_SECONDS:
             return
         rest = PeriodicTask.objects.filter(pk__gt=self._audited_until).order_by("pk")
         pks = list(rest.values_list("pk", flat=True)[:AUDITED])
-        # Before the work: one that fails must not be met again and again.
+        # Before the work, so that a schedule that fails is not tried first again and again.
         if len(pks) == AUDITED:
             self._audited_until = pks[-1]
         else:
@@ -236,11 +236,11 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         self._look_over(pks)
 
     def _look_over(self, pks: list[int], *, now: datetime | None = None) -> None:
-        """Put these schedules right; ``now``: by another moment than the clock's."""
+        """Recheck these schedules; ``now``: a moment to use instead of the clock's."""
         with transaction.atomic():
-            # A leader that slept would take what its heir has settled for a clock that was set back.
+            # A leader that was suspended would mistake what its successor has settled for a clock that was set back.
             self._lease.guard()
-            # Locked as in a tick: an edit of a shared crontab row has its users' rows before their controls too.
+            # Locked in a tick's order: an edit of a shared crontab row also locks its schedules before their controls.
             for task in _locked(pks):
                 try:
                     with transaction.atomic():
@@ -260,7 +260,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
 
 def _coming(until: datetime, *, but: Sequence[str]) -> list[tuple[int, datetime]]:
-    """Return the first schedules whose next slot comes by then, with that slot; none of the tasks ``but``."""
+    """Return the first schedules whose next slot comes by ``until``, with that slot; without the tasks ``but``."""
     controls = ScheduleControl.objects.filter(next_slot_at__lte=until).order_by("next_slot_at")
     if but:
         controls = controls.exclude(schedule__task__in=but)
@@ -269,17 +269,17 @@ def _coming(until: datetime, *, but: Sequence[str]) -> list[tuple[int, datetime]
 
 
 def _locked(pks: list[int]) -> list[PeriodicTask]:
-    """Lock these schedules as an edit does, by the task's row, and return them as they are then.
+    """Lock these schedules as an edit does, by the task's row, and return their current state.
 
-    One that is being edited is left for the next tick. In a statement of its own, because the rows beside the locked
-    one are as old as the statement.
+    A schedule that is being edited is left for the next tick. The lock is a separate statement, because joined rows
+    are as old as the start of the statement that reads them.
     """
     tasks = PeriodicTask.objects.filter(pk__in=pks).order_by("pk")
     return _load(list(tasks.select_for_update(skip_locked=True).values_list("pk", flat=True)))
 
 
 def _load(pks: list[int]) -> list[PeriodicTask]:
-    """Return these schedules; one that cannot be read (a time zone that is no more) is set aside."""
+    """Return these schedules without those that cannot be read (a removed time zone), which are disabled."""
     tasks = PeriodicTask.objects.filter(pk__in=pks).select_related(*RELATED).order_by("pk")
     try:
         return list(tasks)
@@ -296,7 +296,7 @@ def _load(pks: list[int]) -> list[PeriodicTask]:
 
 
 def _set_aside(pk: int) -> None:
-    """Within an exception: let this schedule not fire until it is edited, and say so."""
+    """Called in an exception handler: keep this schedule from firing until it is edited, and log that."""
     logger.exception("Schedule %s cannot fire: it is invalid.", pk)
     ScheduleControl.objects.filter(pk=pk).update(next_slot_at=None)
 

@@ -1,4 +1,4 @@
-"""The schedules that name a bot in their parameters, for the pages that delete bots."""
+"""The schedules that name a bot in their parameters; the pages that delete bots show them."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -23,7 +23,7 @@ class BotSchedules:
     """See ``scraping.dependents.Dependents``."""
 
     def of(self, bots: Sequence[BotConfig]) -> list[Dependent]:
-        """Return the schedules that name one of the bots."""
+        """Return the schedules that name at least one of the bots."""
         change = "admin:django_celery_beat_periodictask_change"
         return [Dependent(schedules.title(task), reverse(change, args=[task.pk])) for task in naming(bots)]
 
@@ -36,7 +36,7 @@ class BotSchedules:
         return request.user.has_perm(DELETE)
 
     def delete(self, request: HttpRequest, bots: Sequence[BotConfig]) -> None:
-        """Delete them as their own page does, with an event for each."""
+        """Delete them as the schedules' own page does, with an event for each."""
         page = admin.site.get_model_admin(PeriodicTask)
         for task in naming(bots):
             page.delete_model(request, task)
@@ -52,7 +52,7 @@ def naming(bots: Sequence[BotConfig]) -> list[PeriodicTask]:
     tasks = [task for task, parameters in referring.items() if parameters]
     if not bots or not tasks:
         return []
-    # What the text cannot hold is left out by the database; in JSON, a name may be written in several ways.
+    # The database leaves out rows whose text cannot match; the rest is parsed: JSON can write a name in several ways.
     written = keys | {name for name in names if name.isascii() and name.isalnum()}
     is_plain = len(written) == len(keys) + len(names)
     found = PeriodicTask.objects.filter(task__in=tasks).select_related(*schedules.RELATED).order_by("pk")

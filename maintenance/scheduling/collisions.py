@@ -1,4 +1,4 @@
-"""Which schedules of one job come due in the same minute, and what becomes of the second of them."""
+"""Finds schedules of one job that come due in the same minute, and tells what happens to the second run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import InvalidSchedule
 from maintenance.scheduling.timing import Timing
 
-# How far two schedules are followed; what meets later than that is not said.
+# How far ahead two schedules are compared; later collisions are not reported.
 HORIZON = timedelta(days=400)
 SLOTS_MAX = 2_000
 OTHERS_MAX = 50
@@ -26,7 +26,7 @@ class Collision:
 
     other: PeriodicTask
     at: datetime  # the first time, in the zone of the schedule that was asked about
-    # The second waits for the first; False: it is skipped.
+    # Whether the second waits for the first; else it is skipped.
     waits: bool
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Collision:
 
 
 def collisions(task: PeriodicTask, *, now: datetime) -> list[Collision]:
-    """Return the other enabled schedules of the task's job that will be in its way, or it in theirs."""
+    """Return the other enabled schedules of the task's job that come due in the same minute as this one."""
     job = schedules.job_of(task)
     mine = _params(job, task)
     if job is None or mine is None or not task.enabled:
@@ -86,7 +86,7 @@ def _first_shared_minute(one: PeriodicTask, other: PeriodicTask, now: datetime) 
                 mine = next(ours, None)
             else:
                 yours = next(theirs, None)
-    except (InvalidSchedule, KeyError):  # one cannot fire; its time zone is unknown here
+    except (InvalidSchedule, KeyError):  # one cannot fire; its time zone is unknown on this host
         pass
     return None
 

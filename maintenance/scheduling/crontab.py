@@ -1,6 +1,6 @@
-"""A crontab as it is written: Celery's five fields, what they match, what is refused, and the words for it.
+"""A crontab: Celery's five fields, what they match, what is refused, and its description in words.
 
-The one place that reads a field: what is refused here is refused by the form and fires for no scheduler.
+This is the only place that parses a field: what is refused here is refused by the form and never fires.
 """
 
 import calendar
@@ -17,7 +17,7 @@ from maintenance.scheduling.other_crons import way_out
 
 
 class InvalidSchedule(ValueError):
-    """A schedule that can never fire as it is stored; the text says why, and what to do."""
+    """A schedule that can never fire as it is stored; the message says why, and what to do."""
 
 
 class InvalidCrontab(InvalidSchedule):
@@ -47,18 +47,18 @@ _MONTHS = (
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
 _WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-# Celery takes them in every field, and reads the minute "mon" as 1.
+# Celery accepts these names in every field, and reads the minute "mon" as 1.
 _NAMES = {
     "month_of_year": {name: number for number, name in enumerate(_MONTHS, start=1)},
     "day_of_week": {name: number for number, name in enumerate(_WEEKDAYS)},
 }
-# Days that a month has in some year.
+# The number of days of each month, with leap years.
 _LONGEST = {month: calendar.monthrange(2024, month)[1] for month in range(1, 13)}
 
 
 @dataclass(frozen=True)
 class Crontab:
-    """Celery's five crontab fields, as written but for white space about commas, which says nothing."""
+    """Celery's five crontab fields as they are written, without white space around commas."""
 
     minute: str = "*"
     hour: str = "*"
@@ -67,7 +67,7 @@ class Crontab:
     day_of_week: str = "*"
 
     def __post_init__(self) -> None:
-        # A stored "0, 30" is Celery's "0,30"; with the space, five fields written in a row could not be told apart.
+        # Celery reads "0, 30" as "0,30"; with the space, fields written one after the other could not be separated.
         for name in _BOUNDS:
             object.__setattr__(self, name, re.sub(r"\s*,\s*", ",", getattr(self, name).strip()))
 
@@ -76,7 +76,7 @@ class Crontab:
         """Return the crontab of "minute hour day-of-month month day-of-week".
 
         Raises:
-            InvalidCrontab: there are not five fields. What they hold is for ``validate()``.
+            InvalidCrontab: there are not five fields. Their content is checked by ``validate()``.
         """
         parts = text.split()
         if len(parts) == 1 and (remedy := way_out("minute", parts[0])):
@@ -109,7 +109,7 @@ class Crontab:
         return len(self.matches["day_of_month"]) < 31 and len(self.matches["day_of_week"]) < 7
 
     def validate(self) -> None:
-        """Refuse what an operator cannot have meant; stricter than Celery, which ignores trailing garbage.
+        """Refuse what cannot be meant; stricter than Celery, which ignores trailing garbage.
 
         Raises:
             InvalidCrontab: for the first field that is wrong, or a date that never comes.
@@ -195,7 +195,7 @@ def _number(name: str, text: str, part: str) -> int:
     for known, number in _NAMES.get(name, {}).items():
         if len(text) >= 3 and known.startswith(text.lower()):
             return number
-    # Not int() alone: it takes "1_0" and the digits of every script.
+    # Not int() alone, which accepts "1_0" and the digits of every script.
     if not re.fullmatch(r"[0-9]{1,4}", text):
         raise _not_understood(name, part)
     return int(text)
@@ -226,7 +226,7 @@ def describe(crontab: Crontab, language: str) -> str:
     options.locale_code = "zh_CN" if language.startswith("zh") else "en_US"
     plain = " ".join(_plain(name, getattr(crontab, name), crontab.matches[name]) for name in _BOUNDS)
     sentence = str(ExpressionDescriptor(plain, options).get_description())
-    # The library leaves these in the language of the process's locale.
+    # The library leaves these words in the language of the process's locale.
     with translation.override(language):
         for number, month in dates.MONTHS.items():
             sentence = sentence.replace(calendar.month_name[number], str(month))
@@ -235,14 +235,14 @@ def describe(crontab: Crontab, language: str) -> str:
     return sentence
 
 
-# A step with fewer matches than this is told by them: "*/20" of the day of month is days 1 and 21.
+# A step with fewer matches than this is described by listing them: "*/20" of the day of month is days 1 and 21.
 _STEP_MATCHES_MIN = 7
 
 
 def _plain(name: str, text: str, matches: tuple[int, ...]) -> str:
-    """Return the field as the library understands it, else as a list of its numbers.
+    """Return the field if the library describes it correctly, else a list of its numbers.
 
-    It stumbles over names in full, steps inside lists and steps of weekdays, and calls "*/50" every 50 minutes.
+    The library fails on full names, steps inside lists and steps of weekdays, and calls "*/50" every 50 minutes.
     """
     first, last = _BOUNDS[name]
     if len(matches) > last - first:

@@ -50,7 +50,7 @@ RESUMED_MAX = 100
 def retime(
     task: PeriodicTask, *, by: Person | None, crontab: Crontab, timezone_name: str, reason: str = ""
 ) -> None:
-    """Give the schedule another crontab. It counts from now: a slot that has passed today is not caught up.
+    """Give the schedule another crontab. It applies from now on: a slot that has passed today is not caught up.
 
     Raises:
         PermissionDenied; InvalidCrontab naming the field, or "timezone".
@@ -117,7 +117,7 @@ def _accept_default(task: PeriodicTask, default: str) -> None:
 
 
 def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None = None) -> None:
-    """Stop the schedule from firing, until ``until`` or until it is resumed; of a paused one, change that.
+    """Stop the schedule from firing, until ``until`` or until it is resumed; change the pause of a paused one.
 
     Raises:
         PermissionDenied; ValueError when the reason is empty, or ``until`` is past or absurd.
@@ -144,7 +144,7 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
 def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     """Let the schedule fire again from its next slot on; does nothing to one that is not paused.
 
-    The slots that passed meanwhile become one SKIPPED row, unless the schedule makes up for pauses.
+    The slots that passed meanwhile become one SKIPPED row, unless the schedule catches up after pauses.
 
     Raises:
         PermissionDenied.
@@ -164,7 +164,7 @@ def _resume(task: PeriodicTask, *, by: Person | None, reason: str, at: datetime 
             return
         before = _state(task)
         task.enabled = True
-        # A slot at the very end of a pause is not part of it.
+        # A slot at the exact end of a pause is not part of it.
         note_timing(task, at=at and at - timedelta(microseconds=1))
         _save(task, "enabled")
         control = ScheduleControl.objects.get(pk=task.pk)
@@ -175,7 +175,7 @@ def _resume(task: PeriodicTask, *, by: Person | None, reason: str, at: datetime 
 
 
 def resume_ended_pauses(now: datetime) -> int:
-    """Resume schedules whose pause has ended, as of its end, whenever that is noticed; return how many."""
+    """Resume schedules whose pause has ended, with the pause's end as the moment of resuming; return how many."""
     ended = ScheduleControl.objects.filter(paused_until__lte=now).select_related("schedule")
     resumed = 0
     for control in ended.order_by("paused_until")[:RESUMED_MAX]:
@@ -195,7 +195,7 @@ def resume_ended_pauses(now: datetime) -> int:
 
 
 def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person | None) -> None:
-    """Say what happens to missed and overlapping slots, by the names of the control's fields.
+    """Set what happens to missed and overlapping slots; ``policies``: values by field of the control.
 
     Raises:
         PermissionDenied.
@@ -219,15 +219,15 @@ def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person 
 
 
 def save_edit(task: PeriodicTask) -> None:
-    """Save what a schedule says besides its time; that, and what beat keeps there, stays."""
+    """Save the columns of a schedule except its time and those that beat writes."""
     _save(task, "name", "task", "description", "kwargs")
 
 
 def _lock(task: PeriodicTask) -> None:
-    """Lock the schedule as a tick does, and take over how it is now: the caller's copy may be old."""
+    """Lock the schedule as a tick does, and refresh the caller's copy, which may be old."""
     if task.pk is not None:
         PeriodicTask.objects.select_for_update().get(pk=task.pk)
-        # With the rows beside it: one that another tool has deleted is None then, and raises nothing later.
+        # With its related rows: one that another tool has deleted is None then, and does not raise later.
         task.refresh_from_db(from_queryset=PeriodicTask.objects.select_related(*RELATED))
 
 
@@ -235,11 +235,11 @@ def _save(task: PeriodicTask, *names: str) -> None:
     if task.pk is None:
         task.save()
         return
-    # A running beat counts runs in the same row; and django-celery-beat forgets the last run of a
-    # disabled task, though it is still a fact.
+    # A running beat counts runs in the same row; and django-celery-beat clears the last run of a
+    # disabled task, although that run did happen.
     last_run_at = task.last_run_at
-    # Not its own save(): that refuses to store anything of a schedule that has no time, or a clocked one that is
-    # no one-off. Such a one must stay repairable, and can be paused.
+    # Not its own save(), which refuses a schedule without a time, and a clocked one that is no one-off. It must
+    # be possible to repair and to pause those.
     Model.save(task, update_fields={*names, "date_changed"})
     PeriodicTasks.changed(task)
     task.last_run_at = last_run_at
@@ -251,7 +251,7 @@ def _permit(by: Person | None) -> None:
 
 
 def _state(task: PeriodicTask) -> dict[str, str | bool]:
-    with translation.override("en"):  # of an interval it is a text of django-celery-beat's
+    with translation.override("en"):  # for an interval it is a text of django-celery-beat
         stored = stored_time(task)
     state = {"schedule": stored, "enabled": task.enabled}
     if not task.enabled:

@@ -1,13 +1,13 @@
-"""When a schedule fires: the one answer that beat, previews, timelines and misfires share.
+"""Computes when a schedule fires, for beat, previews, timelines and misfires alike.
 
 Crontab times are wall-clock times in the schedule's zone, yielded in UTC. Celery's crontab semantics hold:
-day-of-month and day-of-week must both match (Unix cron takes either). At a change of clocks:
+day-of-month and day-of-week must both match (for Unix cron, one of them is enough). At a change of clocks:
 
-- a time in the gap fires once, as much after the gap as it lay inside (02:30 fires at 03:30), and where another
-  slot is then due already the two are one;
+- a time in the gap fires once, as long after the gap's end as it lies after its beginning (02:30 fires at 03:30); if
+  that is also a slot, the two are one;
 - a time in the overlap fires at both of its occurrences where the hour field contains its hour and at least one
-  hour next to it (``*``, ``1-6``; 23 and 0 are next to each other): such a schedule means every hour of a span,
-  and a real hour would be left out, as Celery's own crontab does;
+  hour next to it (``*``, ``1-6``; 23 and 0 are next to each other): such a schedule means every hour of a span, and
+  Celery's own crontab would leave out one real hour;
 - a time in the overlap whose hour stands by itself (``0,30 2 * * *``) fires once, at its first occurrence.
 """
 
@@ -34,13 +34,13 @@ __all__ = [
     "fire_times",
 ]
 
-# Given up without a match. The rarest date, 29 February on one weekday, comes at the latest after 40 years.
+# The search ends after this many years. The rarest date, 29 February on one weekday, comes within 40 years.
 HORIZON_YEARS = 50
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Every so often, counted in real time from an anchor, which is a slot itself."""
+    """A fixed interval in real time, counted from an anchor, which is a slot itself."""
 
     every: timedelta
     anchor: datetime
@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Once:
-    """One moment."""
+    """A single moment."""
 
     at: datetime
 
@@ -107,12 +107,12 @@ def _interval_times(schedule: Interval, after: datetime) -> Iterator[datetime]:
 def _crontab_times(crontab: Crontab, after: datetime, zone: tzinfo) -> Iterator[datetime]:
     """Yield all fire times after ``after``, and perhaps some before it."""
     repeated = _repeated_hours(crontab)
-    # Times that a change of clocks moves behind later wall-clock times; all others ascend by themselves.
+    # Times that a change of clocks moves behind later wall-clock times; all others are ascending anyway.
     moved: list[datetime] = []
     for wall in _wall_times(crontab, _earliest_wall_time(after, zone)):
         local = wall.replace(tzinfo=zone)
         first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
-        # All that follow are later than this.
+        # All following times are later than this.
         while moved and moved[0] < min(first, second):
             yield heappop(moved)
         if first > second:  # in a gap
@@ -127,16 +127,16 @@ def _crontab_times(crontab: Crontab, after: datetime, zone: tzinfo) -> Iterator[
 
 
 def _repeated_hours(crontab: Crontab) -> frozenset[int]:
-    """Return the hours of the schedule that have a neighbour in it: they run twice where clocks show them twice."""
+    """Return the hours whose neighbour is also in the schedule: they run twice where clocks show them twice."""
     hours = frozenset(crontab.matches["hour"])
     return frozenset(hour for hour in hours if {(hour - 1) % 24, (hour + 1) % 24} & hours)
 
 
 def _earliest_wall_time(after: datetime, zone: tzinfo) -> datetime:
-    """Return a wall-clock time before that of every fire time after ``after``.
+    """Return a wall-clock time that is earlier than every fire time after ``after``.
 
-    Near a change of clocks, which sets them by a day at most (the date line), that is not the wall-clock time
-    of ``after`` itself.
+    Near a change of clocks, which is a day at most (the date line), that is not the wall-clock time of ``after``
+    itself.
     """
     days = (timedelta(days=days) for days in (-1, 0, 1))
     return min((after + day).astimezone(zone).replace(tzinfo=None) - day for day in days)
@@ -156,7 +156,7 @@ def _wall_times(crontab: Crontab, start: datetime) -> Iterator[datetime]:
 
 
 def _days(crontab: Crontab, first: date) -> Iterator[date]:
-    """Yield the days that match, from ``first`` on, until none has for 50 years."""
+    """Yield the days that match, from ``first`` on, until 50 years pass without a match."""
     matches = crontab.matches
     weekdays = frozenset(matches["day_of_week"])
     year = latest = first.year
@@ -180,10 +180,10 @@ def _days(crontab: Crontab, first: date) -> Iterator[date]:
 
 @dataclass(frozen=True)
 class ClockChange:
-    """A change of clocks that moves, or repeats, times of a crontab."""
+    """A change of clocks that moves or repeats times of a crontab."""
 
     at: datetime  # in UTC
-    # The wall-clock times that come twice, or never: from the first (inclusive) to the last (exclusive).
+    # The wall-clock times that occur twice or never: from the first (inclusive) to the last (exclusive).
     first: datetime
     last: datetime
     is_back: bool
@@ -192,7 +192,7 @@ class ClockChange:
 
 
 def clock_changes(crontab: Crontab, *, after: datetime, zone: tzinfo, days: int = 366) -> list[ClockChange]:
-    """Return the changes of clocks of the coming days that concern the crontab: one of its times comes twice, or never.
+    """Return the coming changes of clocks that affect the crontab: one of its times occurs twice, or never.
 
     Raises:
         InvalidCrontab.
@@ -219,7 +219,7 @@ def _wall_times_until(crontab: Crontab, first: datetime, last: datetime) -> Iter
 
 
 def _changes(after: datetime, zone: tzinfo, days: int) -> Iterator[datetime]:
-    """Yield the moments, to the second, at which the zone sets its clocks; two on one day are not told apart."""
+    """Yield the moments, to the second, at which the zone's clocks change; two on one day count as one."""
     for day in range(days):
         low, high = after + timedelta(days=day), after + timedelta(days=day + 1)
         offset = low.astimezone(zone).utcoffset()
@@ -228,5 +228,5 @@ def _changes(after: datetime, zone: tzinfo, days: int) -> Iterator[datetime]:
         while high - low > timedelta(seconds=1):
             middle = low + (high - low) / 2
             low, high = (middle, high) if middle.astimezone(zone).utcoffset() == offset else (low, middle)
-        # A change is on a whole second; the search ends within one behind it.
+        # A change is at a whole second; the search ends less than one second after it.
         yield high.replace(microsecond=0)

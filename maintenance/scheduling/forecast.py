@@ -1,4 +1,4 @@
-"""When a schedule will really start something next: its fire times, but for what a pause or maintenance mode holds up."""
+"""When a schedule will really start its job next: its fire times, less those that a pause or maintenance mode holds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ JUST_BEFORE = timedelta(microseconds=1)
 
 
 class Hold(TextChoices):
-    """What keeps a schedule from firing for a while."""
+    """What keeps a schedule from firing for some time."""
 
     NONE = "", _("nothing")
     PAUSE = "pause", _("pause")
@@ -27,15 +27,15 @@ class Hold(TextChoices):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is to come of one schedule."""
+    """The future of one schedule."""
 
-    # The next times, ascending, in UTC; each will happen, unless somebody decides otherwise.
+    # The next times, ascending, in UTC; each will happen unless somebody changes something.
     times: list[datetime]
     # What must end before the first of them.
     hold: Hold
-    # When that ends; None: there is no hold, or nobody has said.
+    # When that ends; None: there is no hold, or it has no end.
     held_until: datetime | None
-    # It will not fire again by itself, whatever is resumed.
+    # It will not fire again, even if a pause ends.
     is_over: bool
 
     @property
@@ -53,12 +53,12 @@ def forecast(
     window: Window,
     number: int = 1,
 ) -> Forecast:
-    """Return the next times of the schedule, up to ``number``. ``window``: the switches over it.
+    """Return the next times of the schedule, up to ``number``. ``window``: the switches that apply to it.
 
     Raises:
         InvalidSchedule: for what can never fire.
     """
-    # A slot that has come and waits for its tick is still to come.
+    # A slot whose moment has come but that is not ticked yet belongs to the future too.
     since = min(now, max(control.settled_until, now - timedelta(seconds=slots.MISFIRE_SECONDS)))
     if task.one_off and not task.enabled and control.paused_at is None:
         return Forecast([], Hold.NONE, None, is_over=True)  # it has run
@@ -78,7 +78,7 @@ def _first(timing: Timing, control: ScheduleControl, since: datetime) -> datetim
 
 
 def _hold(task: PeriodicTask, control: ScheduleControl, window: Window) -> tuple[Hold, datetime | None]:
-    """Return what holds the schedule up, and until when: of several the one that ends last, or has no end."""
+    """Return what holds the schedule, and until when: of several holds the one that ends last, or has no end."""
     holds = [] if task.enabled else [(Hold.PAUSE, control.paused_until)]
     holds += [(_hold_of(mode), mode.until) for mode in window.modes if mode.is_on]
     endless = [hold for hold in holds if hold[1] is None]
@@ -100,8 +100,8 @@ def _after_the_hold(
     until: datetime,
     hold: Hold,
 ) -> Iterator[datetime]:
-    """Yield the times after a hold; slots inside it come at its end where the schedule makes up for them."""
-    # A slot at the very end is not part of it.
+    """Yield the times after a hold; slots inside it run at its end if the schedule catches up after pauses."""
+    # A slot at the exact end is not part of the hold.
     rest = timing.fire_times(after=until - JUST_BEFORE, anchor=control.effective_from)
     inside = next(
         timing.fire_times(after=since, until=until - JUST_BEFORE, anchor=control.effective_from), None

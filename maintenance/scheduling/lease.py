@@ -1,7 +1,7 @@
-"""The right to tick: one scheduler at a time, by a row with a fencing token and the database's clock.
+"""The lease: the right to tick, for one scheduler at a time; a row with a fencing token, by the database's clock.
 
-A row, not an advisory lock: a frozen holder of a row loses it when it expires, and what it writes on waking
-is refused by the fence.
+It is a row, not an advisory lock: a suspended process loses the lease when it expires, and what it writes on waking
+is refused because of its old fencing token.
 """
 
 import logging
@@ -23,9 +23,9 @@ from maintenance.scheduling.slots import AHEAD
 
 logger = logging.getLogger(__name__)
 
-# A scheduler that was not seen for so many leases is gone.
+# A scheduler that was not seen for this many lease periods is gone.
 GONE_LEASES = 3
-# No lease ends later than that: a minute is for hosts whose databases' clocks are put right by a little.
+# No lease ends later than this. The extra minute is for a database's clock that is adjusted a little.
 LEASE_MAX = timedelta(seconds=settings.BEAT_LEASE_SECONDS_MAX + 60)
 
 
@@ -34,35 +34,35 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """The lease row as one process sees it."""
+    """The lease as one process sees it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        # The random part tells two lives of one pid apart.
+        # The random part distinguishes two processes that had the same pid.
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._fence: int | None = None
         self._renewed_at = self._seen_at = float("-inf")
-        # What the database's clock showed when this process's stopwatch did.
+        # A reading of the database's clock, and of this process's monotonic clock at the same moment.
         self._clock = (timezone.now(), time.monotonic())  # noqa: TID251  (until the first acquire)
         self._has_read_clock = False
-        # The clock at the last reading before it was set back, as it shows time now; and when that was noticed.
+        # The last reading before the clock was set back, in the new time; and when the change was noticed.
         self._set_back: tuple[datetime, float] | None = None
 
     @property
     def is_held(self) -> bool:
-        """Whether this process believes to hold it; only ``guard`` knows."""
+        """Whether this process believes that it holds the lease; only ``guard`` makes sure."""
         return self._fence is not None
 
     def now(self) -> datetime:
-        """Return the database's clock, read at each tick and carried on by a stopwatch.
+        """Return the database's clock, read at each tick and extrapolated by the monotonic clock.
 
-        The host's own clock plays no part: it may be wrong, and may be set.
+        The host's own clock is not used: it may be wrong, and may be set.
         """
         read, then = self._clock
         return read + timedelta(seconds=time.monotonic() - then)
 
     def acquire(self) -> bool:
-        """Renew the lease when that is due, or take it if it is free or has expired. False: another one ticks."""
+        """Renew the lease when that is due, or take it if it is free or has expired. False: another scheduler ticks."""
         self._read_clock()
         self._show_up()
         if self._fence is not None:
@@ -74,7 +74,7 @@ class Lease:
         return self._take()
 
     def _renew(self, **values: object) -> bool:
-        # Measured before: what the statement waits for must not make the lease look longer than it is.
+        # Measured before the statement, so that its waiting time does not make the lease look longer than it is.
         started = time.monotonic()
         assert self._fence is not None
         held = BeatLease.objects.filter(
@@ -86,10 +86,10 @@ class Lease:
         return True
 
     def _take(self) -> bool:
-        # Further ahead than any lease lasts: the clock was set back since its holder died.
+        # The end is further ahead than any lease lasts: the clock was set back after its holder died.
         free = Q(expires_at__lt=Now()) | Q(expires_at__gt=Now() + LEASE_MAX) | Q(holder="")
         rows = BeatLease.objects.filter(pk=BeatLease.ROW)
-        # A look first: a standby must not write, nor wait for the leader's row.
+        # Read first: a standby must not write, nor wait for the leader's row.
         if rows.exists():
             if not rows.filter(free).exists():
                 return False
@@ -97,7 +97,7 @@ class Lease:
             BeatLease.objects.get_or_create(pk=BeatLease.ROW, defaults={"holder": "", "expires_at": Now()})
         started = time.monotonic()
         with transaction.atomic():
-            # A leader that froze inside its transaction holds the row until the server ends its session.
+            # A leader that was suspended inside its transaction holds the row until the server ends its session.
             if not rows.filter(free).select_for_update(skip_locked=True).exists():
                 return False
             taken = rows.filter(free).update(
@@ -114,19 +114,19 @@ class Lease:
         return self._fence is not None
 
     def guard(self, *, lag_seconds: float | None = None) -> None:
-        """Lock the lease within the caller's transaction and check the fence; prolong it.
+        """Lock the lease within the caller's transaction, check the fencing token, and prolong the lease.
 
-        Whatever the transaction writes is thereby written by the holder, or not at all.
+        So the transaction either belongs to the holder or writes nothing.
 
         Args:
-            lag_seconds: how late the slots are that this transaction ticks; None: it ticks none.
+            lag_seconds: how late the slots of this transaction are; None: it ticks no slots.
 
         Raises:
             LeaseLost: the lease has expired or another scheduler has it.
         """
         assert connection.in_atomic_block
         if connection.vendor == "postgresql":
-            # Frozen in here, this process would keep the row, and so every standby, for as long as it sleeps.
+            # If this process were suspended here, it would lock the row, and every standby would wait for it.
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT set_config('idle_in_transaction_session_timeout', %s, true)",
@@ -147,7 +147,7 @@ class Lease:
         BeatProcess.objects.filter(pk=self.holder).delete()
 
     def _show_up(self) -> None:
-        """Tell now and then that this scheduler is alive, and forget those that are gone."""
+        """Write from time to time that this scheduler is alive, and delete the rows of those that are gone."""
         if time.monotonic() - self._seen_at < self.seconds:
             return
         self._seen_at = time.monotonic()
@@ -160,9 +160,9 @@ class Lease:
         BeatProcess.objects.filter(Q(seen_at__lt=gone) | Q(seen_at__gt=Now() + LEASE_MAX)).delete()
 
     def take_set_back(self) -> datetime | None:
-        """Return since when the database's clock shows its present time, once after it was set back by a minute or more.
+        """Return the moment to which the database's clock was set back, once, if by a minute or more.
 
-        Every scheduler notices it; one that takes over a while later need not do what the leader has done.
+        Every scheduler notices it; one that takes over some time later need not repeat what the leader has done.
         """
         noticed, self._set_back = self._set_back, None
         if noticed is None or time.monotonic() - noticed[1] > GONE_LEASES * self.seconds:

@@ -1,8 +1,8 @@
-"""The switches over many schedules: maintenance mode holds all of them up, the pause of scraping a group of jobs.
+"""The switches over many schedules: maintenance mode stops all of them, the pause of scraping a group of jobs.
 
-While maintenance mode is on, nothing scheduled starts; manual runs still may. While a group is paused, none of its runs
-starts, and whoever asks for one is refused with the reason; what is running goes on. Beat writes no runs, queued ones
-are not claimed. Slots that pass meanwhile are written down by the first tick after it, one SKIPPED row a schedule.
+While maintenance mode is on, nothing scheduled starts; manual runs still may. While a group is paused, none of its
+runs starts, and a request for one is refused with the reason; running ones continue. Beat writes no runs, and queued
+runs are not claimed. The first tick after it records the slots that passed meanwhile, one SKIPPED row per schedule.
 """
 
 from collections.abc import Iterable
@@ -34,14 +34,14 @@ words.register(
 
 
 def current(scope: str = ALL) -> MaintenanceMode:
-    """Return the switch as it is; unsaved and off where it was never used."""
+    """Return the switch's current state; an unsaved one that is off if it was never used."""
     row = MaintenanceMode.ROWS[MaintenanceMode.Scope(scope)]
     found = MaintenanceMode.objects.select_related("started_by").filter(pk=row).first()
     return found or MaintenanceMode(pk=row, scope=scope)
 
 
 class Modes:
-    """All switches as they were at one moment."""
+    """The state of all switches at one moment."""
 
     def __init__(self, modes: Iterable[MaintenanceMode] | None = None) -> None:
         self._modes = list(MaintenanceMode.objects.order_by("pk") if modes is None else modes)
@@ -61,7 +61,7 @@ class Modes:
         return any(mode.is_on and mode.scope == scope for mode in self._modes)
 
     def window_of(self, group: str) -> Window:
-        """Return the latest periods of those over the jobs of this group."""
+        """Return the latest periods of the switches that apply to jobs of this group."""
         return Window([mode for mode in self._modes if mode.holds(group)])
 
     @property
@@ -80,14 +80,14 @@ def modes_for(request: HttpRequest) -> Modes:
 
 
 def is_on(scope: str = ALL) -> bool:
-    """Whether the switch of this scope is on: over all, nothing scheduled may start now."""
+    """Whether the switch of this scope is on; with the scope of all, nothing scheduled may start now."""
     return MaintenanceMode.objects.on().filter(scope=scope).exists()
 
 
 def start(
     *, by: Person | None, reason: str, until: datetime | None = None, scope: str = ALL
 ) -> MaintenanceMode:
-    """Switch it on, until ``until`` or until somebody ends it; while it is on, change the reason and the end.
+    """Switch it on, until ``until`` or until somebody ends it; if it is on, change its reason and end.
 
     Raises:
         PermissionDenied; ValueError when the reason is empty, or ``until`` is past or absurd.
@@ -101,7 +101,7 @@ def start(
         before = _state(mode)
         if not mode.is_on:
             if not _has_slots_to_record(mode):
-                mode.started_at = clock.database_now()  # by which beat ticks
+                mode.started_at = clock.database_now()  # beat uses the same clock
             mode.ended_at = None
         mode.started_by_id = by.pk if by else None
         mode.reason, mode.until = reason.strip()[:500], until
@@ -124,13 +124,13 @@ def end(*, by: Person | None, reason: str = "", scope: str = ALL) -> None:
 
 
 def end_when_due(now: datetime) -> bool:
-    """Switch off what has come to its end; return whether something had."""
+    """Switch off the switches whose end has come; return whether there were any."""
     over = list(MaintenanceMode.objects.on().filter(until__lte=now).values_list("scope", flat=True))
     for scope in over:
         with transaction.atomic():
             mode = _locked(scope)
             if mode.is_on and mode.until is not None and mode.until <= now:
-                # At its end, whenever that is noticed: a slot behind it is not part of it.
+                # Its end counts, not the moment at which that is noticed: a later slot is not part of the period.
                 _end(mode, at=mode.until, by=None, reason=_("Its time was over."))
     return bool(over)
 
@@ -144,7 +144,7 @@ def _end(mode: MaintenanceMode, *, at: datetime, by: Person | None, reason: str)
 
 
 def _has_slots_to_record(mode: MaintenanceMode) -> bool:
-    """Whether slots of the period before still wait for the tick that writes them down: the two become one."""
+    """Whether slots of the previous period are not recorded yet: then the two periods become one."""
     if mode.ended_at is None:
         return False
     waiting = ScheduleControl.objects.filter(next_slot_at__lte=mode.ended_at)

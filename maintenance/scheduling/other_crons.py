@@ -1,4 +1,7 @@
-"""What other crons take and Celery's crontab does not (``mon#1``, ``L``, ``15W``, ``H``, ``?``, ``@daily``), and the way out."""
+"""Notations of other crons that Celery does not know (``mon#1``, ``L``, ``15W``, ``H``, ``?``, ``@daily``).
+
+For each there is a text that says what to write instead.
+"""
 
 import re
 from collections.abc import Callable
@@ -14,9 +17,9 @@ _NICKNAMES = {
     "yearly": "0 0 1 1 *",
     "annually": "0 0 1 1 *",
 }
-# The days among which the first, second, … of a weekday lies.
+# The days of the month between which the first, second, … of a weekday lies.
 _WEEKS = ("1-7", "8-14", "15-21", "22-28", "29-31")
-# A value for who wanted any, and a range to put a step behind.
+# An example value for a field where any would do, and an example range for a step.
 _ANY = {
     "minute": ("17", "7-59"),
     "hour": ("3", "1-23"),
@@ -27,9 +30,9 @@ _ANY = {
 
 
 def way_out(field: str, part: str) -> str | None:
-    """Return what to write instead of this part of a field; None: it is no notation of another cron.
+    """Return what to write instead of this item of a field; None: it is no notation of another cron.
 
-    The text begins with the part and says that it is not understood.
+    The text begins with the item and says that it is not understood.
     """
     for pattern, fields, remedy in _NOTATIONS:
         found = re.fullmatch(pattern, part, flags=re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What a crontab would do, as the form shows it while it is being edited."""
+"""The preview that the form of a schedule shows while a crontab is being edited."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -20,21 +20,21 @@ PREVIEWED_SLOTS = 5
 
 @dataclass(frozen=True)
 class Preview:
-    """What the form shows beside its fields; all moments in the zone."""
+    """What the form shows beside its fields; all moments are in the schedule's zone."""
 
     sentence: str
     zone: str
     has_both_days: bool
     slots: list[datetime]
-    # What is in the way of the first slot; without an end, the slots are those that would run if it ended now.
+    # What holds the first slot; if that has no end, the slots are those that would run if it ended now.
     hold: Hold
     held_until: datetime | None
-    # Changes of clocks in the coming year that repeat, or leave out, times of the crontab.
+    # Changes of clocks in the coming year that repeat or leave out times of the crontab.
     changes: list[ClockChange]
 
 
 def preview(crontab: Crontab, zone: ZoneInfo, *, task: PeriodicTask | None, now: datetime) -> Preview:
-    """Return what the schedule (None: a new one) would do if it were given this crontab now.
+    """Return what the schedule (None: a new one) would do with this crontab from now on.
 
     Raises:
         InvalidCrontab.

@@ -1,8 +1,8 @@
-"""What a stored schedule says, read so that nothing in it can raise.
+"""Reads a stored schedule for pages and logs; never raises, whatever is stored.
 
-Schedules are rows that other tools write, that outlive what they name, and that come from other hosts: a time zone
-may be unknown here, a crontab row gone, an interval zero, a parameter of a bot that was deleted. Every page and log
-that shows one reads it here, and shows what is wrong with it, and the remedy, in place of an error page.
+Other tools and hosts write schedules too, and a schedule may outlive the rows that it names: a time zone may be
+unknown on this host, a crontab row may be gone, an interval zero, the bot of a parameter deleted. Every page and log
+that shows a schedule reads it here, and shows what is wrong with it, and the remedy, instead of an error page.
 """
 
 import logging
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 NOTHING = Forecast([], Hold.NONE, None, is_over=False)
 
-# As the form of a schedule calls the fields of a crontab.
+# The names of the crontab fields, as in the form of a schedule.
 LABELS = {
     "minute": gettext_lazy("Minute"),
     "hour": gettext_lazy("Hour"),
@@ -42,49 +42,49 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One schedule in the words of the reader's language."""
+    """One schedule in the reader's language."""
 
     sentence: str
-    # Why it does not fire, with the remedy; empty: it does.
+    # Why it does not fire, with the remedy; empty: it fires.
     timing_fault: str
-    # Why what it starts ends at once, with the remedy; empty: the job takes its parameters.
+    # Why its runs end at once, with the remedy; empty: the job accepts its parameters.
     params_fault: str
     zone: str
     crontab: Crontab | None
-    # When it starts something next, in the schedule's zone; after the hold, where there is one.
+    # When it starts its job next, in the schedule's zone; after the hold, if there is one.
     next_run_at: datetime | None
     hold: Hold
     held_until: datetime | None  # in the schedule's zone
-    # It is not broken and not paused, and has no slots any more.
+    # It is neither broken nor paused, and has no more slots.
     is_over: bool
-    job: Job | None  # None: somebody else's task, or a job that is no more
-    params: Mapping[str, Any] | None  # None: the job does not take them
+    job: Job | None  # None: a task that is no job of ours, or a removed job
+    params: Mapping[str, Any] | None  # None: the job does not accept them
 
     @property
     def schedule_error(self) -> str:
-        """All that is wrong with it, as one text."""
+        """Everything that is wrong with it, as one text."""
         return " ".join(fault for fault in (self.timing_fault, self.params_fault) if fault)
 
     @property
     def is_broken(self) -> bool:
-        """Whether it does not do what it is there for."""
+        """Whether it does not fire, or its runs end at once."""
         return bool(self.timing_fault or self.params_fault)
 
     @property
     def takes_crontab(self) -> bool:
-        """Whether its form edits a crontab: its own, or one in place of a time that cannot be."""
+        """Whether its form edits a crontab: its own, or one that replaces an unusable time."""
         return self.crontab is not None or bool(self.timing_fault)
 
 
 def read(task: PeriodicTask) -> Reading:
-    """Return what the schedule says; never raises but for a database that is away."""
+    """Return the reading of a schedule; raises only if the database is not reachable."""
     return read_all([task])[0]
 
 
 def read_all(tasks: Sequence[PeriodicTask], *, modes: maintenance_mode.Modes | None = None) -> list[Reading]:
-    """Return what each schedule says, in a number of queries that does not grow with them.
+    """Return the reading of each schedule, in a number of queries that does not grow with theirs.
 
-    Load them with ``select_related(*schedules.RELATED)``. Who knows the switches as they are gives them: ``modes``.
+    Load them with ``select_related(*schedules.RELATED)``. ``modes``: the switches, if the caller has already read them.
     """
     known = _known_values(tasks)
     modes = modes or maintenance_mode.Modes()
@@ -92,7 +92,7 @@ def read_all(tasks: Sequence[PeriodicTask], *, modes: maintenance_mode.Modes | N
 
 
 def _known_values(tasks: Iterable[PeriodicTask]) -> dict[str, dict[str, set[int]]]:
-    """Return, by task and parameter, which of the rows that the schedules name are there."""
+    """Return, by task and parameter, which of the rows that the schedules name exist."""
     named: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     models = {}
     for task in tasks:
@@ -129,7 +129,7 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_
             window = modes.window_of(job.group if job else "")
             coming = forecast(task, timing, control, now=clock.now(), window=window)
     except Error:
-        raise  # the database is away: nothing that the schedule says
+        raise  # the database is not reachable, which is no error of the schedule
     except Exception as error:
         logger.warning("%s cannot be read.", task.name, exc_info=True)
         timing_fault = _("Its fire times cannot be computed (%(error)s): give it another time.") % {
@@ -153,7 +153,7 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_
 def _params(
     task: PeriodicTask, job: Job | None, known: Mapping[str, set[int]]
 ) -> tuple[dict[str, Any] | None, str]:
-    """Return the parameters as the job takes them, or what is wrong with them."""
+    """Return the parameters as the job gets them, or what is wrong with them."""
     if job is None:
         return None, no_such_job(task) if is_gone(task) else ""
     try:
@@ -163,7 +163,7 @@ def _params(
 
 
 def _timing_fault(timing: Timing) -> str:
-    """Return why no fire time can be computed, with the remedy; empty: nothing is known to be wrong."""
+    """Return why no fire time can be computed, with the remedy; empty: no fault is known."""
     if timing.crontab is not None:
         if zones.find(timing.zone) is None:
             text = _(

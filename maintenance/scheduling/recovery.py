@@ -1,4 +1,4 @@
-"""What the leading scheduler puts right every few seconds: lost workers, lost messages, ended pauses.
+"""What the leading scheduler repairs every few seconds: lost workers, lost messages, ended pauses.
 
 The broker and the workers may forget; the rows do not. Every requested run reaches a final state.
 """
@@ -25,23 +25,23 @@ from scraping.sessions.abandoned import close_abandoned_sessions
 
 logger = logging.getLogger(__name__)
 
-# Six heartbeats missed: the worker is gone, or so stuck that its claim is taken away (it is fenced).
+# Six heartbeats missed: the worker is gone, or hangs; its claim is taken away, and its writes are refused.
 SILENT_HEARTBEATS = 6
-# A message on its way needs this long at most before a look at the queue tells that it is lost.
+# A message needs this long at most to reach the queue; after that, an empty queue means that it is lost.
 UNSENT_SECONDS = 5.0
 UNCLAIMED_SECONDS = 10.0
-# After so long it is sent again although others wait in the queue.
+# After this time it is sent again although others wait in the queue.
 DOUBTFUL_SECONDS = 600.0
-# Messages of one sweep: the lease must outlive it.
+# The number of messages of one sweep, which must end before the lease does.
 REPUBLISHED_MAX = 500
-# While a deploy rolls out, a newer process may request a job that this one does not know.
+# During a rolling deploy, a newer process may request a job that this one does not know.
 UNKNOWN_JOB_GRACE = timedelta(days=1)
 
 
 def sweep(*, judge_workers: bool = True) -> None:
-    """Put right what can be; cheap when all is well (a few small queries on what is open).
+    """Repair what can be repaired; cheap when all is well (a few small queries on open runs).
 
-    ``judge_workers``: False while their silence says nothing, because the database was away.
+    ``judge_workers``: False while their silence means nothing, because the database was not reachable.
     """
     now = clock.database_now()
     steps: list[Callable[[], object]] = [
@@ -55,22 +55,22 @@ def sweep(*, judge_workers: bool = True) -> None:
         try:
             step()
         except (OperationalError, InterfaceError):
-            raise  # the database is away: so it is for the other steps
+            raise  # the database is not reachable, for the other steps neither
         except Exception:
             logger.exception("A step of the recovery failed; the others go on.")
 
 
 def pull_back_the_future(now: datetime) -> None:
-    """Let heartbeats and messages of a clock that was ahead, and was set back since, count from now.
+    """Set heartbeats and sending times that lie in the future to now: the clock was ahead, and was set back.
 
-    Else a worker that died then would be believed to live, and its job to run, for as long as the clock was ahead.
+    Otherwise a worker that died then would seem alive, and its run running, for as long as the clock was ahead.
     """
     ahead = now + AHEAD
     for rows, name in (
         (JobRun.objects.running().filter(heartbeat_at__gt=ahead), "heartbeat_at"),
         (JobRun.objects.queued().filter(sent_at__gt=ahead), "sent_at"),
     ):
-        if rows.exists():  # as a rule not, and on SQLite even an UPDATE of nothing takes the only lock
+        if rows.exists():  # usually not, and on SQLite even an UPDATE of no rows takes the only lock
             rows.update(**{name: Now()})
 
 
@@ -101,7 +101,7 @@ def _interrupt(run: JobRun) -> None:
         silent_for=_silent_seconds(), status=verdict.status, reason=verdict.reason, error=verdict.error
     )
     if not ended:
-        return  # it was alive after all
+        return  # a heartbeat came meanwhile
     logger.warning("%s: worker %s was lost", run, run.worker)
     if verdict.goes_on:
         requests.request_next_attempt(run, not_before=verdict.not_before)
@@ -110,22 +110,22 @@ def _interrupt(run: JobRun) -> None:
 
 
 def republish() -> int:
-    """Send the messages of queued runs that were never sent, or got lost; return how many were sent."""
+    """Send the messages of queued runs that were never sent or got lost; return how many were sent."""
     now = clock.database_now()
     could_start = JobRun.objects.could_start().order_by("pk")
-    # Requested a while ago; or later than now, by a host whose clock is ahead.
+    # Requested some time ago; or in the future, by a host whose clock is ahead.
     a_while = timedelta(seconds=UNSENT_SECONDS)
     requested = Q(queued_at__lt=now - a_while) | Q(queued_at__gt=now + a_while)
     waiting = list(could_start.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
     unclaimed = could_start.filter(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
-    # Where messages wait, the workers are busy: what was sent is still in the queue and needs no second message.
-    # Where the broker does not answer, its queue cannot tell; nor would it take a message.
+    # If messages wait, the workers are busy: a message that was sent is still in the queue, and needs no second one.
+    # If the broker does not answer, its queue is unknown, and it would not accept a message either.
     if unclaimed.exists() and publishing.messages_waiting():
-        # Or it is lost all the same. A doubled message harms nothing.
+        # Or it is lost nevertheless. A second message does no harm.
         unclaimed = unclaimed.filter(sent_at__lt=now - timedelta(seconds=DOUBTFUL_SECONDS))
     waiting += unclaimed[:REPUBLISHED_MAX]
     for run in waiting:
-        # A newer deploy may know it. This process must not decide that too soon.
+        # A newer release may know it: this process must not fail the run too early.
         if not is_known(run.job) and now - run.queued_at > UNKNOWN_JOB_GRACE:
             error = _("There is no job %(job)s.") % {"job": run.job}
             run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)

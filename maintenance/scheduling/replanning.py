@@ -1,4 +1,4 @@
-"""What an edit of a schedule's timing means: its past slots are recorded, its next one is planned."""
+"""What happens when a schedule's timing is edited: its past slots are recorded, its next one is planned."""
 
 import logging
 from dataclasses import replace
@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 
 
 def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleControl:
-    """Start the schedule anew from this moment (or ``at``) if its timing was edited, so that no past slot fires.
+    """Restart the schedule from this moment (or ``at``) if its timing was edited, so that no past slot fires.
 
-    The time before is accounted for: slots that passed in a pause, or that nobody had ticked yet, are written
-    down. Stock beat fires a daily 03:00 schedule at once when it is moved to 09:00 at 10:00.
+    Earlier slots, which passed in a pause or had not been ticked yet, are recorded. Stock beat fires a daily 03:00
+    schedule at once when it is moved to 09:00 at 10:00.
     """
     control = control_of(task)
     timing = Timing.of(task)
     if control.timing == str(timing):
         return control
     before = Timing.parse(control.timing)
-    if before == timing:  # another version wrote the same in its own way
+    if before == timing:  # another version wrote the same timing in another form
         control.timing = str(timing)
         control.save(update_fields=["timing"])
     else:
@@ -43,7 +43,7 @@ def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleCo
             if before is not None:
                 _record_slots_before_edit(task, control, before, now)
             if not _keeps_due(task, control, before, timing):
-                # An earlier moment than that of a later edit would bring back slots that passed before that edit.
+                # A moment before the last edit would make slots due again that passed before that edit.
                 since = now if at is None else max(now, control.effective_from)
                 _start_anew(task, control, before, timing, since)
             control.timing = str(timing)
@@ -53,7 +53,7 @@ def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleCo
 
 
 def recheck(task: PeriodicTask, *, now: datetime) -> None:
-    """Find what left no sign: an edit by ``QuerySet.update()``, a clock set back, changed rules of a time zone."""
+    """Notice what sends no signal: an edit by ``QuerySet.update()``, a clock set back, changed rules of a time zone."""
     control = note_timing(task)
     if slots.is_ahead_of_time(control, now=now):
         logger.warning("%s was settled until %s: the clock was set back.", task, control.settled_until)
@@ -61,7 +61,7 @@ def recheck(task: PeriodicTask, *, now: datetime) -> None:
     planned = control.next_slot_at
     plan_next(control, Timing.of(task))
     if control.next_slot_at != planned:
-        # Only if no tick has moved it meanwhile.
+        # Only if no tick has changed it meanwhile.
         ScheduleControl.objects.filter(pk=control.pk, next_slot_at=planned).update(
             next_slot_at=control.next_slot_at
         )
@@ -82,7 +82,7 @@ def _record_slots_before_edit(
     except InvalidSchedule as error:  # it had no slots
         logger.warning("%s could not fire until now: %s", task.name, error)
         return
-    except Exception:  # a schedule that cannot be computed had no slots, and must stay repairable
+    except Exception:  # a schedule that cannot be computed had no slots, and it must be possible to repair it
         logger.exception("%s: its slots until now cannot be told.", task.name)
         return
     if rows:
@@ -94,7 +94,7 @@ def _start_anew(
 ) -> None:
     try:
         rows = slots.start_anew(task, control, slug_of(task), before=before, after=after, now=now)
-    except InvalidSchedule:  # plan_next says so
+    except InvalidSchedule:  # plan_next logs it
         control.effective_from = now
         return
     if rows:
@@ -102,10 +102,10 @@ def _start_anew(
 
 
 def _keeps_due(task: PeriodicTask, control: ScheduleControl, before: Timing | None, after: Timing) -> bool:
-    """Whether what is due so far is kept due."""
+    """Whether the slots that are due so far stay due."""
     if before is None:
         return bool(control.timing)  # written by another version: nobody edited it
-    # The end of a pause whose latest slots the schedule's policy makes up.
+    # The end of a pause whose latest slots are caught up by the schedule's policy.
     return (
         control.catch_up_after_pause
         and not before.enabled
@@ -115,7 +115,7 @@ def _keeps_due(task: PeriodicTask, control: ScheduleControl, before: Timing | No
 
 
 def plan_next(control: ScheduleControl, timing: Timing) -> None:
-    """Set the next slot; a schedule that cannot be computed has none, and stops no other."""
+    """Set the next slot; a schedule that cannot be computed has none, and does not stop the others."""
     try:
         control.next_slot_at = slots.next_slot(timing, control)
     except InvalidSchedule as error:

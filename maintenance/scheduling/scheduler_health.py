@@ -1,4 +1,4 @@
-"""Whether schedules are being ticked: by whom, how late, and who would take over."""
+"""Whether schedules are being ticked: by which scheduler, how late, and which ones stand by."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ from maintenance.scheduling.slots import MISFIRE_SECONDS
 
 @dataclass(frozen=True)
 class SchedulerHealth:
-    """The schedulers as the database knows them; all times are its clock."""
+    """The schedulers as the database knows them; all times are by its clock."""
 
-    leader: str  # host:pid:life; empty: nobody ticks
+    leader: str  # host:pid:random part; empty: nobody ticks
     leading_since: datetime | None
     standbys: list[str]
     # Seconds since the leader last showed that it ticks; None: it never did.

@@ -24,13 +24,13 @@ from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
 from maintenance.scheduling.timing import Timing, beside
 
 logger = logging.getLogger(__name__)
-# The rows beside a schedule: with them in one query, one that is gone is None.
+# The related rows of a schedule; loaded in one query, a row that is gone is None.
 KINDS = ("crontab", "interval", "clocked", "solar")
 RELATED = (*KINDS, "control")
 
 
 def _crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
-    # Rows are shared between schedules and may exist twice: never edit one, take the first that fits.
+    # Rows are shared between schedules and may exist twice: never edit one, use the first that fits.
     fields = {
         "minute": crontab.minute,
         "hour": crontab.hour,
@@ -44,11 +44,11 @@ def _crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
     )
 
 
-# --- Looking ---------------------------------------------------------------------------------
+# --- Reading ---------------------------------------------------------------------------------
 
 
 def is_default(task: PeriodicTask) -> bool:
-    """Whether the schedule is the one that its job was given, whose job must therefore stay."""
+    """Whether the schedule is its job's default, which cannot be given another job."""
     job = job_of(task)
     return job is not None and job.crontab is not None and bool(control_or_default(task).default_crontab)
 
@@ -59,12 +59,12 @@ def for_job(slug: str) -> PeriodicTask | None:
 
 
 def job_of(task: PeriodicTask) -> Job | None:
-    """Return the job a schedule starts; None for somebody else's task."""
+    """Return the job that a schedule starts; None for a task that is no job of ours."""
     return job_of_task(task.task)
 
 
 def control_of(task: PeriodicTask) -> ScheduleControl:
-    """Return our half of the schedule, made if it is missing."""
+    """Return the schedule's ScheduleControl; create it if it is missing."""
     try:
         control: ScheduleControl = task.control
     except ScheduleControl.DoesNotExist:
@@ -73,7 +73,7 @@ def control_of(task: PeriodicTask) -> ScheduleControl:
 
 
 def control_or_default(task: PeriodicTask) -> ScheduleControl:
-    """Return our half of the schedule; what it would be where it is missing. For looking: writes nothing."""
+    """Return the schedule's ScheduleControl, or an unsaved default one if it is missing. Writes nothing."""
     try:
         control: ScheduleControl = task.control
     except ScheduleControl.DoesNotExist:
@@ -90,7 +90,7 @@ def zone_of(task: PeriodicTask) -> ZoneInfo:
     """Return the zone in whose wall-clock time the schedule fires.
 
     Raises:
-        ZoneInfoNotFoundError: this host does not know it; ``scheduling.reading`` says so instead.
+        ZoneInfoNotFoundError: this host does not know it; ``scheduling.reading`` does not raise.
     """
     return Timing.of(task).zone_info
 
@@ -122,12 +122,12 @@ def upcoming(task: PeriodicTask, number: int, *, now: datetime | None = None) ->
 
 
 def next_fire(task: PeriodicTask, *, now: datetime | None = None) -> datetime | None:
-    """Return the next fire time; None while the schedule is paused, over, or can never fire."""
+    """Return the next fire time; None if the schedule is paused, over, or can never fire."""
     return next(iter(upcoming(task, 1, now=now)), None)
 
 
 def title(task: PeriodicTask) -> str:
-    """Return the schedule's name; while nobody has renamed it, the job's title in the reader's language."""
+    """Return the schedule's name; if nobody has renamed it, the job's title in the reader's language."""
     job = job_of(task)
     return job.title if job and task.name == job.english_title else str(task.name)
 
@@ -143,7 +143,7 @@ class Deviation:
     """How a schedule differs from its job's default."""
 
     default: Crontab  # as the running code declares it
-    # What the default was when somebody last decided about it; None: it has not changed since.
+    # The default at the last decision of an operator; None: it has not changed since.
     former: Crontab | None
     # Whether an operator gave the schedule its timing; False: it still runs by the former default.
     is_override: bool
@@ -162,7 +162,7 @@ def deviation(task: PeriodicTask) -> Deviation | None:
     default, timing = Crontab.parse(job.crontab), Timing.of(task)
     in_our_zone = timing.zone == settings.TIME_ZONE
     if timing.crontab == default and in_our_zone:
-        return None  # it is what the default asks for, however it came to be
+        return None  # it equals the default, whoever set it
     former = _former_default(task, job.crontab)
     return Deviation(default=default, former=former, is_override=timing.crontab != former or not in_our_zone)
 
@@ -173,12 +173,12 @@ def _former_default(task: PeriodicTask, default: str) -> Crontab | None:
         return None
     try:
         return Crontab.parse(known)
-    except InvalidCrontab:  # nothing that we wrote
+    except InvalidCrontab:  # not written by us
         return None
 
 
 def drift_report() -> list[str]:
-    """Return a line for each schedule whose default a deploy has changed and nobody has decided about."""
+    """Return a line for each schedule whose default was changed by a deploy, without an operator's decision yet."""
     tasks = PeriodicTask.objects.filter(task__startswith=TASK_PREFIX)
     report = []
     for task in tasks.select_related(*RELATED).order_by("pk"):

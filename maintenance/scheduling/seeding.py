@@ -1,4 +1,4 @@
-"""Schedules as the jobs declare them: created once, never overwritten."""
+"""Creates the schedules that the jobs declare; never overwrites one."""
 
 import logging
 from itertools import chain, count
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def seed() -> list[str]:
-    """Create what is missing, a schedule and a retention for each job that declares one; change nothing else.
+    """Create missing schedules and retentions for the jobs that declare them; change nothing else.
 
     Returns the slugs of the jobs whose schedule was created.
     """
@@ -38,7 +38,7 @@ def seed() -> list[str]:
 
 
 def _seed_schedule(job: Job, default: str) -> PeriodicTask:
-    # An operator may have given the schedule of this name another job.
+    # An operator may have given this name to the schedule of another job.
     title = job.english_title
     names = chain([title, f"{title} ({job.slug})"], (f"{title} ({number})" for number in count(2)))
     name = next(name for name in names if not PeriodicTask.objects.filter(name=name).exists())
@@ -55,7 +55,7 @@ def _seed_schedule(job: Job, default: str) -> PeriodicTask:
 
 
 def create_default(job: Job, *, by: Person | None) -> PeriodicTask | None:
-    """Create the default schedule of a job that has none, as seeding would; None where somebody was quicker.
+    """Create the default schedule of a job that has none, as seeding does; None if somebody else has just done so.
 
     Raises:
         PermissionDenied; ValueError when the job has no default.
@@ -69,6 +69,6 @@ def create_default(job: Job, *, by: Person | None) -> PeriodicTask | None:
                 task = _seed_schedule(job, job.crontab)
                 record(CREATED, task, by=by, after=_state(task))
                 return task
-    except IntegrityError:  # its name
+    except IntegrityError:  # the name exists
         logger.info("The default schedule of %s was created meanwhile.", job.slug)
     return None

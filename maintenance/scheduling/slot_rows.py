@@ -1,4 +1,4 @@
-"""The rows of slots that nobody runs: missed, skipped, failed. One row stands for several slots, on the last of them."""
+"""The rows of slots that do not run: missed, skipped, failed. One row for several slots has the last one's time."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,7 +16,7 @@ from maintenance.scheduling.timing import Timing
 def edited_row(
     task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
 ) -> JobRun:
-    """Return the (unsaved) row for slots that nobody had ticked when the schedule was edited."""
+    """Return the (unsaved) row for slots that had not been ticked when the schedule was edited."""
     text = ngettext(
         "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
         "%(number)s slots had not been ticked when the schedule was changed: %(span)s.",
@@ -56,7 +56,7 @@ def passed_row(
 
 
 def no_job_run(task: PeriodicTask, slug: str, slot: datetime) -> JobRun:
-    """Return the (unsaved) run of a slot that nobody can perform: FAILED."""
+    """Return the (unsaved) FAILED run of a slot that no worker can perform."""
     now = clock.now()
     return JobRun(
         job=slug,
@@ -133,7 +133,7 @@ def _row(
     reason: str,
     why: str = "",
 ) -> JobRun:
-    """A row for several slots stands on the last of them."""
+    """Return the row for several slots; its slot is the last of them."""
     number = len(due)
     told = text % {"number": number, "why": why, "span": _span(due, timing)}
     count = "slots_missed" if status == JobRun.Status.MISSED else "slots_skipped"
@@ -152,7 +152,7 @@ def _row(
 
 
 def _span(due: list[datetime], timing: Timing) -> str:
-    """Return "first to last"; as many as one look back counts may have older ones before them."""
+    """Return "first to last"; if the limit of slots was reached, older ones may exist."""
     zone = timing.zone_info
     first, last = (f"{slot.astimezone(zone):%Y-%m-%d %H:%M}" for slot in (due[0], due[-1]))
     if len(due) == 1:
@@ -161,7 +161,7 @@ def _span(due: list[datetime], timing: Timing) -> str:
 
 
 def without_those_that_have_a_row(rows: Iterable[JobRun]) -> list[JobRun]:
-    """Return the unsaved rows whose slot has none yet: a tick that was lost after its commit is made again."""
+    """Return the unsaved rows whose slot has no row yet: a tick that was lost after its commit is repeated."""
     wanted = list(rows)
     taken = set(
         JobRun.objects.filter(

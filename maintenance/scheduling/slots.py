@@ -1,6 +1,6 @@
-"""What becomes of the slots of a schedule: run, caught up, missed or skipped. Every slot gets an answer.
+"""Decides what happens to the slots of a schedule: run, caught up, missed or skipped. Every slot gets a decision.
 
-Due are the slots after ``ScheduleControl.settled_until``: never stored, always computed.
+The slots after ``ScheduleControl.settled_until`` are due: they are never stored, always computed.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,27 +13,27 @@ from maintenance.models import JobRun, ScheduleControl, Window
 from maintenance.scheduling.slot_rows import edited_row, passed_row, paused_row
 from maintenance.scheduling.timing import Timing
 
-# A slot this late was missed: nobody was there to tick it. Below it, it is only late, and runs.
+# A slot this late was missed: no scheduler was alive. A slot that is less late still runs.
 MISFIRE_SECONDS = 60.0
-# Slots of one schedule that one look back counts: a bound on the work, in seven days of a minutely schedule.
+# At most this many past slots of one schedule are counted, which bounds the work: seven days of one per minute.
 LOOK_BACK_SLOTS = 10_000
-# Nothing was held up.
+# No switch was on.
 OPEN = Window()
 NEVER = datetime.min.replace(tzinfo=UTC)
-# A slot settled further ahead of the clock than this tells that the clock was set back.
+# If a slot is settled further ahead of the clock than this, the clock was set back.
 AHEAD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Slots:
-    """The due slots of one schedule by what becomes of them; each list ascending."""
+    """The due slots of one schedule by what happens to them; each list ascending."""
 
-    # Passed while the schedule or all of them were paused, and are not caught up.
+    # Passed while the schedule, or all of them, were paused, and are not caught up.
     paused: list[datetime] = field(default_factory=list)
     missed: list[datetime] = field(default_factory=list)
     caught_up: list[datetime] = field(default_factory=list)
     in_time: list[datetime] = field(default_factory=list)
-    # The oldest that was looked at, where older ones may be due too.
+    # The oldest slot that was read, if older ones may be due too.
     cut_at: datetime | None = None
 
     @property
@@ -42,9 +42,9 @@ class Slots:
         return self.caught_up + self.in_time
 
     def first_only(self) -> "Slots":
-        """Return the same with no more than the first run: what a one-off does.
+        """Return the same slots with at most the first run, as for a one-off.
 
-        Maintenance mode does not use a one-off up: it runs after it.
+        A one-off that maintenance mode held runs after it.
         """
         run = (self.caught_up or self.in_time or self.paused[-1:])[:1]
         return replace(
@@ -56,7 +56,7 @@ class Slots:
 
 
 def due_slots(timing: Timing, control: ScheduleControl, *, now: datetime) -> list[datetime]:
-    """Return the slots up to ``now`` that nothing was done about, ascending; the latest 10,000 at most.
+    """Return the due slots up to ``now``, ascending; the latest 10,000 at most.
 
     Raises:
         InvalidSchedule: for what can never fire.
@@ -67,11 +67,11 @@ def due_slots(timing: Timing, control: ScheduleControl, *, now: datetime) -> lis
         due = list(timing.fire_times(after=after, until=now, anchor=control.effective_from))
         if len(due) >= LOOK_BACK_SLOTS or after == control.settled_until:
             return due[-LOOK_BACK_SLOTS:]
-        span *= 2  # a crontab of few days has its slots further back than the span says
+        span *= 2  # the slots of a crontab of few days lie further back than the span
 
 
 def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:
-    """Return the first slot that nothing was done about, past or future; None: it never fires (again).
+    """Return the first slot that is not settled, past or future; None: it never fires (again).
 
     Raises:
         InvalidSchedule: for what can never fire.
@@ -82,7 +82,7 @@ def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:
 
 
 def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, window: Window = OPEN) -> Slots:
-    """Classify the due slots by the misfire policy; ``window``: the latest times when it was held up."""
+    """Classify the due slots by the misfire policy; ``window``: the latest periods of the switches."""
     in_maintenance = {slot for slot in due if window.covers(slot)}
     to_run = due if control.catch_up_after_pause else [slot for slot in due if slot not in in_maintenance]
     late = [slot for slot in to_run if (now - slot).total_seconds() > MISFIRE_SECONDS]
@@ -100,7 +100,7 @@ def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, wi
 
 
 def cut_at(due: list[datetime]) -> datetime | None:
-    """Return the first of the slots that one look found; None where it found all that are due."""
+    """Return the first of the slots if the limit cut off older ones; else None."""
     return due[0] if len(due) >= LOOK_BACK_SLOTS else None
 
 
@@ -123,10 +123,10 @@ def record_before_edit(
     now: datetime,
     window: Window = OPEN,
 ) -> list[JobRun]:
-    """Record the slots before an edit: return the (unsaved) rows for the slots that it leaves without a run.
+    """Record the slots before an edit: return the (unsaved) rows for the slots that get no run.
 
-    Moves ``control.last_slot_at`` behind them. After a pause, the schedule's own policy may keep the latest of
-    them due. ``window``: the latest times when it was held up.
+    Sets ``control.last_slot_at`` after them. After a pause, the schedule's own policy may keep the latest of
+    them due. ``window``: the latest periods of the switches.
     """
     due = due_slots(before, control, now=now)
     cut = cut_at(due)
@@ -159,16 +159,16 @@ def start_anew(
     after: Timing,
     now: datetime,
 ) -> list[JobRun]:
-    """Let the schedule count from ``now``, or from a start that was just set and has come: a start is a slot.
+    """Let the schedule count from ``now``, or from a start that was just set and has passed: a start is a slot.
 
-    Returns the (unsaved) row for slots since that start that are too late to run: such a moment lies behind us by
-    mistake, or because the form was open for a while. Where the schedule is paused, its resumption accounts for them.
+    Returns the (unsaved) row for slots since that start that are too late to run: such a start is in the past by
+    mistake, or because the form was open for some time. If the schedule is paused, resuming it records them.
     """
     control.effective_from = now
     start = _start(after)
     if start is None or start > now or start <= (control.last_slot_at or NEVER):
         return []
-    # Without a word of the time before: a new schedule, or a one-off that has run and was given another time.
+    # Earlier slots are not recorded: it is a new schedule, or a one-off that has run and was given another time.
     is_new = before is None and not control.timing
     if not is_new and (before is None or start == _start(before)):
         return []
@@ -193,5 +193,5 @@ def is_done(task: PeriodicTask, control: ScheduleControl, before: Timing) -> boo
 
 
 def is_ahead_of_time(control: ScheduleControl, *, now: datetime) -> bool:
-    """Whether more was settled than can be: the clock was set back since."""
+    """Whether slots in the future are settled: the clock was set back since."""
     return control.settled_until > now + AHEAD

@@ -1,4 +1,4 @@
-"""What a schedule starts: a job of ours, a job that is gone, or somebody else's task."""
+"""What a schedule starts: a job of ours, a removed job, or another task of Celery."""
 
 import json
 from functools import lru_cache
@@ -10,16 +10,16 @@ from django_celery_beat.models import PeriodicTask
 from database.messages import gettext as _
 from maintenance.registry import TASK_PREFIX, job_of_task
 
-# What says how a message travels. A run of ours is its row: its message may be sent again, by recovery, by another
-# process, for another attempt, and carries nothing but the run's number.
+# The fields that describe a message. They have no effect on our runs: a run is its row, and its message, which
+# carries only the run's number, may be sent again by recovery, by another process, or for another attempt.
 MESSAGE_FIELDS = ("queue", "exchange", "routing_key", "priority", "headers", "expire_seconds", "args")
 
 
 def slug_of(task: PeriodicTask) -> str | None:
-    """Return the name under which the schedule's slots are written down; None: the task is somebody else's.
+    """Return the slug under which the schedule's slots are recorded; None: the task is no job of ours.
 
-    A job that was removed or renamed, and a task that no worker of ours knows and that goes to our queue all the
-    same, would fire into nothing: their slots are written down too.
+    The slots of a removed or renamed job are recorded too, and those of an unknown task that is sent to our queue:
+    no worker could perform them.
     """
     if task.task.startswith(TASK_PREFIX):
         return str(task.task.removeprefix(TASK_PREFIX))
@@ -27,12 +27,12 @@ def slug_of(task: PeriodicTask) -> str | None:
 
 
 def is_gone(task: PeriodicTask) -> bool:
-    """Whether nobody can perform what the schedule starts."""
+    """Whether no worker can perform what the schedule starts."""
     return job_of_task(task.task) is None and slug_of(task) is not None
 
 
 def no_such_job(task: PeriodicTask) -> str:
-    """Return what to say of a schedule whose job is gone."""
+    """Return the error text for a schedule whose job is gone."""
     return _(
         "No such job: %(job)s. It was removed or renamed: give the schedule another job, or delete it."
     ) % {"job": slug_of(task)}
@@ -47,12 +47,12 @@ def _is_somebody_elses(task: PeriodicTask) -> bool:
 
 @lru_cache(maxsize=1)
 def _import_tasks() -> None:
-    """Know what the workers know; only they and beat do so at their start."""
+    """Import the tasks that the workers know; only they and beat do so when they start."""
     current_app.loader.import_default_modules()
 
 
 def ignored_fields(task: PeriodicTask) -> list[str]:
-    """Return the fields of a schedule of ours that have no effect, because they describe its message."""
+    """Return the set fields of one of our schedules that have no effect, because they describe its message."""
     if job_of_task(task.task) is None:
         return []
     return [name for name in MESSAGE_FIELDS if _says_something(getattr(task, name))]
@@ -69,7 +69,7 @@ def _says_something(value: object) -> bool:
 
 
 def refuse_ignored_fields(task: PeriodicTask) -> None:
-    """Raise ValidationError, field by field, for what would have no effect."""
+    """Raise a ValidationError that names each field which would have no effect."""
     errors = {
         name: _(
             "A job of this console does not take %(name)s: leave it empty. Its runs are rows, which any worker performs."

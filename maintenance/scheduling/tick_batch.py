@@ -1,4 +1,4 @@
-"""What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
+"""One transaction of a tick: settle schedules one by one, then write all of them with set-based statements."""
 
 import logging
 import time
@@ -28,22 +28,22 @@ from maintenance.scheduling.timing import Timing
 
 logger = logging.getLogger(__name__)
 
-# The longest that one transaction computes; the rest is for the next one. The lease must outlive it.
+# The seconds for which one transaction computes; the next one does the rest. It must end before the lease does.
 BATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The run of one slot before the overlap policy has been asked."""
+    """The run of one slot before the overlap policy is applied."""
 
     run: JobRun
     task: PeriodicTask
-    # It waits for its turn whatever is in its way: it catches up a slot, or is the only one of a one-off.
+    # It waits for its turn instead of being skipped: it catches up a slot, or is the only run of a one-off.
     waits: bool
 
 
 class TickBatch:
-    """What one transaction of a tick does: settle schedules one by one, then write it all set-based."""
+    """One transaction of a tick: settle schedules one by one, then write all of them with set-based statements."""
 
     def __init__(self, now: datetime, modes: Modes) -> None:
         self.now = now
@@ -57,11 +57,11 @@ class TickBatch:
 
     @property
     def is_long_enough(self) -> bool:
-        """Whether the rest is for the next transaction."""
+        """Whether the remaining schedules are left for the next transaction."""
         return time.monotonic() - self._began > BATCH_SECONDS
 
     def settle(self, task: PeriodicTask) -> None:
-        """Decide about the due slots of one schedule; one that cannot be computed stops no other."""
+        """Decide about the due slots of one schedule; one that cannot be computed does not stop the others."""
         control = task.control
         try:
             self._settle(task, control)
@@ -78,12 +78,12 @@ class TickBatch:
     def _settle(self, task: PeriodicTask, control: ScheduleControl) -> None:
         timing = Timing.of(task)
         if control.timing != str(timing):
-            # Edited without a signal: it starts anew.
+            # Edited without a signal: it restarts from now.
             replanning.note_timing(task)
             return
         due = slots.due_slots(timing, control, now=self.now)
         if not due:
-            # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead.
+            # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead then.
             replanning.plan_next(control, timing)
             return
         classified = slots.classify(due, now=self.now, control=control, window=self._window_of(task))
@@ -128,7 +128,7 @@ class TickBatch:
         return self._modes.window_of(job.group if job else "")
 
     def write(self) -> None:
-        """Write runs, schedules and controls: a handful of statements however many there are."""
+        """Write runs, schedules and controls in a fixed number of statements."""
         overlaps = requests.Overlaps(wanted.run.concurrency_key for wanted in self._wanted)
         for wanted in self._wanted:
             if wanted.run.status == JobRun.Status.QUEUED and not wanted.waits:
@@ -147,11 +147,11 @@ class TickBatch:
         )
 
     def _count(self) -> None:
-        """Count what runs, not what was skipped or failed at once; a one-off that runs is over."""
+        """Count the runs, but not those that were skipped or failed at once; a one-off that runs is over."""
         ran = [wanted.task for wanted in self._wanted if wanted.run.status == JobRun.Status.QUEUED]
         ran += self.foreign
         counts = Counter(task.pk for task in ran)
-        # update(), not save(): this is bookkeeping, no edit. And the task before its control, as an edit locks them.
+        # update(), not save(): this is bookkeeping, no edit. The task before its control, as an edit locks them.
         for number in sorted(set(counts.values())):
             pks = [pk for pk, count in counts.items() if count == number]
             PeriodicTask.objects.filter(pk__in=pks).update(
@@ -165,12 +165,12 @@ class TickBatch:
 
 
 def _insert(rows: Sequence[JobRun]) -> list[JobRun]:
-    """Insert the rows of slots and return them; a slot that has its row already keeps that one."""
+    """Insert the rows of slots and return them; a slot that already has a row keeps it."""
     try:
         with transaction.atomic():
             return JobRun.objects.bulk_create(rows)
     except IntegrityError:
         fresh = slot_rows.without_those_that_have_a_row(rows)
         if len(fresh) == len(rows):
-            raise  # it was some other constraint: our fault
+            raise  # it was another constraint, which is a fault of ours
         return JobRun.objects.bulk_create(fresh)

@@ -1,7 +1,7 @@
-"""All that decides when a schedule fires, as one value that is stored beside it.
+"""Everything that decides when a schedule fires, as one value that is stored with it.
 
-The stored value tells three things: that a schedule was edited, by whatever door; how it fired before the edit,
-so that the slots of the time before can still be accounted for; and when it fires next, without a join.
+The stored value tells three things: that a schedule was edited, by whatever tool; how it fired before the edit,
+so that earlier slots can still be recorded; and when it fires next, without a join.
 """
 
 import json
@@ -22,12 +22,12 @@ from maintenance.scheduling import firetimes
 from maintenance.scheduling.firetimes import Crontab, Interval, InvalidSchedule, Once
 
 ALMOST_A_SECOND = timedelta(microseconds=999_999)
-# Celery gives up after so long, and answers with the moment at which it did. Near the poles that may be too soon.
+# Celery gives up after this time, and returns the moment at which it did. Near the poles that may be too early.
 LONGEST_SEARCH = timedelta(days=364)
 SEARCHES_MAX = 3
-# Python knows none that is longer; it never comes a second time.
+# The longest interval that Python can represent; it never fires a second time.
 LONGEST_INTERVAL = timedelta(days=999_999_999)
-# Two that are closer are one event of the sun, computed twice.
+# Two times that are closer than this are one event of the sun, computed twice.
 SAME_EVENT = timedelta(hours=1)
 
 
@@ -46,7 +46,7 @@ class Timing:
 
     @classmethod
     def of(cls, task: PeriodicTask) -> Self:
-        """Return the timing of a schedule as its rows say now; never raises, whatever they hold."""
+        """Return the current timing of a schedule from its rows; never raises, whatever is stored."""
         row, sun = beside(task, "crontab"), beside(task, "solar")
         interval, clocked = beside(task, "interval"), beside(task, "clocked")
         return cls(
@@ -91,7 +91,7 @@ class Timing:
 
     def __str__(self) -> str:
         parts: dict[str, Any] = {
-            # A field each: one that holds a space, as a row of another tool may, would be taken for two.
+            # One item per field: a field with a space in it, which another tool may write, would be read as two.
             "crontab": list(astuple(self.crontab)) if self.crontab else None,
             "zone": self.zone or None,
             "every": None if self.every is None else self.every.total_seconds(),
@@ -149,7 +149,7 @@ class Timing:
 
 
 def beside(task: PeriodicTask, name: str) -> Any:
-    """Return a row beside the schedule; None where another tool has deleted it."""
+    """Return a related row of the schedule; None if another tool has deleted it."""
     try:
         return getattr(task, name)
     except ObjectDoesNotExist:
@@ -157,7 +157,7 @@ def beside(task: PeriodicTask, name: str) -> Any:
 
 
 def _length(interval: Any) -> timedelta:
-    """Return how long an interval is; one of an unknown unit never moves on."""
+    """Return the length of an interval; zero if its unit is unknown."""
     try:
         return timedelta(**{interval.period: interval.every})
     except OverflowError:
@@ -171,9 +171,9 @@ def _crontab(written: Any, zone: str) -> tuple[Crontab | None, str]:
     match written:
         case None:
             return None, ""
-        case str():  # as earlier versions wrote them: the fields and the zone in a row
+        case str():  # the format of earlier versions: the fields, then the zone
             fields, _, zone = re.sub(r"\s*,\s*", ",", written).rpartition(" ")
-            # One that cannot be split was none that could fire.
+            # A text that cannot be split is no crontab that can fire.
             return Crontab.parse(fields) if len(fields.split()) == 5 else Crontab(minute=fields), zone
         case _:
             return Crontab(*written), zone
@@ -186,28 +186,28 @@ def _moment(text: str | None) -> datetime | None:
 def _solar_times(
     where: tuple[str, float, float], *, after: datetime, until: datetime | None
 ) -> Iterator[datetime]:
-    # Celery owns the astronomy. The same event asked from two moments differs by parts of a second, so each is
-    # always asked from the beginning of its day (UTC), and a slot is the whole second after it.
+    # Celery does the astronomy. The same event computed from two moments differs by parts of a second, so each is
+    # always computed from the beginning of its day (UTC), and a slot is the next whole second.
     def first_after(probe: datetime) -> datetime:
         schedule = _solar_schedule(where, probe)
         found = probe + schedule.remaining_estimate(probe) + ALMOST_A_SECOND
         return found.astimezone(UTC).replace(microsecond=0)
 
-    # From the day before, so that an event at midnight is seen from the same side wherever one begins.
+    # From the day before, so that an event at midnight is computed the same way wherever the search begins.
     day = _beginning_of_day(after.astimezone(UTC)) - timedelta(days=1)
     last = day - SAME_EVENT
     searches = 0
     while True:
         noon, end = day + timedelta(hours=12), day + timedelta(days=1)
         slots = [first_after(day)]
-        if slots[0] > end:  # none on this day: ask from the beginning of its own
+        if slots[0] > end:  # none on this day: compute it from the beginning of its own day
             searches += slots[0] - day > LONGEST_SEARCH
             if searches == SEARCHES_MAX or (until is not None and slots[0] > until):
                 return
             day = _beginning_of_day(slots[0])
             continue
         if slots[0] < noon:
-            # One that comes earlier from day to day is twice on the day on which it passes midnight.
+            # An event that comes earlier each day occurs twice on the day on which it passes midnight.
             slots += [slot for slot in [first_after(noon)] if slot <= end]
         for slot in slots:
             if slot < last + SAME_EVENT:
@@ -224,7 +224,7 @@ def _solar_schedule(where: tuple[str, float, float], now: datetime) -> solar:
     event: Any = where[0]
     try:
         return solar(event, where[1], where[2], nowfun=partial(_same, now))
-    except ValueError as error:  # an event or a place that is none
+    except ValueError as error:  # no such event or place
         raise InvalidSchedule(str(error)) from None
 
 
