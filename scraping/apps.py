@@ -5,13 +5,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ScrapingConfig(AppConfig):
-    """See the package's modules."""
+    """The app of scraping; see the package's modules."""
 
     name = "scraping"
     verbose_name = _("Scraping")
 
     def ready(self) -> None:
-        """Say whose rows are whose."""
+        """Register what the lower layers must know about scraping."""
         from audit.visibility import register_owned
         from scraping import models
 

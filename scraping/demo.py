@@ -1,4 +1,4 @@
-"""What a first look at the console scrapes: three bots that read the sandbox Reddit."""
+"""Makes the demo data of a first look at the console: three bots that read the sandbox Reddit."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.db import transaction
 from scraping.models import SANDBOX_CLIENT_ID, BotConfig, RedditApp
 from scraping.sandbox import CLIENT_SECRET
 
-# Together about 30 requests. Of TinyGardens' posts those past the retention are left out.
+# Together they cost about 30 requests. Posts of TinyGardens that are older than the retention are not stored.
 BOTS: tuple[dict[str, Any], ...] = (
     {
         "name": "Gardens, newest posts",
@@ -41,7 +41,7 @@ BOTS: tuple[dict[str, Any], ...] = (
 def create_demo(owner: AbstractBaseUser) -> list[BotConfig]:
     """Make the app "Sandbox" and its bots for ``owner``; return the bots made.
 
-    Create-only: while the app exists this does nothing, so what operators edit or delete stays so.
+    Create-only: if the app exists, nothing is changed, so that edits and deletions by operators are kept.
     """
     app, is_new = RedditApp.objects.get_or_create(
         client_id=SANDBOX_CLIENT_ID,

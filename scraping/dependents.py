@@ -1,7 +1,7 @@
-"""What the floors above keep that means nothing without a bot, such as its schedules.
+"""Registers objects of higher layers that depend on a bot, such as its schedules.
 
-They register it here; the pages that delete bots show it and offer to delete it too. A foreign key would be followed
-by Django itself: this is for what names a bot in other ways.
+The pages that delete bots list these objects and offer to delete them too. Django follows foreign keys by itself; this
+module is for objects that name a bot in another way.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from scraping.models import BotConfig
 
 @dataclass(frozen=True)
 class Dependent:
-    """One thing that names a bot, as the page shows it."""
+    """One object that names a bot, as the page shows it."""
 
     title: str
     address: str
 
 
 class Dependents(Protocol):
-    """A kind of such things."""
+    """One kind of dependent objects."""
 
     def of(self, bots: Sequence[BotConfig]) -> Sequence[Dependent]:
-        """Return those that name one of the bots."""
+        """Return the objects that name one of the bots."""
         ...
 
     def may_see(self, request: HttpRequest) -> bool:
-        """Whether the person may look at them."""
+        """Whether the person may see them."""
         ...
 
     def may_delete(self, request: HttpRequest) -> bool:
@@ -37,19 +37,19 @@ class Dependents(Protocol):
         ...
 
     def delete(self, request: HttpRequest, bots: Sequence[BotConfig]) -> None:
-        """Delete those that name one of the bots."""
+        """Delete the objects that name one of the bots."""
         ...
 
 
-# The floor that keeps schedules; None where this one runs by itself.
+# The layer that keeps schedules; None if this app runs without it.
 _schedules: list[Dependents] = []
 
 
 def register_schedules(dependents: Dependents) -> None:
-    """Register who keeps the schedules of bots; a reload replaces it."""
+    """Register the keeper of the schedules of bots; a reload replaces it."""
     _schedules[:] = [dependents]
 
 
 def schedules() -> Dependents | None:
-    """Return who keeps the schedules of bots."""
+    """Return the keeper of the schedules of bots, or None."""
     return _schedules[0] if _schedules else None

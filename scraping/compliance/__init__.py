@@ -1,1 +1,1 @@
-"""What was deleted on Reddit is deleted here."""
+"""Deletes here what was deleted on Reddit."""

@@ -1,7 +1,7 @@
-"""The brake of a sweep: when so much seems gone that a person is asked before it is blanked (ADR 20).
+"""The brake of a sweep: if too many items seem to be gone, a person decides before they are blanked (ADR 20).
 
-What Reddit marks on single items (deleted by its author, removed by a moderator) never counts. What counts is what
-proves little: items left out, subreddits said to be gone, and the same mark on nearly all of an answer.
+A mark on a single item (deleted by its author, removed by a moderator) never counts. The brake counts weak evidence
+only: items left out, subreddits reported as gone, and the same mark on nearly all items of an answer.
 """
 
 from collections import Counter
@@ -24,16 +24,17 @@ from scraping.compliance.doubts import Verdict
 from scraping.models import ContentState, RedditComment, RedditPost
 from scraping.models.set_aside import PERMISSION, Doubt, SetAside, SweepTally
 
-# Fewer than so many items are never worth a person's time.
+# Fewer items than this are never set aside.
 ITEMS_MIN: Final = 100
-# So many times the usual share is not usual.
+# A share is unusual if it is so many times the usual one.
 TIMES_USUAL: Final = 5
-# Items this old or younger; of 1 checked, the share that is usually left out for the first time, at least, while history
-# says less. About one post in five is gone after 36 hours, most of them with a mark, and after several checks.
+# The upper age limits, each with the smallest share of items that counts as usually left out for the first time,
+# even if history gives less. About one post in five is gone after 36 hours, most of them with a mark and after several
+# checks.
 AGES: Final = ((timedelta(days=2), 0.05), (timedelta(days=7), 0.02), (timedelta.max, 0.01))
-# What happened within counts as one wave; a decision about it holds for as long.
+# Items that go missing within this time belong to one wave; a decision about it is valid for as long.
 WAVE: Final = timedelta(hours=48)
-# Misses this far apart are counted together; so much of the past is not history yet.
+# Misses within this time are counted together; sweeps younger than this do not count as history yet.
 _NEAR: Final = timedelta(hours=12)
 _RECENT: Final = timedelta(hours=72)
 _HISTORY: Final = timedelta(days=30)
@@ -49,12 +50,12 @@ audit.words.register(
 
 
 def age_of(created_at: datetime, at: datetime) -> int:
-    """Return the index in ``AGES`` of an item made then."""
+    """Return the index in ``AGES`` of an item made at ``created_at``."""
     return next(index for index, (limit, _floor) in enumerate(AGES) if at - created_at <= limit)
 
 
 class Brake:
-    """What a sweep has found so far, and whether that is too much to be believed."""
+    """The results of a sweep so far, and whether they are so unusual that a person must decide."""
 
     def __init__(self, swept_at: datetime) -> None:
         self.swept_at = swept_at
@@ -71,7 +72,7 @@ class Brake:
         return shares
 
     def tally(self, *, checked: Counter[int], missing: Counter[int]) -> None:
-        """Add one answer's items by age, and save the sweep's sums."""
+        """Add the items of one answer by age, and save the sweep's totals."""
         self._checks += checked
         self._misses += missing
         SweepTally.objects.bulk_create(
@@ -87,9 +88,9 @@ class Brake:
         )
 
     def aside(self, cause: str, scope: str, group: Sequence[Verdict]) -> SetAside | None:
-        """Return where these items are set aside; None: they may be blanked.
+        """Return the row under which these items are set aside, or None if they may be blanked.
 
-        ``scope``: of missing items the index of their age, of a closed subreddit its name, of marked ones the mark.
+        ``scope`` is the index of the age for missing items, the name of a closed subreddit, the mark for marked items.
         """
         items = sum(v.item.doubt is None or v.item.doubt.set_aside_id is None for v in group)
         match cause:
@@ -101,7 +102,7 @@ class Brake:
         return self._marked(scope, items=items)
 
     def _missing(self, age: int, missed: set[datetime], *, items: int) -> SetAside | None:
-        """Look at the sweeps that missed them first: an error of Reddit begins all at once."""
+        """Judge missing items by the sweeps that missed them first, because an error of Reddit begins suddenly."""
         near = Sum("missing", default=0)
         gone_near = SweepTally.objects.filter(
             age=age, swept_at__range=(min(missed) - _NEAR, max(missed) + _NEAR)
@@ -134,7 +135,7 @@ def _sums(**conditions: datetime) -> list[Any]:
 
 
 def _stored_of(subreddit: str) -> int:
-    """Return how many items of a subreddit are stored that are no tombstones; no more than the brake needs to know."""
+    """Count the stored items of a subreddit that are no tombstones, only as far as the brake needs it."""
     name = folded(subreddit)
     posts = RedditPost.objects.filter(subreddit__folded=name).exclude(state=ContentState.MISSING)
     found = posts.order_by()[:ITEMS_MIN].count()
@@ -154,7 +155,7 @@ def _set_aside(
     gone: int = 0,
     usual_share: float | None = None,
 ) -> SetAside | None:
-    """Return the open row of this cause and scope, made or brought up to date; None where none is called for."""
+    """Create or update the open row of this cause and scope and return it; None if no decision is needed."""
     rows = SetAside.objects.filter(cause=cause, scope=scope)
     wave = rows.filter(state=_State.CONFIRMED, decided_at__gte=clock.now() - WAVE)
     stored = rows.filter(state=_State.OPEN).first()
@@ -176,24 +177,24 @@ def may_decide(person: User | AnonymousUser) -> bool:
 
 
 def set_aside_waiting(person: User | AnonymousUser) -> int:
-    """Return how many decisions wait that the person may look at."""
+    """Return how many open decisions the person may see."""
     if not (person.is_active and person.has_perm("scraping.view_setaside")):
         return 0
     return SetAside.objects.filter(state=_State.OPEN).count()
 
 
 class AlreadyDecided(Exception):
-    """Somebody else, or Reddit, was faster; the text says so."""
+    """The decision was made before, by another person or by Reddit showing the items again."""
 
 
 def decide(row: SetAside, *, is_right: bool, by: User | AnonymousUser) -> int:
-    """Believe Reddit, or ask it anew as if nothing had been asked; return how many items that is about.
+    """Confirm Reddit's answer, or start the verification over; return the number of items concerned.
 
-    The next sweep does either: what Reddit shows by then is never blanked.
+    The next sweep carries it out; an item that Reddit shows by then is never blanked.
 
     Raises:
-        PermissionDenied: they may not.
-        AlreadyDecided: it waits for no decision any more.
+        PermissionDenied: the person may not decide.
+        AlreadyDecided: the row is no longer open.
     """
     if not may_decide(by):
         raise PermissionDenied(_("You may not decide about items that are set aside."))
@@ -224,7 +225,7 @@ def decide(row: SetAside, *, is_right: bool, by: User | AnonymousUser) -> int:
 
 
 def close_returned() -> int:
-    """Close what waits for a decision although Reddit shows all of its items again; return how many."""
+    """Close the open rows all of whose items Reddit shows again; return how many."""
     return (
         SetAside.objects.filter(state=_State.OPEN, doubts__isnull=True)
         .update(state=_State.RETURNED, decided_at=clock.now())

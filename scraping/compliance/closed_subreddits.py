@@ -1,4 +1,4 @@
-"""Whether a subreddit shows its content, before the absence of its items is believed."""
+"""Checks whether a subreddit shows its content before missing items count as deleted."""
 
 from collections import Counter
 from typing import Final
@@ -14,7 +14,7 @@ from scraping.models import ErrorKind, RedditComment, RedditPost
 from scraping.reddit.client import RedditClient
 from scraping.reddit.errors import OutOfBudget, RedditError
 
-# A subreddit that answers so is no more; any other error proves nothing about its items.
+# After these answers the subreddit no longer exists; any other error proves nothing about its items.
 _GONE: Final = frozenset(
     {
         ErrorKind.BANNED,
@@ -25,7 +25,7 @@ _GONE: Final = frozenset(
 
 
 class Subreddits:
-    """Which subreddits show their content to us; each is asked for once a sweep."""
+    """Which subreddits show their content; each is requested once per sweep."""
 
     def __init__(self, client: RedditClient, counts: Counter[str]) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class Subreddits:
         self._answers: dict[str, str] = {}
 
     def answers_for(self, verdicts: list[Verdict]) -> dict[str, tuple[str, str]]:
-        """Return subreddit and answer ("hidden", "gone" or "shown") by fullname, for what would be a tombstone."""
+        """Return subreddit and answer ("hidden", "gone", "shown") by fullname, for items that may become tombstones."""
         doomed = [v.item for v in verdicts if v.outcome == "tombstoned" and not v.item.is_confirmed]
         posts, comments = ([item.fullname for item in doomed if item.model is model] for model in KINDS)
         names = dict(RedditPost.objects.filter(fullname__in=posts).values_list("fullname", "subreddit"))
@@ -46,7 +46,7 @@ class Subreddits:
         }
 
     def _answer(self, name: str) -> str:
-        """Return "hidden" where the subreddit does not show its content, so that an item's absence proves nothing."""
+        """Return "hidden" if the subreddit does not show its content, so that a missing item proves nothing."""
         key = folded(name)
         if key not in self._answers:
             self._counts["requests"] += 1
@@ -54,7 +54,7 @@ class Subreddits:
                 self._client.request("GET", f"r/{quote(name, safe='')}/about/", lambda body: body)
                 self._answers[key] = "shown"
             except OutOfBudget:
-                raise  # it was not asked at all
+                raise  # the request was not sent
             except RedditError as error:
                 self._answers[key] = "gone" if error.kind in _GONE else "hidden"
         return self._answers[key]

@@ -1,4 +1,4 @@
-"""How well the sweep keeps up: how much of what is stored was verified lately."""
+"""How well the sweep keeps up: the share of stored items that was verified recently."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from database.estimates import TableSize, share_since, table_sizes
 from scraping.compliance.sweep_queue import KINDS
 from scraping.models.set_aside import Doubt
 
-# Within which every stored item should have been verified (Reddit's recommendation for deletions).
+# Each stored item should have been verified within this time (Reddit's recommendation for deletions).
 VERIFIED_WITHIN: Final = timedelta(hours=48)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of 100 stored items were verified within ``VERIFIED_WITHIN``; None while nothing is stored."""
+    """The percentage of stored items that were verified within ``VERIFIED_WITHIN``; None if nothing is stored."""
 
     percent: float | None
 
     @property
     def target_percent(self) -> float:
-        """What it should be at least."""
+        """The percentage that the sweep should reach."""
         return float(settings.COMPLIANCE_TARGET_PERCENT)
 
     @property
     def is_below_target(self) -> bool:
-        """Whether the sweep does not keep up."""
+        """Whether the percentage is below the target."""
         return self.percent is not None and self.percent < self.target_percent
 
     @property
@@ -40,9 +40,9 @@ class Coverage:
 
 
 def coverage(sizes: Mapping[type[Model], TableSize] | None = None) -> Coverage:
-    """Return how much of the stored content was verified lately; of big tables by a sample (``database.estimates``).
+    """Return the share of stored content that was verified recently; large tables are sampled (``database.estimates``).
 
-    Who knows the tables' ``sizes`` gives them, among others if need be; else they are asked for.
+    A caller that knows the ``sizes`` of the tables passes them (other tables may be among them); else they are queried.
     """
     since = clock.now() - VERIFIED_WITHIN
     known = table_sizes(KINDS) if sizes is None else sizes
@@ -52,7 +52,7 @@ def coverage(sizes: Mapping[type[Model], TableSize] | None = None) -> Coverage:
     verified = sum(
         known[model].rows * share_since(model, "checked_at", since, rows=known[model].rows) for model in KINDS
     )
-    # What an answer that proves nothing left out was asked for, and is not verified.
+    # An item left out by an answer that proves nothing was requested, but is not verified.
     in_vain = Doubt.objects.filter(Q(verified_at__isnull=True) | Q(verified_at__lt=since))
     unproven = in_vain.filter(
         reason__in=[Doubt.Reason.SUSPECT, Doubt.Reason.MARKED, Doubt.Reason.FAILS]

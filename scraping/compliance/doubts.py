@@ -1,8 +1,8 @@
-"""What one answer of Reddit proves, and what it leaves in doubt until it is asked again (ADR 20).
+"""Decides what one answer of Reddit proves, and which items stay in doubt until the next request (ADR 20).
 
-An answer that leaves nearly everything out, or says the same of nearly everything, proves nothing: its items are
-asked for again an hour later, in requests of which half are other items. Left out by two answers that can be believed,
-hours apart, an item is gone. What is suspect for 18 hours is believed, but for what the brake sets aside.
+An answer that leaves out nearly all items, or marks nearly all alike, proves nothing. Its items are requested again an
+hour later, in requests of which half are other items. An item is gone after two valid answers without it, hours apart.
+A suspect answer that stays the same for 18 hours is accepted, except for items that the brake sets aside.
 """
 
 from collections import Counter
@@ -16,19 +16,19 @@ from django.db.models import Exists, OuterRef
 from scraping.content.upserts import Content
 from scraping.models.set_aside import Doubt, SetAside
 
-# What a suspect answer left in doubt is asked again after.
+# After this time, items in doubt because of a suspect answer are requested again.
 SUSPECT_FOR: Final = timedelta(hours=1)
-# Two misses count as two only this far apart.
+# Two misses count separately only if they are this far apart.
 MISSES_APART: Final = timedelta(hours=6)
-# A closed subreddit, what is set aside: they stay in doubt, and are asked for as often.
+# How often items of closed subreddits and items set aside, which stay in doubt, are requested.
 WAITING_FOR: Final = timedelta(hours=12)
-# So long an answer may be suspect before it is believed all the same.
+# After this time a suspect answer is accepted.
 PATIENCE: Final = timedelta(hours=18)
-# Of 100 items, how many must be left out, or marked alike, to make an answer suspect.
+# An answer is suspect if at least this percentage of its items is left out, or marked alike.
 SUSPECT_PERCENT: Final = 90
-# Fewer items than these are not alike, they are few.
+# With fewer items than this, equal marks prove nothing.
 ALIKE_MIN: Final = 10
-# An item at which requests fail is asked for by itself, later each time, at most so much later.
+# An item that makes requests fail is requested alone, with growing pauses up to this one.
 FAILING_FOR_MAX: Final = timedelta(hours=24)
 
 MARKS: Final = frozenset({"deleted", "removed", "account_deleted"})
@@ -37,7 +37,7 @@ _Reason = Doubt.Reason
 
 @dataclass(frozen=True)
 class Item:
-    """A stored item as it was before Reddit was asked: just what is needed to name what becomes of it."""
+    """A stored item as it was before the request, with the columns needed to name the outcome."""
 
     model: Content
     pk: int
@@ -51,16 +51,16 @@ class Item:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether a person said that Reddit is right about it."""
+        """Whether a person has confirmed Reddit's answer about it."""
         aside = self.doubt.set_aside if self.doubt else None
         return aside is not None and aside.state == SetAside.State.CONFIRMED
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one answer says of one item; ``values`` are its new columns where Reddit showed it.
+    """What one answer says about one item; ``values`` are its new columns if Reddit showed it.
 
-    ``reason``: why a "suspect" is one. ``set_aside`` is where it waits for a person.
+    ``reason`` says why an item is "suspect". ``set_aside`` is the row under which it waits for a decision.
     """
 
     item: Item
@@ -71,23 +71,23 @@ class Verdict:
 
     @property
     def is_first_miss(self) -> bool:
-        """Whether this is the first answer to be believed that left it out."""
+        """Whether this is the first valid answer that left the item out."""
         doubt = self.item.doubt
         return self.outcome == "missing" and (
             doubt is None or doubt.missed_at is None or self.item.missing_count == 0
         )
 
 
-# --- What is asked again ------------------------------------------------------------------------
+# --- Repeated requests --------------------------------------------------------------------------
 
 
 def not_in_doubt(rows: Any) -> Any:
-    """Return the rows of a table of content of which there is no doubt."""
+    """Return the rows of a content table without those in doubt."""
     return rows.filter(~Exists(Doubt.objects.filter(fullname=OuterRef("fullname"))))
 
 
 def due(at: datetime, *, limit: int, failing: bool) -> list[Doubt]:
-    """Return items in doubt that are to be asked for again, longest due first; or those at which requests fail."""
+    """Return doubts that are due, longest due first: either items that make requests fail, or all others."""
     rows = Doubt.objects.filter(ask_after__lte=at).order_by("ask_after", "pk").select_related("set_aside")
     rows = rows.filter(reason=_Reason.FAILS) if failing else rows.exclude(reason=_Reason.FAILS)
     return list(rows[:limit])
@@ -97,18 +97,18 @@ def due(at: datetime, *, limit: int, failing: bool) -> list[Doubt]:
 
 
 def weigh(verdicts: Sequence[Verdict], at: datetime) -> list[Verdict]:
-    """Return what the verdicts of one answer are worth.
+    """Replace the verdicts of one answer by what they prove.
 
-    "absent" becomes "suspect", "missing" (for the first time) or "tombstoned" (for the second); a mark that nearly
-    all items got becomes "suspect".
+    "absent" becomes "suspect", "missing" (the first time) or "tombstoned" (the second time); a mark on nearly all
+    items becomes "suspect".
     """
-    # Those in doubt are no evidence: it is they that are in question.
+    # Items in doubt are no evidence, because their own state is in question.
     evidence = [
         verdict
         for verdict in verdicts
         if verdict.item.doubt is None
         and verdict.outcome != "unreadable"
-        and not (verdict.outcome == "unchanged" and verdict.values is None)  # a tombstone, and left out
+        and not (verdict.outcome == "unchanged" and verdict.values is None)  # a tombstone that was left out
     ]
     outcomes = Counter(verdict.outcome for verdict in evidence)
     mark = next((mark for mark in MARKS if _is_nearly_all(outcomes[mark], evidence)), None)
@@ -155,7 +155,7 @@ def _is_patience_over(doubt: Doubt | None, at: datetime) -> bool:
 
 
 def save(verdicts: Iterable[Verdict], at: datetime, *, swept_at: datetime) -> None:
-    """Write down what stays in doubt after an answer to a sweep that began at ``swept_at``; forget what does not."""
+    """Store the doubts that remain after an answer, and delete the others; the sweep began at ``swept_at``."""
     settled, doubts = [], []
     for verdict in verdicts:
         doubt = _doubt_after(verdict, at, swept_at)
@@ -175,7 +175,7 @@ def save(verdicts: Iterable[Verdict], at: datetime, *, swept_at: datetime) -> No
 
 
 def _doubt_after(verdict: Verdict, at: datetime, swept_at: datetime) -> Doubt | None:
-    """Return the doubt that remains of an item; None: all is clear."""
+    """Return the doubt that remains about an item, or None if there is none."""
     earlier = verdict.item.doubt
     doubt = Doubt(
         fullname=verdict.item.fullname,
@@ -191,7 +191,7 @@ def _doubt_after(verdict: Verdict, at: datetime, swept_at: datetime) -> Doubt | 
     match verdict.outcome:
         case "suspect":
             doubt.ask_after = at + SUSPECT_FOR
-            # An answer that proves nothing ends nobody's wait for a person.
+            # An answer that proves nothing leaves an item that is set aside where it is.
             doubt.set_aside = earlier.set_aside if earlier else None
         case "missing":
             doubt.missed_at = swept_at if verdict.is_first_miss else doubt.missed_at

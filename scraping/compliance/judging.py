@@ -1,4 +1,4 @@
-"""What one answer says of each item it was asked for, before ``doubts`` weighs the whole answer."""
+"""Judges each requested item by one answer, before ``doubts`` weighs the answer as a whole."""
 
 from collections import Counter
 from typing import Any, Final
@@ -20,9 +20,9 @@ from scraping.models import (
 
 
 def judge(item: Item, data: dict[str, Any] | None, *, is_whole: bool) -> Verdict:
-    """Compare an item with its raw data; None: the answer left it out.
+    """Compare an item with its raw data, which is None if the answer left it out.
 
-    ``is_whole``: the answer has no child that cannot be assigned to an item, so that an absence means something.
+    ``is_whole``: each child of the answer could be assigned to an item, so that a missing item means something.
     """
     if data is None:
         return Verdict(item, _absence(item) if is_whole else "unreadable")
@@ -32,8 +32,8 @@ def judge(item: Item, data: dict[str, Any] | None, *, is_whole: bool) -> Verdict
     except BadItem:
         return Verdict(item, "unreadable")
     if odd and values["state"] == item.state and not all(reason in TIME_REASONS for reason in odd):
-        return Verdict(item, "unreadable")  # what is stored is better than a field left empty
-    values.pop("depth", None)  # which /api/info does not tell
+        return Verdict(item, "unreadable")  # the stored values are better than empty fields
+    values.pop("depth", None)  # /api/info does not give it
     return Verdict(item, _presence(item, values), values)
 
 
@@ -42,7 +42,7 @@ def _presence(item: Item, values: dict[str, Any]) -> str:
         return _BECAME[values["state"]]
     if values["is_author_deleted"] != item.is_author_deleted:
         return "account_deleted" if values["is_author_deleted"] else "restored"
-    return "updated"  # or unchanged, which the database finds out
+    return "updated"  # or unchanged: the database compares the values
 
 
 _BECAME: Final = {
@@ -58,7 +58,7 @@ def _absence(item: Item) -> str:
 
 
 def without_expired(verdicts: list[Verdict]) -> list[Verdict]:
-    """Keep restored items blank that the next purge would delete again."""
+    """Keep those restored items blank that the next purge would delete."""
     restored = [verdict.item for verdict in verdicts if verdict.outcome == "restored"]
     cutoffs = cutoffs_in_force() if restored else None
     if cutoffs is None:

@@ -1,4 +1,4 @@
-"""Writes down what became of the items of one answer."""
+"""Stores the outcome of each item of one answer."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -16,18 +16,18 @@ from scraping.models import (
     RedditComment,
 )
 
-# Reddit may leave an item out once by accident; twice in a row it is gone.
+# Reddit may leave an item out once by mistake; after two misses in a row it is gone.
 MISSING_MAX: Final = 2
 
 
 def save(model: Content, verdicts: list[Verdict], asked_at: datetime) -> list[Verdict]:
-    """Write down what became of the items, in a fixed number of statements, and return what came of it.
+    """Store the verdicts in a fixed number of statements, and return them with their final outcomes.
 
-    Items that are gone or were seen since Reddit was asked stay as they are: "unchanged".
+    Items that were deleted or seen since the request stay as they are: "unchanged".
     """
     table: Any = model._default_manager
     rows = table.filter(pk__in=[verdict.item.pk for verdict in verdicts])
-    # Locked in the order in which scrapes write, so that neither deadlocks the other.
+    # Locked in the order in which scrapes write, so that the two do not deadlock.
     locked = rows.select_for_update(no_key=True).order_by("fullname")
     seen = dict(locked.values_list("pk", "last_seen_at"))
     ours = [v for v in verdicts if v.item.pk in seen and seen[v.item.pk] <= asked_at]
@@ -44,7 +44,7 @@ def save(model: Content, verdicts: list[Verdict], asked_at: datetime) -> list[Ve
     table.filter(pk__in=same).update(checked_at=asked_at, last_seen_at=asked_at, missing_count=0)
     rest("missing").update(checked_at=asked_at, missing_count=1)
     rest("tombstoned").update(checked_at=asked_at, missing_count=MISSING_MAX, **_tombstone(model))
-    # Even what tells us nothing moves to the end of the queue, or it would block the queue for ever.
+    # Items without a result move to the end of the queue too; otherwise they would block it for ever.
     rest("unreadable", "hidden", "unchanged", "suspect", "set_aside").update(checked_at=asked_at)
     newer = [pk for pk, seen_at in seen.items() if seen_at > asked_at]
     table.filter(pk__in=newer).update(checked_at=asked_at)

@@ -1,13 +1,13 @@
 """Re-checks stored items, so that what is deleted on Reddit is deleted here too (Reddit's Data API terms).
 
-The safety principle: nothing exempts an item, neither a hold nor its age. What Reddit calls deleted or removed
-loses title, text, URLs, media, flair and all its parts, its state stays; a deleted account loses name and id; what two
-checks in a row left out is a tombstone: fullname, subreddit and times. All of it heals: an item that Reddit shows again
-gets its content back.
+The safety principle: nothing exempts an item, neither a hold nor its age. An item that Reddit calls deleted or removed
+loses title, text, URLs, media, flair and all its parts; its state stays. An item of a deleted account loses the
+author's name and id. An item that two checks in a row left out becomes a tombstone: fullname, subreddit and times. An
+item that Reddit shows again gets its content back.
 
-Reddit offers no feed of deletions, so the least recently verified items are asked for, 100 a request; a scrape that
-meets an item verifies it too. What a subreddit that went private hides is not deleted: before anything becomes a
-tombstone, its subreddit is asked for.
+Reddit offers no feed of deletions, so the least recently verified items are requested, 100 per request. A scrape that
+meets an item verifies it too. Items hidden by a subreddit that went private are not deleted: before an item becomes a
+tombstone, its subreddit is requested.
 """
 
 from collections import Counter, defaultdict
@@ -62,7 +62,7 @@ _COUNTED: Final = (
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: ``counts`` of what happened, and ``problems`` in sentences, for which it is not whole."""
+    """The result of a sweep: ``counts`` by outcome, and ``problems``, sentences on why the sweep is not complete."""
 
     counts: dict[str, int]
     problems: list[str]
@@ -75,10 +75,10 @@ def refresh_stored_content(
     counts: Counter[str] | None = None,
     run_id: int | None = None,
 ) -> Swept:
-    """Verify up to 100 items a request, least recently verified first, and return what happened.
+    """Verify stored items, up to 100 per request, least recently verified first; return the result.
 
-    ``counts``, if given, is added to as the work goes, for who wants to know although it was interrupted.
-    ``run_id`` is written beside each item that is blanked (see ``erasures``).
+    ``counts``, if given, is updated during the work, so that the caller has it even after an interruption.
+    ``run_id`` is stored with each item that is blanked (see ``erasures``).
 
     Counts: ``requests``, ``checked`` = ``unchanged`` + ``updated`` + ``deleted`` (by the author) + ``removed``
     (by a moderator or Reddit) + ``account_deleted`` + ``restored`` + ``missing`` (once; kept) + ``hidden`` (missing
@@ -88,8 +88,8 @@ def refresh_stored_content(
     not asked.
 
     Raises:
-        RedditError: Reddit did not answer as hoped; what was verified before is saved.
-        BaseException: what ``progress.checkpoint()`` raised, likewise.
+        RedditError: a request failed; earlier results are saved.
+        BaseException: what ``progress.checkpoint()`` raised; earlier results are saved.
     """
     counts = Counter() if counts is None else counts
     started_at = clock.now()
@@ -98,7 +98,7 @@ def refresh_stored_content(
     if first is None:
         return Swept(_all_counts(counts), [])
     most = max_requests * INFO_SIZE
-    # Counting no further than needed: these tables may hold millions.
+    # Count no further than needed: these tables may hold millions of rows.
     total = min(most, sum(model._default_manager.order_by()[:most].count() for model in KINDS))
     with client_for(_stored_app(), for_compliance=True) as client:
         sweep = _Sweep(client, counts, started_at, run_id=run_id)
@@ -128,9 +128,10 @@ def _all_counts(counts: Counter[str]) -> dict[str, int]:
 
 
 def _stored_app() -> RedditApp | None:
-    """Return None for the environment's app or, where there is none, a stored one, rather of an active bot.
+    """Return a stored app, preferably of an active bot; None stands for the environment's app, which comes first.
 
-    Content is verified though no bot is active, by an app whose secret can be read. The sandbox's app comes last: it would not be let out.
+    Content is verified even if no bot is active. The app needs a readable secret. The sandbox's app comes last,
+    because it may not be used with the real Reddit.
     """
     if environment_credentials() is not None:
         return None
@@ -155,12 +156,12 @@ class _Sweep:
         self._asides: dict[int, SetAside] = {}
 
     def verify(self, items: list[Item]) -> None:
-        """Ask for the items, if need be in smaller requests, and save what Reddit says.
+        """Request the items, if necessary in smaller requests, and save the outcome.
 
         Raises:
-            RedditError: Reddit answers nothing at all, or no more.
+            RedditError: Reddit does not answer, or no longer.
         """
-        # Before the question: what a scrape stores while the answer is under way is newer than the answer.
+        # The time before the request: a row that a scrape stores during the request is newer than the answer.
         asked_at = clock.now()
         for asked, page in Halving(items, self._ask).answers():
             if page is None:
@@ -174,7 +175,7 @@ class _Sweep:
         return self._client.info([item.fullname for item in items])
 
     def _put_behind(self, item: Item, asked_at: datetime) -> None:
-        """Note an item at which requests fail, so that the next sweeps do not begin with it."""
+        """Record an item that makes requests fail, so that the next sweeps do not begin with it."""
         with transaction.atomic():
             item.model._default_manager.filter(pk=item.pk).update(checked_at=asked_at)
             doubts.save([Verdict(item, "failing")], asked_at, swept_at=self._brake.swept_at)
@@ -183,7 +184,7 @@ class _Sweep:
 
     def _take(self, items: list[Item], page: Page, asked_at: datetime) -> None:
         answers = {str(data.get("name")): data for data in (*page.posts, *page.comments)}
-        # An answer with children that cannot be told apart proves nobody's absence.
+        # If a child cannot be assigned to an item, the answer does not prove that any item is missing.
         is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
         verdicts = [judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
         verdicts = doubts.weigh(without_expired(verdicts), asked_at)
@@ -206,7 +207,7 @@ class _Sweep:
         self._counts["checked"] += outcomes.total()
 
     def _tally(self, verdicts: list[Verdict], asked_at: datetime) -> None:
-        """Count by age what an answer to be believed says of items that are no tombstones."""
+        """Count by age what a valid answer says about items that are no tombstones."""
         proven = [
             verdict
             for verdict in verdicts
@@ -220,7 +221,7 @@ class _Sweep:
     def _spare(
         self, verdicts: list[Verdict], closed: dict[str, tuple[str, str]], asked_at: datetime
     ) -> list[Verdict]:
-        """Return the verdicts without those blanked items that prove too little, or are too many."""
+        """Return the verdicts; items with too little proof, or too many at once, keep their content."""
         kept: list[Verdict] = []
         doomed: defaultdict[tuple[str, str], list[Verdict]] = defaultdict(list)
         for verdict in verdicts:
@@ -248,7 +249,7 @@ class _Sweep:
         return kept
 
     def problems(self) -> list[str]:
-        """Say for which items the sweep is not whole."""
+        """Return sentences on the items for which the sweep is not complete."""
         found: list[str] = []
         for doubt in self._failing:
             text = _("Reddit fails whenever %(fullname)s is asked for (%(times)d times so far).")

@@ -1,7 +1,7 @@
-"""Which stored items a sweep asks for, and in which requests.
+"""Chooses the stored items that a sweep requests, and groups them into requests.
 
-The least recently verified come first. Of what is in doubt, what is due is mixed in, so that an answer about it can be
-told from one that leaves out everything; an item at which requests fail is asked for by itself.
+The least recently verified items come first. Items in doubt that are due are mixed with them, so that their absence can
+be told from an answer that leaves out everything. An item that makes requests fail is requested alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,15 +19,15 @@ from scraping.reddit.client import INFO_SIZE
 from scraping.reddit.errors import RedditError
 
 KINDS: Final[tuple[Content, ...]] = (RedditPost, RedditComment)
-# Of one request, how many may be in doubt.
+# How many items of one request may be in doubt.
 _DOUBTED_MAX: Final = INFO_SIZE // 2
-# Of one sweep, how many items at which requests fail are tried again.
+# How many items that make requests fail one sweep tries again.
 _FAILING_MAX: Final = 5
 _COLUMNS: Final = (
     "pk", "fullname", "state", "is_author_deleted", "missing_count", "checked_at", "created_at",
 )  # fmt: skip
 
-# What may be one item's doing; a network that is away, refused credentials and a spent budget are not.
+# The errors that a single item may cause; a lost network, refused credentials and a used-up budget are not among them.
 _OF_AN_ITEM: Final = frozenset(
     {
         ErrorKind.SERVER_ERROR,
@@ -41,7 +41,7 @@ _OF_AN_ITEM: Final = frozenset(
 
 
 def batches(before: datetime) -> Iterator[list[Item]]:
-    """Yield the items of one request after the other, each as it is stored then, of those not verified since ``before``."""
+    """Yield the items of each request, as stored at that moment; all were last verified before ``before``."""
     for doubt in doubts.due(before, limit=_FAILING_MAX, failing=True):
         if item := _in_doubt([doubt]):
             yield item
@@ -63,7 +63,7 @@ def _batch(before: datetime) -> list[Item]:
 
 
 def _in_doubt(found: list[Doubt]) -> list[Item]:
-    """Return the items in doubt that are still stored; forget the others."""
+    """Return the items in doubt that are still stored; delete the doubts about the others."""
     by_name = {doubt.fullname: doubt for doubt in found}
     items = [
         replace(Item(model, *row), doubt=by_name[row[1]])
@@ -76,7 +76,7 @@ def _in_doubt(found: list[Doubt]) -> list[Item]:
 
 
 def _least_recently_checked(before: datetime, *, limit: int) -> list[Item]:
-    """Return up to so many items not verified since ``before`` and not in doubt, those never verified first."""
+    """Return up to ``limit`` items not verified since ``before`` and not in doubt, never verified ones first."""
     items: list[Item] = []
     for model in KINDS:
         # Two queries, because an index of PostgreSQL sorts nulls last.
@@ -92,7 +92,7 @@ def _queue_place(item: Item) -> tuple[bool, float]:
 
 
 def recently_shown(limit: int) -> list[Item]:
-    """Return items that Reddit showed lately, and which it should therefore show again."""
+    """Return items that Reddit showed recently, so that it should show them again."""
     for model in KINDS:
         rows: Any = model._default_manager.filter(
             checked_at__isnull=False, state=ContentState.LIVE, missing_count=0
@@ -104,19 +104,19 @@ def recently_shown(limit: int) -> list[Item]:
 
 
 class Halving:
-    """One request's items, asked for in ever smaller requests where one fails, down to the item that is to blame."""
+    """Halves a failing request again and again, down to the item that causes the failure."""
 
     def __init__(self, items: list[Item], ask: Callable[[list[Item]], Page]) -> None:
         self._items = items
         self._ask = ask
-        # What Reddit answers for, whatever is wrong with these: if it does not, no item is to blame.
+        # Items that Reddit should answer for in any case: if it does not, the failure is not caused by an item.
         self._witness: list[Item] = []
 
     def answers(self) -> Iterator[tuple[list[Item], Page | None]]:
-        """Yield each part with its answer; None: the request fails because of this single item.
+        """Yield each part with its answer, which is None if the request fails because of this single item.
 
         Raises:
-            RedditError: it is not an item's doing.
+            RedditError: the failure is not caused by an item.
         """
         parts = [self._items]
         unproven: list[tuple[list[Item], RedditError]] = []

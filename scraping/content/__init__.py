@@ -1,1 +1,1 @@
-"""Posts and comments: made from Reddit's answers, stored, held, exported."""
+"""Posts and comments: reading, storing, holding and exporting them."""

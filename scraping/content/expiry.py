@@ -1,7 +1,7 @@
-"""What a purge would delete at once is not stored: the next scrape must not undo a retention.
+"""Keeps posts that a purge would delete at once from being stored, so that no scrape undoes a retention.
 
-A higher layer knows the retention. It passes it to each scrape, and registers it for what no job starts: a trial, and
-the verification of stored content.
+A higher layer knows the retention. It passes it to each scrape, and registers it for work without a run of a job: a
+trial, and the verification of stored content.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,22 +16,22 @@ from scraping.models import RedditPost, RedditPostQuerySet
 
 @dataclass(frozen=True)
 class Cutoffs:
-    """Posts made before are deleted by the next purge, as ``RedditPostQuerySet.created_before`` says."""
+    """The next purge deletes posts made before these times (see ``RedditPostQuerySet.created_before``)."""
 
     general: datetime
     subreddits: Mapping[str, datetime] = field(default_factory=dict)
     configs: Mapping[int, datetime] = field(default_factory=dict)
-    # Stored posts with younger comments stay; of a post that is not stored no comment is known.
+    # Stored posts with younger comments stay. A post that is not stored yet has no known comments.
     keeps_live_threads: bool = False
 
     def of(self, subreddit: str, config_id: int | None) -> datetime:
-        """Return the cutoff of a post of the subreddit that this bot finds first."""
+        """Return the cutoff for a post of the subreddit that this bot finds first."""
         named = {folded(name): moment for name, moment in self.subreddits.items()}
         own = [named.get(folded(subreddit)), self.configs.get(config_id or 0)]
         return min((moment for moment in own if moment is not None), default=self.general)
 
     def expired(self, posts: RedditPostQuerySet) -> RedditPostQuerySet:
-        """Return those of the posts that the next purge deletes."""
+        """Return the posts that the next purge deletes."""
         return posts.created_before(
             self.general,
             subreddits=self.subreddits,
@@ -40,13 +40,13 @@ class Cutoffs:
         ).not_held()
 
 
-# Asked anew each time: operators edit retentions.
+# Called each time, because operators edit retentions.
 Source = Callable[[], Cutoffs]
 _source: Source | None = None
 
 
 def register_cutoffs(source: Source) -> None:
-    """Say who knows the retention of posts."""
+    """Register the function that returns the retention of posts."""
     global _source
     _source = source
 
@@ -59,7 +59,7 @@ def cutoffs_in_force() -> Cutoffs | None:
 def without_expired(
     rows: Sequence[dict[str, Any]], cutoffs: Cutoffs | None, *, config_id: int | None
 ) -> list[dict[str, Any]]:
-    """Return the rows without those that the next purge would delete, unless they are stored already."""
+    """Drop the rows that the next purge would delete, except those that are stored already."""
     if cutoffs is None:
         return list(rows)
     old = [row for row in rows if row["created_at"] < cutoffs.of(row["subreddit"], config_id)]

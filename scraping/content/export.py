@@ -1,8 +1,8 @@
 """Stored posts and comments as CSV, JSON Lines or Parquet, in a stream that never holds more than one chunk.
 
-The safety principle: only what is live on Reddit leaves, as it is at the moment its chunk is read. A chunk is found
-by key behind the last one, each in a query of its own; one long snapshot would still hold what was blanked
-while it was being read. Columns are listed here, one by one: nothing of ours (holds, sessions) goes along by accident.
+The safety principle: only content that is live on Reddit is exported, as it is when its chunk is read. Each chunk is a
+query of its own that begins after the last key; one long snapshot would still hold content that was blanked in the
+meantime. The columns are listed here one by one, so that no internal field (holds, sessions) is exported by mistake.
 """
 
 import csv
@@ -27,12 +27,12 @@ from scraping.content.spreadsheet_cells import BYTE_ORDER_MARK, spreadsheet_text
 from scraping.models import ContentState, RedditComment, RedditPost
 
 CHUNK_ROWS: Final = 2_000
-# Parquet compresses and finds columns by row group; smaller ones waste both.
+# Parquet compresses and indexes per row group; small groups make both inefficient.
 ROW_GROUP_ROWS: Final = 10_000
 
 _SHARED: Final = ("author", "author_fullname", "body", "score", "created_at", "edited_at", "is_edited")
 _SEEN: Final = ("distinguished", "is_stickied", "is_author_deleted", "first_seen_at", "last_seen_at")
-# Name in the file: path from the model.
+# The name in the file, and the path from the model.
 COLUMNS: Final[dict[type[models.Model], dict[str, str]]] = {
     RedditPost: {
         name: name
@@ -54,7 +54,7 @@ words.register({STARTED: gettext_noop("began to export"), ENDED: gettext_noop("e
 
 
 class Format(models.TextChoices):
-    """What a file may be."""
+    """The formats of an export."""
 
     EXCEL = "excel", gettext_lazy("CSV for Excel")
     CSV = "csv", gettext_lazy("plain CSV")
@@ -63,7 +63,7 @@ class Format(models.TextChoices):
 
     @property
     def suffix(self) -> str:
-        """What the name of such a file ends in."""
+        """The file name extension of the format."""
         return "csv" if self == Format.EXCEL else str(self.value)
 
 
@@ -77,10 +77,10 @@ CONTENT_TYPES: Final = {
 
 @dataclass
 class Tally:
-    """What an export counts while it is read."""
+    """Counts the rows of an export while it is read."""
 
     rows: int = 0
-    cells_cut: int = 0  # longer than a spreadsheet's cell
+    cells_cut: int = 0  # cells that were longer than a spreadsheet allows
 
 
 class FormatUnavailable(Exception):
@@ -115,18 +115,18 @@ def select(
 def export(
     rows: QuerySet[Any],
     *,
-    format: Format | str,  # noqa: A002  # the word the reader knows
+    format: Format | str,  # noqa: A002  # the word that readers know
     by: User | AnonymousUser | None,
     tally: Tally | None = None,
 ) -> Iterator[bytes]:
-    """Return the live ones of these posts or comments as pieces of one file, oldest key first.
+    """Return the live posts or comments among these as pieces of one file, in the order of their keys.
 
-    ``by`` is who asks; None is somebody at a shell of the server, who may read the database anyway. ``tally`` counts
-    what has been read so far.
+    ``by`` is the person who asks; None stands for a shell on the server, whose user may read the database anyway.
+    ``tally`` counts what has been read so far.
 
     Raises:
-        PermissionDenied: they may not.
-        FormatUnavailable: Parquet, without pyarrow.
+        PermissionDenied: the person may not export.
+        FormatUnavailable: the format is Parquet, and pyarrow is not installed.
         ValueError: no such format.
     """
     if by is not None and not by.has_perm(permission(rows.model)):
@@ -186,7 +186,7 @@ def _fields(model: type[models.Model]) -> Iterable[tuple[str, Any]]:
 def _csv(
     model: type[models.Model], chunks: Iterator[_Chunk], cell: Callable[[Any], Any] | None = None
 ) -> Iterator[bytes]:
-    """Yield CSV (RFC 4180, UTF-8, with a head); ``cell`` changes each cell's value."""
+    """Yield CSV (RFC 4180, UTF-8, with a header row); ``cell`` changes each cell's value."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS[model])
@@ -200,7 +200,7 @@ def _csv(
 
 
 def _excel(model: type[models.Model], chunks: Iterator[_Chunk], tally: Tally) -> Iterator[bytes]:
-    """Yield CSV as Excel opens it: nothing is taken for a formula, and no cell is longer than one may be."""
+    """Yield CSV for Excel: no text is read as a formula, and no cell is longer than Excel allows."""
 
     def fit(value: Any) -> Any:
         if not isinstance(value, str):
@@ -226,7 +226,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _json_lines(model: type[models.Model], chunks: Iterator[_Chunk]) -> Iterator[bytes]:
-    """Yield one JSON object a line."""
+    """Yield one JSON object per line."""
     names = list(COLUMNS[model])
     for chunk in chunks:
         lines = (
@@ -236,7 +236,7 @@ def _json_lines(model: type[models.Model], chunks: Iterator[_Chunk]) -> Iterator
 
 
 def _parquet(model: type[models.Model], chunks: Iterator[_Chunk]) -> Iterator[bytes]:
-    """Yield a Parquet file, row group by row group; JSON columns are text."""
+    """Yield a Parquet file by row groups; JSON columns are text."""
     import pyarrow
     from pyarrow import parquet
 
@@ -268,7 +268,7 @@ def _arrow(value: Any) -> Any:
 
 
 def _gather(chunks: Iterator[_Chunk], size: int) -> Iterator[_Chunk]:
-    """Yield the rows in chunks of at least ``size``, but for the last."""
+    """Yield the rows in chunks of at least ``size``, except for the last one."""
     waiting: _Chunk = []
     for chunk in chunks:
         waiting += chunk
@@ -280,7 +280,7 @@ def _gather(chunks: Iterator[_Chunk], size: int) -> Iterator[_Chunk]:
 
 
 class _Sink(io.RawIOBase):
-    """A file that only grows; what was written is taken away piece by piece."""
+    """A write-only file whose content is taken out piece by piece."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

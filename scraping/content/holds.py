@@ -1,7 +1,7 @@
-"""Holds: posts that no retention deletes, because somebody said so, with a reason.
+"""Holds: a person exempts posts from every retention, and gives a reason.
 
-A hold outlives edits of retentions and ends by itself at ``until``. It never stops what Reddit's terms ask for: a held
-post whose original was deleted is blanked like any other.
+A hold is independent of edits of retentions and ends at ``until``. It never stops what Reddit's terms require: a held
+post whose original was deleted is blanked like any other post.
 """
 
 from datetime import datetime
@@ -21,13 +21,13 @@ from scraping.models import RedditPost, RedditPostQuerySet
 PERMISSION = "scraping.hold_redditpost"
 HELD, RELEASED = "post.held", "post.released"
 words.register({HELD: gettext_noop("held against deletion"), RELEASED: gettext_noop("released from hold")})
-# Of one call: one transaction whose row locks a scrape or a purge may meet.
+# The limit of one call, which is one transaction: a scrape or a purge may wait for its row locks.
 POSTS_MAX = 10_000
 REASON_MAX = 500
 
 
 class TooManyPosts(ValueError):
-    """More posts than one call may hold or release."""
+    """The selection has more posts than one call may hold or release."""
 
     def __str__(self) -> str:
         return _("At most %(number)s posts at once: narrow the selection by a filter or a search.") % {
@@ -43,12 +43,12 @@ def may_hold(user: User | AnonymousUser) -> bool:
 def hold_posts(
     posts: RedditPostQuerySet, *, by: User | AnonymousUser, reason: str, until: datetime | None = None
 ) -> int:
-    """Hold the posts until ``until``, or until somebody releases them; return how many.
+    """Hold the posts until ``until``, or until they are released; return how many.
 
-    A post that is held already gets this hold instead: the history of the post keeps the earlier one.
+    A post that is held already gets the new hold; the history of the post keeps the earlier one.
 
     Raises:
-        PermissionDenied; TooManyPosts; ValueError when the reason is empty, or ``until`` is past or absurd.
+        PermissionDenied; TooManyPosts; ValueError if the reason is empty, or ``until`` is past or too far away.
     """
     reason = _checked(by, reason)
     now = clock.now()
@@ -64,7 +64,7 @@ def hold_posts(
 
 
 def release_posts(posts: RedditPostQuerySet, *, by: User | AnonymousUser, reason: str) -> int:
-    """End the holds of those posts that have one; return how many had.
+    """Release the posts that are held; return how many.
 
     Raises:
         PermissionDenied; TooManyPosts; ValueError when the reason is empty.
@@ -98,13 +98,13 @@ def _write(
     values: dict[str, object],
 ) -> int:
     with transaction.atomic():
-        # In the order in which a purge locks them, so that the two wait for each other instead of deadlocking.
+        # Locked in the same order as by a purge, so that the two wait for each other instead of deadlocking.
         locked = posts.order_by("created_at", "pk").select_for_update().values_list("pk", "fullname")
         rows = dict(locked[: POSTS_MAX + 1])
         if len(rows) > POSTS_MAX:
             raise TooManyPosts
         RedditPost.objects.filter(pk__in=rows).update(**values)
-        # Not the title: it must be gone from everywhere once it is deleted on Reddit.
+        # Without the title, which must disappear everywhere once it is deleted on Reddit.
         label = RedditPost._meta.label
         subjects = (Subject(label, str(pk), fullname) for pk, fullname in rows.items())
         record_each(verb, subjects, by=by, after=after, reason=reason)

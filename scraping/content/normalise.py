@@ -1,11 +1,11 @@
 """Turns a raw post or comment of Reddit into the values of its row.
 
-What Reddit says is deleted or removed loses its text here, so that no path can store it: title, body, URLs,
+An item that Reddit calls deleted or removed loses its text here, so that no path can store it: title, body, URLs,
 media and flair are blank, the state remains (Reddit's Data API terms; recorded shapes of 2006 to 2026).
 A deleted account loses name and id; its content stays.
 
-Only an item without a usable fullname (a comment also without a parent) is refused. Any other field that is not what Reddit
-promises is left empty, and counted in ``odd`` where the caller wants to know: one odd field must not cost the item.
+Only an item without a valid fullname, or a comment without a parent, is refused. Any other invalid field is left empty,
+and counted in ``odd`` if the caller passes it: one invalid field must not lose the item.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from scraping.content.post_parts import PartIsOdd, gallery_of, parent_of, poll_o
 from scraping.models import ContentState, RedditComment, RedditContent, RedditPost
 from scraping.reddit.listing import REDDIT_BEGAN
 
-# Ids are base 36 in lower case; Reddit reads capitals too, and so do we.
+# Ids are base 36 in lower case; Reddit accepts capitals too, so they are accepted here.
 FULLNAME = re.compile(r"t[1-6]_[0-9A-Za-z]{1,13}")
 _INTEGER = (-(2**31), 2**31 - 1)
 _SMALL_DEPTH = 32767
@@ -37,14 +37,14 @@ _AHEAD_MAX = timedelta(minutes=10)
 _Value = TypeVar("_Value")
 
 _WITHOUT_PARTS: dict[str, Any] = {"gallery": None, "poll": None, "crosspost_parent": "", "crosspost_body": ""}
-# Of ``odd``, where a time was left out, which a second sight does not write.
+# The reasons in ``odd`` for a missing time; an update of a stored item does not write the time then.
 TIME_REASONS = frozenset(
     {"no created_utc", "created_utc is no time", "created_utc lies before Reddit", "created_utc lies ahead"}
 )
 
 _BY_AUTHOR = frozenset({"deleted", "author"})
 _BY_MODERATOR = frozenset({"moderator", "automod_filtered"})
-# What Reddit writes in place of a title or text (lower case).
+# Reddit's placeholders for a title or text (in lower case).
 _PLACEHOLDERS = {
     "[deleted]": ContentState.DELETED_BY_AUTHOR,
     "[deleted by user]": ContentState.DELETED_BY_AUTHOR,
@@ -54,7 +54,7 @@ _PLACEHOLDERS = {
 }
 _DELETED_ACCOUNT = "[deleted]"
 
-# What a row loses when its content is deleted on Reddit.
+# The columns that a row loses when its content is deleted on Reddit.
 BLANK_POST: dict[str, Any] = {
     "title": "",
     "body": "",
@@ -71,7 +71,7 @@ BLANK_POST: dict[str, Any] = {
 BLANK_COMMENT: dict[str, Any] = {"body": ""}
 BLANK_AUTHOR: dict[str, Any] = {"author": "", "author_fullname": ""}
 
-# What is left of an item that Reddit does not know any more: its fullname, its parent's, its subreddit, its times.
+# An item that no longer exists on Reddit keeps its fullname, its parent's, its subreddit and its times only.
 _TOMBSTONE: dict[str, Any] = {
     **BLANK_AUTHOR,
     "score": 0,
@@ -99,19 +99,19 @@ TOMBSTONE_COMMENT: dict[str, Any] = {
     "is_score_hidden": False,
 }
 
-# In place of a user's own subreddit, whose name tells the user's.
+# The replacement for a user's own subreddit, whose name contains the user's name.
 PROFILE_OF_NOBODY = "u_[deleted]"
 
 
 class BadItem(ValueError):
-    """An item that cannot be stored; the text is the reason it is counted under."""
+    """The item cannot be stored; the text is the reason under which it is counted."""
 
 
 def post_values(data: dict[str, Any], odd: Counter[str] | None = None) -> dict[str, Any]:
     """Return the column values of a raw post (t3).
 
     Raises:
-        BadItem: it has no usable fullname.
+        BadItem: it has no valid fullname.
     """
     fields = _Fields(data, odd)
     values = _shared_values(fields, prefix="t3_", text_key="selftext", model=RedditPost)
@@ -136,10 +136,10 @@ def post_values(data: dict[str, Any], odd: Counter[str] | None = None) -> dict[s
 
 
 def comment_values(data: dict[str, Any], odd: Counter[str] | None = None) -> dict[str, Any]:
-    """Return the column values of a raw comment (t1), but for its post.
+    """Return the column values of a raw comment (t1), except its post.
 
     Raises:
-        BadItem: as for posts, or it answers nothing.
+        BadItem: as for posts, or it has no parent.
     """
     fields = _Fields(data, odd)
     values = _shared_values(fields, prefix="t1_", text_key="body", model=RedditComment)
@@ -178,11 +178,11 @@ def _shared_values(
 def _settle(
     values: dict[str, Any], state: ContentState, *, blank: dict[str, Any], is_author_odd: bool
 ) -> dict[str, Any]:
-    """Set state and account, and blank what must not be kept."""
+    """Set the states of content and account, and blank what must not be kept."""
     # Recorded: "[deleted]" and no author_fullname; null is quoted in public clients.
     without_author = values["author"] in ("", _DELETED_ACCOUNT)
     values["state"] = state
-    # Deleted content shows no author either, which says nothing of the account.
+    # Deleted content shows no author either, which says nothing about the account.
     values["is_author_deleted"] = without_author and state == ContentState.LIVE and not is_author_odd
     if without_author:
         values |= BLANK_AUTHOR
@@ -195,12 +195,12 @@ def _settle(
 
 
 def is_profile(subreddit: str) -> bool:
-    """Return whether this is a user's own subreddit, whose name and addresses name the user."""
+    """Return whether this is a user's own subreddit, whose name and addresses contain the user's name."""
     return folded(subreddit).startswith("u_")
 
 
 def without_profile_name(subreddit: str) -> str:
-    """Return the subreddit's name, unless it tells a user's."""
+    """Return the subreddit's name, or a replacement if it contains a user's name."""
     return PROFILE_OF_NOBODY if is_profile(subreddit) else subreddit
 
 
@@ -217,7 +217,7 @@ def _post_state(values: dict[str, Any], data: dict[str, Any]) -> ContentState:
         if (state := _placeholder(text)) != ContentState.LIVE:
             return state
     if data.get("is_robot_indexable") is False:
-        # The only mark that archived link posts carry: category, title and URL stay as they were.
+        # The only mark on archived link posts: category, title and URL stay as they were.
         by_author = values["author"] == _DELETED_ACCOUNT
         return ContentState.DELETED_BY_AUTHOR if by_author else ContentState.REMOVED_BY_MODERATOR
     return ContentState.LIVE
@@ -241,14 +241,14 @@ def _fullname(data: dict[str, Any], key: str) -> str:
 
 
 class _Fields:
-    """Reads the fields of one item; what is not as promised is left empty and counted."""
+    """Reads the fields of one item; an invalid field is left empty and counted."""
 
     def __init__(self, data: dict[str, Any], odd: Counter[str] | None) -> None:
         self.data = data
         self._odd = odd
 
     def text(self, key: str, model: type[models.Model] | None = None, *, column: str | None = None) -> str:
-        """Return a text without what the database refuses, cut to its column's length."""
+        """Return a text without characters that the database refuses, cut to its column's length."""
         value = self.data.get(key)
         if value is None:
             return ""
@@ -261,25 +261,25 @@ class _Fields:
 
     @property
     def is_author_odd(self) -> bool:
-        """Whether the author is neither a name nor left out, which says nothing of the account."""
+        """Whether the author is neither a name nor missing; such a value says nothing about the account."""
         return not isinstance(self.data.get("author"), str | None)
 
     def integer(self, key: str, *, low: int = _INTEGER[0], high: int = _INTEGER[1]) -> int:
-        """Return a number within the column's bounds; 0 where there is none, or one below ``low``."""
+        """Return a number within the column's bounds; 0 if there is none, or if it is below ``low``."""
         value = self._number(key)
         if value is not None and value < low and low == 0:
             return self._drop(f"{key} is negative", 0)
         return int(min(max(value or 0, low), high))
 
     def ratio(self, key: str) -> float | None:
-        """Return a share."""
+        """Return a share, or None if there is none."""
         value = self._number(key)
         if value is not None and not -1 <= value <= 1:
             return self._drop(f"{key} is no share", None)
         return None if value is None else float(value)
 
     def created_at(self) -> datetime:
-        """Return when the item was made; the present where Reddit's time cannot be."""
+        """Return when the item was made, or the present if Reddit's time is invalid."""
         moment = _moment(self.data.get("created_utc"))
         if moment is None:
             missing = self.data.get("created_utc") is None
@@ -291,7 +291,7 @@ class _Fields:
         return moment
 
     def edited(self) -> tuple[bool, datetime | None]:
-        """Return whether the item was edited and, if Reddit says it, when."""
+        """Return whether the item was edited and, if Reddit gives it, when."""
         value = self.data.get("edited")
         if value is None or isinstance(value, bool):
             return bool(value), None
@@ -311,7 +311,7 @@ class _Fields:
         value = self.data.get(key)
         if value is None:
             return None
-        # JSON as Python reads it knows NaN and Infinity.
+        # Python's JSON parser accepts NaN and Infinity.
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return self._drop(f"{key} is no number", None)
         return value
@@ -323,7 +323,7 @@ class _Fields:
 
 
 def _parts(data: dict[str, Any], fields: _Fields) -> dict[str, Any]:
-    """Return the columns of a post's gallery and poll, and of what it passes on."""
+    """Return the columns of a post's gallery, poll and crossposted post."""
     if not (data.get("gallery_data") or data.get("poll_data") or data.get("crosspost_parent")):
         return _WITHOUT_PARTS  # nearly all posts
     gallery, poll, body = fields.part(gallery_of, None), fields.part(poll_of, None), ""
@@ -331,9 +331,9 @@ def _parts(data: dict[str, Any], fields: _Fields) -> dict[str, Any]:
     name, parent = fields.part(parent_of, none)
     if parent is not None:
         with contextlib.suppress(BadItem):
-            # Reddit lets nobody pass on a crosspost: its parent is the first of them all.
+            # A crosspost cannot be crossposted itself, so its parent is always the original.
             shown = post_values({**parent, "crosspost_parent": None})
-            # Of a parent that is gone nothing is kept; it would not be blanked with it.
+            # Nothing of a deleted parent is kept, because it would not be blanked together with the parent.
             body, gallery, poll = shown["body"], gallery or shown["gallery"], poll or shown["poll"]
     return {
         "gallery": _storable(gallery, _MEDIA_NESTING_MAX),
@@ -344,14 +344,14 @@ def _parts(data: dict[str, Any], fields: _Fields) -> dict[str, Any]:
 
 
 def _lies_ahead(moment: datetime) -> bool:
-    # Of what is older than a day, as most is, this host's clock is proof enough, and costs less.
+    # For times more than a day ago, which are the most, this host's clock is exact enough and costs no query.
     if moment.timestamp() < time.time() - 86_400:
         return False
     return moment > clock.now() + _AHEAD_MAX
 
 
 def _moment(seconds: Any) -> datetime | None:
-    """Return the moment of a Unix time; None for anything else."""
+    """Return the moment of a Unix time, or None for anything else."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
     try:
@@ -364,12 +364,12 @@ def _media(data: dict[str, Any]) -> dict[str, Any] | None:
     """Return the addresses of previews, galleries and videos, as Reddit gave them."""
     media = {key: _storable(data[key], _MEDIA_NESTING_MAX) for key in _MEDIA_KEYS if data.get(key)}
     if not str(media.get("thumbnail", "")).startswith("http"):
-        media.pop("thumbnail", None)  # "self", "default", "nsfw" are no addresses
+        media.pop("thumbnail", None)  # such as "self", "default", "nsfw", which are no addresses
     return media or None
 
 
 def _storable(value: Any, nesting: int) -> Any:
-    """Return JSON without what a JSON column refuses."""
+    """Return JSON without values that a JSON column refuses."""
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,10 +1,10 @@
-"""What a post has besides title, text and link: a gallery, a poll, and the post that it passes on (a crosspost).
+"""Reads the other parts of a post: a gallery, a poll, the parent of a crosspost.
 
-Reddit writes a gallery in two places and keeps a poll's counts back until it has closed. A crosspost has no text and no
-gallery of its own: it shows those of its parent, which every answer on the crosspost carries as they are at that moment.
-So what is taken from the parent goes when the parent's content goes, with the next check of the crosspost.
+Reddit writes a gallery in two places and does not give a poll's counts until the poll is closed. A crosspost has no
+text and no gallery of its own. It shows those of its parent, and each answer about the crosspost contains the parent's
+current ones. So when the parent's content is deleted, the next check of the crosspost removes it here too.
 
-What is not as Reddit promises is left out, and named by ``PartIsOdd``.
+An invalid part is left out, and ``PartIsOdd`` names it.
 """
 
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ _COUNT_MAX: Final = 2**31 - 1
 
 
 class PartIsOdd(ValueError):
-    """A part that cannot be read; the text is the reason it is counted under."""
+    """The part cannot be read; the text is the reason under which it is counted."""
 
 
 def gallery_of(data: dict[str, Any]) -> list[dict[str, str]] | None:
-    """Return the pictures of a raw post in their order: id, address, caption and link; None: it is no gallery.
+    """Return the pictures of a raw post in order (id, address, caption, link), or None if it is no gallery.
 
     Raises:
         PartIsOdd: it is none that anybody could read.
@@ -50,9 +50,9 @@ def gallery_of(data: dict[str, Any]) -> list[dict[str, str]] | None:
 
 
 def poll_of(data: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the poll of a raw post, or None: ``{"options": [{"text", "votes"}], "votes": …, "ends_at": …}``.
+    """Return the poll of a raw post as ``{"options": [{"text", "votes"}], "votes": …, "ends_at": …}``, or None.
 
-    The votes of an option are null as long as Reddit keeps them back; those of all are always there.
+    The votes of an option are null until Reddit gives them; the total is always there.
 
     Raises:
         PartIsOdd: it is none that anybody could read.
@@ -74,10 +74,10 @@ def poll_of(data: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def parent_of(data: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
-    """Return the fullname of the post that a raw crosspost passes on, and that post if Reddit shows it; or "", None.
+    """Return the fullname of a raw crosspost's parent, and the parent if Reddit shows it; otherwise "", None.
 
     Raises:
-        PartIsOdd: the parent is no fullname.
+        PartIsOdd: the parent's name is no fullname.
     """
     name = data.get("crosspost_parent")
     if not name:
@@ -92,7 +92,7 @@ def parent_of(data: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
 
 
 def _address(picture: Any) -> str:
-    """Return where a picture is: the whole one, not a preview."""
+    """Return the address of the full picture, not of a preview."""
     source = picture.get("s") if isinstance(picture, dict) else None
     if not isinstance(source, dict):
         return ""

@@ -1,26 +1,26 @@
-"""What a cell of a CSV file must look like so that a spreadsheet opens it whole, and takes no text for a formula.
+"""Makes texts safe for CSV cells, so that a spreadsheet opens them whole and reads none as a formula.
 
-Excel's limits: https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3; attacks by cells:
+Excel's limits: https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3; CSV injection:
 https://owasp.org/www-community/attacks/CSV_Injection.
 """
 
 import re
 from typing import Final
 
-# Excel reads UTF-8 only behind this mark; without it Chinese becomes rubbish.
+# Excel reads a file as UTF-8 only if it begins with this mark; otherwise Chinese is garbled.
 BYTE_ORDER_MARK: Final = "\ufeff"
-# In units of UTF-16: an emoji counts twice.
+# In UTF-16 code units: an emoji counts twice.
 CELL_MAX: Final = 32_767
-# An apostrophe in front makes a text of what begins like this; East Asian versions read full-width signs as signs.
+# A cell that begins like this needs an apostrophe in front to be text; East Asian versions accept full-width signs.
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # meant
-# What no workbook can hold (XML 1.0): Excel "repairs" the file, or stops reading there.
+# Characters that no workbook can hold (XML 1.0): Excel "repairs" the file, or stops reading there.
 _REFUSED: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-# Inside a cell a line ends with LF; a CR is shown as _x000D_.
+# Inside a cell a line ends with LF; Excel shows a CR as _x000D_.
 _LINE_END: Final = re.compile("\r\n?")
 
 
 def spreadsheet_text(text: str) -> tuple[str, bool]:
-    """Return the text as a spreadsheet takes it, and whether it had to be cut."""
+    """Return the text in a form safe for a spreadsheet, and whether it had to be cut."""
     text = _REFUSED.sub("", text)
     if text.startswith(_FORMULA_STARTS):
         text = f"'{text}"
@@ -36,5 +36,5 @@ def _units(text: str) -> int:
 
 
 def _first_units(text: str, units: int) -> str:
-    # Half an emoji at the end is left out.
+    # Half of an emoji at the end is dropped.
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore")

@@ -1,8 +1,8 @@
-"""Stores what was scraped: upserts by fullname, one transaction a page.
+"""Stores scraped items: upserts by fullname, one transaction per page.
 
-Safety: a second sight never touches who found an item first and when, the hold on a post, nor a comment's post; nor
-anything of an item that was verified after ``seen_at``. Rows are written in the order of their fullnames, so that
-two scrapes of the same posts wait for each other instead of deadlocking.
+The safety principle: an update never changes who found an item first and when, the hold on a post, or the post of a
+comment. It changes nothing of an item that was verified after ``seen_at``. Rows are written in the order of their
+fullnames, so that two scrapes of the same posts wait for each other instead of deadlocking.
 """
 
 from collections import Counter
@@ -18,17 +18,17 @@ from scraping.content.normalise import BadItem, comment_values, post_values
 from scraping.content.upserts import Content, note_newest_comment, note_sight, note_sightings, upsert
 from scraping.models import RedditComment, RedditPost, ScrapeSession
 
-# A sight counts as a check only this long after the last one: rewriting every row of every page for its time alone
-# would cost as much as storing it anew. So ``checked_at`` may lag by this much, and never leads.
+# Seeing an item counts as a check only this long after its last check: an update of each row for its time alone would
+# cost as much as storing it again. So ``checked_at`` may be late by this much, but never early.
 SIGHT_PRECISION: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of some items: ``found`` = ``new`` + known, of which ``changed`` differ from before.
+    """The counts of stored items: ``found`` = ``new`` + known ones, of which ``changed`` were different before.
 
-    ``skipped`` counts those that could not be stored, by reason; they are not in ``found``. ``odd`` counts fields that
-    were left empty because they are not what Reddit promises; their items are stored.
+    ``skipped`` counts items that could not be stored, by reason; they are not in ``found``. ``odd`` counts invalid
+    fields that were left empty; their items are stored.
     """
 
     found: int = 0
@@ -45,9 +45,9 @@ def store_posts(
     seen_at: datetime,
     cutoffs: Cutoffs | None = None,
 ) -> Stored:
-    """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``; its bot has found them all.
+    """Upsert raw posts (the ``data`` of t3). New ones belong to ``session``; its bot counts as a finder of them all.
 
-    New ones from before the ``cutoffs`` are not stored, and counted as skipped.
+    New posts older than the ``cutoffs`` are not stored, but counted as skipped.
     """
     odd: Counter[str] = Counter()
     found, skipped = _normalise(items, lambda data: post_values(data, odd))
@@ -94,7 +94,7 @@ def store_comments(post: RedditPost, items: Iterable[dict[str, Any]], *, seen_at
 
 
 def _note_newest_comment(post: RedditPost, moments: Iterable[datetime], *, seen_at: datetime) -> None:
-    """Let the post know how young its youngest comment is; one from the future says nothing."""
+    """Update the time of the post's newest comment; times in the future are ignored."""
     newest = max((moment for moment in moments if moment <= seen_at), default=None)
     if newest is None or (post.newest_comment_at is not None and post.newest_comment_at >= newest):
         return
@@ -105,7 +105,7 @@ def _note_newest_comment(post: RedditPost, moments: Iterable[datetime], *, seen_
 def _normalise(
     items: Iterable[dict[str, Any]], values_of: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """Return the rows in the order of their fullnames, each once, and the reasons of those left out."""
+    """Return the rows in the order of their fullnames, each once, and count the reasons of skipped items."""
     rows: dict[str, dict[str, Any]] = {}
     skipped: Counter[str] = Counter()
     for data in items:
@@ -127,7 +127,7 @@ def store_rows(
     skipped: Counter[str],
     finder: int | None = None,
 ) -> Stored:
-    """Upsert rows that ``content.py`` made, in this order; see the module for what is never touched.
+    """Upsert rows of ``normalise.py`` in the given order; see the module for what is never changed.
 
     ``finder`` is the bot that found these posts.
     """

@@ -1,11 +1,11 @@
-"""Statements that write a whole page of content rows; a row that did not change is not rewritten.
+"""SQL statements that write a page of content rows; an unchanged row is not rewritten.
 
-The columns come from the rows and the model, so that a new one needs no line here. PostgreSQL gets a page as one
-array a column (``unnest``), each a single text: parsing lists of constants would cost it more than the insert.
+The columns come from the rows and the model, so that a new column needs no line here. PostgreSQL gets a page as one
+array per column (``unnest``), each as a single text: parsing lists of constants would cost more than the insert.
 SQLite gets an ``executemany``.
 
-A row that was verified after ``seen_at`` is left alone: an answer that was long under way must not bring back what
-has been deleted since.
+A row that was verified after ``seen_at`` is not changed: an old answer must not bring back content that has been
+deleted since.
 """
 
 import json
@@ -21,7 +21,7 @@ from scraping.models import BotConfig, PostSighting, RedditComment, RedditPost
 Content = type[RedditPost] | type[RedditComment]
 Row = Mapping[str, Any]
 
-# The same at every sight of an item.
+# These columns never change after the insert.
 _FIXED = ("fullname", "created_at")
 
 
@@ -30,9 +30,9 @@ def upsert(
 ) -> tuple[int, int]:
     """Insert the rows that are new, update those that differ; return how many of each.
 
-    An update moves ``last_seen_at`` and leaves ``checked_at`` to ``note_sight``: without an indexed column it costs
-    no index. All rows have the same keys. They are written, and on PostgreSQL locked, in the order given. ``on_insert``
-    holds what only a new row gets, by column; a column that nobody names gets the model's default.
+    An update sets ``last_seen_at`` and leaves ``checked_at``, which is indexed, to ``note_sight``: so no index is
+    written. All rows have the same keys. They are written, and on PostgreSQL locked, in the given order. ``on_insert``
+    holds the values of columns that only a new row gets; all other columns get the model's defaults.
     """
     names = tuple(rows[0])
     fields = _fields(model)
@@ -47,7 +47,7 @@ def upsert(
             cursor.execute(statement, [*fixed, *map(_array, columns)])
             is_new = [inserted for (inserted,) in cursor.fetchall()]
             return sum(is_new), len(is_new) - sum(is_new)
-        # SQLite has one writer, and its keys only grow: the keys behind the last one are ours.
+        # SQLite has one writer, and its keys only grow, so all keys after the last one are from this statement.
         cursor.execute(f"SELECT coalesce(max(id), 0) FROM {_table(model)}")  # noqa: S608  # our own model
         last = cursor.fetchone()
         page = zip(*columns, *([value] * len(rows) for value in fixed), strict=True)
@@ -59,7 +59,7 @@ def upsert(
 
 
 def note_sight(model: Content, rows: Sequence[Row], *, seen_at: datetime, due_before: datetime) -> None:
-    """Let a sight count as a check of those rows whose last one was before ``due_before`` or did not find them."""
+    """Count seeing the rows as a check if their last check was before ``due_before`` or missed them."""
     moment, due = _prepared(_fields(model)["checked_at"], [seen_at, due_before])
     names = [row["fullname"] for row in rows]
     is_postgres = connection.vendor == "postgresql"
@@ -73,7 +73,7 @@ def note_sight(model: Content, rows: Sequence[Row], *, seen_at: datetime, due_be
 
 
 def note_newest_comment(post_id: int, moment: datetime) -> None:
-    """Let a post know of a comment of this moment, unless it knows of a younger one."""
+    """Set the time of the post's newest comment, unless a later one is stored."""
     (newest,) = _prepared(_fields(RedditPost)["newest_comment_at"], [moment])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -84,7 +84,7 @@ def note_newest_comment(post_id: int, moment: datetime) -> None:
 
 
 def note_sightings(fullnames: Sequence[str], *, config_id: int) -> None:
-    """Write down that a bot found these stored posts, unless it is deleted; what is known already is only read."""
+    """Store that a bot found these posts, unless the bot is deleted; existing rows are only read."""
     sightings, configs = _quote(PostSighting._meta.db_table), _quote(BotConfig._meta.db_table)
     is_postgres = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
@@ -134,11 +134,11 @@ def _columns(model: Content, names: Sequence[str], rows: Sequence[Row]) -> list[
 
 
 def _prepared(field: Any, values: list[Any]) -> list[Any]:
-    """Return the values as the database takes them; texts, numbers and booleans are that already."""
+    """Return the values in the form that the database takes; texts, numbers and booleans need no change."""
     if isinstance(field, models.JSONField):
         return [None if value is None else json.dumps(value) for value in values]
     if isinstance(field, models.DateTimeField) and connection.vendor == "sqlite":
-        # As Django does, which asks for the current time zone each time; the last six characters are "+00:00".
+        # As Django does, but without reading the current time zone each time; the last six characters are "+00:00".
         return [
             None if value is None else value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
             for value in values
@@ -152,7 +152,7 @@ def _array(values: Sequence[Any]) -> str:
         return (
             "{" + ",".join("NULL" if value is None else f'"{_escaped(str(value))}"' for value in values) + "}"
         )
-    # NUL, which no text here has, keeps the values apart while all of them are escaped at once.
+    # NUL, which no text here contains, separates the values while all of them are escaped at once.
     return '{"' + _escaped("\0".join(map(str, values))).replace("\0", '","') + '"}'
 
 
@@ -184,7 +184,7 @@ def _upsert_sql(model: Content, names: tuple[str, ...], constants: tuple[str, ..
 @cache
 def _update_sql(model: Content, names: tuple[str, ...], rows: int, vendor: str) -> str:
     said = [name for name in names if name not in _FIXED]
-    # SQLite does not know the alias here, PostgreSQL would not know whose fullname is meant.
+    # SQLite does not accept the alias here; for PostgreSQL the fullname would be ambiguous without it.
     fullname = "stored.fullname" if vendor == "postgresql" else "fullname"
     return (
         f"UPDATE {_table(model)} AS stored SET {_assign(said, 'page')},"  # noqa: S608  # as above

@@ -1,4 +1,4 @@
-"""What both export commands do: parse, export, say how much."""
+"""The shared part of both export commands: parse, export, print the totals."""
 
 import contextlib
 import os
@@ -28,12 +28,12 @@ USAGE = 2
 
 
 class ExportCommand(RecordedCommand):
-    """A command that exports one kind of content; a subclass names it."""
+    """A command that exports one kind of content; a subclass sets the kind."""
 
     model: type[models.Model]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Offer the file, its format, and what to select."""
+        """Declare the options: the file, its format, and the selection."""
         parser.add_argument(
             "--output", metavar="FILE", default="-", help="where to; without it, standard output"
         )
@@ -52,7 +52,7 @@ class ExportCommand(RecordedCommand):
         parser.add_argument("--config", metavar="BOT", help="found by this bot: its id or name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write the export; exit with the contract's code."""
+        """Write the export, and exit with a code of the contract."""
         rows = export.select(
             self.model,
             subreddits=[plain_subreddit(name) for name in options["subreddit"]],
@@ -70,7 +70,7 @@ class ExportCommand(RecordedCommand):
                 size = sum(file.write(piece) for piece in pieces)
                 file.flush()
         except BrokenPipeError:
-            # The reader (such as `head`) has gone; a second error at exit would only hide that.
+            # The reader (such as `head`) has closed the pipe; a second error at exit would only hide that.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(1) from None
         except OSError as error:
@@ -83,7 +83,7 @@ class ExportCommand(RecordedCommand):
 
     @contextlib.contextmanager
     def _output(self, name: str) -> Iterator[BinaryIO]:
-        """Give standard output, or a file that has its name only once it is whole."""
+        """Yield standard output, or a temporary file that gets its name only once it is complete."""
         if name == "-":
             yield cast(BinaryIO, self.stdout.buffer)
             return
@@ -102,7 +102,7 @@ def _format(options: dict[str, Any]) -> str:
 
 
 def _moment(option: str, text: str | None) -> datetime | None:
-    """Return the time, in the console's zone unless it says another; a date is its beginning."""
+    """Return the time, in the console's time zone unless it gives another one; a date means its beginning."""
     if text is None:
         return None
     try:

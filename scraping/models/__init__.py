@@ -1,4 +1,4 @@
-"""What is scraped, by whom, and what was found."""
+"""The models of scraping: bots, sessions, posts, comments and what is known about them."""
 
 from scraping.models.access_tokens import AccessToken
 from scraping.models.ages import rule_number

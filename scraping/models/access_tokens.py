@@ -1,4 +1,4 @@
-"""Access tokens, encrypted and shared: one sign-in serves all workers and scrapes for as long as Reddit says."""
+"""Access tokens, encrypted and shared: one sign-in serves all workers and scrapes until the token expires."""
 
 import hashlib
 import random
@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from database import clock
 from database.fields import EncryptedTextField, SecretUnreadable
 
-# A token is given up this much before its end: the last request must still arrive.
+# A token is not used in this last part of its life, so that the last request still arrives in time.
 MARGIN_SECONDS: Final = 30.0
 # A sign-in takes less, including its retries; after that, another process may sign in.
 TURN_SECONDS: Final = 60.0
-# The longest wait for somebody else's sign-in.
+# The longest wait for the sign-in of another process.
 PATIENCE_SECONDS = 20.0
 
 
@@ -28,7 +28,7 @@ class AccessToken(models.Model):
     """The access token of one OAuth client id, and who is requesting a new one."""
 
     client_id = models.CharField(_("client id"), max_length=100)
-    # Of secret and address: a changed secret is tried at once, and the sandbox's token never meets Reddit.
+    # A hash of secret and address: a changed secret is tried at once, and the sandbox's token never goes to Reddit.
     fingerprint = models.CharField(max_length=64, blank=True)
     token = EncryptedTextField(_("access token"), blank=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
@@ -56,15 +56,15 @@ def load(client_id: str, fingerprint: str) -> tuple[str, float] | None:
     try:
         token = row.token
     except SecretUnreadable:
-        return None  # encrypted with a key that is gone: a new one takes its place
+        return None  # encrypted with a key that is gone: a new token replaces it
     seconds = (row.expires_at - clock.now()).total_seconds()
     return (token, seconds) if token and seconds > 0 else None
 
 
 def store(client_id: str, fingerprint: str, token: str, *, seconds: float) -> None:
-    """Share a token that is valid for so many seconds."""
+    """Store a token that is valid for ``seconds``, for all workers."""
     margin = min(MARGIN_SECONDS, seconds / 20)
-    # Not update_or_create: it reads the old token, whose key may be gone.
+    # Not update_or_create, which reads the old token: its key may be gone.
     _have_row(client_id)
     AccessToken.objects.filter(client_id=client_id).update(
         fingerprint=fingerprint, token=token, expires_at=clock.now() + timedelta(seconds=seconds - margin)
@@ -85,7 +85,7 @@ def turn(client_id: str) -> Iterator[None]:
         free = rows.filter(Q(turn_until__isnull=True) | Q(turn_until__lt=Now()))
         is_ours = bool(free.update(turn_until=Now() + timedelta(seconds=TURN_SECONDS)))
         if not is_ours:
-            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311  # so that all have the same chance
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311  # gives all workers the same chance
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Which posts are old enough for a retention, also where subreddits and bots have one of their own."""
+"""Finds posts old enough for a retention, including the retentions of single subreddits and bots."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Post = TypeVar("Post", bound=models.Model)
 
 
 class AgedQuerySet(models.QuerySet[Post]):
-    """Ages of posts."""
+    """Selects posts by age."""
 
     def created_before(
         self,
@@ -28,10 +28,10 @@ class AgedQuerySet(models.QuerySet[Post]):
         """Return posts made on Reddit before the cutoff (exclusive).
 
         Args:
-            cutoff: for every post without one of its own.
-            subreddits: the cutoffs of subreddits, by name however it is capitalised.
-            configs: the cutoffs of posts first found by these bots, by id. Of two cutoffs of one post the earlier
-                one counts: a post kept too long can still be deleted, a deleted one does not come back.
+            cutoff: for posts without a cutoff of their subreddit or bot.
+            subreddits: the cutoffs of subreddits, by name in any case.
+            configs: the cutoffs of posts first found by these bots, by id. If a post has two cutoffs, the earlier
+            one counts: a post kept too long can still be deleted, but a deleted post does not come back.
             keeps_live_threads: return only posts whose newest stored comment is from before the cutoff too.
         """
         names: defaultdict[datetime, list[str]] = defaultdict(list)
@@ -44,7 +44,7 @@ class AgedQuerySet(models.QuerySet[Post]):
         if not own:
             found = self.filter(created_at__lt=cutoff)
             return found._without_comments_since(cutoff) if keeps_live_threads else found
-        # The first branch that matches decides: the earliest cutoff comes first.
+        # The first matching branch decides, so the earliest cutoff comes first.
         branches = [
             When(
                 Q(subreddit__folded__in=names[moment]) | Q(config_id__in=ids[moment]),
@@ -53,7 +53,7 @@ class AgedQuerySet(models.QuerySet[Post]):
             for moment in own
         ]
         limit = Case(*branches, default=Value(cutoff, DateTimeField()))
-        # The first term follows from the second; it is what lets the database use the index on created_at.
+        # The second term implies the first; the first lets the database use the index on created_at.
         found = self.filter(created_at__lt=max(cutoff, *own)).filter(created_at__lt=limit)
         return found._without_comments_since(limit) if keeps_live_threads else found
 
@@ -67,14 +67,14 @@ class AgedQuerySet(models.QuerySet[Post]):
         *,
         keeps_live_threads: bool = False,
     ) -> models.QuerySet[Any, Any]:
-        """Return posts that some rule may delete, with the number of their ``rule`` and their ``own_cutoff``.
+        """Return posts that a rule may delete, with the number of their ``rule`` and their ``own_cutoff``.
 
-        ``aged_from`` is the time that is compared with the cutoff: that of the post; for a live thread that is kept,
-        that of its newest comment.
+        ``aged_from`` is the time compared with the cutoff: that of the post, or of its newest comment if live threads
+        are kept.
 
         Args:
-            cutoff: for posts without a rule; their ``rule`` is the number of rules.
-            rules: a subreddit's name or a bot's id, and its cutoff, sorted by cutoff: the first match decides.
+            cutoff: for posts without a rule of their own; their ``rule`` is the number of rules.
+            rules: each a subreddit's name or a bot's id, and its cutoff, sorted by cutoff: the first match decides.
             keeps_live_threads: see ``created_before``.
         """
         moments = [

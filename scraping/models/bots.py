@@ -1,4 +1,4 @@
-"""Bots: what is scraped, how, and for whom."""
+"""The bot configs: which subreddits are scraped, how, and for whom."""
 
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from scraping.visibility import Person, is_superuser, sees_everybodys
 
 
 class BotConfigQuerySet(models.QuerySet["BotConfig"]):
-    """States and owners of bot configs."""
+    """Selects bot configs by state and owner."""
 
     def auto_scraped(self) -> Self:
         """Return configs that `auto_scraping` scrapes."""
@@ -29,13 +29,13 @@ class BotConfigQuerySet(models.QuerySet["BotConfig"]):
         """Return the config of this id, or of this name if only one has it.
 
         Raises:
-            ValidationError: none or several, with the remedy.
+            ValidationError: there is none, or there are several; the text says what to do.
         """
         text = text.strip()
         # A key has at most 19 digits; Python refuses to parse numbers of thousands of digits.
         if text.isdecimal() and len(text) < 20 and (config := self.filter(pk=int(text)).first()):
             return config
-        # PostgreSQL refuses even to compare a NUL.
+        # PostgreSQL refuses a NUL even in a comparison.
         configs = [] if "\0" in text else list(self.filter(name=text)[:2])
         if len(configs) == 1:
             return configs[0]
@@ -68,7 +68,7 @@ class BotConfig(models.Model):
         SEARCH = "search", _("search, newest first")
 
     class TimeFilter(models.TextChoices):
-        """The span of a top or controversial listing."""
+        """The time span of a top or controversial listing."""
 
         HOUR = "hour", _("past hour")
         DAY = "day", _("past day")
@@ -195,7 +195,7 @@ class BotConfig(models.Model):
     auto_scrape = models.BooleanField(
         _("scrape automatically"), default=True, help_text=_("Scraped by the job auto_scraping.")
     )
-    # How Reddit refused whole sessions, and how often in a row; the third refusal pauses the config.
+    # The kind of refusal of whole sessions, and how often in a row; the third refusal pauses the config.
     refusal_kind = models.CharField(_("Reddit's refusal"), max_length=16, blank=True, editable=False)
     refusals = models.PositiveSmallIntegerField(_("refusals in a row"), default=0, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
@@ -263,7 +263,7 @@ class BotConfig(models.Model):
 
     @property
     def pause_reason(self) -> str:
-        """Why Reddit's answers paused it, in the reader's language; empty while it is not paused."""
+        """Why the bot is paused, in the reader's language; empty if it is not paused."""
         return message_of(ErrorKind(self.refusal_kind).label) if self.paused_at else ""
 
     @property
@@ -282,13 +282,13 @@ class BotConfig(models.Model):
         return pauses
 
     def forget_refusals(self) -> None:
-        """Reset the count of refusals: Reddit answered."""
+        """Reset the count of refusals after an answer of Reddit."""
         if self.refusals and self.paused_at is None:
             self.refusal_kind, self.refusals = "", 0
             self._record_refusals()
 
     def _record_refusals(self) -> None:
-        # Not save(): updated_at tells edits by people, and the other fields belong to the people who edit them.
+        # Not save(): updated_at records edits by people, and a stale save would undo their edits of other fields.
         values = {"refusal_kind": self.refusal_kind, "refusals": self.refusals}
         if self.paused_at is not None:
             values |= {"is_active": False, "paused_at": self.paused_at}

@@ -6,25 +6,25 @@ from django.utils.translation import gettext_lazy as _
 
 
 class RequestBudget(models.Model):
-    """What is left of one OAuth client id's requests in Reddit's current window (``scraping/reddit/budget.py``).
+    """The requests that an OAuth client id has left in Reddit's current window (``scraping/reddit/budget.py``).
 
-    Times are the database's clock. Every change is one UPDATE guarded by ``version``, but for the two fields
-    of the morechildren turn, which guard themselves.
+    Times are by the database's clock. Each change is a compare-and-set on ``version``; the two fields of the
+    morechildren turn have a compare-and-set of their own.
     """
 
     client_id = models.CharField(_("client id"), max_length=100)
-    # Requests a window holds, as Reddit's headers last said.
+    # The requests per window, by Reddit's last headers.
     window_requests = models.PositiveIntegerField(_("requests per window"))
-    # Grows with every window, so that a portion of an earlier one is known as such.
+    # Grows with each window, so that a portion of an earlier window is recognised.
     window = models.PositiveBigIntegerField(_("window"), default=1)
     ends_at = models.DateTimeField(_("window ends"))
-    # Whether a rate header has given the end of the window; until then it is estimated.
+    # Whether a rate header has given the end of the window; until then the end is estimated.
     is_confirmed = models.BooleanField(_("confirmed by Reddit"), default=False)
     used = models.PositiveIntegerField(_("used"), default=0)
     used_by_compliance = models.PositiveIntegerField(_("used to verify stored content"), default=0)
-    # Given to workers and not yet accounted for.
+    # Given to workers and not yet settled.
     leased = models.PositiveIntegerField(_("given to workers"), default=0)
-    # After a 429.
+    # Set after a 429.
     blocked_until = models.DateTimeField(_("blocked until"), null=True, blank=True)
     turn_holder = models.CharField(_("sends morechildren"), max_length=64, blank=True)
     turn_until = models.DateTimeField(_("sends morechildren until"), null=True, blank=True)

@@ -25,7 +25,7 @@ class ErrorKind(models.TextChoices):
 
     @property
     def is_transient(self) -> bool:
-        """Whether it may be right again within the hour."""
+        """Whether a retry within the hour may succeed."""
         # "forbidden" is a 403 that names no reason.
         return self.value in ("rate_limited", "server_error", "network", "bad_answer", "forbidden")
 

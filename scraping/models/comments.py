@@ -1,4 +1,4 @@
-"""Comments on the posts that were found."""
+"""Comments on the stored posts."""
 
 from typing import Self
 
@@ -12,7 +12,7 @@ from scraping.visibility import Person, sees_everybodys
 
 
 class RedditCommentQuerySet(models.QuerySet["RedditComment"]):
-    """Whose comments are seen by whom."""
+    """Selects comments by visibility and finder."""
 
     def visible_to(self, user: Person) -> Self:
         """Return the comments of the posts that the user may see."""
@@ -35,7 +35,7 @@ class RedditComment(RedditContent):
         related_name="comments",
         verbose_name=_("post"),
     )
-    # t3_… for a top-level comment, else the t1_… it answers, which need not be stored.
+    # t3_… for a top-level comment, otherwise the t1_… that it answers, which may not be stored.
     parent_fullname = models.CharField(_("answers"), max_length=16)
     depth = models.PositiveSmallIntegerField(_("depth"), default=0)
     is_submitter = models.BooleanField(_("by the post's author"), default=False)

@@ -19,7 +19,7 @@ from scraping.visibility import Person, sees_everybodys
 
 
 class ContentState(models.TextChoices):
-    """What became of an item on Reddit."""
+    """The state of an item on Reddit."""
 
     LIVE = "live", _("live")
     DELETED_BY_AUTHOR = "author", _("deleted by its author")
@@ -29,10 +29,10 @@ class ContentState(models.TextChoices):
 
 
 class RedditPostQuerySet(AgedQuerySet["RedditPost"]):
-    """States of posts."""
+    """Selects posts by state, visibility and finder."""
 
     def held(self, now: datetime | None = None) -> Self:
-        """Return posts that retention must not delete now."""
+        """Return posts with a hold that is in force: no retention deletes them."""
         return self.filter(
             Q(held_until__isnull=True) | Q(held_until__gt=now or clock.now()), held_at__isnull=False
         )
@@ -42,20 +42,20 @@ class RedditPostQuerySet(AgedQuerySet["RedditPost"]):
         return self.filter(Q(held_at__isnull=True) | Q(held_until__lte=now or clock.now()))
 
     def visible_to(self, user: Person) -> Self:
-        """Return the posts that a bot of the user found, whichever bot found them first; all of them to a user who sees everybody's."""
+        """Return the posts that any bot of the user found; all posts for a user who sees everybody's content."""
         if sees_everybodys(user):
             return self
         return self.filter(Exists(PostSighting.objects.of_bots_of(user).filter(post=OuterRef("pk"))))
 
     def found_by(self, config_id: int) -> Self:
-        """Return the posts that a bot found, also where another bot found them first."""
+        """Return the posts that a bot found, including those that another bot found first."""
         return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
 
 
 class RedditContent(models.Model):
-    """What posts and comments share."""
+    """The fields that posts and comments share."""
 
-    # Unique by a constraint of each class: unique=True would add a second index for LIKE on PostgreSQL.
+    # Unique by a named constraint in each class: unique=True would add a second index for LIKE on PostgreSQL.
     fullname = models.CharField(_("fullname"), max_length=16)
     author = models.CharField(_("author"), max_length=64, blank=True)
     author_fullname = models.CharField(_("author's fullname"), max_length=16, blank=True)
@@ -72,9 +72,9 @@ class RedditContent(models.Model):
     is_author_deleted = models.BooleanField(_("account deleted"), default=False)
     first_seen_at = models.DateTimeField(_("first seen"), default=clock.now)
     last_seen_at = models.DateTimeField(_("last seen"), default=clock.now)
-    # When /api/info last confirmed this item; a fresh scrape counts too. Null sorts as "never".
+    # When the item was last verified, by /api/info or by a scrape; null: never.
     checked_at = models.DateTimeField(_("verified"), null=True, blank=True)
-    # How often in a row /api/info left the item out.
+    # How many times in a row /api/info left the item out.
     missing_count = models.PositiveSmallIntegerField(_("times missing"), default=0)
 
     class Meta:
@@ -100,7 +100,7 @@ class RedditPost(RedditContent):
     # The pictures in their order, and the poll: see ``post_parts.py``.
     gallery = models.JSONField(_("gallery"), null=True, blank=True)
     poll = JSONObjectField(_("poll"), null=True, blank=True)
-    # The post that a crosspost passes on, which need not be stored, and its text; its gallery and poll are above.
+    # The parent of a crosspost, which may not be stored, and its text; its gallery and poll are in the fields above.
     crosspost_parent = models.CharField(
         _("crosspost of"), max_length=16, blank=True, default="", db_default=""
     )
@@ -112,7 +112,7 @@ class RedditPost(RedditContent):
     comments_fetched = models.PositiveIntegerField(_("comments fetched"), default=0)
     # When the newest stored comment was made. Not indexed: scrapes change it often, and every query filters by age first.
     newest_comment_at = models.DateTimeField(_("newest comment"), null=True, blank=True, editable=False)
-    # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: none yet.
+    # The last walk over its comments: {"num_comments": int, "reach": [int, …], "left": int}; null: no walk yet.
     walk = JSONObjectField(_("last comment walk"), null=True, blank=True)
     is_self = models.BooleanField(_("text post"), default=False)
     is_over_18 = models.BooleanField(_("NSFW"), default=False)
@@ -129,8 +129,8 @@ class RedditPost(RedditContent):
         related_name="posts",
         verbose_name=_("found by"),
     )
-    # The bot whose session that was; it stays when the session is deleted. No constraint for the same reason,
-    # no index because only the purge reads it, together with created_at.
+    # The bot of that session; it stays when the session is deleted. No constraint for the same reason; no index,
+    # because only the purge reads it, together with created_at.
     config = models.ForeignKey(
         BotConfig,
         on_delete=models.DO_NOTHING,
@@ -187,9 +187,9 @@ class RedditPost(RedditContent):
             models.Index(fields=["checked_at"], name="redditpost_checked_at"),
             # holds are few: the plan lists them, the admin filters by them
             models.Index(fields=["held_until"], name="redditpost_held", condition=Q(held_at__isnull=False)),
-            # deleting a person: whose holds lose their name
+            # deletion of a person: sets held_by of their holds to null
             models.Index(fields=["held_by"], name="redditpost_held_by", condition=Q(held_by__isnull=False)),
-            # search by author; PostgreSQL keeps each name once, so that it is a fifth of one on (author, id)
+            # search by author; PostgreSQL stores each name once, so it has a fifth of the size of one on (author, id)
             models.Index(fields=["author"], name="redditpost_author"),
             # admin filter by state: nearly all are live
             models.Index(fields=["state", "-id"], name="redditpost_gone", condition=~Q(state="live")),
@@ -200,22 +200,22 @@ class RedditPost(RedditContent):
 
     @property
     def is_held(self) -> bool:
-        """Whether a hold keeps it from retention now."""
+        """Whether the post has a hold that is in force."""
         return self.held_at is not None and (self.held_until is None or self.held_until > clock.now())
 
     @property
     def comment_share(self) -> float | None:
-        """Per cent of Reddit's comments that are stored, at most 100; None where Reddit has none."""
+        """The percentage of Reddit's comments that are stored, at most 100; None if Reddit has none."""
         if self.num_comments <= 0:
             return None
         return min(100.0, 100 * self.comments_fetched / self.num_comments)
 
 
 class PostSightingQuerySet(models.QuerySet["PostSighting"]):
-    """Owners of the bots that found posts."""
+    """Selects sightings by the owner of the bot."""
 
     def of_bots_of(self, user: Person) -> Self:
-        """Return what the user's own bots found."""
+        """Return the sightings of the user's own bots."""
         return self.filter(config__in=BotConfig.objects.managed_by(user))
 
 
@@ -223,7 +223,7 @@ class PostSighting(models.Model):
     """A bot has found a post: one row for each pair. It decides who may see the post."""
 
     pk = models.CompositePrimaryKey("post_id", "config_id")
-    # Hidden relations: a sighting says nothing of its own, so no plan and no count of a purge names it.
+    # Hidden relations: a sighting has no content of its own, so plans and counts of a purge leave it out.
     post = models.ForeignKey(
         RedditPost,
         on_delete=models.DO_NOTHING,

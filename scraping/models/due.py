@@ -1,8 +1,8 @@
-"""Comment walks that are due: posts whose comments a bot wanted and could not read.
+"""Comment walks that are due: posts whose comments a bot still has to read.
 
-One refused request (403, 404, 451, or any other) says nothing of a post: healthy ones get it too. So the post stays
-due, with the reason and the next try, until its comments are read or Reddit does not know the post any more. No
-listing need ever show it again.
+One failed request (403, 404, 451 or other) proves nothing about a post: it happens to intact posts too. So the post
+stays due, with the reason and the time of the next try, until its comments are read or the post is gone from Reddit,
+even if no listing shows it again.
 """
 
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ from database.constraints import DatabaseOnDelete
 from database.messages import MessageField, MessagesQuerySet, PartsField
 from scraping.models.bots import BotConfig
 
-# The first retries are made by the very next scrape; after them the wait doubles each time (exponential backoff).
+# The first retries happen at the next scrape; after them the wait doubles each time (exponential backoff).
 TRIES_AT_ONCE: Final = 5
 FIRST_WAIT: Final = timedelta(hours=1)
 LONGEST_WAIT: Final = timedelta(hours=24)
 
 
 class DueWalk(models.Model):
-    """A post whose comments a bot has still to read."""
+    """A post whose comments a bot still has to read."""
 
     config = models.ForeignKey(
         BotConfig,
@@ -36,10 +36,10 @@ class DueWalk(models.Model):
         related_name="due_walks",
         verbose_name=_("bot"),
     )
-    # As the config's list has it.
+    # Written as in the config's list.
     subreddit = models.CharField(_("subreddit"), max_length=50)
     fullname = models.CharField(_("post"), max_length=16)
-    # An ErrorKind and its words; empty: it was not tried yet.
+    # An ErrorKind and its text; empty: not tried yet.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
     error = MessageField(_("error"), blank=True)
     error_parts = PartsField(of="error")
@@ -64,7 +64,7 @@ class DueWalk(models.Model):
 
 
 def posts_due(config_id: int, subreddit: str) -> list[str]:
-    """Return the fullnames of the posts to try now, those that failed least often first."""
+    """Return the fullnames of the posts to try now, those with the fewest failures first."""
     rows = DueWalk.objects.filter(config=config_id, subreddit=subreddit, next_try_at__lte=clock.now())
     return list(rows.order_by("tries", "id").values_list("fullname", flat=True))
 
@@ -76,12 +76,12 @@ def among(config_id: int, fullnames: Iterable[str]) -> set[str]:
 
 
 def number_waiting(config_id: int, subreddit: str) -> int:
-    """Return of how many posts the comments are not read yet."""
+    """Return the number of posts whose comments are not read yet."""
     return DueWalk.objects.filter(config=config_id, subreddit=subreddit).count()
 
 
 def keep_due(config_id: int, subreddit: str, fullnames: Iterable[str]) -> None:
-    """Have posts tried by the next scrape that no request was sent for; those that are due stay as they are."""
+    """Make posts due that were not requested yet, for the next scrape; posts already due are not changed."""
     DueWalk.objects.bulk_create(
         [DueWalk(config_id=config_id, subreddit=subreddit, fullname=fullname) for fullname in fullnames],
         ignore_conflicts=True,
@@ -99,16 +99,16 @@ def note_failure(config_id: int, subreddit: str, fullname: str, *, reason: str, 
 
 
 def next_try(tries: int, *, now: datetime) -> datetime:
-    """Return from when on a post may be tried again that was tried so often."""
+    """Return when a post may be tried again after so many tries."""
     waits = tries - TRIES_AT_ONCE
     return now if waits < 0 else now + min(FIRST_WAIT * 2 ** min(waits, 10), LONGEST_WAIT)
 
 
 def settle(config_id: int, fullname: str) -> None:
-    """Be done with a post: its comments are read, or it is gone."""
+    """Remove a post: its comments are read, or it is gone."""
     DueWalk.objects.filter(config=config_id, fullname=fullname).delete()
 
 
 def forget_unwanted(config_id: int, subreddits: Iterable[str]) -> None:
-    """Drop what is due of subreddits that the bot does not scrape any more."""
+    """Remove the posts of subreddits that the bot no longer scrapes."""
     DueWalk.objects.filter(config=config_id).exclude(subreddit__in=list(subreddits)).delete()

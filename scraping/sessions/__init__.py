@@ -1,1 +1,1 @@
-"""One scrape of a bot: what is asked, what is kept, where it goes on."""
+"""One scrape of a bot: its requests, its filters, its checkpoint and its watermarks."""

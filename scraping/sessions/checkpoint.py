@@ -1,4 +1,4 @@
-"""How far a session is, so that another one can resume it: a JSON column, saved with every page."""
+"""How far a session has got, so that another one can resume it: a JSON column, saved with each page."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -7,23 +7,23 @@ from typing import Any, Final, Self
 from database import clock
 from scraping.models import BotConfig, ScrapeSession, due, freshness
 
-# An older checkpoint would bring yesterday's listing; the watermarks know what is new since.
+# An older checkpoint belongs to an old listing; a new listing starts from the watermarks instead.
 RESUME_WITHIN: Final = timedelta(hours=1)
-# A scrape that takes longer than this never finishes: its app's request allowance is too small for it.
+# A scrape that takes longer than this would never finish: its app's request allowance is too small for it.
 HANDED_ON_MAX: Final = timedelta(hours=24)
 
 
 @dataclass
 class Checkpoint:
-    """The subreddits done, and how far the one in hand is: its listing, then the comments of its posts."""
+    """The finished subreddits, and the position in the current one: in its listing, then in its posts' comments."""
 
-    config: str  # when the config was last edited; another one is another scrape
+    config: str  # when the config was last edited; an edit makes it another scrape
     since: str  # when the first session of this scrape began
     done: list[str] = field(default_factory=list)
     subreddit: str = ""
-    listing: dict[str, Any] | None = None  # ListingWalk.saved(); null: not begun, or done with
+    listing: dict[str, Any] | None = None  # ListingWalk.saved(); null: not begun, or finished
     is_listed: bool = False
-    reading: dict[str, Any] | None = None  # Reading.as_json() of the listing in hand: the next watermark
+    reading: dict[str, Any] | None = None  # Reading.as_json() of the current listing: the next watermark
     posts: list[str] = field(default_factory=list)  # fullnames whose comments are to be fetched
     walk: dict[str, Any] | None = None  # CommentWalk.saved() of the first of them
     refused: int = 0  # sessions in a row that got nothing but a 429
@@ -32,13 +32,13 @@ class Checkpoint:
     def of(cls, config: BotConfig, session: ScrapeSession) -> Self:
         """Return the checkpoint that a new session begins with.
 
-        It is that of an interrupted session. Where that cannot be gone on with, it is an empty one, and the posts
-        whose comments that session had still to read are due.
+        It is the checkpoint of an interrupted session. If that one cannot be resumed, the new checkpoint is empty, and
+        the posts whose comments were still to be read become due.
         """
         fresh = cls(config=config.updated_at.isoformat(), since=session.started_at.isoformat())
         wanted = (
             config.subreddits if isinstance(config.subreddits, list) else []
-        )  # broken by hand: refused later
+        )  # edited by hand and invalid: refused later
         if wanted:
             due.forget_unwanted(config.pk, wanted)
             freshness.forget_unwanted(config.pk, wanted)
@@ -68,16 +68,16 @@ class Checkpoint:
 
     @property
     def is_resumed(self) -> bool:
-        """Whether there is anything to go on with."""
+        """Whether there is anything to resume."""
         return bool(self.done or self.subreddit)
 
     @property
     def is_handed_on_for_too_long(self) -> bool:
-        """Whether this scrape was handed on again and again."""
+        """Whether this scrape was continued by new sessions for too long."""
         return datetime.fromisoformat(self.since) < clock.now() - HANDED_ON_MAX
 
     def begin(self, subreddit: str, config_id: int) -> None:
-        """Take a subreddit in hand, unless it is already; what is to be fetched of the one before is due."""
+        """Make a subreddit the current one, unless it is already; unread posts of the previous one become due."""
         if self.subreddit == subreddit:
             return
         if self.posts:
@@ -86,12 +86,12 @@ class Checkpoint:
         self.posts, self.walk = [], None
 
     def add_posts(self, fullnames: list[str]) -> None:
-        """Have the comments of these posts fetched too."""
+        """Add posts whose comments are to be fetched."""
         known = set(self.posts)
         self.posts += [fullname for fullname in fullnames if fullname not in known]
 
     def finish(self, subreddit: str, config_id: int) -> None:
-        """Be done with a subreddit."""
+        """Mark a subreddit as finished."""
         self.begin("", config_id)
         self.done.append(subreddit)
 

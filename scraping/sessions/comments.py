@@ -1,4 +1,4 @@
-"""The comments of one subreddit's posts: walked, stored, and kept due where they could not be read."""
+"""The comments of one subreddit's posts: fetched and stored, or kept due if they could not be read."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -27,9 +27,9 @@ from scraping.sessions import warnings
 from scraping.sessions.reach import is_walked, reach_of
 from scraping.sessions.writer import SessionWriter, no_totals
 
-# Posts in a row whose comments failed, after which a subreddit is given up.
+# After the comments of so many posts in a row have failed, the subreddit is given up.
 FAILURES_MAX: Final = 3
-# /api/info may leave a post out once by accident.
+# A single /api/info answer may leave a post out by mistake.
 MISSING_MAX: Final = 2
 
 
@@ -52,14 +52,14 @@ class CommentScrape:
         self._subreddit = subreddit
         self._failures = 0
         self._has_gap = False
-        self._is_fresh = False  # its listing was read
+        self._is_fresh = False  # whether its listing was read
         self._name = ""  # as Reddit writes it
         self._listed: set[str] = set()
         self._reach = reach_of(config)
         self.totals = no_totals()
 
     def fail(self, error: RedditError) -> None:
-        """Write an error down; the first one names the subreddit's failure."""
+        """Record an error; the first one becomes the subreddit's error."""
         self._scrape.log(joined([f"r/{self._subreddit}:", str(error)]), "error")
         if not self.totals["error_kind"]:
             self.totals |= {"error_kind": str(error.kind), "error": str(error)}
@@ -72,11 +72,11 @@ class CommentScrape:
             self._scrape.log(joined([f"r/{self._subreddit}:", text]), "warning")
 
     def _with_new_comments(self, fullnames: Iterable[str]) -> list[str]:
-        """Return those of the posts whose comments this config wants and has not seen, in this order."""
+        """Return the posts whose comments this config wants and does not have yet, in the given order."""
         if self._reach is None:
             return []
         order = list(fullnames)
-        # Most posts of a busy listing are young: no comments, no request.
+        # Most posts of a busy listing are so young that they have no comments: they need no request.
         rows = RedditPost.objects.filter(fullname__in=order, num_comments__gt=0)
         reach = self._reach
         lowest = self._config.comment_min_score
@@ -85,7 +85,7 @@ class CommentScrape:
             for post in rows.only("fullname", "num_comments", "walk")
             if not is_walked(post, reach, lowest=lowest)
         }
-        # Those that are due have a next try of their own.
+        # Posts that are due have their own time of the next try.
         wanted -= due.among(self._config.pk, wanted)
         return [fullname for fullname in dict.fromkeys(order) if fullname in wanted]
 
@@ -102,9 +102,9 @@ class CommentScrape:
                     if fullname in found:
                         self._scrape_post(found[fullname])
                     else:
-                        due.settle(self._config.pk, fullname)  # it was deleted here
+                        due.settle(self._config.pk, fullname)  # the post was deleted here
                 except RedditError as error:
-                    if not error.stops_everything:  # else the post is still to be fetched
+                    if not error.stops_everything:  # otherwise the post stays to be fetched
                         self._be_done_with_first()
                     raise
                 self._be_done_with_first()
@@ -137,7 +137,7 @@ class CommentScrape:
             self._failures = 0
 
     def _is_gone(self, post: RedditPost, tries: int, error: RedditError) -> bool:
-        """Ask whether Reddit knows the post at all; one answer without it proves nothing."""
+        """Ask Reddit whether the post still exists; a single answer without it proves nothing."""
         if error.kind not in warnings.LASTING | {ErrorKind.FORBIDDEN} or tries < MISSING_MAX:
             return False
         try:
@@ -174,7 +174,7 @@ class CommentScrape:
             self._checkpoint.walk = walk.saved()
             self._scrape.save(self._client)
             self._scrape.stop_here_if_asked()
-        # What is stored, not what this walk met: an earlier, deeper walk still counts.
+        # Judge by what is stored, not by what this walk met: an earlier, deeper walk counts too.
         RedditPost.objects.filter(pk=post.pk).update(
             comments_fetched=post.comments.count(),
             walk={
@@ -200,7 +200,7 @@ class CommentScrape:
 
 
 def with_moments(pages: Iterable[Page]) -> Iterator[tuple[datetime, Page]]:
-    """Yield each page with a time before its request: what is stored after that time is newer than the page."""
+    """Yield each page with the time before its request: a row stored after that time is newer than the page."""
     rest = iter(pages)
     while True:
         asked_at = clock.now()

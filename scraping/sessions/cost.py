@@ -1,4 +1,4 @@
-"""What a run of a bot costs in requests: at most, and what is likely by what is known and by what Reddit just listed."""
+"""How many requests a run of a bot costs: at most, and probably, by stored rates and the current listings."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from scraping.sessions.reach import is_walked, reach_of
 from scraping.sessions.steps import new_posts
 from scraping.sessions.watermarks import INCREMENTAL
 
-# The comments of one request; and of each further one, Reddit's morechildren.
+# The comments of the first request, and of each further one (Reddit's morechildren).
 FIRST_COMMENTS: Final = 500
 MORE_COMMENTS: Final = 100
 
@@ -28,12 +28,12 @@ class Cost:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """All requests of the run."""
         return self.listings + self.comments
 
     @property
     def minutes(self) -> int:
-        """How long Reddit's limit of 100 requests a minute makes it take at least."""
+        """The fewest minutes that the run takes at Reddit's limit of 100 requests per minute."""
         return math.ceil(self.total / 100)
 
 
@@ -43,7 +43,7 @@ class Listed:
 
     name: str
     posts: Sequence[dict[str, Any]] = field(default_factory=list)
-    # Fullnames that the filters, or the retention, leave out.
+    # The fullnames of posts that the filters or the retention leave out.
     unwanted: frozenset[str] = frozenset()
     has_more: bool = False
 
@@ -51,7 +51,7 @@ class Listed:
 def worst_case(config: BotConfig) -> Cost:
     """Return what a run may cost if every post is new and has comments.
 
-    A listing costs a request for every 100 posts, the comments of a post one; a complete tree one more for every 100
+    A listing costs one request per 100 posts. The comments of a post cost one; a complete tree costs one more per 100
     comments beyond the first 500.
     """
     posts = config.post_limit * len(config.subreddits)
@@ -62,7 +62,7 @@ def worst_case(config: BotConfig) -> Cost:
 
 
 def of_post(config: BotConfig, *, comments: int) -> int:
-    """Return the requests for one post's comments, of which Reddit counts so many."""
+    """Return the requests for one post's comments; ``comments`` is Reddit's count."""
     if config.comment_policy == BotConfig.CommentPolicy.NONE or comments <= 0:
         return 0
     more = math.ceil(max(min(comments, config.comment_limit) - FIRST_COMMENTS, 0) / MORE_COMMENTS)
@@ -74,11 +74,11 @@ def of_post(config: BotConfig, *, comments: int) -> int:
 
 
 def likely(config: BotConfig, answers: Sequence[Listed]) -> Cost | None:
-    """Return what the next run is likely to cost; None: Reddit listed nothing to judge by.
+    """Return what the next run is likely to cost, or None if Reddit listed nothing.
 
-    What Reddit listed just now says how many posts there are and how many comments they have; what is stored, which of
-    these are known; rates and watermarks, how many there will be behind the first page. Subreddits that were not asked
-    cost what the others do on average.
+    The first pages just listed give the number of posts and of their comments. The stored rows tell which of them are
+    known. Rates and watermarks give the number of posts after the first page. Subreddits that were not listed are
+    assumed to cost the average of the others.
     """
     if not answers:
         return None
@@ -96,7 +96,7 @@ def likely(config: BotConfig, answers: Sequence[Listed]) -> Cost | None:
 
 
 def _known(config: BotConfig) -> tuple[dict[str, Watermark], dict[str, Freshness]]:
-    """Return the watermarks and the freshness of a stored config's listing, by folded name."""
+    """Return the watermarks and the freshness of a stored config's listings, by case-folded name."""
     if config.pk is None or config.sort not in INCREMENTAL:
         return {}, {}
     is_search = config.sort == BotConfig.Sort.SEARCH
@@ -110,7 +110,7 @@ def _of_subreddit(config: BotConfig, listed: Listed, mark: Watermark | None, fre
     behind = _posts_behind(config, listed, mark, fresh)
     pages = max(math.ceil((len(posts) + behind) / PAGE_SIZE), 1)
     if mark is not None and watermarks.is_deep_due(mark):
-        # Once a day the last day is read again, for late approvals.
+        # Once a day the last day is read again, to find late approvals.
         rate = posts_per_hour(creation_times(posts)) or mark.posts_per_hour or 0.0
         day = rate * watermarks.DEEP_SPAN.total_seconds() / 3600
         pages = max(
@@ -121,7 +121,7 @@ def _of_subreddit(config: BotConfig, listed: Listed, mark: Watermark | None, fre
     on_page = sum(
         cost for post, cost in zip(posts, comments, strict=True) if str(post.get("name")) not in walked
     )
-    # Those behind the page are like those on it.
+    # Posts after the page are assumed to be like those on it.
     rest = behind * sum(comments) / len(posts) if posts else 0.0
     waiting = len(due.posts_due(config.pk, listed.name)) if config.pk is not None else 0
     return Cost(pages, math.ceil(on_page + rest) + waiting)
@@ -130,13 +130,13 @@ def _of_subreddit(config: BotConfig, listed: Listed, mark: Watermark | None, fre
 def _posts_behind(
     config: BotConfig, listed: Listed, mark: Watermark | None, fresh: Freshness | None
 ) -> float:
-    """Return how many posts behind the first page a run is likely to list."""
+    """Return how many posts after the first page a run is likely to list."""
     room = config.post_limit - len(listed.posts)
     if not listed.has_more or room <= 0:
         return 0.0
     if mark is None:
         return float(room)
-    # A page that reaches behind the watermark is the last one, or nearly.
+    # A page that reaches posts older than the watermark is the last one, or nearly the last.
     times = creation_times(listed.posts, until=clock.now())
     if times and min(times) <= mark.newest_at:
         return 0.0
@@ -153,14 +153,14 @@ def _number_of_comments(post: dict[str, Any]) -> int:
 
 
 def _walked(config: BotConfig, posts: Sequence[dict[str, Any]]) -> set[str]:
-    """Return the names of those posts whose comments are stored as far as the config wants them."""
+    """Return the fullnames of the posts whose comments are stored as far as the config wants them."""
     reach = reach_of(config)
     if reach is None:
         return set()
     numbers = {str(post.get("name")): _number_of_comments(post) for post in posts}
     found = set()
     for post in RedditPost.objects.filter(fullname__in=numbers).only("fullname", "num_comments", "walk"):
-        post.num_comments = numbers[post.fullname]  # as Reddit says now
+        post.num_comments = numbers[post.fullname]  # Reddit's current count
         if is_walked(post, reach, lowest=config.comment_min_score):
             found.add(post.fullname)
     return found

@@ -1,7 +1,7 @@
 """Which listed posts a bot keeps: by NSFW mark, score, flair, domain and pattern.
 
-A filter decides before a post is stored; what was stored before stays and is re-checked like everything else.
-Patterns are RE2: an owner's pattern over a stranger's text must not keep a worker busy for ever.
+A filter decides before a post is stored; posts stored earlier stay and are re-checked like all others.
+Patterns are RE2, because no pattern of an owner, whatever text it is matched with, may keep a worker busy for ever.
 """
 
 from collections import Counter
@@ -24,9 +24,10 @@ Values = Mapping[str, Any]
 
 
 def keep_wanted(page: Page, config: BotConfig) -> Page:
-    """Return the page without the posts that the config's filters leave out; these are counted as skipped.
+    """Return the page without the posts that the config's filters leave out; these count as skipped.
 
-    What cannot be read, or has a field left empty that a filter might judge, passes: storing it names what is wrong.
+    An item that cannot be read passes, and so does one with an empty field that a filter would judge: storing it
+    reports what is wrong.
     """
     if not has_filters(config):
         return page
@@ -46,7 +47,7 @@ def keep_wanted(page: Page, config: BotConfig) -> Page:
 
 
 def has_filters(config: BotConfig) -> bool:
-    """Return whether the config leaves anything out."""
+    """Return whether the config has any filter."""
     return any(is_set(config) for _reason, is_set, _passes in _FILTERS)
 
 
@@ -63,7 +64,7 @@ def _has_flair(post: Values, flairs: list[str]) -> bool:
 
 
 def _has_domain(post: Values, domains: list[str]) -> bool:
-    # Reddit writes self.python for a text post of r/python.
+    # Reddit gives a text post of r/python the domain self.python.
     domain = post["domain"].casefold()
     wanted = [name.casefold().removeprefix("www.") for name in domains]
     return any(
@@ -89,28 +90,28 @@ _FILTERS: Final[tuple[tuple[str, Callable[[BotConfig], Any], Callable[[Values, B
 )
 
 
-# --- Trying them --------------------------------------------------------------------------------
+# --- Trial --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What the filters would have done to stored posts: newest first, each with a reason or none."""
+    """The result of the filters on stored posts: newest first, each with the reason for leaving it out, or none."""
 
     posts: list[tuple[RedditPost, str]]  # the reason in the reader's language
 
     @property
     def passed(self) -> int:
-        """How many would have been kept."""
+        """How many posts would have been kept."""
         return sum(not reason for _post, reason in self.posts)
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
-        """How many each filter would have left out, the most first."""
+        """How many posts each filter would have left out, the highest number first."""
         return Counter(reason for _post, reason in self.posts if reason).most_common()
 
 
 def try_on_stored(config: BotConfig, *, by: Person, limit: int = STORED_TRIED) -> Tried:
-    """Apply the filters to the last live posts of the config's subreddits that the person may see, as they are now."""
+    """Apply the filters to the newest live posts of the config's subreddits that the person may see."""
     names = [folded(name) for name in config.subreddits]
     rows = RedditPost.objects.visible_to(by).filter(subreddit__folded__in=names, state=ContentState.LIVE)
     posts = rows.order_by("-pk")

@@ -1,4 +1,4 @@
-"""What a bot's page shows of each of its subreddits: how new it is, how busy it usually is, and why it is silent."""
+"""The rows of a bot's page, one per subreddit: its newest post, its usual rate, and why it is silent."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,14 @@ from scraping.models import BotConfig, Watermark
 from scraping.models.freshness import HOURS, Freshness, Week
 from scraping.sessions.warnings import scrape_at_least_every
 
-# A bot may have hundreds of subreddits; the others say their rates in words.
+# A bot may have hundreds of subreddits; those beyond this number show their rates in words only.
 MAPS_MAX: Final = 30
 _SHADES: Final = 5
 
 
 @dataclass(frozen=True)
 class Shade:
-    """The hours of the week with about the same rate, as one path of a map of 24 by 7 squares."""
+    """The hours of the week with about the same rate: one SVG path in a map of 24 by 7 squares."""
 
     opacity: str
     path: str
@@ -57,7 +57,7 @@ def rows_of(config: BotConfig) -> list[Row]:
 def _row(
     config: BotConfig, name: str, fresh: Freshness | None, mark: Watermark | None, *, has_map: bool
 ) -> Row:
-    # An earlier release wrote watermarks only; an empty listing has no newest post.
+    # An earlier release stored watermarks only, and an empty listing has no newest post.
     has_listed = mark is not None and mark.anchors != []
     newest_at = fresh.newest_at if fresh else mark.newest_at if mark and has_listed else None
     week = fresh.week if fresh else Week.of(None)
@@ -77,7 +77,7 @@ def _row(
 
 
 def why_silent(config: BotConfig, fresh: Freshness | None) -> str:
-    """Say why nothing comes from a subreddit, or nothing where all is well: the bot's own state comes first."""
+    """Return why no posts come from a subreddit, or an empty text if all is well; the bot's own state comes first."""
     if config.paused_at is not None:
         return _("the bot is paused: %(reason)s") % {"reason": config.pause_reason}
     if not config.is_active:
@@ -96,7 +96,7 @@ def _local(week: Week) -> list[float]:
 
 
 def busiest(week: Week) -> str:
-    """Say when most posts come, and how many."""
+    """Return in words when most posts come, and how many."""
     rates = _local(week)
     place = max(range(HOURS), key=rates.__getitem__)
     return _("most on %(day)s at %(hour)02d:00: %(rate)s an hour") % {

@@ -1,4 +1,4 @@
-"""Several configs at once, in threads of one worker: what takes time is Reddit, not us."""
+"""Scrapes several configs at once, in threads of one worker: a scrape mostly waits for Reddit."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -11,7 +11,8 @@ from scraping.models import BotConfig, ScrapeSession
 from scraping.progress import Progress
 from scraping.sessions.scrape import ContinueLater, ScrapeRefused, scrape_config
 
-# At Reddit's pace (100 requests a minute, half a second each) two would do; more, as bots may have several apps.
+# At Reddit's pace (100 requests per minute, half a second each) two sessions are enough for one app; bots may have
+# several apps.
 SESSIONS: Final = 4
 
 Outcome = ScrapeSession | ScrapeRefused | ContinueLater
@@ -25,7 +26,7 @@ def scrape_configs(
     progress_of: Callable[[BotConfig], Progress],
     cutoffs: Source | None = None,
 ) -> Iterator[tuple[BotConfig, Outcome]]:
-    """Scrape the configs, ``SESSIONS`` at a time, and yield each with its closed session, or why it has none.
+    """Scrape the configs, ``SESSIONS`` at a time; yield each with its closed session or the reason why it has none.
 
     Raises:
         BaseException: what a ``checkpoint()`` raised, once all sessions have stopped; or an error of the database.
@@ -39,7 +40,7 @@ def scrape_configs(
         except (ScrapeRefused, ContinueLater) as refusal:
             return refusal
         finally:
-            connections.close_all()  # this thread's own
+            connections.close_all()  # the connections of this thread
 
     with ThreadPoolExecutor(SESSIONS, thread_name_prefix="scrape") as pool:
         futures: dict[Future[Outcome], BotConfig] = {
@@ -49,6 +50,6 @@ def scrape_configs(
             for future in as_completed(futures):
                 yield futures[future], future.result()
         finally:
-            # What has begun ends at its next checkpoint, which the pool waits for.
+            # Sessions that have begun end at their next checkpoint; the pool waits for them.
             for future in futures:
                 future.cancel()

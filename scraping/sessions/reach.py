@@ -8,7 +8,7 @@ from scraping.reddit.comment_walk import Reach, requests_per_post
 
 
 def reach_of(config: BotConfig) -> Reach | None:
-    """Return how far a config's comment walks go; None: it wants no comments."""
+    """Return how far a config's comment walks go, or None if it wants no comments."""
     requests = {
         BotConfig.CommentPolicy.FIRST_PAGE: 0,
         BotConfig.CommentPolicy.BUDGETED: config.comment_requests - 1,
@@ -20,9 +20,9 @@ def reach_of(config: BotConfig) -> Reach | None:
 
 
 def is_walked(post: RedditPost, reach: Reach, *, lowest: int | None = None) -> bool:
-    """Return whether a walk has been as far as ``reach`` goes, since when the post got no more comments.
+    """Return whether a walk has gone as far as ``reach``, and the post has no more comments since then.
 
-    ``lowest``: the score below which comments are not wanted; a walk that left out more is no such walk.
+    ``lowest`` is the score below which comments are not wanted; a walk with a higher limit does not count.
     """
     walk = post.walk or {}
     if walk.get("num_comments") != post.num_comments:
@@ -32,6 +32,6 @@ def is_walked(post: RedditPost, reach: Reach, *, lowest: int | None = None) -> b
         return False
     if reach.is_within(walk.get("reach")):
         return True
-    # The earlier walk was allowed less, and yet it reached the end.
+    # The earlier walk had lower limits but reached the end of the tree all the same.
     is_whole = walk.get("left") == 0
     return is_whole and Reach(0, 0, reach.depth).is_within(walk.get("reach"))

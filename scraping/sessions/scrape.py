@@ -1,7 +1,8 @@
 """One scrape of one bot config: each subreddit's listing, then the comments of its posts, stored page by page.
 
-Nothing waits for Reddit inside a transaction. Each page's facts are saved with the checkpoint behind it, so that a
-killed worker loses one page at most, and a scrape whose app has no requests left goes on later, in another session.
+No transaction is open during a request to Reddit. The rows of each page are saved together with the checkpoint after
+it. So a killed worker loses one page at most, and a scrape whose app has no requests left continues later, in another
+session.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ from scraping.sessions.writer import SKIP_LINES_MAX, SessionClosed, SessionWrite
 
 logger = logging.getLogger(__name__)
 Status = ScrapeSession.Status
-# Sessions in a row that got nothing but a 429, after which the scrape fails instead of waiting again.
+# After so many sessions in a row that got nothing but a 429, the scrape fails instead of waiting again.
 REFUSED_MAX: Final = 3
 
 
@@ -50,7 +51,7 @@ class ConfigInactive(ScrapeRefused):
 
 
 class ContinueLater(Exception):
-    """The app's requests are used up until ``until``; the next scrape goes on where ``session`` was interrupted."""
+    """The app has no requests left until ``until``; the next scrape resumes where ``session`` was interrupted."""
 
     def __init__(self, session: ScrapeSession, until: datetime) -> None:
         super().__init__(session.error)
@@ -68,13 +69,13 @@ def scrape_config(
 ) -> ScrapeSession:
     """Scrape every subreddit of a config and return the closed session, which names every failure.
 
-    ``run_id`` is the run this belongs to; a session without one counts as abandoned as
-    soon as somebody else wants to scrape the config. An internal error closes the session as FAILED with the
-    cause INTERNAL and is logged, so that one config never stops the rest.
+    ``run_id`` is the run of the scrape; a session without a run counts as abandoned as soon as another scrape of the
+    config begins. An internal error is logged and closes the session as FAILED with the cause INTERNAL, so that one
+    config never stops the others.
 
-    ``cutoffs`` says what a purge would delete at once, which is not stored.
+    Posts that a purge would delete at once, by ``cutoffs``, are not stored.
 
-    An interrupted session's checkpoint of less than an hour ago is where this one begins.
+    The scrape begins at the checkpoint of an interrupted session if that is less than an hour old.
 
     Raises:
         AlreadyScraping: another scrape of this config is under way.
@@ -95,7 +96,7 @@ def scrape_config(
 
 
 def _run(scrape: "_Scrape", config: BotConfig, session: ScrapeSession) -> None:
-    """Run a scrape; whatever ends it closes its session. Raises what ``scrape_config`` names."""
+    """Run a scrape and close its session however it ends. Raises what ``scrape_config`` lists."""
     try:
         scrape.run()
     except SessionClosed:
@@ -104,9 +105,9 @@ def _run(scrape: "_Scrape", config: BotConfig, session: ScrapeSession) -> None:
         if scrape.wait_for(shortage):
             raise ContinueLater(session, shortage.until) from shortage
     except (OperationalError, InterfaceError):
-        # A restart, a lock not granted: nothing that the scrape did wrong.
+        # A restart, or a lock not granted: not an error of the scrape.
         connection.close()
-        with contextlib.suppress(Error):  # still away: then recovery closes the session
+        with contextlib.suppress(Error):  # still unavailable: recovery will close the session
             session.close(Status.INTERRUPTED, error=_("The database failed; what had been found is stored."))
         raise
     except Exception as error:
@@ -120,7 +121,7 @@ def _run(scrape: "_Scrape", config: BotConfig, session: ScrapeSession) -> None:
 
 
 def _active(config: BotConfig) -> BotConfig:
-    """Return the config as it is stored now."""
+    """Return the config as it is stored now, if it may be scraped."""
     stored = BotConfig.objects.select_related("app").filter(pk=config.pk).first()
     if stored is None:
         raise ConfigInactive(_("The bot “%(name)s” no longer exists.") % {"name": config.name})
@@ -169,7 +170,7 @@ class _Scrape(SessionWriter):
         except OutOfBudget:
             raise
         except RedditError as error:
-            # Before the first request: there is no client.
+            # No request was sent yet, so there is no client.
             self.note_not_listed(self._subreddits, str(error.kind), str(error))
             self._session.close(Status.FAILED, error_kind=error.kind, error=str(error))
         else:
@@ -215,7 +216,7 @@ class _Scrape(SessionWriter):
                     self.note_not_listed([subreddit], str(error.kind), str(error))
 
     def wait_for(self, shortage: OutOfBudget) -> bool:
-        """Close the session until its app may send requests again. False: it failed, there is no point in waiting."""
+        """Close the session until its app may send requests again. False: it failed, and waiting would not help."""
         checkpoint = self.checkpoint
         checkpoint.refused = checkpoint.refused + 1 if shortage.is_refusal and not self._has_answers else 0
         if checkpoint.refused >= REFUSED_MAX:
@@ -237,7 +238,7 @@ class _Scrape(SessionWriter):
         return True
 
     def _hand_on(self) -> None:
-        """Keep due what the session has not read; its checkpoint is not needed then."""
+        """Keep due what the session has not read, so that its checkpoint is no longer needed."""
         self.checkpoint.begin("", self._config.pk)
 
     def _fail_by(self, shortage: OutOfBudget, text: str) -> None:

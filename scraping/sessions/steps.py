@@ -1,4 +1,4 @@
-"""How far a scrape is: posts listed, posts whose comments were read, subreddits finished."""
+"""The progress of a scrape: posts listed, posts whose comments were read, subreddits finished."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ from scraping.reddit.listing import PAGE_SIZE
 
 
 class Steps:
-    """Counts what is done, and estimates what is left until it is known; at the end both are the same.
+    """Counts the steps done and estimates the total until it is known; at the end both are equal.
 
     Args:
-        expected: the posts that each subreddit still to be read may list.
+        expected: how many posts each unread subreddit may list.
     """
 
     def __init__(self, expected: dict[str, int]) -> None:
@@ -21,12 +21,12 @@ class Steps:
 
     @property
     def done(self) -> int:
-        """What this session has done."""
+        """The steps that this session has done."""
         return self._listed + self._walked + self._finished
 
     def total(self, *, pending: int) -> int:
-        """Return all steps; ``pending``: posts in hand whose comments are still to be read."""
-        # The other subreddits' comments: as many posts of a hundred as so far.
+        """Return all steps; ``pending`` is the number of listed posts whose comments are still to be read."""
+        # For the other subreddits, assume the same share of posts with comments to read as so far.
         share = (self._walked + pending) / self._listed if self._listed else 0.0
         return self.done + pending + len(self._left) + round(sum(self._left.values()) * (1 + share))
 
@@ -37,7 +37,7 @@ class Steps:
             self._left[subreddit] = max(self._left[subreddit] - posts, 0)
 
     def end_listing(self, subreddit: str) -> None:
-        """Expect no more posts of a subreddit."""
+        """Expect no more posts from a subreddit."""
         if subreddit in self._left:
             self._left[subreddit] = 0
 
@@ -46,17 +46,17 @@ class Steps:
         self._walked += 1
 
     def finish(self, subreddit: str) -> None:
-        """Be done with a subreddit."""
+        """Count a subreddit as finished."""
         if self._left.pop(subreddit, None) is not None:
             self._finished += 1
 
     def give_up(self, subreddit: str) -> None:
-        """Expect nothing more of a subreddit that failed."""
+        """Expect nothing more from a subreddit that failed."""
         self._left.pop(subreddit, None)
 
 
 def expected_posts(config: BotConfig, subreddits: Iterable[str]) -> dict[str, int]:
-    """Return how many posts the next listing of each subreddit may show, by what is known of it."""
+    """Return how many posts the next listing of each subreddit may show, by its watermark and rate."""
     marks = {mark.subreddit: mark for mark in config.watermarks.all()}
     known = {row.subreddit: row for row in config.freshness.all()}
     return {
@@ -69,7 +69,7 @@ def expected_posts(config: BotConfig, subreddits: Iterable[str]) -> dict[str, in
 
 
 def new_posts(mark: Watermark | None, fresh: Freshness | None) -> float:
-    """Return how many posts a subreddit may have made since its newest known one; 0 if nothing is known."""
+    """Return how many posts a subreddit may have got since its newest known one; 0 if nothing is known."""
     if mark is None:
         return 0.0
     now = clock.now()

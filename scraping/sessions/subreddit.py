@@ -38,7 +38,7 @@ from scraping.sessions.comments import CommentScrape, with_moments
 from scraping.sessions.filters import keep_wanted
 from scraping.sessions.watermarks import INCREMENTAL, Reading
 
-# What a reading of a whole listing may cost.
+# The requests that a reading of a whole listing may cost.
 PAGES_OF_LISTING: Final = LISTING_MAX // PAGE_SIZE
 
 
@@ -46,10 +46,10 @@ class SubredditScrape(CommentScrape):
     """One subreddit's part of a session."""
 
     def run(self) -> None:
-        """Read the listing page by page, then the comments of its posts and of those that are young.
+        """Read the listing page by page, then the comments of its posts and of other young posts.
 
         Raises:
-            RedditError: the subreddit cannot be read (further).
+            RedditError: the subreddit cannot be read, or no further.
         """
         if self._checkpoint.is_listed:
             self._scrape.steps.end_listing(self._subreddit)
@@ -61,9 +61,9 @@ class SubredditScrape(CommentScrape):
             except RedditError as error:
                 if error.stops_everything or not self._checkpoint.posts:
                     raise
-                self.fail(error)  # the comments of the pages before can be had all the same
+                self.fail(error)  # the comments of the earlier pages can still be fetched
         if self._reach is not None:
-            # Behind those of the listing: some of them may fail again.
+            # After the posts of the listing, because some of these may fail again.
             self._checkpoint.add_posts(due.posts_due(self._config.pk, self._subreddit))
         self._scrape_comments()
         self._tell_what_is_due()
@@ -96,7 +96,7 @@ class SubredditScrape(CommentScrape):
             resume=checkpoint.listing,
         )
         for asked_at, page in with_moments(walk):
-            # A deep reading is for what came late, not for what is older than the bot.
+            # A deep reading looks for posts that appeared late, not for posts older than the bot.
             since = watermark.since if watermark and reading.is_deep else None
             stored = self._store(_not_before(since, page), asked_at)
             until = self._client.server_time
@@ -145,13 +145,13 @@ class SubredditScrape(CommentScrape):
             self._note_fresh(watermark, reading)
 
     def _note_fresh(self, watermark: Watermark | None, reading: Reading) -> None:
-        """Write down how new the subreddit's posts are, and when the next one is to be expected."""
+        """Store how new the subreddit's posts are, and when the next one is expected."""
         self._is_fresh = True
         newest_at = reading.newest_at
         week = due_at = None
         if self._is_incremental:
             newest_at = newest_at or (watermark.newest_at if watermark and watermark.anchors else None)
-            # Where posts may be missing, only hours that this listing covers completely give a rate.
+            # If posts may be missing, only the hours that this listing covers completely give a rate.
             since = None
             if watermark is None or self._has_gap:
                 since = freshness.hour_of(reading.oldest_at or clock.now()) + 1
@@ -191,11 +191,11 @@ class SubredditScrape(CommentScrape):
 
     @property
     def _is_aggregate(self) -> bool:
-        """Whether this is r/all or r/popular, whose posts belong to any subreddit."""
+        """Whether this is r/all or r/popular, whose posts belong to other subreddits."""
         return folded(self._subreddit) in AGGREGATES
 
     def _of_subreddit(self, posts: QuerySet[RedditPost]) -> QuerySet[RedditPost]:
-        """Return the posts of this subreddit; of an aggregate those that this bot has found."""
+        """Return the posts of this subreddit; for an aggregate, the posts that this bot has found."""
         if self._is_aggregate:
             return posts.filter(config=self._config)
         return posts.filter(subreddit__folded=folded(self._name or self._subreddit))
@@ -222,7 +222,7 @@ class SubredditScrape(CommentScrape):
         if self._has_gap:
             self._scrape.note_gap()
         now = clock.now()
-        # Listed, not stored: another bot may have stored them, or a filter may have kept none.
+        # Count listed posts, not stored ones: another bot may have stored them, or a filter may have kept none.
         has_new = reading.newest_at is not None and reading.newest_at > watermark.newest_at
         week = freshness.of(self._config.pk, self._subreddit).week
         expected = week.expected(watermark.newest_at, now) if week.is_known else None
@@ -240,7 +240,7 @@ class SubredditScrape(CommentScrape):
         self._warn(growth)
 
     def _refresh_young(self) -> None:
-        """Look again at the posts behind the listing's end that are young enough to get more comments."""
+        """Check again the posts beyond the listing's end that are young enough to get more comments."""
         hours = self._config.comment_refresh_hours
         if self._reach is None or not hours or not (self._name or self._is_aggregate):
             return
@@ -249,7 +249,7 @@ class SubredditScrape(CommentScrape):
         )
         young = self._of_subreddit(recent)
         if self._config.sort != BotConfig.Sort.NEW:
-            young = young.filter(config=self._config)  # the listing would never have shown it others
+            young = young.filter(config=self._config)  # others are not in its listing
         youngest = young.order_by("-created_at").values_list("fullname", flat=True)[: self._config.post_limit]
         names = [fullname for fullname in youngest if fullname not in self._listed]
         for start in range(0, len(names), INFO_SIZE):
@@ -271,7 +271,7 @@ def names_of(posts: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _not_before(moment: datetime | None, page: Page) -> Page:
-    """Return the page without posts that were made before a moment."""
+    """Return the page without posts that were made before ``moment``."""
     if moment is None:
         return page
     posts = [post for post in page.posts if (made := created_at(post)) is None or made >= moment]

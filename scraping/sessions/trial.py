@@ -1,4 +1,4 @@
-"""Tries a bot's config on Reddit: the first items it would get and what a run would cost, storing nothing."""
+"""Tries a bot's config on Reddit: shows the first items and the cost of a run, and stores nothing."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -17,13 +17,13 @@ from scraping.sessions.filters import why_unwanted
 from scraping.skip_reasons import reason_label
 
 ITEMS_SHOWN: Final = 10
-# Each costs a request while somebody waits for the page.
+# Each subreddit costs a request while a person waits for the page.
 SUBREDDITS_TRIED: Final = 10
 
 
 @dataclass(frozen=True)
 class TrialItem:
-    """A listed post: its columns, and why it would be left out, if it would."""
+    """A listed post: its columns, and the reason if it would be left out."""
 
     values: dict[str, Any]
     reason: str
@@ -31,7 +31,7 @@ class TrialItem:
 
 @dataclass(frozen=True)
 class SubredditTrial:
-    """What one subreddit answered."""
+    """The answer of one subreddit."""
 
     name: str
     items: list[TrialItem] = field(default_factory=list)
@@ -41,15 +41,15 @@ class SubredditTrial:
 
 @dataclass(frozen=True)
 class Trial:
-    """What Reddit answered, and what it cost."""
+    """All answers of Reddit, and their cost."""
 
     subreddits: list[SubredditTrial] = field(default_factory=list)
     requests_used: int = 0
-    error: str = ""  # nothing was asked
+    error: str = ""  # no request was sent
 
     @property
     def listed(self) -> list[Listed]:
-        """The pages by which the cost of a run is judged."""
+        """The pages from which the cost of a run is estimated."""
         return [subreddit.listed for subreddit in self.subreddits if subreddit.listed is not None]
 
 
@@ -66,7 +66,7 @@ def try_on_reddit(config: BotConfig, *, by: User | AnonymousUser) -> Trial:
     try:
         with client_for(config.app) as client:
             for number, name in enumerate(names):
-                # Of ten items three subreddits get four, three and three.
+                # Ten items are divided among three subreddits as four, three and three.
                 share = ITEMS_SHOWN // len(names) + (number < ITEMS_SHOWN % len(names))
                 try:
                     tried.append(_try(client, config, name, share))
@@ -86,7 +86,7 @@ def _may_try(config: BotConfig, by: User | AnonymousUser) -> bool:
 
 
 def _try(client: RedditClient, config: BotConfig, name: str, share: int) -> SubredditTrial:
-    """List a subreddit's first page, which costs no more than a few posts of it, and show some."""
+    """List a subreddit's first page (a full page costs one request, as a few posts do) and show some of it."""
     pages = client.listing(
         name,
         sort=config.sort,

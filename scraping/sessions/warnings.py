@@ -1,7 +1,7 @@
-"""What a config's operator is warned of, and what pauses the config.
+"""Warns the operators of a config, and pauses configs that Reddit refuses.
 
-Warnings: silence where there used to be posts, growth beyond what a listing shows. Paused: after refusals that will not
-pass by themselves.
+A warning tells of a subreddit that became silent, or of one with more new posts than a listing shows. A config is
+paused after several refusals that will last until somebody acts.
 """
 
 import math
@@ -21,7 +21,7 @@ from scraping.reddit.listing import LISTING_MAX
 
 BOT_PAUSED = "bot.paused"
 words.register({BOT_PAUSED: gettext_noop("paused")})
-# What Reddit says of a subreddit or an app, and will say again until somebody does something about it.
+# Refusals of a subreddit or an app that last until somebody acts.
 LASTING: Final = frozenset(
     {
         ErrorKind.PRIVATE,
@@ -32,18 +32,19 @@ LASTING: Final = frozenset(
         ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,
     }
 )
-# Sessions in a row with the same lasting refusal that pause a config.
+# After so many sessions in a row with the same lasting refusal, a config is paused.
 REFUSALS_MAX: Final = 3
-# So many posts expected and none there is no chance: of a Poisson process, less than once in 20,000 times.
+# If so many posts are expected and none appears, it is not chance: in a Poisson process that happens less than once
+# in 20,000 times.
 SILENCE: Final = 10.0
-# The share of the listing's reach that a run may need before it warns.
+# A run that needs a larger share of the listing's reach gives a warning.
 REACH_SHARE: Final = 0.8
-# How much the latest listing says of the rate; the rest is the baseline.
+# The weight of the latest listing in the rate; the rest is the baseline.
 _RATE_WEIGHT: Final = 0.3
 
 
 def smoothed(before: float | None, measured: float | None) -> float | None:
-    """Return a subreddit's new baseline, in posts an hour."""
+    """Return a subreddit's new baseline, in posts per hour (exponential smoothing)."""
     if before is None or measured is None:
         return before if measured is None else measured
     return (1 - _RATE_WEIGHT) * before + _RATE_WEIGHT * measured
@@ -52,9 +53,9 @@ def smoothed(before: float | None, measured: float | None) -> float | None:
 def silence_warning(
     watermark: Watermark, *, has_new: bool, now: datetime, expected: float | None = None
 ) -> str:
-    """Return a warning where a subreddit lists nothing new although it used to, by its own rate; else nothing.
+    """Return a warning if a subreddit lists nothing new although its usual rate predicts posts; else an empty text.
 
-    ``expected``: the posts since its newest one, by the rates of the hours; None: only its overall rate is known.
+    ``expected`` is the number of posts since its newest one by the hourly rates; None if these are not known.
     """
     if has_new:
         return ""
@@ -72,9 +73,9 @@ def silence_warning(
 def growth_warning(
     *, name: str, posts_per_hour: float | None, since_last: timedelta | None, post_limit: int
 ) -> str:
-    """Return what to do where a listing holds fewer posts than are made between two runs; else nothing.
+    """Return a warning if more posts are made between two runs than a listing holds; else an empty text.
 
-    ``since_last``: the time between the last two listings, which is how often the config is scraped.
+    ``since_last`` is the time between the last two listings: how often the config is scraped.
     """
     reach = min(post_limit, LISTING_MAX)
     if not posts_per_hour or since_last is None:
@@ -93,7 +94,7 @@ def growth_warning(
 
 
 def scrape_at_least_every(posts_per_hour: float | None, post_limit: int) -> str:
-    """Return the longest time between two scrapes in which the listing holds all new posts; nothing if unknown."""
+    """Return the longest time between two scrapes for which the listing holds all new posts; empty if unknown."""
     if not posts_per_hour:
         return ""
     return _often(min(post_limit, LISTING_MAX) / posts_per_hour)
@@ -108,7 +109,7 @@ def _often(hours: float) -> str:
 
 
 def lasting_refusal(session: ScrapeSession) -> str:
-    """Return the (first) kind of a failed session all of whose subreddits Reddit refused for good, or nothing."""
+    """Return the first error kind of a failed session if Reddit refused all its subreddits lastingly; else empty."""
     kinds = {total.get("error_kind", "") for _name, total in session.totals_by_subreddit}
     if session.status != ScrapeSession.Status.FAILED or not kinds or not kinds <= LASTING:
         return ""
@@ -116,7 +117,7 @@ def lasting_refusal(session: ScrapeSession) -> str:
 
 
 def note_outcome(config: BotConfig, session: ScrapeSession) -> bool:
-    """Count refusals in a row; return whether this session's was the one that paused the config."""
+    """Count refusals in a row; return whether the refusal of this session paused the config."""
     if kind := lasting_refusal(session):
         with transaction.atomic():
             is_paused = config.note_refusal(kind, pause_after=REFUSALS_MAX)
@@ -124,7 +125,7 @@ def note_outcome(config: BotConfig, session: ScrapeSession) -> bool:
                 record(
                     BOT_PAUSED,
                     config,
-                    kind=Event.ActorKind.SYSTEM,  # also where a shell asked for the scrape
+                    kind=Event.ActorKind.SYSTEM,  # also when a shell command asked for the scrape
                     before={"is_active": True},
                     after={"is_active": False},
                     reason=config.pause_reason,

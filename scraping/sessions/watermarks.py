@@ -1,7 +1,8 @@
-"""How far a listing has got, and whether it has met what the one before it listed (ADR 21).
+"""How far a listing has got, and whether it has met the posts of the previous listing (ADR 21).
 
-Ids decide, not single times: a listing has met the last one when it shows a post that this one listed, or that was
-stored before it ended. One that ends anywhere without that has left a gap, however long it is.
+Ids decide, not single times: a listing has met the previous one when it shows a post that the previous one listed, or
+that was stored before the previous one ended. A listing that ends without such a post has left a gap, however long the
+listing is.
 """
 
 from collections.abc import Iterable
@@ -15,34 +16,34 @@ from scraping.models import BotConfig, RedditPost, Watermark, freshness
 from scraping.reddit.listing import REDDIT_BEGAN, Frontier, creation_times, is_sticky, posts_per_hour
 from scraping.sessions import warnings
 
-# Listings in the order of creation, which have a watermark.
+# The listings that are in the order of creation; only these have a watermark.
 INCREMENTAL: Final = (BotConfig.Sort.NEW, BotConfig.Sort.SEARCH)
-# Reddit's search ends near 250 posts, other listings at 1,000: one of fewer posts than this has shown all there is.
+# Reddit's search ends near 250 posts, other listings at 1,000: a listing of fewer posts than this is complete.
 SHORTEST_END: Final = 200
-# The first posts of a listing, by which the next one knows that it has met it.
+# How many of a listing's first posts are kept, so that the next listing can find them again.
 ANCHORS_MAX: Final = 100
-# A post that waited for a moderator appears hours later, at the position of its creation. So a listing is read this
-# far behind its watermark about once a day; a little more often, so that the time of day does not drift.
+# A post that waited for a moderator appears hours later, at the position of its creation. So about once a day a
+# listing is read this far beyond its watermark; a little more often, so that the time of day does not drift.
 DEEP_EVERY: Final = timedelta(hours=23)
 DEEP_SPAN: Final = timedelta(hours=24)
 
 
 @dataclass
 class Reading:
-    """What a listing has shown so far, for a JSON column: another session may go on with it."""
+    """What a listing has shown so far; stored as JSON, so that another session can resume it."""
 
     is_deep: bool = False
-    has_met: bool = False  # the last listing
+    has_met: bool = False  # whether it has met the previous listing
     newest: str | None = None
     oldest: str | None = None
     anchors: list[str] = field(default_factory=list)
-    after: str | None = None  # the watermark: what is newer is new
+    after: str | None = None  # the watermark: newer posts are new
     hours: dict[str, int] = field(default_factory=dict)  # new posts by hour since 1970, of the last weeks
     times: list[datetime] = field(default_factory=list)  # of this session's pages; not saved
 
     @classmethod
     def of(cls, saved: dict[str, Any] | None, *, is_deep: bool, after: datetime | None = None) -> Self:
-        """Return the reading that was saved, or a new one behind the watermark ``after``."""
+        """Return the reading that was saved, or a new one that begins at the watermark ``after``."""
         return cls(**saved) if saved else cls(is_deep=is_deep, after=after.isoformat() if after else None)
 
     def as_json(self) -> dict[str, Any]:
@@ -58,16 +59,16 @@ class Reading:
 
     @property
     def newest_at(self) -> datetime | None:
-        """The newest time listed so far that can be."""
+        """The newest valid time listed so far."""
         return datetime.fromisoformat(self.newest) if self.newest else None
 
     @property
     def oldest_at(self) -> datetime | None:
-        """The time that the last page reaches back to."""
+        """The oldest time that the last page reaches."""
         return datetime.fromisoformat(self.oldest) if self.oldest else None
 
     def add(self, posts: Iterable[dict[str, Any]], *, until: datetime) -> None:
-        """Note a page; ``until``: Reddit's present."""
+        """Add a page; ``until`` is the present by Reddit's clock."""
         posts = list(posts)
         names = [str(post["name"]) for post in posts if post.get("name") and not is_sticky(post)]
         self.anchors = [*self.anchors, *names][:ANCHORS_MAX]
@@ -79,7 +80,7 @@ class Reading:
         if times:
             newest = max(times, default=until)
             self.newest = max(newest, self.newest_at or newest).isoformat()
-            # Not the very oldest: that one may be odd.
+            # Not the very oldest time, which may be wrong.
             self.oldest = sorted(times)[len(times) // 20].isoformat()
 
 
@@ -88,7 +89,7 @@ def watermark_of(config: BotConfig, subreddit: str, listing: str) -> Watermark |
     rows = Watermark.objects.filter(config=config, subreddit=folded(subreddit))
     watermark = rows.filter(listing=listing).first()
     if watermark is not None:
-        # An earlier release believed posts that were dated ahead.
+        # An earlier release accepted posts dated in the future.
         watermark.newest_at = min(watermark.newest_at, watermark.listed_at)
     return watermark
 
@@ -101,7 +102,7 @@ def is_deep_due(watermark: Watermark | None) -> bool:
 
 
 def deep_until(watermark: Watermark) -> datetime:
-    """Return how far back a deep reading goes: not behind what was ever listed."""
+    """Return how far back a deep reading goes: never beyond the oldest post ever listed."""
     until = watermark.newest_at - DEEP_SPAN
     return until if watermark.since is None else max(until, watermark.since)
 
@@ -120,7 +121,7 @@ def is_gap(watermark: Watermark, reading: Reading, *, posts: int, is_at_limit: b
     """Return whether posts may be missing between the last listing and this one, of so many posts."""
     if reading.has_met or not posts:
         return False
-    # The last one was empty: nothing can be met, and a short listing is simply a whole one.
+    # The previous listing was empty, so there is nothing to meet, and a short listing is a complete one.
     was_empty = watermark.anchors == []
     return not was_empty or is_at_limit or posts >= SHORTEST_END
 
@@ -135,11 +136,11 @@ def advance(
     listing: str,
     is_whole: bool,
 ) -> None:
-    """Remember how far a listing went; it was read to its frontier, or as far as it may be.
+    """Store how far a listing went; it was read to its frontier, or as far as allowed.
 
-    ``is_whole``: Reddit had no more to show.
+    ``is_whole``: Reddit had no more posts.
     """
-    # Of an empty listing, or one whose times cannot be, everything that comes later is new.
+    # After an empty listing, or one without a valid time, all later posts are new.
     known_at, now = watermark.newest_at if watermark else REDDIT_BEGAN, clock.now()
     newest_at = max(reading.newest_at or known_at, known_at)
     oldest_at = reading.oldest_at or newest_at

@@ -17,29 +17,29 @@ from scraping.sessions.checkpoint import Checkpoint
 from scraping.sessions.steps import Steps
 from scraping.skip_reasons import FILTERED, reason_label
 
-# Log lines on items that could not be read; the rest are only counted.
+# How many log lines name items that could not be read; the rest are only counted.
 SKIP_LINES_MAX: Final = 20
 
 
 class SessionClosed(Exception):
-    """Our session was closed by somebody else, who took this worker for dead: stop writing."""
+    """Another process considered this worker dead and closed its session: stop writing."""
 
 
-# What a session sums up over its subreddits.
+# The totals that a session adds up over its subreddits.
 COUNTED: Final = ("posts_found", "posts_new", "comments_found", "comments_new")
 
 
 def no_totals() -> dict[str, Any]:
-    """Return the totals of a subreddit of which nothing is known yet."""
+    """Return the totals of a subreddit at the beginning."""
     return {
         **dict.fromkeys(COUNTED, 0),
         "posts_changed": 0,
-        "posts_refreshed": 0,  # young posts behind the listing's end, looked at again
+        "posts_refreshed": 0,  # young posts beyond the listing's end, checked again
         "comments_changed": 0,
         "comments_due": 0,  # posts whose comments are still to be read
-        "comments_unavailable": 0,  # named by Reddit, and never handed out
+        "comments_unavailable": 0,  # named by Reddit but never returned
         "skipped": {},  # items by reason
-        "odd_fields": {},  # left empty in items that are stored, by reason
+        "odd_fields": {},  # fields left empty in stored items, by reason
         "warnings": [],
         "error_kind": "",
         "error": "",
@@ -63,14 +63,14 @@ class SessionWriter:
         self._has_answers = False
         self.checkpoint = Checkpoint.of(config, session)
         self.steps = Steps({})
-        # At once: the next session must find it even if this one is stopped before its first page.
+        # Saved at once: the next session must find it even if this one stops before its first page.
         session.record(checkpoint=self.checkpoint.as_json())
 
     def save(self, client: RedditClient) -> None:
-        """Save what is known so far, and where a session after this one would go on.
+        """Save the totals so far and the checkpoint from which another session can resume.
 
         Raises:
-            SessionClosed: somebody has closed the session.
+            SessionClosed: another process has closed the session.
         """
         totals = self._totals.values()
         saved = self._session.record(
@@ -86,17 +86,17 @@ class SessionWriter:
             raise SessionClosed
 
     def report(self, stage: str, *, posts: int = 0) -> None:
-        """Report how far the scrape is, ``posts`` more of the subreddit in hand having been listed."""
+        """Report the progress; ``posts`` more posts of the current subreddit have been listed."""
         self.steps.listed(self.checkpoint.subreddit, posts)
         total = self.steps.total(pending=len(self.checkpoint.posts))
         self._progress.report(self.steps.done, total, stage)
 
     def note_not_listed(self, subreddits: Iterable[str], kind: str, error: str) -> None:
-        """Remember why subreddits could not be listed."""
+        """Store why subreddits could not be listed."""
         freshness.note_failed(self._config.pk, list(subreddits), kind=kind, error=error)
 
     def note_gap(self) -> None:
-        """Remember that posts between the last scrape and this one were out of Reddit's reach."""
+        """Record a gap: Reddit no longer lists some posts between the last scrape and this one."""
         self._has_gap = True
 
     def log(self, text: str, level: str = "info") -> None:
@@ -116,7 +116,7 @@ class SessionWriter:
                 self.log(text % {"where": where, "count": count, "reason": reason_label(reason)}, "warning")
 
     def log_odd(self, where: str, odd: Counter[str]) -> None:
-        """Name fields that were left empty, up to the same number of lines."""
+        """Name fields that were left empty in the log, up to the same number of lines."""
         for reason, count in odd.items():
             if self._skip_lines < SKIP_LINES_MAX:
                 self._skip_lines += 1

@@ -12,21 +12,21 @@ from scraping.sandbox import SandboxReddit
 
 
 def port_number(value: str) -> int:
-    """Return a port, or say what one is."""
+    """Return a port number, or raise an error that says what is valid."""
     if not value.isdecimal() or int(value) > 65_535:
         raise ArgumentTypeError(f"{value!r} is not a port: a number from 0 (any free one) to 65535.")
     return int(value)
 
 
 def milliseconds(value: str) -> int:
-    """Return a duration, or say what one is."""
+    """Return a duration, or raise an error that says what is valid."""
     if not value.isdecimal():
         raise ArgumentTypeError(f"{value!r} is not a number of milliseconds.")
     return int(value)
 
 
 class Command(BaseCommand):
-    """Start it, say where, wait for a signal."""
+    """Start the sandbox, print its address, wait for a signal."""
 
     help = "Runs a small synthetic Reddit, for trying the console without Reddit keys."
     requires_system_checks = []
@@ -46,14 +46,14 @@ class Command(BaseCommand):
         """Run until SIGTERM or Ctrl-C.
 
         Raises:
-            CommandError: it cannot listen there (exit code 2).
+            CommandError: it cannot listen on the port (exit code 2).
         """
         sandbox = SandboxReddit(
             port=port,
             host=host,
             seed=seed,
             latency=latency / 1000,
-            # Without it a restart would forget names, and every stored post of theirs would seem to be gone.
+            # Without this a restart would forget these names, and all their stored posts would seem to be gone.
             journal=settings.VAR_DIR / f"sandbox_reddit_{seed}.jsonl",
         )
         stop = threading.Event()
