@@ -25,7 +25,7 @@ class MaintenanceConfig(AppConfig):
 
         from audit.visibility import register_owned
         from database.zones import StoredTimeZoneField
-        from maintenance.jobs import content_cutoffs  # declares all jobs, whoever asks first
+        from maintenance.jobs import content_cutoffs  # declares all jobs
         from maintenance.models import JobRun
         from maintenance.scheduling.bot_schedules import BotSchedules
         from maintenance.scrape_runs import ScrapeRuns
@@ -36,7 +36,7 @@ class MaintenanceConfig(AppConfig):
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
         register_schedules(BotSchedules())
         register_runs(ScrapeRuns())
-        # Who owns a bot sees its runs without the permission to see all.
+        # Owners of a bot see its runs without the permission to see all runs.
         register_owned(JobRun, needs_view_permission=False)
         register_cutoffs(content_cutoffs)
         post_migrate.connect(_seed, sender=self)
@@ -50,7 +50,7 @@ def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
     from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
     from maintenance.scheduling import schedules, seeding
 
-    # Not after a partial `migrate`: the tables must be those that the code knows.
+    # Not after a partial `migrate`: the tables must match the code.
     for model in (ScheduleControl, RetentionPolicy, JobRun):
         try:
             found = apps.get_model(model._meta.label)
@@ -66,7 +66,7 @@ def _seed(*, apps: Any = installed_apps, **_: Any) -> None:
 def _refuse_ignored_fields(
     *, instance: Any, raw: bool = False, update_fields: Collection[str] | None = None, **_: Any
 ) -> None:
-    """Refuse, whoever saves it, what would have no effect; a row that has it already can still be paused."""
+    """Refuse fields without effect, whoever saves the row; a stored row that has them can still be paused."""
     from maintenance.scheduling import targets
 
     if not raw and (update_fields is None or {*update_fields} & {*targets.MESSAGE_FIELDS}):
@@ -81,13 +81,13 @@ def _note_timing(*, instance: Any, raw: bool = False, **_: Any) -> None:
 
 
 def _note_timing_of_users(*, instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
-    """Notice that a row which schedules share was edited in place: each of them has another timing now."""
+    """Update the timing of the schedules that share a row (such as a crontab) when that row is edited."""
     from maintenance.scheduling import replanning
 
     if raw or created:
         return
     with transaction.atomic():
         users = instance.periodictask_set.order_by("pk")
-        list(users.select_for_update())  # as a tick locks them
+        list(users.select_for_update())  # the lock that a tick takes
         for task in users.select_related("control"):
             replanning.note_timing(task)

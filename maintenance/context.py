@@ -1,4 +1,4 @@
-"""What a job function gets: its run, its cutoff, and the ways to report, stop, save and delete."""
+"""The context that a job function gets: its run, its cutoff, and methods to report, stop, save and delete."""
 
 import contextlib
 import logging
@@ -34,12 +34,12 @@ Listener = Callable[[int, int | None, str], None]
 
 
 def never() -> bool:
-    """Return False: nobody asks this run to stop."""
+    """Return False: this run is never asked to stop."""
     return False
 
 
 class JobContext:
-    """The surroundings of one execution; without a run it plans and writes nothing.
+    """The context of one execution; without a run it only plans, and writes nothing.
 
     It satisfies ``scraping.progress.Progress`` (``report``, ``log``, ``checkpoint``).
     """
@@ -61,40 +61,40 @@ class JobContext:
         self.run, self.params, self.dry_run = run, params, dry_run
         self.terms = terms
         self.retention = terms.read_retention() if terms else retention
-        # An approved run goes on with what it had counted before it was blocked.
+        # An approved run continues with the counts from before it was blocked.
         self.counts: Counter[str] = Counter(run.counts if run else {})
         self.message = ""
         self.is_partial, self.is_transient = False, False
-        # Whether the counts may include batches that were rolled back; the row has the true ones.
+        # Whether the counts may include batches that were rolled back; the row has the right counts.
         self.is_in_doubt = False
         self._cursor: dict[str, Any] = dict(run.cursor or {}) if run else {}
         self.now = _moment_of(run, self._cursor)
         self.plan = RunPlan(run, now=self.now, retention=self.retention, is_dry_run=dry_run, on_made=on_plan)
         self._deletions = 0
-        # What is committed: counts, cursor and progress.
+        # The committed counts, cursor and progress.
         self.note_commit()
         self.is_stopping = stopping
         self._listener = listener
         # See registry.Job.
         self._keeps_its_place = keeps_its_place
-        # When the job reached its last checkpoint, by the monotonic clock.
+        # The time of the job's last checkpoint, by the monotonic clock.
         self.checked_at = time.monotonic()
         self._hands_on_at = self.checked_at + hands_on_after.total_seconds() if hands_on_after else None
         self._cancelled, self._lost = threading.Event(), threading.Event()
-        # A job may work in several threads, each of which reports.
+        # A job may work in several threads that all report.
         self._saving = threading.RLock()
         self._log_lines = 0
         self._reported_at = 0.0
 
     @property
     def cutoff(self) -> datetime:
-        """The moment before which things are old: now less the retention."""
+        """The moment before which rows are old: now minus the retention."""
         assert self.retention is not None, "the job declares no retention_days"
         return self.now - timedelta(days=self.retention.days)
 
     @property
     def overrides(self) -> Sequence[RetentionOverride]:
-        """The subreddits and bots with days of their own."""
+        """The overrides: subreddits and bots with their own number of days."""
         return self.retention.overrides if self.retention else ()
 
     @property
@@ -103,7 +103,7 @@ class JobContext:
         return self.retention is not None and self.retention.keeps_live_threads
 
     def cutoff_of(self, override: RetentionOverride) -> datetime:
-        """Return the cutoff of a subreddit or bot with days of its own."""
+        """Return the cutoff of an override."""
         return self.now - timedelta(days=override.days)
 
     @property
@@ -116,20 +116,20 @@ class JobContext:
         """The run's id; None in a preview."""
         return self.run.pk if self.run else None
 
-    # --- Telling ---------------------------------------------------------------------------
+    # --- Reporting ---------------------------------------------------------------------------
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
-        """Show progress: ``done`` of ``total`` units (rows, configs), in words ``stage``."""
+        """Show progress: ``done`` of ``total`` units (rows, configs), described by ``stage``."""
         self._note_place(done)
         self._show_and_save(done, total, stage)
 
     def report_part(self, done: int, *, whole: int, total: int, stage: str) -> None:
-        """Show ``done`` units of a part as the stage of a whole of which ``whole`` of ``total`` parts are done."""
+        """Show ``done`` units of one part; ``whole`` of the job's ``total`` parts are done."""
         self._note_place(done)
         self._show_and_save(whole, total, stage)
 
     def _note_place(self, done: int) -> None:
-        """Count the reports of a job that keeps its place elsewhere, so that the cursor shows progress."""
+        """Count the reports of a job that stores its position elsewhere, so that the cursor shows progress."""
         if self._keeps_its_place and done and self.run is not None:
             with self._saving:
                 self._cursor["reports"] = self._cursor.get("reports", 0) + 1
@@ -143,16 +143,16 @@ class JobContext:
             self._save()
 
     def show(self, done: int, total: int | None, stage: str) -> None:
-        """Tell the listener, such as a progress bar; nothing is saved."""
+        """Report to the listener, such as a progress bar; saves nothing."""
         if self._listener:
             self._listener(done, total, stage)
 
     def within(self, done: int, total: int, name: str) -> "Part":
-        """Return a Progress for one part of the work: its own progress shows as the stage of the whole."""
+        """Return a Progress for one part of the work; its progress is shown as the stage of the whole."""
         return Part(self, done, total, name)
 
     def log(self, text: str, level: str = "info") -> None:
-        """Write a line of the run's log; from the 2,000th on, lines are dropped and the last one says so."""
+        """Write a line to the run's log; after 2,000 lines the rest is dropped, and the last line says so."""
         logger.log(logging.getLevelName(level.upper()), "%s: %s", self.run or "plan", text)
         if self.run is None:
             return
@@ -169,7 +169,7 @@ class JobContext:
         self.counts[name] += number
 
     def partial(self, message: str, *, is_transient: bool = False) -> None:
-        """Note that a part of the work failed: the run ends PARTIAL; see JobFailed."""
+        """Note that some of the work failed: the run ends PARTIAL; see JobFailed."""
         self.is_partial = True
         self.is_transient |= is_transient
         self.message = message
@@ -177,7 +177,7 @@ class JobContext:
     # --- Stopping --------------------------------------------------------------------------
 
     def checkpoint(self) -> None:
-        """Raise StopRun if the run was cancelled or lost, or shall go on elsewhere. Call it between batches."""
+        """Raise StopRun if the run was cancelled, lost or handed back. Call it between batches."""
         self.checked_at = time.monotonic()
         if self._lost.is_set():
             raise LostClaim
@@ -193,16 +193,16 @@ class JobContext:
         self._cancelled.set()
 
     def lose(self) -> None:
-        """Let the next checkpoint end the work: the run is no longer this worker's."""
+        """Let the next checkpoint end the work: this worker no longer owns the run."""
         self._lost.set()
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody else writes how this run ends."""
+        """Whether another process decides how this run ends."""
         return self._lost.is_set()
 
     def hand_back(self, *, until: datetime, message: str) -> NoReturn:
-        """End this attempt; the next one, which is no retry of a failure, begins after ``until``."""
+        """End this attempt; the next one begins after ``until`` and does not count as the retry of a failure."""
         self.message = message
         raise HandBack(JobRun.Reason.WAITS, until=until)
 
@@ -214,15 +214,15 @@ class JobContext:
     # --- Saving ----------------------------------------------------------------------------
 
     def save_cursor(self, **values: Any) -> None:
-        """Remember how far the work is; a next attempt finds it in ``cursor``."""
+        """Save how far the work is; the next attempt finds it in ``cursor``."""
         with self._saving:
             self._cursor.update(values, now=self.now.isoformat())
             self._save()
 
     def reread(self) -> None:
-        """Take from the row what was saved in a transaction that has failed: it is not true.
+        """Read the run's state from the row again, after a transaction that saved it has failed.
 
-        That is the cursor; and the counts and the progress of a deletion that could not read them itself.
+        That is the cursor; also the counts and the progress, if a deletion could not read them itself.
         """
         assert self.run is not None
         row = JobRun.objects.values("counts", "cursor", "progress_done").filter(pk=self.run.pk).first()
@@ -249,7 +249,7 @@ class JobContext:
             self.lose_claim()
 
     def lose_claim(self) -> NoReturn:
-        """Stop: somebody else has the run."""
+        """Stop, because another process owns the run."""
         self._lost.set()
         raise LostClaim
 
@@ -271,11 +271,11 @@ class JobContext:
         Args:
             queryset: what to delete, by conditions on its own table.
             by: its time field; the plan counts by its months.
-            held: rows old enough that stay because of a hold, for the plan.
-            facts: what the job knows of these rows, for the plan.
-            has_relative_caps: False where losing many of these rows at once is no sign of an error.
-            is_indexed: False where no index leads along ``by``: the table is read whole.
-            trace: writes down which rows went.
+            held: rows that are old enough but kept by a hold, for the plan.
+            facts: what the job knows about these rows, for the plan.
+            has_relative_caps: False where deleting many of these rows at once is no sign of an error.
+            is_indexed: False where ``by`` has no index: the whole table is read.
+            trace: records which rows were deleted.
 
         Raises:
             JobFailed: this host's clock is wrong.
@@ -287,31 +287,31 @@ class JobContext:
         Deletion(self, condition, number=number).carry_out()
 
     def conditions_under(self, retention: Retention) -> list[Condition]:
-        """Return what the job would delete now if this were its retention."""
+        """Return what the job would delete now under this retention."""
         assert self.terms is not None
         return conditions(self.terms.function, retention, now=self.now)
 
     def keep_plan(self, tables: list[TablePlan]) -> None:
-        """Put these tables into the run's plan, in place of what it says of them."""
+        """Add these tables to the run's plan, or replace what it has of them."""
         if not self.plan.keep(tables):
             self.lose_claim()
 
     def note_commit(self) -> None:
-        """Remember that the row says what counts, cursor and progress say now."""
+        """Remember the current counts, cursor and progress as those that the row has."""
         done = self.run.progress_done if self.run else 0
         self._committed = Counter(self.counts), dict(self._cursor), done
 
     def take_back(self) -> None:
-        """Restore what note_commit() remembered: the database has rolled back what was counted and saved since."""
+        """Restore what note_commit() remembered: the database has rolled back later changes."""
         assert self.run is not None
         counts, cursor, self.run.progress_done = self._committed
         self.counts, self._cursor = Counter(counts), dict(cursor)
 
     def forget_what_was_rolled_back(self) -> None:
-        """Take counts and cursor from the row: it changed together with the rows that were deleted."""
+        """Read counts and cursor from the row, which was written in the transactions that deleted the rows."""
         assert self.run is not None
-        connection.close()  # it may be in an unfinished statement or transaction
-        # In case the database does not answer now. After a crash it may have lost the last batches.
+        connection.close()  # the connection may be in an unfinished statement or transaction
+        # The database may not answer now, and after a crash it may have lost the last batches.
         self.counts, self._cursor, self.run.progress_done = self._committed
         self.is_in_doubt = True
         with contextlib.suppress(Error):
@@ -321,8 +321,8 @@ class JobContext:
 def _moment_of(run: JobRun | None, cursor: Mapping[str, Any]) -> datetime:
     """Return the moment that the cutoffs are counted from, by the database's clock.
 
-    All attempts of a run share the moment of the first: what became old since is the next run's work. If a person
-    counted the rows of a plan, the moment of that plan counts. Never later than now: the clock may have been ahead.
+    All attempts of a run use the moment of the first: rows that became old since are left to the next run. If a person
+    saw a plan, the moment of that plan is used. It is never later than now: the clock may have been ahead.
     """
     now = clock.now()
     mandate = Mandate.from_json(run.mandate) if run else None
@@ -343,7 +343,7 @@ class _Collector(JobContext):
 
 
 def conditions(function: Callable[[Any], None], retention: Retention, *, now: datetime) -> list[Condition]:
-    """Return what a job would delete under this retention: the job itself says so, as in a run."""
+    """Return what a job would delete under this retention, by calling the job's function as in a run."""
     collector = _Collector(retention, now)
     function(collector)
     return collector.found
@@ -356,13 +356,13 @@ class Part:
         self._whole, self._done, self._total, self._name = whole, done, total, name
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
-        """Show the part's progress as words; the bar is the whole's."""
+        """Show the part's progress as text; the bar shows the whole."""
         of = f" {done}/{total}" if total else ""
         text = joined([f"{self._name}: ", stage, of], by="")
         self._whole.report_part(done, whole=self._done, total=self._total, stage=text)
 
     def log(self, text: str, level: str = "info") -> None:
-        """Write a line that names the part."""
+        """Write a log line that names the part."""
         self._whole.log(joined([f"{self._name}:", text]), level)
 
     def checkpoint(self) -> None:

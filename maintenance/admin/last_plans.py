@@ -1,7 +1,7 @@
-"""What a run would do, without holding a page: the plan that was made last is shown until a new one is there.
+"""Shows what a run would do without delaying the page: the last plan is shown until a new one is made.
 
-A plan that is made within a moment stands on the page at once. One that takes longer follows as a fragment; the page shows
-the last one meanwhile, with its time. A person makes one plan of a job at a time: asking again gives up the one before.
+A plan that takes only a moment is on the page at once. One that takes longer follows as a fragment; meanwhile the page
+shows the last plan, with its time. A person makes one plan of a job at a time: a new request cancels the previous one.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 0.06
 
 
 def at_once(job: Job, params: dict[str, Any]) -> tuple[Preview | None, bool]:
-    """Return the plan of this moment and True; where it takes longer the last one, if there is one, and False."""
+    """Return a new plan and True; if that takes too long, the last plan, if there is one, and False."""
     kept = cache.get(_key(job, params))
     last, seconds = _read(kept) if kept else (None, 0.0)
     if seconds <= PATIENCE_SECONDS:
@@ -36,10 +36,10 @@ def at_once(job: Job, params: dict[str, Any]) -> tuple[Preview | None, bool]:
 
 
 def made_now(job: Job, params: dict[str, Any], *, by: Person) -> Preview:
-    """Make a plan, however long it takes, and keep it for the next who asks.
+    """Make a plan, however long it takes, and keep it for the next request.
 
     Raises:
-        Superseded: the same person has asked again.
+        Superseded: the same person has requested a plan again.
     """
     started = time.monotonic()
     with superseding(f"plan of {job.slug} by {by.pk}"[:63]):
@@ -56,7 +56,7 @@ def _read(kept: str) -> tuple[Preview, float]:
 
 
 def _key(job: Job, params: dict[str, Any]) -> str:
-    """Return a key that an edit of the retention changes: a plan under another one says nothing."""
+    """Return a key that changes with the retention: a plan is only valid for the retention it was made under."""
     retention = job.retention(params)
     told = [job.slug, sorted(params.items()), retention.key() if retention else ""]
     return f"plan:{hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()}"

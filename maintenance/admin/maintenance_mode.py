@@ -1,4 +1,4 @@
-"""The pages of maintenance mode and of the pause of scraping: on with a reason and perhaps an end, off in one click."""
+"""The pages of maintenance mode and of the pause of scraping: a reason and an optional end; one click ends it."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class MaintenanceModeForm(PauseForm):
 
 @dataclass(frozen=True)
 class Words:
-    """What the page of a switch says."""
+    """The texts of a switch's page."""
 
     address: str
     title: str

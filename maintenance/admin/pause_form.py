@@ -1,4 +1,4 @@
-"""The form that pauses a schedule, or all of them."""
+"""The form that pauses one schedule, or all of them."""
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -13,18 +13,18 @@ from database import clock
 
 
 class PauseForm(StaleEditForm):
-    """Why a schedule, or all of them, is paused, and perhaps until when."""
+    """The reason and the optional end of a pause of one schedule, or of all."""
 
     reason = forms.CharField(
         label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
     ends = forms.ChoiceField(label=_("For how long"), required=False)
     until = EndField()
-    # What an empty end means.
+    # The help text, which says what an empty end means.
     endless = _("Time zone: %(zone)s. Empty: until somebody resumes it.")
 
     def __init__(self, *args: Any, zone: tzinfo | None = None, **kwargs: Any) -> None:
-        """``zone``: in which the end is written; None: the reader's."""
+        """Set the time ``zone`` in which the end is entered; None: the reader's."""
         super().__init__(*args, **kwargs)
         zone = zone or timezone.get_current_timezone()
         self._quick_ends = quick_ends(clock.now().astimezone(zone))
@@ -39,12 +39,12 @@ class PauseForm(StaleEditForm):
 
     @cached_property
     def changed_data(self) -> list[str]:
-        """A quick choice changes the end."""
+        """The changed fields: a quick choice changes the end."""
         changed = super().changed_data
         return [*changed, "until"] if "ends" in changed and "until" not in changed else changed
 
     def clean(self) -> dict[str, Any]:
-        """Take the end of the quick choice, whatever the field of the time says."""
+        """Use the end of the quick choice, whatever the time field contains."""
         cleaned = super().clean()
         for name, _label, end in self._quick_ends:
             if cleaned.get("ends") == name:
@@ -54,12 +54,12 @@ class PauseForm(StaleEditForm):
 
 
 def quick_ends(now: datetime) -> list[tuple[str, str, datetime]]:
-    """Return the ends that are chosen with one click, as name, label and moment; ``now`` in the zone of the labels."""
+    """Return the quick choices as name, label and moment; ``now`` must be in the zone of the labels."""
     nine = datetime.combine(now.date(), time(9), tzinfo=now.tzinfo)
     monday = nine + timedelta(days=-now.weekday() % 7)
     if monday <= now:
         monday += timedelta(days=7)
-    # In UTC: Python adds to a wall clock.
+    # In UTC, because Python adds to the wall-clock time.
     two_hours = now.astimezone(UTC) + timedelta(hours=2)
     return [
         ("2h", str(_("for 2 h")), two_hours),

@@ -15,7 +15,7 @@ from scraping.subreddit_names import plain_subreddit
 
 
 class RetentionForm(forms.ModelForm):
-    """For how many days a job keeps things."""
+    """The number of days for which a job keeps rows."""
 
     # Set on the class that the admin makes for each request.
     person: Person
@@ -32,7 +32,7 @@ class RetentionForm(forms.ModelForm):
 
 
 class OverrideForm(forms.ModelForm):
-    """Other days for one subreddit or one bot."""
+    """The override for one subreddit or one bot."""
 
     subreddit = forms.CharField(
         label=_("Subreddit"), required=False, max_length=60, widget=forms.TextInput(attrs={"size": 24})
@@ -57,7 +57,7 @@ class OverrideForm(forms.ModelForm):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Ask for one of the two."""
+        """Require a subreddit or a bot, but not both."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if (
             "subreddit" in cleaned
@@ -68,10 +68,10 @@ class OverrideForm(forms.ModelForm):
         return cleaned
 
     def validate_unique(self) -> None:
-        """Leave that to the set, which is checked and stored as a whole: a row that goes hinders none that comes."""
+        """Do nothing: the form set is checked and stored as a whole, so a deleted row cannot collide with a new one."""
 
     def validate_constraints(self) -> None:
-        """As above."""
+        """Do nothing, as above."""
 
 
 class OverrideFormSet(forms.BaseInlineFormSet):
@@ -82,13 +82,13 @@ class OverrideFormSet(forms.BaseInlineFormSet):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         bots = BotConfig.objects.select_related("owner").order_by("name", "pk")
-        # Read once, not once a row.
+        # Read once, not once per row.
         self._bots = [("", "---------"), *((bot.pk, f"{bot.name} ({bot.owner})") for bot in bots)]
 
     def add_fields(self, form: Any, index: int | None) -> None:
-        """Offer the bots in each row; a field of a table is labelled by its column, which a screen reader is told."""
+        """Offer the bots in each row; label each field by its column, for screen readers."""
         super().add_fields(form, index)
-        # A row is known by what it is about; its key may be gone, for somebody else's edit stores all rows anew.
+        # A row is identified by its target; its key may be gone, because every edit stores all rows as new ones.
         form.fields["id"] = forms.IntegerField(
             required=False, widget=forms.HiddenInput, initial=form.instance.pk
         )
@@ -97,7 +97,7 @@ class OverrideFormSet(forms.BaseInlineFormSet):
             field.widget.attrs["aria-label"] = field.label
 
     def clean(self) -> None:
-        """Refuse two rows about the same, and days that this person may not go down to."""
+        """Refuse two rows with the same target, and fewer days than this person may set."""
         seen = set()
         stored = retention_of(self.instance).days_by_target()
         for form in self.forms:
@@ -108,7 +108,7 @@ class OverrideFormSet(forms.BaseInlineFormSet):
             if target in seen:
                 form.add_error("config" if row["config"] else "subreddit", _("This one is named twice."))
             seen.add(target)
-            if stored.get(target) != row["days"]:  # the days of one subreddit are new to another
+            if stored.get(target) != row["days"]:  # only days that are new for this target
                 try:
                     refuse_below_floor(row["days"], by=self.person)
                 except ValidationError as error:
@@ -116,7 +116,7 @@ class OverrideFormSet(forms.BaseInlineFormSet):
 
 
 def edited_retention(form: RetentionForm, formsets: list[OverrideFormSet]) -> Retention:
-    """Return what valid forms say; without a form set the overrides stay."""
+    """Return the retention of valid forms; without a form set the overrides stay as they are."""
     stored = retention_of(form.instance)
     days = form.cleaned_data["days"]
     keeps = form.cleaned_data.get("keeps_live_threads", stored.keeps_live_threads)

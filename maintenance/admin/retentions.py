@@ -1,4 +1,4 @@
-"""Retentions in the admin: an edit says what it would delete before it is saved."""
+"""Retentions in the admin: the page shows what an edit would delete before it is saved."""
 
 from typing import Any
 
@@ -22,37 +22,37 @@ from maintenance.registry import UnknownJob, get_job, is_known, job_title
 
 
 class OverrideInline(InlineModelAdmin):
-    """Overrides; who may change the retention may change them."""
+    """The overrides; whoever may change the retention may change them."""
 
     model = RetentionOverride
     form = OverrideForm
     formset = OverrideFormSet
     template = "maintenance/overrides.html"
-    # Without "Add another", which takes a script: save for more.
+    # Without "Add another", which needs a script: save to get more rows.
     extra = 3
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for the retention's permission."""
+        """Require the retention's permission."""
         return request.user.has_perm("maintenance.view_retentionpolicy")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for the retention's permission."""
+        """Require the retention's permission."""
         return request.user.has_perm(retention.PERMISSION)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for the retention's permission."""
+        """Require the retention's permission."""
         return self.has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Ask for the retention's permission."""
+        """Require the retention's permission."""
         return self.has_change_permission(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """Bring the bots along: each row is headed by its name."""
+        """Load the bots too: each row's heading is the bot's name."""
         return super().get_queryset(request).select_related("config")
 
     def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
-        """Tell the forms who asks."""
+        """Pass the user to the forms."""
         formset: Any = super().get_formset(request, obj, **kwargs)
         formset.person = request.user
         return formset
@@ -60,7 +60,7 @@ class OverrideInline(InlineModelAdmin):
 
 @admin.register(RetentionPolicy)
 class RetentionPolicyAdmin(PersonalAdmin):
-    """For how long the purging jobs keep things. The jobs decide which there are; people decide the days."""
+    """For how long the purging jobs keep rows. The jobs define the retentions; people set the days."""
 
     form = RetentionForm
     change_form_template = "maintenance/retention_form.html"
@@ -86,12 +86,12 @@ class RetentionPolicyAdmin(PersonalAdmin):
     # --- Form
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Ask about live threads where the job heeds the answer."""
+        """Show the field for live threads if the job uses it."""
         is_asked = obj is not None and is_known(obj.job) and get_job(obj.job).has_live_threads
         return (*self.fields, "keeps_live_threads") if is_asked else self.fields
 
     def get_inlines(self, request: HttpRequest, obj: RetentionPolicy | None) -> Any:
-        """Show overrides where the job heeds them; a post that says nothing of them leaves them as they are."""
+        """Show overrides if the job uses them; a request without them does not change them."""
         if request.method == "POST" and "overrides-TOTAL_FORMS" not in request.POST:
             return []
         try:
@@ -100,7 +100,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
             return []
 
     def save_model(self, request: HttpRequest, obj: RetentionPolicy, form: ModelForm, change: bool) -> None:
-        """Save nothing yet: an edit is the days and the overrides together."""
+        """Save nothing yet: the days and the overrides are saved together."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Store the edit."""
@@ -114,7 +114,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> list[Any]:
-        """Say nothing: ``retention.change`` has written before and after."""
+        """Return nothing: ``retention.change`` has written an event with before and after."""
         return []
 
     # --- List
@@ -139,7 +139,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
         return ", ".join(rows[:4]) + (" …" if len(rows) > 4 else "")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """Bring the overrides along."""
+        """Load the overrides too."""
         return super().get_queryset(request).prefetch_related("overrides__config")
 
     # --- Pages
@@ -163,7 +163,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
             return render(request, "maintenance/_retention_effect.html", {"errors": errors})
         is_stale = _is_stale(request, retention.retention_of(policy), after)
         try:
-            # A form asks at each pause in typing: what it asked before is counted no further.
+            # A form asks at each pause in typing: the count of the previous request is cancelled.
             with superseding(f"retention {policy.pk} by {request.user.pk}"):
                 context = _effect_context(policy, after, is_stale=is_stale)
         except Superseded:
@@ -177,7 +177,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Ask once more where the edit deletes more and the person has not seen how much."""
+        """Ask for confirmation if the edit deletes more rows and the person has not seen how many."""
         with holding_for_edit(request, self.get_object(request, object_id or "")):
             return self._changeform_page(request, object_id, form_url, extra_context)
 
@@ -224,14 +224,14 @@ class RetentionPolicyAdmin(PersonalAdmin):
     def _edited(
         self, request: HttpRequest, policy: RetentionPolicy
     ) -> tuple[retention.Retention | None, list[str]]:
-        """Return what the posted forms say, or what is wrong with them; nothing is saved."""
-        row = RetentionPolicy.objects.get(pk=policy.pk)  # a form writes into its row
+        """Return the retention of the posted forms, or their errors; saves nothing."""
+        row = RetentionPolicy.objects.get(pk=policy.pk)  # a form changes its row
         form = self.get_form(request, row, change=True)(request.POST, instance=row)
         formsets = []
         for formset_class, inline in self.get_formsets_with_inlines(request, row):
             prefix = formset_class.get_default_prefix()
             formsets.append(formset_class(**self.get_formset_kwargs(request, row, inline, prefix)))
-        # A list, so that all of them are asked and all errors are told at once.
+        # A list, so that all forms are validated and all errors are shown at once.
         if all([form.is_valid(), *(formset.is_valid() for formset in formsets)]):
             return edited_retention(form, formsets), []
         forms = (form, *(one for formset in formsets for one in formset.forms))
@@ -250,19 +250,19 @@ def _effect_context(policy: RetentionPolicy, after: retention.Retention, *, is_s
 
 
 def _running(policy: RetentionPolicy) -> JobRun | None:
-    """Return the run of the job that is deleting now, if there is one."""
+    """Return the job's run that is deleting now, if there is one."""
     running = JobRun.objects.running().filter(job=policy.job, dry_run=False)
     return running.only("pk", "job").first()
 
 
 def _seen(before: retention.Retention, after: retention.Retention) -> str:
-    """Return a text that names an edit: from what, to what."""
+    """Return a text that identifies an edit by its values before and after."""
     return f"{before.key()}|{after.key()}"
 
 
 def _is_stale(request: HttpRequest, before: retention.Retention, after: retention.Retention) -> bool:
     """Whether the posted form was opened before somebody else's edit, which it would undo.
 
-    Two who decide the same are in nobody's way.
+    Two people who make the same edit do not conflict.
     """
     return before.key() not in (after.key(), request.POST.get("opened", before.key()))

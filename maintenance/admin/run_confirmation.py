@@ -1,4 +1,4 @@
-"""The page that asks before a job is run: what it does, and what it would delete right now."""
+"""The page that asks for confirmation before a job runs: what it does, and what it would delete now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from maintenance.retention import overrides_of
 from maintenance.scheduling import schedules
 from scraping.models import BotConfig
 
-# The shown plan travels in the form, signed; whatever it says, the run is planned again before it deletes.
+# The shown plan is in the form, signed; the run is always planned again before it deletes.
 SALT = "maintenance.purging.plan"
 # In the query string: make a new plan, however long that takes.
 NEW = "new_plan"
@@ -44,8 +44,8 @@ def run_url(job: Job, params: dict[str, Any] | None = None) -> str:
 def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what a run would do (GET, which starts nothing); request it (POST).
 
-    The parameters stand in the query string either way. The caller wraps this in ``admin_view``; the job
-    itself says who may run it with these parameters.
+    The parameters are in the query string either way. The caller wraps this in ``admin_view``; the job itself
+    decides who may run it with these parameters.
     """
     try:
         job = get_job(slug)
@@ -56,9 +56,9 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         params = job.clean(given)
     except InvalidParams as error:
-        # Without good parameters the job cannot say who may run it: the model permission decides who is told.
+        # With invalid parameters the job cannot decide who may run it: the model permission decides who sees the error.
         if not may_run_jobs(request.user, {}):
-            # The same answer as for a bot of somebody else: its number tells nothing.
+            # The same answer as for somebody else's bot, so that it does not reveal which bots exist.
             raise PermissionDenied(job.refusal) from None
         return _page(request, job, {"errors": error.messages}, status=400)
     job.require(request.user, params)
@@ -84,7 +84,7 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
 def _of_plan(
     request: HttpRequest, job: Job, params: dict[str, Any], seen: performing.Preview, plan_id: str | None
 ) -> dict[str, Any]:
-    """Return what the page says of a plan, and the plan as the form carries it."""
+    """Return the page's context for a plan, and the plan for the form."""
     named = mandates.shown(seen.plan, run=int(plan_id) if plan_id else None)
     return {
         "plan": shown(seen.tables, request.user),
@@ -101,12 +101,12 @@ def _of_plan(
 def _plan(
     request: HttpRequest, job: Job, params: dict[str, Any], plan_id: str | None, *, is_asked: bool
 ) -> tuple[performing.Preview | None, bool]:
-    """Return the plan of the named dry run, else that of this moment or the last one; and whether it need not follow."""
+    """Return the plan of the named dry run, else a new or the last one; and whether that plan is complete."""
     if plan_id is None and is_asked:
         return last_plans.made_now(job, params, by=request.user), True
     if plan_id is None:
         return last_plans.at_once(job, params)
-    decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses what is no plan of this
+    decisions.shown_by_run(plan_id, job=job.slug, params=params)  # refuses plans of other jobs or parameters
     run = JobRun.objects.get(pk=plan_id)
     assert run.plan is not None
     return performing.Preview(run.plan, decisions.plan_of(run), from_json(run.plan, "why") or []), True
@@ -114,7 +114,7 @@ def _plan(
 
 @dataclass(frozen=True)
 class ShownPlan:
-    """A plan as a page shows it."""
+    """A plan in the form that a page shows."""
 
     tables: Sequence[TablePlan]
     # Rows by month, oldest first: ("2026-01", [of the first table, of the second, …])
@@ -124,7 +124,7 @@ class ShownPlan:
 
 
 def shown(tables: Sequence[TablePlan], user: User | AnonymousUser) -> ShownPlan | None:
-    """Return the plan with its sample looked up, as far as the user may see those rows; None: nothing is planned."""
+    """Return the plan with those sample rows that the user may see; None: nothing is planned."""
     if not tables:
         return None
     months = sorted({month for table in tables for month in table.by_month})
@@ -185,7 +185,7 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
 
 
 def _seen(request: HttpRequest, job: Job, params: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the page had shown; None for a job that deletes nothing."""
+    """Return the plan that the page has shown; None for a job that deletes nothing."""
     token = request.POST.get("plan")
     if not token:
         return None

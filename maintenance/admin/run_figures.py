@@ -1,4 +1,4 @@
-"""The figures of a run as its list and its page show them: counts by name, rows, time left."""
+"""The figures of a run, as the list and the run's page show them: counts by name, rows, time left."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from scraping.models import ScrapeSession
 
 
 def rows_of(run: JobRun) -> int | None:
-    """Return how many rows a run deleted (counts by model label) or newly stored; None for neither."""
+    """Return how many rows a run deleted (counts by model label) or added; None for neither."""
     counts: dict[str, int] = {name: number for name, number in run.counts.items() if type(number) is int}
     deleted = [number for name, number in counts.items() if "." in name]
     if deleted:
@@ -22,7 +22,7 @@ def rows_of(run: JobRun) -> int | None:
     return sum(stored) if stored else None
 
 
-# What jobs count in words of their own, for `make messages`.
+# The names of counts that jobs define themselves, marked for `make messages`.
 COUNT_WORDS = (
     gettext_noop("requests"),
     gettext_noop("checked"),
@@ -40,18 +40,18 @@ COUNT_WORDS = (
 
 
 def count_name(name: str) -> str:
-    """Return the name of a count in the reader's language: a table's, a session field's, or its own words."""
+    """Return the name of a count in the reader's language: of a table, of a session's field, or its own."""
     try:
         if "." in name:
             return str(apps.get_model(name)._meta.verbose_name_plural)
         field: Any = ScrapeSession._meta.get_field(name)
         return str(field.verbose_name)
-    except (LookupError, FieldDoesNotExist, ValueError):  # a name with two dots is no model's
+    except (LookupError, FieldDoesNotExist, ValueError):  # a name with two dots is no model label
         return gettext(name.replace("_", " ")) if name else ""
 
 
 def time_left(run: JobRun) -> timedelta | None:
-    """Return how long a running run still takes at its pace so far; None while that cannot be said."""
+    """Return how long a running run will still take at its speed so far; None while that is unknown."""
     if run.status != JobRun.Status.RUNNING or not run.progress_total or not run.progress_done:
         return None
     left = max(0, run.progress_total - run.progress_done)

@@ -1,4 +1,4 @@
-"""The strip of a job's latest runs: which runs, and where their bars stand in the drawing."""
+"""The strip of a job's latest runs: a small bar chart."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ WIDTH = RUNS * (BAR_WIDTH + BAR_GAP)
 HEIGHT_MIN = 3
 # Where the shapes of the states stand, below the bars.
 SHAPES_AT, HEIGHT_WITH_SHAPES = MARK_SPACE + HEIGHT + 3, MARK_SPACE + HEIGHT + 11
-# Durations span milliseconds to hours, so a bar's height is their logarithm: an hour fills it.
+# Durations range from milliseconds to hours, so a bar's height is their logarithm; an hour is the full height.
 SECONDS_SHORTEST, SECONDS_LONGEST = 0.01, 3600.0
 FIELDS = (
     "id",
@@ -43,13 +43,13 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Bar:
-    """One run in the strip; x, y and height in the drawing's units."""
+    """One run in the strip; x, y and height are in the drawing's units."""
 
     run: JobRun
     x: int
     y: int
     height: int
-    is_marked: bool  # a dot above: not started by the schedule
+    is_marked: bool  # a dot above the bar: not started by the schedule
 
     @property
     def mark_x(self) -> int:
@@ -58,7 +58,7 @@ class Bar:
 
     @property
     def mark_y(self) -> int:
-        """Just above the bar."""
+        """The position just above the bar."""
         return self.y - 4
 
 
@@ -66,8 +66,8 @@ def latest_runs(slugs: Iterable[str], user: Person) -> dict[str, list[JobRun]]:
     """Return the latest 30 runs of each job that the user may see, oldest first, in one query that reads only these rows."""
     visible = JobRun.objects.visible_to(user)
     runs: dict[str, list[JobRun]] = {slug: [] for slug in slugs}
-    # SQLite takes no LIMIT inside a compound SELECT, but does inside an IN.
-    # Only what is drawn: tracebacks are long.
+    # SQLite allows no LIMIT inside a compound SELECT, but does inside an IN.
+    # Only the drawn columns: tracebacks are long.
     parts: list[QuerySet[JobRun]] = [
         JobRun.objects.filter(pk__in=visible.filter(job=slug).order_by("-pk").values("pk")[:RUNS])
         .order_by()
@@ -82,7 +82,7 @@ def latest_runs(slugs: Iterable[str], user: Person) -> dict[str, list[JobRun]]:
 
 
 def last_real_runs(slugs: Iterable[str]) -> dict[str, JobRun]:
-    """Return the last run of each job, dry runs aside: they only looked."""
+    """Return the last run of each job, without dry runs, which change nothing."""
     parts = [
         JobRun.objects.filter(
             pk__in=JobRun.objects.filter(job=slug, dry_run=False).order_by("-pk").values("pk")[:1]
@@ -99,7 +99,7 @@ def _pk(run: JobRun) -> int:
 
 
 def bars(runs: Sequence[JobRun]) -> list[Bar]:
-    """Return the bars of runs that are given oldest first; the newest stands at the right."""
+    """Return the bars of runs that are given oldest first; the newest is at the right."""
     offset = RUNS - len(runs)
     return [_bar(run, (offset + index) * (BAR_WIDTH + BAR_GAP)) for index, run in enumerate(runs[-RUNS:])]
 
@@ -120,10 +120,10 @@ def _bar(run: JobRun, x: int) -> Bar:
 
 
 def drawing(runs: Sequence[JobRun], label: str) -> SafeString:
-    """Return the strip as a drawing, each bar a link to its run; or that the job never ran.
+    """Return the strip as a drawing, each bar a link to its run; or the text that the job never ran.
 
-    A string in place of a template, which took as long as the rest of the dashboard. Runs that have ended change no
-    more: what is drawn of them is kept until the job runs again.
+    It is written as a string, because a template took as long as the rest of the dashboard. Ended runs do not change:
+    their drawing is cached until the job runs again.
     """
     if not runs:
         return format_html('<span class="quiet-line">{}</span>', _("never run"))
@@ -137,7 +137,7 @@ def drawing(runs: Sequence[JobRun], label: str) -> SafeString:
     return _kept[key]
 
 
-# A process keeps the drawings of so many jobs and languages.
+# A process caches the drawings of this many jobs and languages.
 KEPT_MAX = 200
 _kept: dict[tuple[Any, ...], SafeString] = {}
 
@@ -180,7 +180,7 @@ def _shape(bar: Bar) -> str:
 
 
 def outline(runs: Sequence[JobRun], url: str) -> SafeString:
-    """Return the strip for a list of many: one small drawing, which leads as a whole to the job's runs."""
+    """Return the strip for a long list: one small drawing, which as a whole links to the job's runs."""
     if not runs:
         return drawing(runs, "")
     shapes: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A run's page, the polls that keep it fresh, and its buttons."""
+"""A run's page, its polls, and its buttons."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from scraping.models import ScrapeSession
 # A run's page shows the end of a long log.
 LOG_LINES_SHOWN = 500
 SESSIONS_SHOWN = 50
-# The parts of a run's page that polls keep fresh, and those that change at its end only.
+# The parts of a run's page that polls update, and those that only change at its end.
 LIVE_PARTS: tuple[str, ...] = ("maintenance/_run_facts.html", "maintenance/_run_sessions.html")
 LIVE_PARTS_AT_THE_END = (
     "maintenance/_run_tools.html",
@@ -128,9 +128,9 @@ class RunViews(admin.ModelAdmin):
         ]
 
     def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Answer a poll: what changed since version ``v``, and the log lines behind ``after``.
+        """Answer a poll: what changed since version ``v``, and the log lines after the line ``after``.
 
-        The answer for a run that has ended does not ask again.
+        The answer for a run that has ended stops the polling.
         """
         run = self._visible(request, pk)
         last = row_key(request.GET.get("after", ""))
@@ -211,7 +211,7 @@ class RunViews(admin.ModelAdmin):
 
 
 def _params_again(run: JobRun, job: Job | None) -> dict[str, Any] | None:
-    """Return with what the run can be asked for again; None: its job is no more, or takes them no longer."""
+    """Return the parameters to request the run again; None: its job is gone, or does not accept them any more."""
     if job is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Job runs in the admin: the ledger, read-only, with the buttons that decide about a run."""
+"""Job runs in the admin: the ledger, read-only, with the buttons to decide about a run."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class JobFilter(admin.SimpleListFilter):
 
 @admin.register(JobRun)
 class JobRunAdmin(RunViews, ReadOnlyAdmin):
-    """The ledger. Owners of bots see the runs of their own bots, without any permission."""
+    """The ledger. Owners of bots see the runs of their own bots without any permission."""
 
     change_form_template = "maintenance/run.html"
     change_list_template = "maintenance/run_list.html"
@@ -63,7 +63,7 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
     # --- Permissions
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Allow the permission's holders everything, and others what a job shows them."""
+        """Allow everything to holders of the permission, and to others the runs that a job shows them."""
         if super().has_view_permission(request, obj):
             return True
         visible = JobRun.objects.visible_to(request.user)
@@ -72,11 +72,11 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
         return self._sees_some(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Show the menu entry to whoever has a run to see."""
+        """Show the menu entry to everybody who may see runs."""
         return super().has_module_permission(request) or self.has_view_permission(request)
 
     def _sees_some(self, request: HttpRequest) -> bool:
-        # Asked several times a request; kept with it. Who owns a bot sees the list before its first run too.
+        # Asked several times per request, so kept with it. Owners of bots see the list even before the first run.
         kept: dict[str, bool] = vars(request)
         if "sees_some_runs" not in kept:
             kept["sees_some_runs"] = bool(
@@ -85,7 +85,7 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
         return kept["sees_some_runs"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
-        """Leave long texts out of the list, and other people's runs out for bot owners."""
+        """Leave long texts out of the list; show owners of bots only their own runs."""
         found: Any = super().get_queryset(request)
         if self.is_list(request):
             found = found.defer("traceback", "cursor", "plan", "mandate")
@@ -95,7 +95,7 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[JobRun], search_term: str
     ) -> tuple[QuerySet[JobRun], bool]:
-        """Search by number or job, to which an index leads; else by words."""
+        """Search by number or job, with an index; else by words."""
         term = search_term.strip().removeprefix("#")
         if not term:
             return queryset, False
@@ -109,7 +109,7 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Say what became of an item that is searched for."""
+        """Show which run deleted or blanked an item that is searched for."""
         sees_all = request.user.has_perm("maintenance.view_jobrun")
         found = erasures_of(request.GET.get(SEARCH_VAR, "")) if sees_all else []
         return super().changelist_view(request, {"erasures": found, **(extra_context or {})})
@@ -143,12 +143,12 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
 
     @admin.display(description=_("trigger"))
     def triggered(self, run: JobRun) -> str:
-        """Say which door it came through, and who asked."""
+        """Show what triggered the run, and who requested it."""
         return render_to_string("maintenance/_trigger.html", {"run": run})
 
     @admin.display(description=_("error"))
     def error_excerpt(self, run: JobRun) -> str | None:
-        """Show how the error begins."""
+        """Show the beginning of the error."""
         if not run.error:
             return None
         return format_html('<span class="error-text">{}</span>', run.error[:ERROR_EXCERPT])

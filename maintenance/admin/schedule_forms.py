@@ -23,7 +23,7 @@ from maintenance.scheduling.targets import is_gone
 CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 CONTROL_FIELDS = ("misfire_policy", "misfire_limit", "catch_up_after_pause", "overlap_policy")
 
-# What the preset buttons write into the crontab fields.
+# The values that the preset buttons write into the crontab fields.
 PRESETS = [
     (_("Every 30 minutes"), "*/30 * * * *"),
     (_("Hourly"), "0 * * * *"),
@@ -44,7 +44,7 @@ def tasks() -> list[tuple[str, str]]:
 
 
 class CrontabForm(forms.Form):
-    """The five fields of a crontab, and the zone of its wall-clock times."""
+    """The five fields of a crontab, and its time zone."""
 
     minute = forms.CharField(label=_("Minute"), max_length=240, initial="0")
     hour = forms.CharField(label=_("Hour"), max_length=96, initial="4")
@@ -58,11 +58,11 @@ class CrontabForm(forms.Form):
         choices=zone_choices,
         widget=LongSelect,
         initial=settings.TIME_ZONE,
-        help_text=_("Of the fields above."),
+        help_text=_("The time zone of this schedule."),
     )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what Celery could not run, at the field that is wrong."""
+        """Refuse what Celery could not run, with an error at the field that is wrong."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if any(name not in cleaned for name in CRONTAB_FIELDS):
             return cleaned
@@ -77,9 +77,9 @@ class CrontabForm(forms.Form):
 
 
 class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
-    """A schedule: what runs, when, and what happens to slots that were missed or overlap."""
+    """The form of a schedule: what runs, when, and what happens to missed and overlapping slots."""
 
-    # Who edits; without anybody, nobody who may go below the floor of the retentions.
+    # The person who edits; without one, nothing below the floor of the retentions is allowed.
     person: Person = AnonymousUser()
 
     task = forms.ChoiceField(label=_("Job"), choices=tasks)
@@ -120,7 +120,7 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
             field: Any = self.fields["task"]
             field.choices = [(schedule.task, _("%(name)s (no such job)") % {"name": schedule.task}), *tasks()]
         elif job_of_task(schedule.task) is None:
-            # Somebody else's task: it stays what it is.
+            # A task that is no job of ours stays as it is.
             self.fields["task"] = forms.CharField(label=_("Task"), disabled=True)
         elif schedules.is_default(schedule):
             self.fields["task"].disabled = True
@@ -130,7 +130,7 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
         stored = read(schedule)
         self._has_no_time = bool(stored.timing_fault) and stored.crontab is None
         if not stored.takes_crontab:
-            # An interval, a clock time or the sun: no crontab to edit.
+            # An interval, a clocked or a solar schedule: it has no crontab to edit.
             for name in (*CRONTAB_FIELDS, "timezone", "reason"):
                 del self.fields[name]
         elif stored.crontab is not None:
@@ -140,14 +140,14 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
         self.set_stored({name: self.initial.get(name) for name in self.fields if name in self.initial})
 
     def _keep_zone(self, name: str) -> None:
-        """Show a stored zone that is not offered as what it is, instead of the first of those that are."""
+        """Show a stored zone that is not among the choices, instead of the first choice."""
         field: Any = self.fields["timezone"]
         if not zones.is_offered(name):
             field.choices = [(name, _("%(name)s (choose another)") % {"name": name}), *zone_choices()]
 
     @property
     def is_retimed(self) -> bool:
-        """Whether the crontab or its zone was edited, or stands in for a time that cannot be."""
+        """Whether the crontab or its zone was edited, or replaces an unusable time."""
         is_new = self.instance.pk is None or self._has_no_time
         return is_new or bool({*CRONTAB_FIELDS, "timezone"} & set(self.changed_data))
 
@@ -159,14 +159,14 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
         return name
 
     def validate_unique(self) -> None:
-        """Check the name alone: PeriodicTask also wants its crontab row, which ``retime`` adds on saving."""
+        """Check only the name: PeriodicTask also requires its crontab row, which ``retime`` adds on saving."""
         try:
             Model.validate_unique(self.instance)
         except ValidationError as error:
             self.add_error(None, error)
 
     def clean_kwargs(self) -> str:
-        """Accept a JSON object; one that was stored and is not edited stays as it is."""
+        """Accept a JSON object; a stored text that is not edited stays as it is."""
         text: str = self.cleaned_data["kwargs"].strip() or "{}"
         if "kwargs" not in self.changed_data:
             return str(self.cleaned_data["kwargs"])
@@ -177,10 +177,10 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
         return text
 
     def clean(self) -> dict[str, Any]:
-        """Let the job check its parameters, and whether this person may have it run with them."""
+        """Let the job check its parameters, and whether this person may run it with them."""
         cleaned = super().clean()
         job = job_of_task(cleaned.get("task", ""))
-        # What stood there before is not this person's doing: they may still move the time.
+        # Stored parameters were set by somebody else: this person may still change the time.
         is_edited = self.instance.pk is None or bool({"task", "kwargs"} & set(self.changed_data))
         if job is not None and is_edited and "kwargs" in cleaned:
             try:

@@ -1,4 +1,4 @@
-"""What lists and pages say of a schedule: its reading, the latest runs of its job, where it is run by hand."""
+"""What lists and pages show of a schedule: its reading, the latest runs of its job, the link to *Run now*."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,10 +20,10 @@ from maintenance.scheduling.reading import Reading, read, read_all
 
 
 class ScheduleList(ChangeList):
-    """The list of schedules, each with the latest runs of its job; as many queries for many as for few."""
+    """The list of schedules, each with the latest runs of its job; the number of queries is constant."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read all listed schedules together, and fetch their runs."""
+        """Read all listed schedules and their runs at once."""
         super().get_results(request)
         self.result_list: list[Any] = list(self.result_list)
         for task, reading in zip(self.result_list, read_all(self.result_list), strict=True):
@@ -40,7 +40,7 @@ class ScheduleList(ChangeList):
 
     @property
     def result_text(self) -> str:
-        """How many there are: a schedule is no periodic task to who reads this."""
+        """The number of schedules, with the console's word instead of "periodic tasks"."""
         number = self.result_count
         text = ngettext("%(number)s schedule", "%(number)s schedules", number)
         return text % {"number": number_format(number, force_grouping=True)}
@@ -62,13 +62,13 @@ class ScheduleJobFilter(admin.SimpleListFilter):
 
 
 def reading_of(task: Any) -> Reading:
-    """Return the reading that a list or page has made of the schedule, else a new one."""
+    """Return the reading that a list or page has already made of the schedule, else a new one."""
     found: Reading = getattr(task, "reading", None) or read(task)
     return found
 
 
 def run_now_urls(tasks: Sequence[Any], user: Any) -> list[str | None]:
-    """Return where each of these read schedules' jobs is run by hand; None where the person may not."""
+    """Return the addresses of *Run now* for the jobs of these schedules; None where the person may not run it."""
     urls: dict[int, str] = {}
     by_job: dict[str, list[Any]] = {}
     for task in tasks:

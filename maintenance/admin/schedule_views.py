@@ -24,7 +24,7 @@ from maintenance.scheduling.reading import read
 
 
 class ScheduleViews(admin.ModelAdmin):
-    """They change through ``schedules``, which checks, logs and tells beat."""
+    """The views; they change schedules through ``edits``, which checks, writes events and notifies beat."""
 
     def get_urls(self) -> list[URLPattern]:
         """Add the preview and the buttons' pages."""
@@ -55,7 +55,7 @@ class ScheduleViews(admin.ModelAdmin):
     def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask for the reason; pause with it.
 
-        The switches of the lists post here without a reason, which only opens the page.
+        The switches in the lists post here without a reason, which only opens the page.
         """
         with holding_for_edit(request, self._changeable(request, pk)):
             return self._pause_page(request, self._changeable(request, pk))

@@ -29,7 +29,7 @@ from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.collisions import collisions
 from maintenance.scheduling.reading import read
 
-# django-celery-beat's own let staff with no more than the view permission run and disable tasks.
+# django-celery-beat's own actions let staff with only the view permission run and disable tasks.
 admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule])
 
 SCHEDULES_PER_PAGE = 50
@@ -38,7 +38,7 @@ COLLISIONS_SAID = 3
 
 @admin.register(PeriodicTask)
 class ScheduleAdmin(ScheduleViews, PersonalAdmin):
-    """When jobs run. Every change goes through ``schedules``, which checks, logs and tells beat."""
+    """Schedules. Every change goes through ``edits``, which checks, writes events and notifies beat."""
 
     form = ScheduleForm
     change_list_template = "maintenance/schedule_list.html"
@@ -49,7 +49,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     list_display = ("schedule_name", "active", "when", "next_run", "last_runs", "run_now")
     list_filter = ("enabled", ScheduleJobFilter)
     list_per_page = SCHEDULES_PER_PAGE
-    # As for the lists that grow without bound: a schedule for each bot is not unusual.
+    # As for lists that grow without bound: one schedule per bot is not unusual.
     list_max_show_all = 0
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -62,13 +62,13 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     # --- Permissions
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Adding sets the time too, so it takes both permissions."""
+        """Require both permissions, because adding sets the time too."""
         return super().has_add_permission(request) and request.user.has_perm(edits.PERMISSION)
 
     # --- Form
 
     def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
-        """Show the crontab of a schedule that has one; nothing but facts to who may only look."""
+        """Show the crontab of a schedule that has one; show only facts to a person who may not change it."""
         if obj is not None and not self.has_change_permission(request, obj):
             return ((None, {"fields": ("name", "task", "description", "when", "policies", "kwargs")}),)
         general = (None, {"fields": ("name", "task", "description")})
@@ -85,12 +85,12 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Leave the fields that are not the model's own to the form class."""
+        """Leave the fields that are not part of the model to the form class."""
         return super().get_form(request, obj, change, **{**kwargs, "fields": list(ScheduleForm.Meta.fields)})
 
     def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
-        """Delete it under the lock that a tick takes: the tick writes the rows that go with it."""
-        # Its open runs first, as a worker that hands one back locks the run and then the schedule.
+        """Delete it under the lock that a tick takes, because the tick writes rows that refer to it."""
+        # Its open runs first: a worker that hands a run back locks the run and then the schedule.
         list(JobRun.objects.open().filter(schedule=obj).order_by("pk").select_for_update().values_list("pk"))
         list(PeriodicTask.objects.select_for_update().filter(pk=obj.pk))
         super().delete_model(request, obj)
@@ -115,7 +115,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> list[Any]:
-        """Leave time and policies to ``schedules``, which has written them with before and after."""
+        """Leave out time and policies: ``edits`` has written their events with before and after."""
         told = {*CRONTAB_FIELDS, *CONTROL_FIELDS, "timezone", "reason"}
         form.changed_data = [name for name in form.changed_data if name not in told]
         return super().construct_change_message(request, form, formsets, add)
@@ -123,18 +123,18 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     # --- List
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PeriodicTask]:
-        """Bring the rows beside each schedule: one that another tool has deleted is None then, and raises nothing."""
+        """Load the related rows too: one that another tool has deleted is None then, and does not raise."""
         found: QuerySet[PeriodicTask] = super().get_queryset(request)
         return found.select_related(*schedules.RELATED)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Use the list that knows the runs."""
+        """Use the list that loads the runs."""
         return ScheduleList
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Speak of schedules, not of periodic tasks."""
+        """Title the list "schedules" instead of "periodic tasks"."""
         return super().changelist_view(request, {"title": gettext("Schedules"), **(extra_context or {})})
 
     @admin.display(description=_("name"))
@@ -146,7 +146,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
 
     @admin.display(description=_("active"))
     def active(self, task: Any) -> str:
-        """Switch it; the button stands in the list's own form."""
+        """Show a switch; its button is in the list's own form."""
         return render_to_string(
             "maintenance/_switch.html",
             {
@@ -163,7 +163,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
 
     @admin.display(description=_("missed and overlapping slots"))
     def policies(self, task: PeriodicTask) -> str:
-        """Say what happens to them."""
+        """Say what happens to missed and overlapping slots."""
         control = schedules.control_of(task)
         return f"{control.get_misfire_policy_display()} ({control.misfire_limit}) · {control.get_overlap_policy_display()}"
 
@@ -180,7 +180,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
 
     @admin.display(description=_("run"))
     def run_now(self, task: Any) -> str | None:
-        """Offer to run it now; the page behind asks first."""
+        """Link to the page that asks before it runs the job now."""
         if task.run_url is None:
             return None
         return render_to_string("maintenance/_run_button.html", {"url": task.run_url, "task": task})
@@ -194,7 +194,7 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Add the preview, the presets and the buttons; hold the row while an edit of it is checked and saved."""
+        """Add the preview, the presets and the buttons; lock the row while an edit is checked and saved."""
         task = self.get_object(request, object_id) if object_id else None
         with holding_for_edit(request, task):
             return self._changeform_page(request, object_id, form_url, extra_context)

@@ -83,7 +83,7 @@ class MandateCheck:
             raise NotAllowed(*reasons)
 
     def heed_edit(self) -> None:
-        """Hand the run back if the retention was edited since this attempt began and now keeps rows that would be deleted."""
+        """Hand the run back if the retention was edited during this attempt and now keeps some of the rows."""
         context = self._context
         if context.terms is None or context.retention is None:
             return
