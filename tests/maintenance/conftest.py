@@ -4,6 +4,7 @@ import pytest
 
 from maintenance import registry
 from maintenance.ledger import publishing
+from maintenance.models import run_queries
 from scraping.sandbox import SandboxReddit
 
 
@@ -17,6 +18,9 @@ def no_broker(monkeypatch):
 def declare(monkeypatch):
     """Declare a job for one test only."""
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    monkeypatch.setattr(
+        run_queries, "_grouped", {key: [*slugs] for key, slugs in run_queries._grouped.items()}
+    )
 
     def declare(function, **options):
         registry.job(**options)(function)

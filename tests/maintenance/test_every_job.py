@@ -121,6 +121,7 @@ def test_what_a_declaration_says_is_what_the_job_has(declare):
         "retries": (timedelta(seconds=1),),
         "keeps_its_place": True,
         "runs_at_first_start": True,
+        "group": "scraping",
     }
 
     def tidy(ctx):

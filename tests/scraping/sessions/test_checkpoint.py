@@ -157,7 +157,7 @@ def test_a_scrape_that_is_handed_on_for_a_day_fails(
     next_window()
     last = scrape(config)
     assert last.error_kind == "rate_limited"
-    assert "do not suffice" in last.error
+    assert "are not enough for this bot" in last.error
     assert last.status in (Status.PARTIAL, Status.FAILED)
     # What it could not fetch is due for the next scrape, the listing is not gone on with.
     assert last.checkpoint is None
