@@ -15,7 +15,7 @@ CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENC
 # More arguments for pytest: make test ARGS="-k purge"
 ARGS ?=
 
-.PHONY: help run test test-fast soak chaos format lint bench requirements messages clean
+.PHONY: help run test test-fast soak chaos format lint bench requirements screenshots messages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ requirements: .venv/.dev ## compile requirements/*.in to *.txt; UPGRADE=1 takes 
 		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-find-links \
 			$(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
+
+screenshots: .venv/.dev ## renew docs/images/: the dashboard after a made-up fortnight, by the real browser
+	@$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e/screenshots.py
 
 messages: .venv/.dev ## collect and compile the translations (needs gettext)
 	$(PYTHON) manage.py makemessages --locale zh_Hans --no-location --ignore .venv --ignore var

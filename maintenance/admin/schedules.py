@@ -209,6 +209,8 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         context: dict[str, Any] = {
             "title": gettext("Schedule") if object_id else gettext("Add schedule"),
             "presets": PRESETS,
+            # Two schedules in a row are rarely alike; a copy is.
+            "show_save_and_add_another": False,
         }
         task = self.get_object(request, object_id) if object_id else None
         if task is not None:

@@ -228,7 +228,8 @@ def test_make_lists_its_targets_without_setting_anything_up(tmp_path):
         ["make", "--no-print-directory"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert re.findall(r"^make ([\w-]+)", done.stdout, re.MULTILINE) == [
-        "help", "run", "test", "test-fast", "soak", "chaos", "format", "lint", "bench", "requirements", "messages", "clean",
+        "help", "run", "test", "test-fast", "soak", "chaos", "format", "lint", "bench", "requirements",
+        "screenshots", "messages", "clean",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == [tmp_path / "Makefile"]
 

@@ -103,7 +103,7 @@
         };
     };
     document.addEventListener("htmx:beforeSwap", remember);
-    document.addEventListener("htmx:afterSettle", () => {
+    document.addEventListener("htmx:afterSwap", () => {
         if (before === null) {
             return;
         }

@@ -1,0 +1,42 @@
+"""The made-up fortnight: it has all that the dashboard can show, and deceives nobody."""
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.urls import reverse
+
+from console import demo_history
+from maintenance.models import JobRun
+from scraping.models import RedditPost
+from tests.kit import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_fortnight_has_runs_of_all_kinds_and_the_dashboard_shows_what_needs_somebody(client, superuser):
+    made = demo_history.make(owner=superuser)
+
+    assert JobRun.objects.count() > made > 1_000
+    assert set(JobRun.objects.values_list("status", flat=True)) >= {
+        "succeeded", "partial", "failed", "interrupted", "missed", "skipped", "blocked", "running"
+    }  # fmt: skip
+    page = client.get(reverse("admin:index")).content.decode()
+    for text in ("14,077 posts", "2 bots stopped by Reddit", "Recovered today:", "longer than usual"):
+        assert text in page
+    stored = client.get(reverse("admin:dashboard_stored")).content.decode()
+    assert all(text in stored for text in ("silent since", "as of the plan of", "Recent changes"))
+
+
+@pytest.mark.parametrize("real", [factories.job_run, factories.post])
+def test_a_database_that_holds_something_real_is_left_alone(superuser, real):
+    real()
+
+    with pytest.raises(CommandError, match="Take an empty one"):
+        call_command("demo_history")
+
+    assert JobRun.objects.count() + RedditPost.objects.count() == 1
+
+
+def test_somebody_must_own_the_bots():
+    with pytest.raises(CommandError, match="createsuperuser"):
+        call_command("demo_history")

@@ -1,0 +1,97 @@
+"""The dashboard in a real browser: it follows what happens, and keeps what its reader does."""
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from console.dashboard import page as page_module
+from maintenance.models import JobRun
+from tests.kit import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+UNDER_WAY = ".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added"
+POLL = "window.htmx.trigger(document.getElementById('dashboard-head'), 'poll')"
+
+
+@pytest.fixture
+def dashboard(signed_in, monkeypatch):
+    """The open page; it asks when the test says so."""
+    monkeypatch.setattr(page_module, "POLL_SECONDS", 3600)
+    monkeypatch.setattr(page_module, "KEPT_SECONDS", 0)
+    page = signed_in
+    page.goto("/admin/")
+    expect(page.locator("#stored.cards")).to_be_visible()
+    return page
+
+
+def poll(page):
+    """Ask now, and return what came back."""
+    with page.expect_response(lambda response: "dashboard/live" in response.url) as answered:
+        page.evaluate(POLL)
+    # htmx wires what it has swapped in a moment later.
+    expect(page.locator(UNDER_WAY)).to_have_count(0)
+    return answered.value
+
+
+def test_an_open_page_follows_and_keeps_focus_unfolded_parts_and_nothing_flickers(dashboard):
+    page = dashboard
+    poll(page)  # from now on it has a version
+    page.locator("#timeline-words summary").click()
+    page.get_by_role("link", name="Maintenance mode…").focus()
+    page.evaluate("document.getElementById('jobs').dataset.same = 'yes'")
+    assert poll(page).status == 204
+
+    factories.set_aside()
+    assert poll(page).status == 200
+
+    expect(page.locator("#needs")).to_contain_text("items are set aside")
+    expect(page.get_by_role("link", name="Maintenance mode…")).to_be_focused()
+    assert page.evaluate("document.getElementById('timeline-words').open")
+    # What did not change was not touched.
+    assert page.evaluate("document.getElementById('jobs').dataset.same") == "yes"
+
+
+def test_a_switch_that_is_focused_keeps_the_focus_when_its_table_is_swapped(dashboard):
+    page = dashboard
+    poll(page)
+    name = "Purge old content is active"
+    page.get_by_role("switch", name=name).focus()
+
+    factories.job_run(job="purge_old_content", status="failed", finished_at=timezone.now())
+    poll(page)
+
+    expect(page.locator("#jobs")).to_contain_text("Failed")
+    expect(page.get_by_role("switch", name=name)).to_be_focused()
+
+
+def test_a_page_whose_server_is_away_says_so_and_is_live_again_afterwards(dashboard, complaints):
+    page = dashboard
+    page.route("**/dashboard/live/**", lambda route: route.abort())
+    page.evaluate(POLL)
+    expect(page.locator("#live-notice")).to_be_visible()
+    expect(page.locator(".live-sign")).to_be_hidden()
+
+    page.unroute("**/dashboard/live/**")
+    poll(page)
+
+    expect(page.locator("#live-notice")).to_be_hidden()
+    expect(page.locator(".live-sign")).to_be_visible()
+    complaints.clear()  # the request that was cut off
+
+
+def test_a_failure_is_found_and_asked_for_again_by_keyboard_alone(dashboard):
+    run = factories.job_run(job="cleanup_tokens", status="failed", error="boom")
+    page = dashboard
+    page.goto("/admin/")
+    page.locator("#content-main").evaluate("element => { element.tabIndex = -1; element.focus(); }")
+    keys = 0
+    said = ""
+    while keys < 15 and not said.strip().startswith("Retry"):
+        page.keyboard.press("Tab")
+        said = page.evaluate("document.activeElement.textContent") or ""
+        keys += 1
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/cleanup_tokens/run/")
+    assert keys + 1 <= 15
+    assert JobRun.objects.get().pk == run.pk
