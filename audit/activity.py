@@ -26,6 +26,7 @@ KINDS = {
     # The library says "periodic task"; the console's word is another.
     "django_celery_beat.PeriodicTask": gettext_noop("schedule"),
 }
+NO_PLACE = _("It is the number of an event that the list has shown.")
 MOMENT = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 
 
@@ -39,9 +40,13 @@ def kind_name(subject_type: str) -> str:
         return subject_type
 
 
+def offered_kinds() -> set[str]:
+    """Return the kinds of subjects that the filter offers."""
+    return {*(model._meta.label for model in admin.site._registry if model is not Event), *KINDS}
+
+
 def _kinds() -> list[tuple[str, str]]:
-    labels = [model._meta.label for model in admin.site._registry if model is not Event]
-    found = sorted((capfirst(kind_name(label)), label) for label in {*labels, *KINDS})
+    found = sorted((capfirst(kind_name(label)), label) for label in offered_kinds())
     return [("", "–"), *((label, name) for name, label in found)]
 
 
@@ -61,6 +66,7 @@ class ActivityForm(forms.Form):
     until = forms.DateTimeField(label=_("To"), required=False, widget=MOMENT)
     q = forms.CharField(label=_("Search"), required=False, max_length=200)
     before = forms.CharField(required=False, widget=forms.HiddenInput)
+    after = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, query: QueryDict) -> None:
         super().__init__(query, label_suffix="")
@@ -86,7 +92,11 @@ class ActivityForm(forms.Form):
         if not self.is_valid():
             name, errors = next(iter(self.errors.items()))
             raise RefusedParameter(str(name), str(errors[0]))
-        return {**self.cleaned_data, "before": row_key(self.cleaned_data["before"])}
+        places = {name: row_key(self.cleaned_data[name]) for name in ("before", "after")}
+        for name, key in places.items():
+            if self.cleaned_data[name] and not key:
+                raise RefusedParameter(name, NO_PLACE)
+        return {**self.cleaned_data, **places}
 
     def clean_since(self) -> datetime | None:
         """Refuse the ends of the calendar."""

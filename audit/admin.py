@@ -5,28 +5,24 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import Model, Q
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
-from adminkit.parameters import RefusedParameter
 from audit.activity import ActivityForm, kind_name
 from audit.changes import rows_of
-from audit.models import Event, EventQuerySet
-from audit.visibility import sees_all
+from audit.models import Event
+from audit.pages import EVENTS_PER_PAGE, page_for
+from audit.visibility import is_number, sees_all
 from audit.words import in_words
 from database.messages import told
 
-EVENTS_PER_PAGE = 50
-# So many of the newest events are searched for words.
-SEARCHED_MAX = 20_000
-# Longer ones are those of no row.
-KEY_DIGITS_MAX = 18
-
+# The parameters that say where a page begins.
+PLACES = ("before", "after")
 # The addresses of subjects: by kind and key.
 Pages = dict[tuple[str, str], str]
 
@@ -65,20 +61,8 @@ class EventAdmin(admin.ModelAdmin):
         """Show a page of the events that the filters keep, the newest first."""
         form = ActivityForm(request.GET)
         wanted = form.values()
-        visible = Event.objects.visible_to(request.user)
-        found = _filtered(visible, wanted)
-        if wanted["before"]:
-            last = visible.filter(pk=wanted["before"]).first()
-            if last is None:
-                raise RefusedParameter("before", _("It is the number of an event that the list has shown."))
-            found = found.behind(last)
-        events = list(found.newest_first()[: EVENTS_PER_PAGE + 1])
-        shown, rest = events[:EVENTS_PER_PAGE], events[EVENTS_PER_PAGE:]
-        query = request.GET.copy()
-        query.pop("before", None)
-        older = query.copy()
-        if rest:
-            older["before"] = str(shown[-1].pk)
+        page = page_for(request.user, wanted)
+        shown = page.events
         subjects = {(event.subject_type, event.subject_id) for event in shown}
         if wanted["kind"] and wanted["id"]:
             subjects.add((wanted["kind"], wanted["id"]))
@@ -90,29 +74,20 @@ class EventAdmin(admin.ModelAdmin):
             "rows": [_row(event, pages) for event in shown],
             "sees_all": sees_all(request.user),
             "subject": _subject(shown, wanted, pages),
-            "newest_url": f"?{query.urlencode()}" if wanted["before"] else "",
-            "older_url": f"?{older.urlencode()}" if rest else "",
+            "newest_url": _url(request) if wanted["before"] or wanted["after"] else "",
+            "newer_url": _url(request, after=page.newer_than) if page.newer_than else "",
+            "older_url": _url(request, before=page.older_than) if page.older_than else "",
+            "is_cut": page.older_than is not None and len(shown) < EVENTS_PER_PAGE and not wanted["after"],
             "opts": self.opts,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "audit/activity.html", context)
 
 
-def _filtered(events: EventQuerySet, wanted: dict[str, Any]) -> EventQuerySet:
-    columns = {
-        "actor_name": wanted["person"],
-        "subject_type": wanted["kind"],
-        "subject_id": wanted["id"],
-        "verb": wanted["verb"],
-        "at__gte": wanted["since"],
-        "at__lte": wanted["until"],
-    }
-    found = events.filter(**{name: value for name, value in columns.items() if value})
-    if term := wanted["q"]:
-        newest = found.newest_first().values("pk")[:SEARCHED_MAX]
-        words = Q(subject_name__icontains=term) | Q(reason__icontains=term) | Q(actor_name__icontains=term)
-        found = events.filter(words, pk__in=newest)
-    return found
+def _url(request: HttpRequest, **page: int) -> str:
+    """Return the address of another page of the same list."""
+    query = {name: str(value) for name, value in request.GET.items() if name not in PLACES and value}
+    return f"?{urlencode({**query, **{name: str(key) for name, key in page.items()}})}"
 
 
 def _row(event: Event, pages: Pages) -> dict[str, Any]:
@@ -144,11 +119,6 @@ def _pages(subjects: set[tuple[str, str]], site: admin.AdminSite, request: HttpR
             with suppress(NoReverseMatch):
                 pages[label, str(key)] = reverse(name, args=[key])
     return pages
-
-
-def is_number(key: str) -> bool:
-    """Return whether a key can be that of a row."""
-    return key.isascii() and key.isdigit() and len(key) <= KEY_DIGITS_MAX
 
 
 def _subject(shown: list[Event], wanted: dict[str, Any], pages: Pages) -> dict[str, Any] | None:

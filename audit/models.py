@@ -4,20 +4,14 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from audit.visibility import Person, visible_to
-
 
 class EventQuerySet(models.QuerySet["Event"]):
     """Which events."""
-
-    def visible_to(self, user: Person) -> Self:
-        """Return those that the person may see (``audit/visibility.py``)."""
-        return visible_to(self, user)
 
     def made_before(self, moment: datetime) -> Self:
         """Return those older than the moment."""
@@ -27,9 +21,25 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Return them in the order of the page, which is that of its indexes."""
         return self.order_by("-at", "-pk")
 
-    def behind(self, event: "Event") -> Self:
+    def behind(self, event: "Event", *, itself: bool = False) -> Self:
         """Return those that follow behind this one, newest first."""
-        return self.filter(at__lte=event.at).exclude(at=event.at, pk__gte=event.pk)
+        at, keys = self._time_of(event), {"pk__gt" if itself else "pk__gte": event.pk}
+        return self.filter(at__lte=at).exclude(at=at, **keys)
+
+    def oldest_first(self) -> Self:
+        """Return them in the opposite order."""
+        return self.order_by("at", "pk")
+
+    def ahead_of(self, event: "Event", *, itself: bool = False) -> Self:
+        """Return those that stand before this one, newest first."""
+        at, keys = self._time_of(event), {"pk__lt" if itself else "pk__lte": event.pk}
+        return self.filter(at__gte=at).exclude(at=at, **keys)
+
+    def _time_of(self, event: "Event") -> datetime | models.Subquery:
+        if connections[self.db].vendor != "sqlite":
+            return event.at
+        # As it is stored: SQLite compares texts, and its clock's ".123" is another than Python's ".123000".
+        return models.Subquery(self.model._base_manager.filter(pk=event.pk).values("at"))
 
 
 class Event(models.Model):
@@ -98,7 +108,7 @@ class Event(models.Model):
             models.Index(fields=["verb", "-at", "-id"], name="event_verb_at"),
             # the Activity page, whole or of a span of time; cleanup_events
             models.Index(fields=["-at", "-id"], name="event_newest"),
-            # the deletion of a user, which nulls the key; what one person did, for ``visible_to``
+            # the deletion of a user, which nulls the key; one deletes
             models.Index(fields=["actor", "-id"], name="event_actor"),
         ]
 

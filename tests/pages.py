@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import reverse
 
+from audit.admin_edits import activity_url
 from maintenance import retention
 from maintenance.models import RetentionPolicy
 from maintenance.scheduling import edits, schedules, seeding
@@ -104,4 +105,5 @@ def every_page(superuser):
         ("auth_user", superuser),
     ]
     addresses += [reverse(f"admin:{name}_change", args=[row.pk]) for name, row in changed]
+    addresses += [activity_url(row._meta.label, row.pk) for _name, row in changed]
     return [*addresses, *lists_and_forms()]

@@ -16,6 +16,7 @@ from django.db.models import Model, Q, Sum
 from django.utils.text import capfirst
 
 from audit.models import Event
+from audit.pages import newest_for
 from audit.words import in_words
 from console.needs import World
 from database.estimates import TableSize, table_sizes
@@ -96,9 +97,8 @@ def changes(world: World) -> list[dict[str, Any]]:
     """Return the newest events that the person may see."""
     if not world.may_view(Event):
         return []
-    events = Event.objects.visible_to(world.person).newest_first()
-    events = events.only("at", "actor_kind", "actor_name", "verb", "subject_name")
-    return [{"event": event, "what": capfirst(in_words(event.verb))} for event in events[:EVENTS_SHOWN]]
+    events = newest_for(world.person)[:EVENTS_SHOWN]
+    return [{"event": event, "what": capfirst(in_words(event.verb))} for event in events]
 
 
 def storage(world: World) -> Storage:

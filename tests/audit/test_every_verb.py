@@ -31,6 +31,7 @@ pytestmark = pytest.mark.django_db
 PACKAGES = (accounts, adminkit, audit, console, database, maintenance, scraping)
 # They take ``by`` and change nothing, or are the writing itself.
 NO_VERBS = {
+    "maintenance.admin.last_plans.made_now": "makes a plan, and changes nothing",
     "audit.events.record": "writes the event",
     "audit.events.record_each": "writes the events",
     "scraping.content.export.export": "yields rows; its page and its command write the event",

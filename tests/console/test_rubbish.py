@@ -126,8 +126,9 @@ class Request:
         if status >= 500:
             told = getattr(self.answer, "exc_info", None)
             return "".join(traceback.format_exception(*told)[-5:]) if told else "5xx"
-        # An export and a pop-up answer 200; whoever changed something logged it.
-        if self.written and (status >= 400 or "audit.Event" not in self.written):
+        # A refused page is an event. An export and a pop-up answer 200; whoever changed something logged it.
+        is_refusal = status == 403 and self.written == ["audit.Event"]
+        if self.written and not is_refusal and (status >= 400 or "audit.Event" not in self.written):
             return f"{status} and wrote {self.written}"
         return ""
 
