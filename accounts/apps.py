@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
-    """See the package's modules."""
+    """The app of accounts and sign-in."""
 
     name = "accounts"
     verbose_name = _("Access")

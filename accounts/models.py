@@ -1,4 +1,4 @@
-"""Secrets that let a person in: refresh tokens and password-reset tokens.
+"""Secrets for signing in: refresh tokens and password-reset tokens.
 
 Only the SHA-256 of a secret is stored, so a stolen database gives no access.
 """
@@ -22,7 +22,7 @@ def hash_secret(secret: str) -> str:
 
 
 class Token(models.Model):
-    """What both kinds of token share: an owner, a hash, a lifetime."""
+    """The fields of both kinds of token: owner, hash, lifetime."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
@@ -46,7 +46,7 @@ class Token(models.Model):
 
 
 class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
-    """States of refresh tokens."""
+    """Selects refresh tokens by state."""
 
     def expired_or_revoked(self, now: datetime) -> Self:
         """Return the tokens that are no longer valid at ``now``; one that expires exactly then is still valid."""
@@ -54,7 +54,7 @@ class RefreshTokenQuerySet(models.QuerySet["RefreshToken"]):
 
 
 class RefreshToken(Token):
-    """A long-lived secret that an API client trades for access tokens.
+    """A long-lived secret that an API client exchanges for access tokens.
 
     live ─► rotated (replaced by its successor; reuse means that it was stolen) ─► expired
       └───► revoked
@@ -88,7 +88,7 @@ class RefreshToken(Token):
 
 
 class PasswordResetTokenQuerySet(models.QuerySet["PasswordResetToken"]):
-    """States of password-reset tokens."""
+    """Selects password-reset tokens by state."""
 
     def expired_or_used(self, now: datetime) -> Self:
         """Return the tokens that are no longer valid at ``now``; one that expires exactly then is still valid."""

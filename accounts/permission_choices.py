@@ -1,4 +1,4 @@
-"""Permissions as check boxes: grouped by what they are about, each named by what it lets people do."""
+"""Permissions as check boxes, grouped by model, with plain names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +13,14 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-# Django makes these four for every model.
+# Django creates these four permissions for each model.
 _VERBS = {"view": _("see"), "add": _("add"), "change": _("change"), "delete": _("delete")}
-# The menu calls them so; "periodic tasks" is the library's word.
+# The menu's word; the library calls them "periodic tasks".
 _NAMES = {"django_celery_beat.periodictask": _("schedules")}
 
 
 def plain_name(permission: Permission) -> str:
-    """Return what a permission lets people do, in the reader's language; its model is named by the group."""
+    """Return what a permission allows, in the reader's language, without its model, which the group names."""
     model = permission.content_type.model_class()
     verb, _separator, rest = permission.codename.partition("_")
     if model is not None and rest == model._meta.model_name and verb in _VERBS:
@@ -30,7 +30,7 @@ def plain_name(permission: Permission) -> str:
 
 
 def group_name(permission: Permission) -> str:
-    """Return what a permission is about: the rows of a model, or a table whose code is gone."""
+    """Return the model of a permission, or the name of a table whose app is not installed any more."""
     model = permission.content_type.model_class()
     if model is None:
         return gettext("%(name)s (no longer installed)") % {"name": permission.content_type.model}
@@ -38,7 +38,7 @@ def group_name(permission: Permission) -> str:
 
 
 def _place(permission: Permission) -> tuple[bool, str, int, str]:
-    """Put what has a page before tables that only programs use, and seeing before deleting."""
+    """Sort models with a page before internal tables, and the right to view before the right to delete."""
     model = permission.content_type.model_class()
     verbs = list(_VERBS)
     verb = permission.codename.partition("_")[0]
@@ -64,7 +64,7 @@ class PermissionGroups(ModelChoiceIterator):
 
 
 class PermissionBoxes(forms.CheckboxSelectMultiple):
-    """A fieldset of check boxes for each group, which a screen reader names."""
+    """Check boxes in one fieldset per group, so that screen readers read the group's name."""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Render the groups."""

@@ -1,4 +1,4 @@
-"""Nobody grants rights that they lack: what a person may do to other people's accounts and to groups."""
+"""The rule that nobody grants rights that they lack, for accounts and for groups."""
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission, User
 from django.db.models import Q, QuerySet
@@ -7,17 +7,18 @@ Person = AbstractBaseUser | AnonymousUser
 
 
 def permissions_to_give(giver: Person) -> QuerySet[Permission]:
-    """Return the permissions that a person may give to others, or to a group: those that they have."""
+    """Return the permissions that a person may give to others or to a group, which are those that they have."""
     if not isinstance(giver, User) or not giver.is_active:
         return Permission.objects.none()
     return _permissions_of(giver)
 
 
 def may_take_over(actor: Person, account: User) -> bool:
-    """Whether somebody may change, delete or set the password of an account, which would let them sign in as that person.
+    """Whether a person may change or delete an account, or set its password and so sign in with it.
 
-    Superusers may. Others may only where they gain no rights: the account is their own, or it cannot use the console and
-    has no right that they lack. The rights of inactive accounts count too: those can be activated again.
+    Superusers may. Others may only if they gain no rights: the account is their own, or it cannot use the console and
+    has no right that they lack. The rights of inactive accounts count too, because these accounts can be activated
+    again.
     """
     if not isinstance(actor, User) or not actor.is_active:
         return False
@@ -29,7 +30,7 @@ def may_take_over(actor: Person, account: User) -> bool:
 
 
 def may_change_group(actor: Person, group: Group) -> bool:
-    """Whether a group holds no right that the person lacks."""
+    """Whether a group has no right that the person lacks."""
     return not _beyond(group.permissions.all(), actor)
 
 

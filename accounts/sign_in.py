@@ -1,6 +1,7 @@
-"""Signing in, through django-allauth: limits by account and by address, one log line for each attempt, and the same answer whether or not an account exists.
+"""Sign-in through django-allauth, with limits by account and by address.
 
-Second factors, passkeys and OpenID Connect are apps of the same library.
+Each attempt is one log line. The answer does not tell whether an account exists. Second factors, passkeys and OpenID
+Connect are apps of the same library.
 """
 
 import logging
@@ -27,7 +28,7 @@ NAME_SHOWN = 60
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's types are partial
-    """What the console does differently from django-allauth."""
+    """The console's changes to django-allauth."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -60,12 +61,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
 
 @receiver(user_logged_in, dispatch_uid="accounts.signed_in")
 def signed_in(*, user: User, **_kwargs: Any) -> None:
-    """Write down that somebody came in."""
+    """Write the event of a sign-in."""
     door.signed_in(user)
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # as above
-    """Lets console users in; other accounts get the same answer as accounts that do not exist."""
+    """The sign-in form of console users; other accounts get the same answer as accounts that do not exist."""
 
     def clean(self) -> dict[str, Any]:
         """Refuse accounts that may not use the console as if they did not exist."""
@@ -84,13 +85,13 @@ class SignInView(LoginView):  # type: ignore[misc]  # as above
     """The sign-in page, in the console's frame."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Tell a signed-in person who may not use the console so, instead of redirecting in a loop."""
+        """Answer 403 to a signed-in person who may not use the console, instead of a redirect loop."""
         if request.user.is_authenticated and not admin.site.has_permission(request):
             raise PermissionDenied(_("Your account may not use the console."))
         response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add what every page of the console shows."""
+        """Add the context of all console pages."""
         context: dict[str, Any] = super().get_context_data(**kwargs)
         return {**admin.site.each_context(self.request), "title": _("Log in"), **context}

@@ -1,4 +1,4 @@
-"""Regular expressions of bot owners: RE2, whose time grows with the text alone, whatever the expression."""
+"""Compiles the regular expressions of bot owners with RE2, whose running time is linear in the text."""
 
 from functools import lru_cache
 from typing import Any
@@ -9,9 +9,9 @@ def compiled(pattern: str) -> Any:
     """Return the expression, which ignores case.
 
     Raises:
-        ValueError: it is none (https://github.com/google/re2/wiki/Syntax); the text says why.
+        ValueError: it is invalid (https://github.com/google/re2/wiki/Syntax); the text says why.
     """
-    import re2  # here, because the models import this module, and not everybody who does so matches anything
+    import re2  # here, because the models import this module, and few processes match patterns
 
     options = re2.Options()
     options.case_sensitive = False

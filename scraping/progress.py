@@ -1,12 +1,12 @@
-"""What a caller offers the long-running functions of this app."""
+"""The progress interface that callers pass to the long-running functions of this app."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives how far the work is, and may stop it.
+    """Receives the progress of the work, and may stop it.
 
-    ``report`` and ``log`` are called often: the implementation throttles and caps.
+    ``report`` and ``log`` are called often: the implementation limits how often it writes, and how much.
     """
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
@@ -16,7 +16,7 @@ class Progress(Protocol):
         """Write one log line; ``level`` is info, warning or error."""
 
     def checkpoint(self) -> None:
-        """Be called between pages and batches, where stopping loses nothing.
+        """Called between pages and batches, where a stop loses nothing.
 
         Raises:
             BaseException: the work must stop. It is no ``Exception``, so that no handler swallows a stop.

@@ -1,4 +1,4 @@
-"""What scraping asks about runs: a higher layer keeps them, and registers here who answers.
+"""The interface to runs, which a higher layer keeps; that layer registers its implementation here.
 
 The key of that layer's table is ``settings.RUN_MODEL``, as Django's own ``AUTH_USER_MODEL`` is.
 """
@@ -9,10 +9,10 @@ from django.db.models import QuerySet
 
 
 class Runs(Protocol):
-    """Who keeps the runs."""
+    """The keeper of the runs."""
 
     def running(self) -> QuerySet[Any]:
-        """Return the runs that are being performed now."""
+        """Return the runs that are running now."""
         ...
 
     def run_page(self, run_id: int) -> str:
@@ -24,17 +24,17 @@ class Runs(Protocol):
         ...
 
 
-# One entry once somebody has registered.
+# One entry after the registration.
 _runs: list[Runs] = []
 
 
 def register_runs(runs: Runs) -> None:
-    """Register who keeps the runs; a reload replaces it."""
+    """Register the keeper of the runs; a reload replaces it."""
     _runs[:] = [runs]
 
 
 def runs() -> Runs:
-    """Return who keeps the runs."""
+    """Return the keeper of the runs."""
     if not _runs:
         raise RuntimeError("No runs are registered: call register_runs() in an app's ready().")
     return _runs[0]

@@ -1,4 +1,4 @@
-"""Why items of an answer were left out or a field was left empty: counted under fixed English words, shown in the reader's."""
+"""The reasons for skipped items and empty fields: counted under fixed English texts, shown in the reader's language."""
 
 import re
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from typing import Final
 
 from database.messages import gettext as _
 
-# The reason under which posts are counted as skipped that a purge would delete at once.
+# The reason for posts that a purge would delete at once.
 EXPIRED: Final = "older than the retention"
-# How the reasons of skipped items begin that were left out on purpose.
+# The beginnings of the reasons for items that were left out on purpose.
 FILTERED: Final = "filtered: "
 
 _LABELS: Final[dict[str, Callable[[], str]]] = {
@@ -30,7 +30,7 @@ _LABELS: Final[dict[str, Callable[[], str]]] = {
     "created_utc lies before Reddit": lambda: _("created_utc lies before Reddit"),
     "created_utc lies ahead": lambda: _("created_utc lies ahead"),
 }
-# What names a field of Reddit's or a kind of item; the first that fits counts.
+# Reasons that contain a field of Reddit or a kind of item; the first match counts.
 _PATTERNS: Final[list[tuple[re.Pattern[str], Callable[[], str]]]] = [
     (re.compile(r"unexpected kind (?P<value>\S+)"), lambda: _("unexpected kind %(value)s")),
     (re.compile(r"name is not (?P<value>\S+)"), lambda: _("name is not %(value)s")),
@@ -45,7 +45,7 @@ _PATTERNS: Final[list[tuple[re.Pattern[str], Callable[[], str]]]] = [
 
 
 def reason_label(reason: str) -> str:
-    """Return a reason in the reader's language; one that is none of ours stays as it is."""
+    """Return a reason in the reader's language; an unknown reason stays as it is."""
     name = reason.removeprefix(FILTERED)
     if name in _LABELS:
         return _LABELS[name]()

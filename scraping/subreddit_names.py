@@ -1,19 +1,19 @@
-"""The names of subreddits, in whatever form people copy them."""
+"""Reads the names of subreddits in the forms that people copy."""
 
 import re
 from typing import Final
 from urllib.parse import unquote
 
 _SCHEME: Final = re.compile(r"^https?://", re.IGNORECASE)
-# www., old., new., np., m., de.reddit.com and whatever comes.
+# www., old., new., np., m., de.reddit.com and other hosts.
 _HOST: Final = re.compile(r"^(?:[a-z0-9-]+\.)*reddit\.com(?::\d+)?(?=/|\?|#|$)", re.IGNORECASE)
 
 
 def plain_subreddit(text: str) -> str:
     """Return the name in r/name, /r/name/, u/name, user/name or an address on any host of Reddit.
 
-    A user's own subreddit is u_name. What follows the name (/new/, /comments/…, ?sort=…) is dropped. A text that is
-    nothing of the kind comes back as it is, for the check that follows to name it.
+    A user's own subreddit is u_name. The rest after the name (/new/, /comments/…, ?sort=…) is dropped. Any other text
+    is returned unchanged, so that the validator names it.
     """
     text = text.strip()
     without_host = _HOST.sub("", _SCHEME.sub("", text))

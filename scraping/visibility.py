@@ -1,4 +1,4 @@
-"""Who may see whose: one rule, from which each model's ``visible_to`` follows.
+"""The rule on who may see what, which each model's ``visible_to`` applies.
 
 Superusers see everything. A user with the permission to see everybody's content sees every bot, session, post and
 comment. All other users see their own bots, the sessions of these bots, and the posts (with their comments) that one
@@ -19,5 +19,5 @@ def is_superuser(user: Person) -> bool:
 
 
 def sees_everybodys(user: Person) -> bool:
-    """Whether the user sees bots, sessions and content whoever owns them."""
+    """Whether the user sees the bots, sessions and content of all owners."""
     return user.is_active and user.has_perm(SEE_EVERYBODYS)

@@ -1,4 +1,4 @@
-"""Scraping in Django's admin."""
+"""The admin pages of scraping."""
 
 from scraping.admin import apps, bots, content, export, sessions, set_aside, trial
 

@@ -1,4 +1,4 @@
-"""Reddit apps, and what is left of their requests."""
+"""The admin of Reddit apps, with the request budget of each."""
 
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from scraping.visibility import Person
 
 
 def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
-    """Return what ``_budgets.html`` shows: the budget of one app, or of every client id that the user may see."""
+    """Return the context of ``_budgets.html``: the budget of one app, or of each client id that the user may see."""
     if app is not None:
         names = {app.client_id: app.name}
         address = reverse("admin:scraping_redditapp_budget", args=[app.pk])
@@ -43,7 +43,7 @@ def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
 
 @admin.register(RedditApp)
 class RedditAppAdmin(admin.ModelAdmin):
-    """OAuth clients, shared or somebody's own; a stored secret is never read here, so it cannot be shown."""
+    """OAuth clients, shared or personal; a stored secret is never read here, so it cannot be shown."""
 
     form = RedditAppForm
     change_form_template = "scraping/redditapp_form.html"
@@ -54,29 +54,29 @@ class RedditAppAdmin(admin.ModelAdmin):
     fields = ("name", "client_id", "new_secret", "user_agent", "owner")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditApp]:
-        """Return the apps that this person may see; their secrets stay sealed."""
+        """Return the apps that this person may see, without their secrets."""
         apps: Any = super().get_queryset(request)
         visible: QuerySet[RedditApp] = apps.visible_to(request.user)
         return visible
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave it to superusers whose an app is."""
+        """Let only superusers change the owner."""
         fields = super().get_readonly_fields(request, obj)
         return fields if request.user.is_superuser else (*fields, "owner")
 
     def save_model(self, request: HttpRequest, obj: RedditApp, form: ModelForm, change: bool) -> None:
-        """Let a new app belong to whoever made it, unless a superuser chose."""
+        """Set the owner of a new app to the person who adds it, unless a superuser chose one."""
         if not change and not request.user.is_superuser:
             obj.owner = cast(User, request.user)
         super().save_model(request, obj, form, change)
 
     @admin.display(description=_("owner"), ordering="owner__username")
     def owned_by(self, app: RedditApp) -> str:
-        """Name the owner, or say that there is none."""
+        """Return the owner's name, or a word for shared apps."""
         return app.owner.get_username() if app.owner else str(_("shared"))
 
     def get_urls(self) -> list[Any]:
-        """Add the gauge of the budget, which its page asks for every few seconds."""
+        """Add the address of the budget gauge, which the page polls every few seconds."""
         view = self.admin_site.admin_view(self.budgets)
         return [
             path("budgets/", view, name="scraping_redditapp_budgets"),
@@ -85,7 +85,7 @@ class RedditAppAdmin(admin.ModelAdmin):
         ]
 
     def budgets(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """Show what is left of an app's requests, or of everybody's."""
+        """Show the request budget of one app, or of all visible apps."""
         app = get_object_or_404(self.get_queryset(request), pk=pk) if pk else None
         if not self.has_view_permission(request, app):
             raise PermissionDenied

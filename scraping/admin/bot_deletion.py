@@ -1,4 +1,4 @@
-"""Deleting bots: their schedules are shown, and deleted too where the person says so."""
+"""Deletes bots; lists their schedules, and deletes these too if the person chooses so."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from django.template.response import TemplateResponse
 from scraping import dependents
 from scraping.models import BotConfig
 
-# The check box of both pages.
+# The name of the check box on both pages.
 FIELD = "schedules"
 
 
 class BotDeletion(admin.ModelAdmin):
-    """What the admin of bots adds to Django's two pages that delete."""
+    """Extends Django's two delete pages for the admin of bots."""
 
     delete_confirmation_template = "scraping/bot_delete.html"
     delete_selected_confirmation_template = "scraping/bots_delete.html"
@@ -42,13 +42,13 @@ class BotDeletion(admin.ModelAdmin):
         return response
 
     def delete_model(self, request: HttpRequest, obj: BotConfig) -> None:
-        """Delete the bot, and its schedules where that was asked for."""
+        """Delete the bot, and its schedules if the person chose so."""
         with transaction.atomic():
             _delete_schedules(request, [obj])
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BotConfig]) -> None:
-        """Delete the bots, and their schedules where that was asked for."""
+        """Delete the bots, and their schedules if the person chose so."""
         with transaction.atomic():
             _delete_schedules(request, list(queryset))
             super().delete_queryset(request, queryset)

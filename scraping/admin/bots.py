@@ -1,4 +1,4 @@
-"""Bots: what each one scrapes."""
+"""The admin of bots."""
 
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from scraping.visibility import Person, sees_everybodys
 
 @admin.register(BotConfig)
 class BotConfigAdmin(BotDeletion, PersonalAdmin):
-    """Owners change their own bots, superusers all of them; who else sees them is said in ``visible_to``."""
+    """Owners change their own bots, superusers all bots; ``visible_to`` decides who sees them."""
 
     form = BotConfigForm
     change_form_template = "scraping/botconfig_form.html"
@@ -78,14 +78,14 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     readonly_fields = ("paused_because", "listed_so_far")
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave the owner out where it is always the person who asks, and the past of a bot that has none."""
+        """Hide the owner if it can only be the current person, and the history of a new bot."""
         general, *others = self.fieldsets
         if not sees_everybodys(request.user):
             general = (None, {"fields": ("name", "app", "subreddits")})
         return (general, *(others if obj is not None else others[:-1]))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Leave it to superusers whose a bot is."""
+        """Let only superusers change the owner."""
         fields = super().get_readonly_fields(request, obj)
         return fields if request.user.is_superuser else (*fields, "owner")
 
@@ -98,7 +98,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         return super().has_delete_permission(request, obj) and _manages(request.user, obj)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer the person who asks as the owner."""
+        """Preset the current person as the owner."""
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -128,7 +128,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         return listed.filter(words), False
 
     def save_model(self, request: HttpRequest, obj: BotConfig, form: ModelForm, change: bool) -> None:
-        """Give a new bot its owner."""
+        """Set the owner of a new bot."""
         if not change and not request.user.is_superuser:
             obj.owner = cast(User, request.user)
         super().save_model(request, obj, form, change)
@@ -145,7 +145,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
 
     @admin.display(description=_("paused"))
     def paused_because(self, config: BotConfig) -> str:
-        """Say which of Reddit's answers paused it."""
+        """Return the refusal by which Reddit paused the bot."""
         if config.paused_at is None:
             return "–"
         text = _("%(reason)s, %(number)d times in a row. Saving it as active ends the pause.")
@@ -153,7 +153,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
 
     @admin.display(description=_("subreddits"))
     def listed_so_far(self, config: BotConfig) -> str:
-        """Show how new each subreddit's posts are, why it is silent, and how often it must be scraped."""
+        """Show each subreddit's newest post, why it is silent, and how often it must be scraped."""
         return render_to_string("scraping/_listed_so_far.html", listed_so_far.context(config))
 
     @admin.display(description=_("state"), ordering="list_place")

@@ -1,4 +1,4 @@
-"""Posts and comments that were found."""
+"""The admin of posts and comments."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ STATE_FILTER: Any = ("state", rare_choices(ContentState.LIVE))
 
 
 def subreddits_of(user: Person) -> list[str]:
-    """Return the first 100 subreddits of which the user may see posts."""
+    """Return the first 100 subreddits with posts that the user may see."""
     if sees_everybodys(user):
         return stored_subreddits()
     own = BotConfig.objects.managed_by(user)
@@ -49,7 +49,7 @@ def subreddits_of(user: Person) -> list[str]:
 
 
 def stored_subreddits() -> list[str]:
-    """Return the first 100 subreddits that have posts, by one index look-up each instead of a scan."""
+    """Return the first 100 subreddits that have posts, by one index look-up each (a loose index scan)."""
     table = connection.ops.quote_name(RedditPost._meta.db_table)
     key = folded_sql("subreddit")
     with connection.cursor() as cursor:
@@ -65,7 +65,7 @@ def stored_subreddits() -> list[str]:
 
 
 class SubredditFilter(admin.SimpleListFilter):
-    """Posts of one subreddit."""
+    """Filters posts by subreddit."""
 
     title = _("subreddit")
     parameter_name = "subreddit"
@@ -76,22 +76,22 @@ class SubredditFilter(admin.SimpleListFilter):
         return [(name, f"r/{name}") for name in subreddits_of(request.user)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Keep the chosen one."""
+        """Keep the posts of the chosen subreddit."""
         name = self.value()
         return queryset.filter(subreddit__folded=folded(name)) if name else queryset
 
 
 class ContentAdmin(ExportViews, ReadOnlyAdmin):
-    """What posts and comments share; each person's list, pages and export hold what they may see."""
+    """The common part of posts and comments; lists, pages and exports hold only what the person may see."""
 
     change_list_template = "scraping/content_list.html"
     list_filter = [BotFilter, STATE_FILTER]
     sortable_by = ()
-    # Django shows the search box only where this is not empty; get_search_results decides what is searched.
+    # Django shows the search box only if this is not empty; get_search_results decides what is searched.
     search_fields = ("fullname",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return what this person may see."""
+        """Return the rows that this person may see."""
         rows: Any = super().get_queryset(request)
         visible: QuerySet[Any] = rows.visible_to(request.user)
         return visible
@@ -99,7 +99,7 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search by what is exact: a fullname, u/author; LIKE would read the whole table."""
+        """Search for exact values only, such as a fullname or u/author, because LIKE would read the whole table."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -108,7 +108,7 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
         return self.search_exact(queryset, term), False
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Return the rows that the term names."""
+        """Return the rows that match the term exactly."""
         raise NotImplementedError
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[content_list.ContentList]:
@@ -132,12 +132,12 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
 
     @admin.display(description=_("on Reddit"))
     def on_reddit(self, content: RedditPost | RedditComment) -> str | None:
-        """Lead to the original, unless it is gone there."""
+        """Link to the original on Reddit, unless it is gone."""
         return content_list.link_to_reddit(content)
 
     @admin.display(description=_("state"))
     def state_badge(self, content: RedditPost | RedditComment) -> str:
-        """Show what became of it on Reddit."""
+        """Show the item's state on Reddit."""
         return badge(content.state, ContentState(content.state).label)
 
     @admin.display(description=_("created"))
@@ -205,7 +205,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         return (first, *([(_("Parts"), {"fields": parts})] if parts else []), *others)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
-        """Leave long texts out of the list; add to a post who found it, as far as this person may see them."""
+        """Leave long texts out of the list; add to a post the bots that found it and that this person may see."""
         posts: QuerySet[RedditPost] = super().get_queryset(request)
         if self.is_list(request):
             listed: QuerySet[RedditPost] = with_parts_noted(posts)
@@ -223,7 +223,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         )
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Find a post by its fullname, or those of a subreddit however it is capitalised."""
+        """Find a post by its fullname, or the posts of a subreddit, in any case."""
         if term.startswith("t3_"):
             return queryset.filter(fullname=term)
         name = term[2:] if term.lower().startswith("r/") else term
@@ -231,7 +231,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
 
     @admin.display(description=_("title"))
     def headline(self, post: Any) -> str:
-        """Show the title, or the fullname where the title was blanked, and what kind of post it is."""
+        """Show the title, or the fullname if the title was blanked, and the kind of post."""
         return post_display.headline(post)
 
     @admin.display(description=_("subreddit"))
@@ -249,7 +249,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
 
     @admin.display(description=_("crosspost of"))
     def crosspost_of(self, post: Any) -> str:
-        """Lead to the post that this one passes on."""
+        """Link to the parent of a crosspost."""
         return post_display.crosspost_of(post, RedditPost.objects.filter(pk=post.parent_id))
 
     @admin.display(description=_("gallery"))
@@ -264,12 +264,12 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
 
     @admin.display(description=_("stored comments"))
     def stored_comments(self, post: RedditPost) -> str:
-        """Lead to the post's comments."""
+        """Link to the post's comments."""
         return link(RedditComment, "changelist", _("Show"), query=f"?post__id__exact={post.pk}")
 
     @admin.display(description=_("found by"))
     def found_by(self, post: Any) -> str:
-        """Lead to the session that found it first; sessions are deleted before posts."""
+        """Link to the session that found the post first, which may have been deleted since."""
         if post.seen_session_id is None:
             return "–"
         name = f"{post.seen_session_name} #{post.seen_session_id}"
@@ -277,7 +277,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
 
     @admin.display(description=_("bot"))
     def bot(self, post: Any) -> str:
-        """Name the bot that found it first, whose retention counts for the post; to its owner else their own bot."""
+        """Name the bot that found the post first, whose retention applies; if it is hidden, the reader's own bot."""
         return str(post.first_bot or post.own_bot or "–")
 
 
@@ -331,14 +331,14 @@ class RedditCommentAdmin(ContentAdmin):
         return comment
 
     def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Find a comment by its fullname, or those of a post."""
+        """Find a comment by its fullname, or the comments of a post."""
         if term.startswith("t3_"):
             return queryset.filter(post__fullname=term)
         return queryset.filter(fullname=term if term.startswith("t1_") else f"t1_{term}")
 
     @admin.display(description=_("text"))
     def excerpt(self, comment: RedditComment) -> str:
-        """Show how the comment begins, or its fullname where the text was blanked."""
+        """Show the beginning of the comment, or its fullname if the text was blanked."""
         return comment.body[:120] or comment.fullname
 
     @admin.display(description=_("hold"))
@@ -354,12 +354,12 @@ class RedditCommentAdmin(ContentAdmin):
 
     @admin.display(description=_("post"))
     def post_link(self, comment: RedditComment) -> str:
-        """Lead to the post."""
+        """Link to the post."""
         return link(RedditPost, "change", comment.post, comment.post_id)
 
     @admin.display(description=_("answers"))
     def parent_link(self, comment: RedditComment) -> str:
-        """Lead to what it answers, where that is stored."""
+        """Link to the post or comment that it answers, if that is stored."""
         parent = RedditComment.objects.filter(fullname=comment.parent_fullname).only("pk").first()
         return (
             link(RedditComment, "change", comment.parent_fullname, parent.pk)

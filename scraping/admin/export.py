@@ -1,4 +1,4 @@
-"""Exporting the list of an admin, as it is searched and filtered, and what the log keeps of that."""
+"""Exports an admin list with its search and filters, and writes the export's event."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,11 +26,11 @@ BOTS_SHOWN_MAX = 100
 
 
 class BotFilter(admin.SimpleListFilter):
-    """What one bot found, of those bots that the person may see."""
+    """Filters by the bot that found the content, among the bots that the person may see."""
 
     title = _("bot")
     parameter_name = "bot"
-    is_verbatim = True  # names of people's own
+    is_verbatim = True  # names given by users, which are not translated
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         self._bots = BotConfig.objects.visible_to(request.user)
@@ -41,15 +41,15 @@ class BotFilter(admin.SimpleListFilter):
         return [(str(pk), name) for pk, name in self._bots.values_list("pk", "name")[:BOTS_SHOWN_MAX]]
 
     def has_output(self) -> bool:
-        """Apply a bot of the address also where there are none to choose."""
+        """Apply a bot named in the address even if there are none to choose."""
         return bool(self.lookup_choices) or self.value() is not None
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Keep what the chosen one found."""
+        """Keep what the chosen bot found."""
         value = self.value()
         if not value:
             return queryset
-        # A larger number is no key, and PostgreSQL refuses to compare one.
+        # A larger number cannot be a key, and PostgreSQL refuses to compare it.
         is_key = value.isascii() and value.isdecimal() and len(value) <= 18
         if not is_key or not self._bots.filter(pk=int(value)).exists():
             raise RefusedParameter(
@@ -59,10 +59,10 @@ class BotFilter(admin.SimpleListFilter):
 
 
 class ExportViews(admin.ModelAdmin):
-    """A list that can be exported; each person's file holds what they may see."""
+    """An admin list with export; the file holds only what the person may see."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Offer to export what the list shows to who may."""
+        """Offer the export of the list to people who may export."""
         formats = export.Format.choices if request.user.has_perm(export.permission(self.model)) else []
         return super().changelist_view(request, {"export_formats": formats, **(extra_context or {})})
 
@@ -108,7 +108,7 @@ class ExportViews(admin.ModelAdmin):
 
 
 def _noted(pieces: Iterator[bytes], write_down: Callable[[bool], None]) -> Iterator[bytes]:
-    """Yield the pieces; at the end, or when the reader has gone, say how much it was."""
+    """Yield the pieces; at the end, or when the client disconnects, write the event."""
     is_complete = False
     try:
         yield from pieces
@@ -118,7 +118,7 @@ def _noted(pieces: Iterator[bytes], write_down: Callable[[bool], None]) -> Itera
 
 
 def without_names(query: QueryDict) -> QueryDict:
-    """Return the query as the log may keep it: an account's name would outlive the account there."""
+    """Return the query without names of accounts: in the log, a name would outlive its account."""
     kept = query.copy()
     for name in kept:
         kept.setlist(name, [_without_name(name, value) for value in kept.getlist(name)])
@@ -131,6 +131,6 @@ def _without_name(parameter: str, value: str) -> str:
         return "u/…"
     if parameter != "q" or not term or FULLNAME.fullmatch(term):
         return value
-    # A word that names no stored subreddit may be meant as a person's name.
+    # A word that is no stored subreddit may be a person's name.
     name = term[2:] if term.lower().startswith("r/") else term
     return value if RedditPost.objects.filter(subreddit__folded=folded(name)).exists() else "…"

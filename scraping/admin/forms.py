@@ -23,7 +23,7 @@ class SubredditsField(forms.CharField):
     widget = forms.Textarea
 
     def prepare_value(self, value: Any) -> Any:
-        """Show a stored list one name a line."""
+        """Show a stored list with one name per line."""
         return "\n".join(str(name) for name in value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
@@ -36,7 +36,7 @@ class SubredditsField(forms.CharField):
         return list(names.values())
 
     def validate(self, value: Any) -> None:
-        """Refuse an empty list, and every name that Reddit would not have."""
+        """Refuse an empty list, and names that are invalid on Reddit."""
         super().validate(value)
         errors = [
             ValidationError(
@@ -64,7 +64,7 @@ class LinesField(forms.CharField):
     widget = forms.Textarea(attrs={"rows": 2, "cols": 40, "spellcheck": "false", "class": "vLargeTextField"})
 
     def prepare_value(self, value: Any) -> Any:
-        """Show a stored list one text a line."""
+        """Show a stored list with one text per line."""
         return "\n".join(str(text) for text in value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
@@ -81,9 +81,9 @@ _WITH_DEFAULTS = {"comment_requests", "comment_refresh_hours"}
 
 
 class BotConfigForm(forms.ModelForm):
-    """What one bot scrapes."""
+    """The form of a bot config."""
 
-    # Whose a new bot will be where the form has no field for the owner.
+    # The owner of a new bot if the form has no field for it.
     person: User | AnonymousUser = AnonymousUser()
 
     subreddits = SubredditsField(
@@ -109,7 +109,7 @@ class BotConfigForm(forms.ModelForm):
 
     class Meta:
         model = BotConfig
-        # Those of the admin's fieldsets; what stands here would be ignored.
+        # The admin's fieldsets decide the fields; a list here would be ignored.
         fields: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -121,7 +121,7 @@ class BotConfigForm(forms.ModelForm):
             app_field.queryset = RedditApp.objects.visible_to(self.person)
 
     def clean(self) -> dict[str, Any]:
-        """Take the default of a number that was left empty; refuse a search for nothing."""
+        """Replace empty numbers by their defaults; refuse an empty search."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         for name in _WITH_DEFAULTS & self.fields.keys():
             if cleaned.get(name) is None and name not in self.errors:
@@ -139,14 +139,14 @@ class BotConfigForm(forms.ModelForm):
         return owner.pk if owner else self.instance.owner_id or self.person.pk
 
     def _refuse_a_foreign_app(self, cleaned: dict[str, Any]) -> None:
-        # Whoever edits the bot: its owner scrapes with it.
+        # The owner's rights count, not the editor's, because the bot scrapes for its owner.
         app, owner = cleaned.get("app"), User.objects.filter(pk=self._owner_id(cleaned) or 0).first()
         if app and owner and not RedditApp.objects.visible_to(owner).filter(pk=app.pk).exists():
             text = _("This app belongs to somebody else than the bot: choose another one, or share it.")
             self.add_error("app", ValidationError(text, code="foreign"))
 
     def _refuse_a_name_twice(self, cleaned: dict[str, Any]) -> None:
-        # Django looks at the constraint only where the form has both its fields.
+        # Django checks the constraint only if the form has both of its fields.
         bot: BotConfig = self.instance
         namesakes = BotConfig.objects.filter(owner_id=self._owner_id(cleaned), name=cleaned.get("name"))
         namesakes = namesakes.exclude(pk=bot.pk)
@@ -156,7 +156,7 @@ class BotConfigForm(forms.ModelForm):
 
 
 class RedditAppForm(forms.ModelForm):
-    """An OAuth client; its secret goes in and never comes out."""
+    """The form of an OAuth client; its secret can be set but is never shown."""
 
     new_secret = forms.CharField(
         label=_("Client secret"),
@@ -170,11 +170,11 @@ class RedditAppForm(forms.ModelForm):
 
     class Meta:
         model = RedditApp
-        # Those that the admin names.
+        # The admin decides the fields.
         fields: tuple[str, ...] = ()
 
     def clean_owner(self) -> Any:
-        """Refuse to take a shared app from the bots of other people."""
+        """Refuse an owner for a shared app that bots of other people use."""
         owner = self.cleaned_data["owner"]
         if owner is None or self.instance.pk is None:
             return owner
@@ -189,14 +189,14 @@ class RedditAppForm(forms.ModelForm):
         return owner
 
     def save(self, commit: bool = True) -> Any:
-        """Store a secret only where one was typed."""
+        """Store a secret only if one was entered."""
         if self.cleaned_data["new_secret"]:
             self.instance.client_secret = self.cleaned_data["new_secret"]
         return super().save(commit)
 
 
 class ReleaseForm(forms.Form):
-    """Why posts are released."""
+    """The form with the reason for a release."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -206,6 +206,6 @@ class ReleaseForm(forms.Form):
 
 
 class HoldForm(ReleaseForm):
-    """Why posts are held, and perhaps until when."""
+    """The form with the reason for a hold, and its optional end."""
 
     until = EndField(label=_("Held until"), help_text=_("Empty: until somebody releases them."))

@@ -1,4 +1,4 @@
-"""Holding and releasing posts in the admin: from the list, many at once, and from a post's own page."""
+"""Holds and releases posts in the admin: many from the list, or one from its page."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from scraping.models import RedditPost, RedditPostQuerySet
 
 
 class HoldFilter(admin.SimpleListFilter):
-    """Posts that retention must not delete."""
+    """Filters posts by the state of their hold."""
 
     title = _("hold")
     parameter_name = "hold"
@@ -28,7 +28,7 @@ class HoldFilter(admin.SimpleListFilter):
         return [("held", _("held")), ("ended", _("hold has ended")), ("none", _("not held"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> RedditPostQuerySet:
-        """Keep the chosen ones."""
+        """Keep the posts in the chosen state."""
         posts: RedditPostQuerySet = queryset
         match self.value():
             case "held":
@@ -41,7 +41,7 @@ class HoldFilter(admin.SimpleListFilter):
 
 
 class HoldActions(admin.ModelAdmin):
-    """Two actions of the list; a post's page posts to them with itself selected."""
+    """The two actions of the list; the page of a post submits to them with that post selected."""
 
     actions: Sequence[Any] | None = ["hold", "release"]
 
@@ -51,7 +51,7 @@ class HoldActions(admin.ModelAdmin):
 
     @admin.display(description=_("hold"))
     def hold_badge(self, post: RedditPost) -> str | None:
-        """Show who holds it, why and until when."""
+        """Show who holds the post, why and until when."""
         return render_to_string("scraping/_hold.html", {"post": post}) if post.held_at else None
 
     @admin.action(permissions=["hold"], description=_("Hold against deletion…"))

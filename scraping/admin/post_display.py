@@ -1,4 +1,4 @@
-"""What a post has besides title and text, as its pages show it."""
+"""Displays the other parts of a post: gallery, poll, crosspost."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from scraping.models import RedditPost
 
 
 def with_parts_noted(posts: Any) -> Any:
-    """Add ``has_gallery`` and ``has_poll``, so that a list need not read what is in them."""
+    """Add ``has_gallery`` and ``has_poll``, so that a list need not read the JSON columns."""
     return posts.annotate(
         has_gallery=Case(When(gallery__isnull=False, then=Value(True)), default=Value(False)),
         has_poll=Case(When(poll__isnull=False, then=Value(True)), default=Value(False)),
@@ -21,7 +21,7 @@ def with_parts_noted(posts: Any) -> Any:
 
 
 def headline(post: Any) -> str:
-    """Return the title, or the fullname where the title was blanked, and what kind of post it is."""
+    """Return the title, or the fullname if the title was blanked, and the kind of post."""
     tags = {
         _("NSFW"): post.is_over_18,
         _("spoiler"): post.is_spoiler,
@@ -35,7 +35,7 @@ def headline(post: Any) -> str:
 
 
 def parts_of(post: RedditPost) -> tuple[str, ...]:
-    """Return the names of those displays that have anything to show for this post."""
+    """Return the names of the displays that are not empty for this post."""
     shown = {
         "crosspost_of": post.crosspost_parent,
         "crosspost_body": post.crosspost_body,
@@ -46,7 +46,7 @@ def parts_of(post: RedditPost) -> tuple[str, ...]:
 
 
 def crosspost_of(post: RedditPost, visible: QuerySet[RedditPost]) -> str:
-    """Lead to the post that this one passes on: to the stored one where the reader may see it, and to Reddit."""
+    """Link to the parent of a crosspost: to the stored post if the reader may see it, and to Reddit."""
     name = post.crosspost_parent
     stored = visible.filter(fullname=name).only("pk", "fullname", "title").first()
     address = f"{settings.REDDIT_URL.rstrip('/')}/comments/{name.partition('_')[2]}/"
@@ -54,7 +54,7 @@ def crosspost_of(post: RedditPost, visible: QuerySet[RedditPost]) -> str:
 
 
 def pictures(post: RedditPost) -> str:
-    """List the pictures of a gallery; they stay on Reddit, and nothing is loaded from there."""
+    """List the pictures of a gallery as links; the page loads nothing from Reddit."""
     listed = post.gallery if isinstance(post.gallery, list) else []
     return render_to_string(
         "scraping/_gallery.html", {"pictures": [entry for entry in listed if isinstance(entry, dict)]}
@@ -62,7 +62,7 @@ def pictures(post: RedditPost) -> str:
 
 
 def votes(post: RedditPost) -> str:
-    """Show a poll's options with their votes, as far as Reddit tells them."""
+    """Show a poll's options with their votes, if Reddit gives them."""
     poll = post.poll if isinstance(post.poll, dict) else {}
     total = poll.get("votes") or 0
     options = [

@@ -1,4 +1,4 @@
-"""What each scrape did."""
+"""The admin of scrape sessions."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from scraping.models import (
 
 @admin.register(ScrapeSession)
 class ScrapeSessionAdmin(ReadOnlyAdmin):
-    """What each scrape did; owners see those of their own bots."""
+    """Scrape sessions, read-only; owners see those of their own bots."""
 
     change_form_template = "scraping/session.html"
     list_display = (
@@ -38,12 +38,12 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("session"))
     def session(self, session: ScrapeSession) -> str:
-        """Name the bot and the number."""
+        """Return the name of the bot and the number of the session."""
         return format_html('{} <span class="run-id">#{}</span>', session.config_name, session.pk)
 
     @admin.display(description=_("gap"))
     def gap(self, session: ScrapeSession) -> str:
-        """Show that the listing ended before the last known post; a red cross for "no" would alarm."""
+        """Show a gap as a badge, because Django's red cross for "no" would look like an error."""
         return badge(ScrapeSession.Status.PARTIAL, _("Gap")) if session.has_gap else "–"
 
     @admin.display(description=_("status"))
@@ -63,10 +63,10 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("posts (new)"))
     def posts(self, session: ScrapeSession) -> str:
-        """Count posts."""
+        """Return the number of posts."""
         return f"{session.posts_found} ({session.posts_new})"
 
     @admin.display(description=_("comments (new)"))
     def comments(self, session: ScrapeSession) -> str:
-        """Count comments."""
+        """Return the number of comments."""
         return f"{session.comments_found} ({session.comments_new})"

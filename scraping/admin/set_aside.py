@@ -21,7 +21,7 @@ ITEMS_SHOWN = 10
 
 @admin.register(SetAside)
 class SetAsideAdmin(ReadOnlyAdmin):
-    """What a sweep did not blank, because Reddit seems to have lost far too much at once."""
+    """Items that a sweep did not blank, because too many seem to be gone at once."""
 
     change_form_template = "scraping/set_aside.html"
     list_display = ("what", "cause", "state", "items", "created_at", "decided_at", "decided_by_name")
@@ -46,7 +46,7 @@ class SetAsideAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Show the figures, some of the items, and to who may decide the two buttons."""
+        """Show the figures, a sample of the items and, to people who may decide, the two buttons."""
         row = self.get_object(request, object_id)
         shown: dict[str, Any] = {}
         if row is not None:
@@ -58,12 +58,12 @@ class SetAsideAdmin(ReadOnlyAdmin):
                 ),
                 "may_decide": row.is_open and brake.may_decide(request.user),
                 "title": str(row),
-                "subtitle": None,  # which would repeat the title
+                "subtitle": None,  # the default would repeat the title
             }
         return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
 
     def decide_view(self, request: HttpRequest, pk: int, *, is_right: bool) -> HttpResponse:
-        """Believe Reddit about the items, or ask it anew."""
+        """Confirm Reddit's answer about the items, or start their verification over."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = get_object_or_404(SetAside, pk=pk)
@@ -98,7 +98,7 @@ def _answer(is_right: bool, items: int) -> str:
 
 
 def _sample(request: HttpRequest, fullnames: list[str]) -> list[tuple[str, str]]:
-    """Return text and address of those of the items that the person may see."""
+    """Return text and address of the items that the person may see."""
     return [
         (str(item), reverse(f"admin:scraping_{model._meta.model_name}_change", args=[item.pk]))
         for model in (RedditPost, RedditComment)

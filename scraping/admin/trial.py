@@ -1,4 +1,4 @@
-"""The pages that try a bot's config as it stands in the form: one that is stored, or one about to be added."""
+"""The pages that try a bot's config as edited in the form, whether it is stored or new."""
 
 from functools import partial
 from typing import Any, Final, cast
@@ -17,7 +17,7 @@ from scraping.models import BotConfig
 from scraping.sessions import cost, filters, trial
 
 SEE_POSTS: Final = "scraping.view_redditpost"
-# What a trial does not depend on: whoever tries a new bot has perhaps no name for it yet.
+# A trial does not need these fields: a new bot may have no name yet.
 _NOT_TRIED: Final = frozenset({"name", "owner"})
 
 
@@ -35,7 +35,7 @@ def urls(model_admin: ModelAdmin) -> list[Any]:
 def trial_view(
     model_admin: ModelAdmin, request: HttpRequest, pk: int | None = None, *, view: str
 ) -> HttpResponse:
-    """Try the config as it stands in the form, without saving it."""
+    """Try the config as edited in the form, without saving it."""
     stored = None if pk is None else get_object_or_404(model_admin.get_queryset(request), pk=pk)
     may = (
         model_admin.has_change_permission(request, stored)

@@ -69,8 +69,8 @@ class AgedQuerySet(models.QuerySet[Post]):
     ) -> models.QuerySet[Any, Any]:
         """Return posts that a rule may delete, with the number of their ``rule`` and their ``own_cutoff``.
 
-        ``aged_from`` is the time compared with the cutoff: that of the post, or of its newest comment if live threads
-        are kept.
+        ``aged_from`` is the time compared with the cutoff: that of the post, or, if live threads are kept, that of its
+        newest comment.
 
         Args:
             cutoff: for posts without a rule of their own; their ``rule`` is the number of rules.

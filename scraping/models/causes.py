@@ -1,11 +1,11 @@
-"""Why Reddit did not answer as hoped."""
+"""The causes of failed requests to Reddit."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class ErrorKind(models.TextChoices):
-    """Why Reddit did not answer as hoped."""
+    """The cause of a failed request."""
 
     NONE = "", _("none")
     NOT_CONFIGURED = "not_configured", _("no Reddit app")

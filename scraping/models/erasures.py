@@ -1,8 +1,8 @@
-"""Which run took t3_…: a line for each post that a purge deleted and each item whose content a sweep blanked.
+"""The log of erasures: a line for each post that a purge deleted and each item that a sweep blanked.
 
-A line holds no text and nobody's name: the number of the fullname, the time, the run and the rule. It is written in
-the transaction that takes the content, so that there is never one without the other. The comments of a purged post
-have no lines: they went with it.
+A line holds no text and no person's name: only the number of the fullname, the time, the run and the rule. It is
+written in the transaction that deletes the content, so that there is never one without the other. The comments of a
+purged post have no lines, because they are deleted together with it.
 """
 
 import json
@@ -33,14 +33,14 @@ _SHORT_LINK = re.compile(r"redd\.it/([0-9a-z]{1,13})", re.IGNORECASE)
 
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
-    """Lines by age and by what they are about."""
+    """Selects lines by age and by fullname."""
 
     def made_before(self, cutoff: datetime) -> Self:
         """Return lines written before the cutoff (exclusive)."""
         return self.filter(at__lt=cutoff)
 
     def of(self, names: Iterable[str]) -> Self:
-        """Return the lines about these fullnames."""
+        """Return the lines of these fullnames."""
         items = [item for name in names if (item := parsed(name)) is not None]
         if not items:
             return self.none()
@@ -49,19 +49,20 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
 
 
 class Erasure(models.Model):
-    """One stored item lost its content, or its row.
+    """A stored item that lost its content, or its row.
 
-    The key is the only index: a purge writes a line for each post, and each index would cost it 5 per cent (ADR 28).
+    The primary key is the only index: a purge writes a line for each post, and each further index would make it 5 per
+    cent slower (ADR 28).
     """
 
     class Kind(models.IntegerChoices):
-        """The number in Reddit's prefix: t1_, t3_."""
+        """The number in Reddit's prefix, t1_ or t3_."""
 
         COMMENT = 1, _("comment")
         POST = 3, _("post")
 
     class Rule(models.TextChoices):
-        """Why. The first three are a purge's, which deletes the row; the others blank it."""
+        """Why the item was erased. The first three belong to purges, which delete the row; the others blank it."""
 
         RETENTION = "retention", _("older than the retention")
         SUBREDDIT = "subreddit", _("older than the retention of its subreddit")
@@ -71,16 +72,16 @@ class Erasure(models.Model):
         ACCOUNT_DELETED = "account_deleted", _("its author's account was deleted")
         TOMBSTONED = "tombstoned", _("missing on Reddit")
 
-    # Which run took it: by number and kind. What came back and went again has two lines.
+    # Finds the run of an erasure by number and kind. An item that was restored and erased again has two lines.
     pk = models.CompositePrimaryKey("number", "kind", "at")
     kind = models.SmallIntegerField(_("kind"), choices=Kind)
-    # What follows the prefix, read to base 36.
+    # The part after the prefix, as a base 36 number.
     number = models.BigIntegerField(_("number"))
     at = models.DateTimeField(_("time"), db_default=Now())
-    # No relation: this layer knows no runs. Empty: a shell did it, without a run.
+    # No relation, because this layer knows no runs. Null: done by a shell command, without a run.
     run_id = models.BigIntegerField(_("run"), null=True, blank=True)
     rule = models.CharField(_("rule"), max_length=16, choices=Rule)
-    # How many days the rule keeps posts; the run's plan says which subreddit or bot the rule is for.
+    # The retention of the rule in days; the run's plan names the rule's subreddit or bot.
     days = models.IntegerField(_("days"), null=True, blank=True)
 
     objects = ErasureQuerySet.as_manager()
@@ -113,24 +114,24 @@ class Erasure(models.Model):
 
     @property
     def fullname(self) -> str:
-        """Reddit's name of the item."""
+        """The fullname of the item."""
         return f"t{self.kind}_{_base36(self.number)}"
 
     @property
     def is_purged(self) -> bool:
-        """Whether the row is gone too, with its comments."""
+        """Whether the row was deleted too, with its comments."""
         return self.rule in PURGE_RULES
 
     @property
     def rule_in_words(self) -> str:
-        """What happened and why."""
+        """What happened and why, in the reader's language."""
         values = {"rule": message_of(self.Rule(self.rule).label), "days": self.days}
         if self.is_purged:
             return gettext("deleted with its comments: %(rule)s (%(days)s days)") % values
         return gettext("blanked: %(rule)s") % values
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as ``--json`` shows it."""
+        """Return the line as ``--json`` shows it."""
         return {
             "fullname": self.fullname,
             "at": self.at.astimezone(UTC).isoformat(),
@@ -142,7 +143,7 @@ class Erasure(models.Model):
 
 
 PURGE_RULES = frozenset({Erasure.Rule.RETENTION, Erasure.Rule.SUBREDDIT, Erasure.Rule.BOT})
-# What a sweep's verdicts are called that take content away.
+# The rules, by the outcomes of a sweep that erase content.
 BLANKING_RULES = frozenset(Erasure.Rule) - PURGE_RULES
 
 
@@ -150,14 +151,14 @@ BLANKING_RULES = frozenset(Erasure.Rule) - PURGE_RULES
 
 
 class Parsed(NamedTuple):
-    """A fullname as numbers."""
+    """The numbers of a fullname."""
 
     kind: int
     number: int
 
 
 def parsed(fullname: str) -> Parsed | None:
-    """Return a post's or comment's fullname as numbers; None for anything else."""
+    """Return the numbers of a post's or comment's fullname, or None for anything else."""
     match = _FULLNAME.fullmatch(fullname)
     if match is None:
         return None
@@ -166,7 +167,7 @@ def parsed(fullname: str) -> Parsed | None:
 
 
 def names_in(text: str) -> list[str]:
-    """Return the fullnames that a fullname, a permalink or a short link names: a comment's link names its post too."""
+    """Return the fullnames in a fullname, permalink or short link; the link of a comment contains its post too."""
     text = text.strip()
     if parsed(text):
         return [text.lower()]
@@ -190,7 +191,7 @@ def _base36(number: int) -> str:
 
 
 class PurgeRule(NamedTuple):
-    """One line of a retention: days of one subreddit, of one bot, or (neither) of everything else."""
+    """One rule of a retention: the days for one subreddit, for one bot or (neither given) for all other posts."""
 
     subreddit: str
     config_id: int | None
@@ -198,7 +199,7 @@ class PurgeRule(NamedTuple):
 
     @property
     def code(self) -> str:
-        """What a line of ours calls it."""
+        """The ``Rule`` of the lines."""
         if self.subreddit:
             return Erasure.Rule.SUBREDDIT
         return Erasure.Rule.RETENTION if self.config_id is None else Erasure.Rule.BOT
@@ -206,17 +207,17 @@ class PurgeRule(NamedTuple):
 
 @dataclass(frozen=True)
 class PurgeTrace:
-    """Writes down which posts a purge deletes: the deleting statement returns these expressions of each row.
+    """Logs the posts that a purge deletes; the deleting statement returns ``expressions`` of each row.
 
-    ``rules``: in the order of ``rule_number``: the first match decides, the last is for everything else.
+    ``rules`` are in the order of ``rule_number``: the first match decides, the last is for all other posts.
     """
 
     rules: Sequence[PurgeRule]
-    number_of_rule: Any = None  # an expression; None: there is but one rule
+    number_of_rule: Any = None  # an expression; None: there is only one rule
 
     @property
     def expressions(self) -> list[Any]:
-        """What to return of each row."""
+        """The expressions that the deleting statement returns of each row."""
         return [F("fullname"), *([] if self.number_of_rule is None else [self.number_of_rule])]
 
     def write(self, rows: Sequence[tuple[Any, ...]], *, run_id: int) -> None:
@@ -230,7 +231,7 @@ class PurgeTrace:
 
 
 def note_blanked(outcomes: Iterable[tuple[str, str]], *, run_id: int | None) -> None:
-    """Write down fullnames that lost their content, each with the outcome of a sweep; in its transaction."""
+    """Log items that a sweep blanked, each a fullname and an outcome; call it in the sweep's transaction."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for fullname, outcome in outcomes:
         if outcome in BLANKING_RULES:
@@ -241,17 +242,17 @@ def note_blanked(outcomes: Iterable[tuple[str, str]], *, run_id: int | None) -> 
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
-    """Return the numbers of these fullnames, without what is none."""
+    """Return the numbers of these fullnames; invalid ones are left out."""
     together = "".join(names)
     if together.isascii() and together.count("_") == len(names) and together.replace("_", "").isalnum():
-        numbers = [int(name[3:], 36) for name in names]  # four times as fast as one after another
+        numbers = [int(name[3:], 36) for name in names]  # four times as fast as parsed()
         if max(numbers, default=0) <= _BIGINT_MAX:
             return numbers
     return [item.number for name in names if (item := parsed(name)) is not None]
 
 
 def _insert(names: Sequence[str], *, run_id: int | None, rule: str, days: int | None = None) -> None:
-    """Insert lines about items of one kind. One statement with all numbers as one text: a batch must stay short."""
+    """Insert lines for items of one kind, in one statement with all numbers as one text, which is fast."""
     numbers = _numbers(names)
     if not numbers:
         return

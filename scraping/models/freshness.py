@@ -1,8 +1,9 @@
-"""How fresh what each bot has of each subreddit is: one row a pair, written by every scrape, read at no cost.
+"""The freshness of each subreddit of each bot: one row per pair, written by each scrape, cheap to read.
 
-The usual rate is kept by hour of the week (in UTC, Monday 0:00 first), because subreddits sleep: an hour's rate is a mean of
-the same hour in the weeks before, in which the last ones weigh most. From it follows, at every listing, until when the
-next post is expected (``due_at``): finding the silent subreddits compares two times and reads no rates.
+The usual rate is kept by hour of the week (in UTC, from Monday 0:00), because activity depends on the hour. An hour's
+rate is a weighted mean of the same hour in earlier weeks; recent weeks have more weight. Each listing computes from it
+until when the next post is expected (``due_at``), so that a query for silent subreddits compares two times and reads no
+rates.
 """
 
 from collections.abc import Iterable
@@ -24,34 +25,34 @@ from scraping.models.causes import ErrorKind
 from scraping.visibility import Person
 
 HOURS: Final = 168
-# How far back posts are counted, and how far ahead the next one is expected.
+# How far back posts are counted, and how far ahead the next post is predicted.
 WEEKS_BACK: Final = 4
 WEEKS_AHEAD: Final = 8
-# What the latest week weighs at least.
+# The smallest weight of the latest week.
 _WEIGHT_MIN: Final = 0.2
-# So many hours of the week must have been seen before their rates are believed.
+# The rates by hour are used only after so many hours of the week have been seen.
 HOURS_KNOWN_MIN: Final = 24
-# 1970 began on a Thursday.
+# 1 January 1970 was a Thursday.
 _MONDAY: Final = 3 * 24
 _HOUR: Final = timedelta(hours=1)
-# Why a subreddit is silent, beside what Reddit answers (``ErrorKind``).
+# A reason for silence, in addition to the errors of Reddit (``ErrorKind``).
 QUIET: Final = "quiet"
 
 
 class FreshnessQuerySet(MessagesQuerySet["Freshness"]):
-    """Whose subreddits are silent."""
+    """Selects rows by silence and visibility."""
 
     def silent(self, now: datetime | None = None) -> Self:
-        """Return those that cannot be listed, or that had no post for longer than chance explains."""
+        """Return the rows of subreddits that cannot be listed, or had no post for longer than chance explains."""
         return self.filter(Q(silent_since__isnull=False) | Q(due_at__lte=now or clock.now()))
 
     def visible_to(self, user: Person) -> Self:
-        """Return those of the bots that the user may see."""
+        """Return the rows of the bots that the user may see."""
         return self.filter(config__in=BotConfig.objects.visible_to(user))
 
 
 class Freshness(models.Model):
-    """What a bot knows of one subreddit, and how new that is."""
+    """How new a bot's posts of one subreddit are, and the usual rate of new ones."""
 
     config = models.ForeignKey(
         BotConfig,
@@ -61,22 +62,22 @@ class Freshness(models.Model):
         related_name="freshness",
         verbose_name=_("bot"),
     )
-    # As the config's list has it, folded (``database.names``).
+    # The name in the config's list, case-folded (``database.names``).
     subreddit = models.CharField(_("subreddit"), max_length=50)
     newest_at = models.DateTimeField(_("newest post"), null=True, blank=True)
-    # The last listing that Reddit gave, and the last one that was asked for.
+    # The last successful listing, and the last attempt.
     listed_at = models.DateTimeField(_("listed"), null=True, blank=True)
     tried_at = models.DateTimeField(_("tried"), default=clock.now, db_default=Now())
-    # Set by a scrape that found no listing, or nothing new where that is no chance; and why (``QUIET``, or Reddit's
-    # answer).
+    # Set by a scrape that got no listing, or no new posts where chance does not explain it; and the reason (``QUIET``,
+    # or Reddit's error).
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True)
     why = models.CharField(_("why"), max_length=16, blank=True, default="", db_default="")
     error = MessageField(_("error"), blank=True, default="", db_default="")
     error_parts = PartsField(of="error")
-    # Without a new post until then it is silent; null: too little is known.
+    # The subreddit is silent if no new post appears by then; null: too little is known.
     due_at = models.DateTimeField(_("next post expected by"), null=True, blank=True)
-    # {"means": [posts an hour, …], "weeks": [how often seen, …], "until": hour, "open": posts of that hour}; 168 each,
-    # hours are counted from 1970.
+    # {"means": [posts per hour, …], "weeks": [how often seen, …], "until": hour, "open": posts of that hour}; the lists
+    # have 168 entries; hours are counted from 1970.
     rates = JSONObjectField(_("posts by hour of the week"), null=True, blank=True)
 
     objects = FreshnessQuerySet.as_manager()
@@ -109,12 +110,12 @@ class Freshness(models.Model):
 
     @property
     def week(self) -> "Week":
-        """The usual rates."""
+        """The usual rates by hour of the week."""
         return Week.of(self.rates)
 
     @property
     def why_text(self) -> str:
-        """Why it is silent, in the reader's language; empty where it is not."""
+        """Why the subreddit is silent, in the reader's language; empty if it is not."""
         if self.silent_since is None:
             return str(_("no new posts, although some were expected")) if self.is_overdue else ""
         if self.why == QUIET:
@@ -128,43 +129,43 @@ class Freshness(models.Model):
 
     @property
     def silent_from(self) -> datetime | None:
-        """Since when it is silent: it could not be listed since then, or that was its last post."""
+        """The start of the silence: the last successful listing, or the last post."""
         if self.silent_since is not None:
             return self.silent_since
         return self.newest_at if self.is_overdue else None
 
 
 class Week:
-    """Posts an hour, by hour of the week."""
+    """The usual posts per hour, by hour of the week."""
 
     def __init__(self, means: list[float], weeks: list[int], until: int | None, pending: int) -> None:
         self.means, self.weeks = means, weeks
-        self.until = until  # the hour that is not over yet
+        self.until = until  # the current hour, which is not over yet
         self.pending = pending  # its posts so far
 
     @classmethod
     def of(cls, saved: Any) -> Self:
-        """Return what was saved, or an empty week."""
+        """Return the saved week, or an empty one."""
         if isinstance(saved, dict) and len(saved.get("means", ())) == len(saved.get("weeks", ())) == HOURS:
             return cls(list(saved["means"]), list(saved["weeks"]), saved.get("until"), saved.get("open", 0))
         return cls([0.0] * HOURS, [0] * HOURS, None, 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for the column."""
+        """Return the week for the JSON column."""
         means = [round(mean, 3) for mean in self.means]
         return {"means": means, "weeks": self.weeks, "until": self.until, "open": self.pending}
 
     @property
     def is_known(self) -> bool:
-        """Whether enough hours were seen to believe the rates."""
+        """Whether enough hours were seen to use the rates."""
         return sum(weeks > 0 for weeks in self.weeks) >= HOURS_KNOWN_MIN
 
     @property
     def rates(self) -> list[float]:
         """The usual rate of each hour of the week.
 
-        One sight of an hour proves little (perhaps it was silent just then): until the second one it has the mean of the
-        same hour of all days, and one of a time of day never seen that of all hours.
+        A single observation of an hour proves little. Until the second one, an hour has the mean of the same hour of
+        all days; if that time of day was never seen, the mean of all hours.
         """
         of_all = self._mean(range(HOURS), 0.0)
         of_days = [self._mean(range(time, HOURS, 24), of_all) for time in range(24)]
@@ -178,7 +179,7 @@ class Week:
         return sum(seen) / len(seen) if seen else otherwise
 
     def count(self, posts: dict[int, int], *, since: int | None, now: datetime) -> None:
-        """Take in the new posts of a listing, by hour; ``since``: the first hour it shows wholly, if it met no other."""
+        """Add a listing's new posts by hour; ``since`` is its first complete hour if it met no earlier listing."""
         current = hour_of(now)
         first = self.until if since is None else since
         if first is None:
@@ -197,7 +198,7 @@ class Week:
         self.weeks[place] += 1
 
     def expected(self, since: datetime, until: datetime) -> float:
-        """Return how many posts are to be expected between two moments, of which the last eight weeks count."""
+        """Return how many posts are expected between two moments; only the last eight weeks before ``until`` count."""
         rates, posts = self.rates, 0.0
         first = max(hour_of(since), hour_of(until) - WEEKS_AHEAD * HOURS)
         for hour in range(first, hour_of(until) + 1):
@@ -206,7 +207,7 @@ class Week:
         return max(posts, 0.0)
 
     def expected_by(self, posts: float, *, since: datetime) -> datetime | None:
-        """Return when so many posts are to be expected; None: not within eight weeks."""
+        """Return when so many posts are expected, or None if not within eight weeks."""
         rates, hour, moment = self.rates, hour_of(since), since
         for _number in range(WEEKS_AHEAD * HOURS):
             rate, end = rates[place_of(hour)], _moment_of(hour + 1)
@@ -246,7 +247,7 @@ def count_by_hour(times: Iterable[datetime], *, after: datetime | None) -> dict[
 def due_at(
     week: Week, newest_at: datetime | None, *, flat_rate: float | None, posts: float
 ) -> datetime | None:
-    """Return until when the next post is to be expected; by a flat rate where the week is not known yet."""
+    """Return until when the next post is expected; by a constant rate if the week is not known yet."""
     if newest_at is None:
         return None
     if week.is_known:
@@ -257,7 +258,7 @@ def due_at(
 
 
 def of(config_id: int, subreddit: str) -> Freshness:
-    """Return what is stored of a pair, or a new row."""
+    """Return the stored row of a pair, or a new one."""
     known = Freshness.objects.filter(config=config_id, subreddit=folded(subreddit)).first()
     return known or Freshness(config_id=config_id, subreddit=folded(subreddit))
 
@@ -265,7 +266,7 @@ def of(config_id: int, subreddit: str) -> Freshness:
 def note_listed(
     config_id: int, subreddit: str, *, newest_at: datetime | None, week: Week | None, due_at: datetime | None
 ) -> None:
-    """Write down what a listing showed; ``week``: None where it is not in the order of creation."""
+    """Store what a listing showed; ``week`` is None if the listing is not in the order of creation."""
     now, row = clock.now(), of(config_id, subreddit)
     newest_at = max((moment for moment in (newest_at, row.newest_at) if moment is not None), default=None)
     is_quiet = due_at is not None and due_at <= now
@@ -284,7 +285,7 @@ def note_listed(
 
 
 def note_failed(config_id: int, subreddits: Iterable[str], *, kind: str, error: str) -> None:
-    """Write down that subreddits could not be listed; they are silent since their last listing."""
+    """Store that subreddits could not be listed; they count as silent since their last listing."""
     now = clock.now()
     for subreddit in subreddits:
         row = of(config_id, subreddit)
@@ -297,6 +298,6 @@ def note_failed(config_id: int, subreddits: Iterable[str], *, kind: str, error: 
 
 
 def forget_unwanted(config_id: int, subreddits: Iterable[str]) -> None:
-    """Drop what is known of subreddits that the bot does not scrape any more."""
+    """Delete the rows of subreddits that the bot no longer scrapes."""
     kept = [folded(name) for name in subreddits]
     Freshness.objects.filter(config=config_id).exclude(subreddit__in=kept).delete()

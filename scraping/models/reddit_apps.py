@@ -10,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 from database.fields import EncryptedTextField, SecretUnreadable
 from scraping.visibility import Person, is_superuser
 
-# What `up` and `sandbox_reddit` use as client id; an app with this id must never meet the real Reddit.
+# The client id of `up` and `sandbox_reddit`; an app with this id must never be used with the real Reddit.
 SANDBOX_CLIENT_ID = "sandbox"
 
 
 class RedditAppQuerySet(models.QuerySet["RedditApp"]):
-    """Owners of Reddit apps."""
+    """Selects Reddit apps by owner."""
 
     def visible_to(self, user: Person) -> Self:
         """Return the apps that the user may see and give to a bot: shared ones and their own."""

@@ -20,10 +20,10 @@ from scraping.visibility import Person, sees_everybodys
 
 
 class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
-    """States of scrape sessions."""
+    """Selects scrape sessions by state and owner."""
 
     def finished_before(self, cutoff: datetime) -> Self:
-        """Return sessions that ended before the cutoff; a running one never has."""
+        """Return sessions that ended before the cutoff, never a running one."""
         return self.filter(finished_at__lt=cutoff)
 
     def running(self) -> Self:
@@ -31,7 +31,7 @@ class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
         return self.filter(status=ScrapeSession.Status.RUNNING)
 
     def abandoned(self) -> Self:
-        """Return sessions still marked running though their run is not: their worker died."""
+        """Return sessions still marked as running although their run is not: their worker died."""
         return self.running().filter(~Exists(runs().running().filter(pk=OuterRef("run_id"))))
 
     def visible_to(self, user: Person) -> Self:
@@ -52,7 +52,7 @@ class ScrapeSession(models.Model):
         AUTO = "auto", _("automatic")
 
     class Status(models.TextChoices):
-        """See the class."""
+        """The states that the class draws."""
 
         RUNNING = "running", _("running")
         SUCCEEDED = "succeeded", _("succeeded")
@@ -95,7 +95,7 @@ class ScrapeSession(models.Model):
     # {subreddit: {"posts_found": int, "comments_new": int, ..., "skipped": {reason: int}, "warnings": [str],
     #  "error_kind": str, "error": str}}
     totals = JSONObjectField(_("totals by subreddit"), default=dict)
-    # Where an interrupted session goes on (``scraping/sessions/checkpoint.py``), and when, if it waits for its budget.
+    # Where an interrupted session is resumed (``scraping/sessions/checkpoint.py``), and when, if it waits for requests.
     checkpoint = JSONObjectField(_("checkpoint"), null=True, blank=True)
     resume_at = models.DateTimeField(_("goes on"), null=True, blank=True)
     error_kind = models.CharField(
@@ -136,7 +136,7 @@ class ScrapeSession(models.Model):
             models.Index(fields=["status", "-id"], name="scrapesession_status"),
             # admin filter by start
             models.Index(fields=["started_at"], name="scrapesession_started_at"),
-            # admin filter by gap: few have one
+            # admin filter by gap: few sessions have one
             models.Index(fields=["-id"], name="scrapesession_gap", condition=Q(has_gap=True)),
             # admin filter by type: nearly all are automatic
             models.Index(fields=["-id"], name="scrapesession_manual", condition=Q(kind="manual")),
@@ -147,7 +147,7 @@ class ScrapeSession(models.Model):
 
     @property
     def totals_by_subreddit(self) -> list[tuple[str, dict[str, Any]]]:
-        """The totals as a page shows them: what was counted, with lists of what was skipped and warned of."""
+        """The totals as a page shows them: the counts, and lists of skipped items and warnings."""
         rows = []
         for name, total in self.totals.items():
             if not isinstance(total, dict):
@@ -171,7 +171,7 @@ class ScrapeSession(models.Model):
 
     @property
     def posts_expired(self) -> int:
-        """Posts that were not stored, because a purge would delete them at once."""
+        """How many posts were not stored because a purge would delete them at once."""
         skipped = (
             number
             for _, total in self.totals_by_subreddit
@@ -186,7 +186,7 @@ class ScrapeSession(models.Model):
         return (self.finished_at or clock.now()) - self.started_at
 
     def record(self, **values: Any) -> bool:
-        """Save facts of a running session. False: another process has closed it."""
+        """Save fields of a running session. False: another process has closed it."""
         rows = ScrapeSession.objects.running().filter(pk=self.pk)
         if "totals" in values:
             values["totals"] = as_json(values["totals"])
@@ -198,11 +198,11 @@ class ScrapeSession(models.Model):
 
     @property
     def has_transient_error(self) -> bool:
-        """Whether what went wrong, anywhere, may be right again within the hour."""
+        """Whether any error of the session is one for which a retry within the hour may succeed."""
         kinds = [self.error_kind, *(total.get("error_kind") for _, total in self.totals_by_subreddit)]
         if any(kind.is_transient for kind in ErrorKind if kind in kinds):
             return True
-        # Whatever a post's comments answered, their next try is due.
+        # Errors of a post's comments do not count: that post is due and has its own next try.
         return self.config is not None and self.config.due_walks.filter(next_try_at__lte=clock.now()).exists()
 
     def close(self, status: str, *, error_kind: str = ErrorKind.NONE, error: str = "", **values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a sweep cannot believe yet: items in doubt, what of them waits for a person, and what is usual."""
+"""Items in doubt after a sweep, those set aside for a person's decision, and the tallies of what is usual."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ PERMISSION = "scraping.decide_setaside"
 
 
 class SetAside(models.Model):
-    """Items that Reddit seems to have lost in such numbers that an error of Reddit is likelier.
+    """Items missing on Reddit in such numbers that an error of Reddit is more likely than deletions.
 
     OPEN ─► CONFIRMED (Reddit is right) | ASKED_AGAIN (start over) | RETURNED (Reddit shows them again)
     """
 
     class Cause(models.TextChoices):
-        """What Reddit says of them."""
+        """What Reddit's answers say about the items."""
 
         MISSING = "missing", _("Reddit leaves them out")
         CLOSED = "closed", _("their subreddit is said to be gone")
         MARKED = "marked", _("all are said to be removed alike")
 
     class State(models.TextChoices):
-        """See the class."""
+        """The states that the class draws."""
 
         OPEN = "open", _("waits for a decision")
         CONFIRMED = "confirmed", _("Reddit is right")
@@ -36,11 +36,11 @@ class SetAside(models.Model):
 
     created_at = models.DateTimeField(_("set aside"), db_default=Now())
     cause = models.CharField(_("cause"), max_length=8, choices=Cause)
-    # Of a closed subreddit its name, folded; of missing items their age; of marked ones the mark.
+    # The case-folded name of a closed subreddit, the age of missing items, or the mark of marked ones.
     scope = models.CharField(_("what"), max_length=50, blank=True, db_default="")
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.OPEN, db_default="open")
     items = models.PositiveIntegerField(_("items"), default=0, db_default=0)
-    # The share that is gone, of those checked, and what is usual for items of that age.
+    # The items checked, how many of them are gone, and the usual share for items of that age.
     checked = models.PositiveIntegerField(_("checked"), default=0, db_default=0)
     gone = models.PositiveIntegerField(_("gone of them"), default=0, db_default=0)
     usual_share = models.FloatField(_("usual share"), null=True, blank=True)
@@ -80,7 +80,7 @@ class SetAside(models.Model):
             ),
         ]
         indexes = [
-            # deleting a person: whose decisions lose their name
+            # deletion of a person: sets decided_by of their decisions to null
             models.Index(
                 fields=["decided_by"], name="setaside_decided_by", condition=Q(decided_by__isnull=False)
             ),
@@ -102,12 +102,12 @@ class SetAside(models.Model):
 
     @property
     def gone_percent(self) -> float | None:
-        """How many of 100 checked items are gone; None of a subreddit, all of whose items are."""
+        """The percentage of checked items that are gone; None for a subreddit, whose items are all gone."""
         return 100 * self.gone / self.checked if self.checked else None
 
     @property
     def usual_percent(self) -> float | None:
-        """How many of 100 usually are."""
+        """The percentage that is usually gone."""
         return None if self.usual_share is None else 100 * self.usual_share
 
 
@@ -124,13 +124,13 @@ _AGES: dict[str, Any] = {
 
 
 class Doubt(models.Model):
-    """An item of which Reddit's answers are not believed yet; it keeps its content, and is asked for again.
+    """An item for which Reddit's answers prove nothing yet; it keeps its content, and is requested again.
 
-    A row of its own, found by the item's fullname: they are few, and the items' tables are wide.
+    A separate table with the item's fullname as key, because doubts are few and the items' tables are wide.
     """
 
     class Reason(models.TextChoices):
-        """Why."""
+        """Why the item is in doubt."""
 
         FAILS = "fails", _("the request fails whenever it is asked for")
         SUSPECT = "suspect", _("left out by an answer that left out nearly all")
@@ -139,13 +139,13 @@ class Doubt(models.Model):
 
     fullname = models.CharField(_("fullname"), max_length=16)
     reason = models.CharField(_("reason"), max_length=8, choices=Reason)
-    # Answers in a row that left it in doubt.
+    # The number of answers in a row that left the item in doubt.
     times = models.PositiveIntegerField(_("times"), default=1, db_default=1)
     since = models.DateTimeField(_("since"))
-    # When the sweep began that first got an answer without it that is believed; a second counts only hours later.
+    # When the sweep began that got the first valid answer without the item; a second one counts only hours later.
     missed_at = models.DateTimeField(_("first missing"), null=True, blank=True)
     ask_after = models.DateTimeField(_("asked again"))
-    # When it was last verified with a believed answer.
+    # When the item was last verified by a valid answer.
     verified_at = models.DateTimeField(_("verified"), null=True, blank=True)
     set_aside = models.ForeignKey(
         SetAside,
@@ -168,7 +168,7 @@ class Doubt(models.Model):
             ),
         ]
         indexes = [
-            # the sweep: those to be asked again, longest due first
+            # the sweep: doubts to be requested again, longest due first
             models.Index(fields=["ask_after"], name="doubt_ask_after"),
         ]
 
@@ -177,9 +177,9 @@ class Doubt(models.Model):
 
 
 class SweepTally(models.Model):
-    """What one sweep found of items of one age: how many were checked, how many of them left out for the first time.
+    """The totals of one sweep for items of one age: how many were checked, how many left out for the first time.
 
-    What is usual is learnt from these.
+    The usual share is computed from these rows.
     """
 
     swept_at = models.DateTimeField(_("sweep began"))

@@ -1,4 +1,4 @@
-"""Validators of what a bot is given: names of subreddits, patterns and lists of texts."""
+"""Validators of a bot's settings: names of subreddits, patterns and lists of texts."""
 
 import re
 from typing import Any
@@ -12,14 +12,14 @@ from scraping.patterns import compiled
 # r/name: 2 to 21 letters, digits and underscores; a user's own subreddit is u_name.
 SUBREDDIT_NAME = re.compile(r"^(?:u_[A-Za-z0-9_-]{1,30}|[A-Za-z0-9][A-Za-z0-9_]{1,20})\Z")
 
-# Listings of many subreddits that Reddit offers as if they were one.
+# Aggregate listings of many subreddits that Reddit offers under a subreddit's name.
 AGGREGATES = frozenset({"all", "popular"})
 # Reserved by Reddit: each leads to other subreddits, of the signed-in user or at random.
 RESERVED_NAMES = frozenset({"friends", "mod", "random", "randnsfw", "myrandom"})
 
 
 def validate_subreddits(value: Any) -> None:
-    """Refuse anything but a non-empty list of subreddit names without the leading r/."""
+    """Accept only a non-empty list of subreddit names without the leading r/."""
     if not isinstance(value, list) or not value:
         raise ValidationError(_("Name at least one subreddit."), code="required")
     for name in value:
@@ -50,7 +50,7 @@ def validate_subreddits(value: Any) -> None:
 
 
 def validate_pattern(value: str) -> None:
-    """Refuse what is no regular expression of RE2 (https://github.com/google/re2/wiki/Syntax)."""
+    """Accept only a regular expression of RE2 (https://github.com/google/re2/wiki/Syntax)."""
     try:
         compiled(value)
     except ValueError as error:
@@ -64,6 +64,6 @@ def validate_pattern(value: str) -> None:
 
 
 def validate_texts(value: Any) -> None:
-    """Refuse anything but a list of texts that are not empty."""
+    """Accept only a list of non-empty texts."""
     if not isinstance(value, list) or not all(isinstance(text, str) and text.strip() for text in value):
         raise ValidationError(_("Write one per line."), code="invalid")

@@ -1,4 +1,4 @@
-"""How far each bot has listed each subreddit."""
+"""The watermarks: how far each bot has listed each subreddit."""
 
 from django.db import models
 from django.db.models import Q
@@ -20,20 +20,20 @@ class Watermark(models.Model):
         related_name="watermarks",
         verbose_name=_("bot"),
     )
-    # As the config's list has it, folded (``database.names``).
+    # The name in the config's list, case-folded (``database.names``).
     subreddit = models.CharField(_("subreddit"), max_length=50)
-    # As Reddit writes it, which is how its posts are stored.
+    # The name as Reddit writes it, as it is stored with its posts.
     name = models.CharField(_("subreddit"), max_length=50)
-    # "new" or "search:…": another listing has seen other posts.
+    # "new" or "search:…", because each listing shows different posts.
     listing = models.CharField(_("listing"), max_length=600)
     newest_at = models.DateTimeField(_("newest post"))
     listed_at = models.DateTimeField(_("listed"))
     posts_per_hour = models.FloatField(_("posts an hour"), null=True, blank=True)
-    # The first posts of that listing, by fullname: the next listing has met it where it shows one of them.
+    # The fullnames of the listing's first posts: the next listing has met it when it shows one of them.
     anchors = models.JSONField(_("listed last"), null=True, blank=True)
-    # What the first listing reached back to, where there was more: older posts are not for a deep reading.
+    # The oldest time of the first listing, if there was more: a deep reading does not go further back.
     since = models.DateTimeField(_("listed since"), null=True, blank=True)
-    # When late approvals were last looked for, and how many hours behind the newest post.
+    # When late approvals were last looked for, and how many hours before the newest post.
     deep_at = models.DateTimeField(_("late approvals looked for"), null=True, blank=True)
     late_hours = models.FloatField(_("hours covered for late approvals"), null=True, blank=True)
 

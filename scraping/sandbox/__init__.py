@@ -1,7 +1,7 @@
 """A small local server that speaks enough of Reddit's API for real PRAW to scrape it.
 
-For the first run without Reddit keys, and for tests. Everything in it is made up, and the same for the same
-seed; posts appear by the clock, so that "new" moves on. ::
+For the first run without Reddit keys, and for tests. All its content is synthetic, and the same for the same
+seed; posts appear as time passes, so that "new" changes. ::
 
     with SandboxReddit(rate_limit=1_000_000) as sandbox:
         reddit = praw.Reddit(client_id="sandbox", client_secret="sandbox", user_agent="…",
@@ -11,11 +11,11 @@ It knows the token endpoint (client_credentials, and password for the user ``san
 ``hot``, ``top``, ``rising`` and ``controversial`` of one or more subreddits, ``/comments``,
 ``/api/morechildren``, ``/api/info``, ``/r/…/search`` (newest first), ``/r/…/about`` and ``/api/v1/me``. Any valid name is a subreddit with
 a steady stream of posts since 2020, at a rate of its own: ``sandbox_busy`` has one every 10 seconds,
-``sandbox_quiet`` one every 6 hours (1,000 of them reach back 250 days). ``all`` and ``popular`` list those that are
-known from the start. About one item in twenty is deleted or
-removed by itself within two days of its creation, and so leaves the listings.
+``sandbox_quiet`` one every 6 hours (1,000 of them reach back 250 days). ``all`` and ``popular`` list the
+subreddits that are known from the start. About one item in twenty is deleted or removed within two days of its
+creation, and so leaves the listings.
 
-Subreddits at which things go wrong:
+Subreddits that answer with errors:
 
 =========================  =====================================================================
 ``sandbox_private``        403, reason private
@@ -38,7 +38,7 @@ Subreddits at which things go wrong:
 ``sandbox_empty``          a listing without posts
 =========================  =====================================================================
 
-The first five are left out of a multi-subreddit, as Reddit does; the others spoil it.
+The first five are left out of a multi-subreddit, as Reddit does; the others make its whole request fail.
 
 For tests, as methods and over HTTP:
 
@@ -48,7 +48,7 @@ For tests, as methods and over HTTP:
 - ``world.change(fullname, action, words=…)``, or ``POST /sandbox/content`` with ``fullname``, ``action`` and
   for edits ``text``. Actions: ``delete`` (its author), ``remove`` (a moderator), ``remove_by_reddit``,
   ``vanish`` (``/api/info`` leaves it out), ``edit``, ``delete_account`` (its author's), ``restore``.
-- ``requests``: what was asked, with the status of each answer.
+- ``requests``: the requests so far, with the status of each answer.
 """
 
 from scraping.sandbox.access import INSTALLED_CLIENT, REQUESTS_PER_WINDOW, WINDOW_SECONDS

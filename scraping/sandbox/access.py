@@ -1,4 +1,4 @@
-"""Who may ask, and how often: tokens and the rate limit."""
+"""Access control of the sandbox: tokens and the rate limit."""
 
 import base64
 import binascii
@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 600
-REQUESTS_PER_WINDOW = 1_000  # 100 a minute, averaged over ten
+REQUESTS_PER_WINDOW = 1_000  # 100 per minute, averaged over ten minutes
 TOKEN_SECONDS = 86_400
 INSTALLED_CLIENT = "https://oauth.reddit.com/grants/installed_client"
 
 
 class CredentialsError(Exception):
-    """The client's own credentials are wrong."""
+    """The credentials of the client are wrong."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """What a bearer token stands for."""
+    """The app and user of a bearer token."""
 
     client_id: str
     username: str  # empty: the app itself
@@ -27,7 +27,7 @@ class Token:
 
 
 class Access:
-    """Gives out bearer tokens and knows them again."""
+    """Issues bearer tokens and checks them."""
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class Access:
         return client_id
 
     def token(self, authorization: str) -> Token | None:
-        """Return what a bearer token stands for, or None: unknown or expired."""
+        """Return the app and user of a bearer token, or None if it is unknown or expired."""
         scheme, _, value = authorization.partition(" ")
         token = self._tokens.get(value) if scheme.lower() == "bearer" else None
         return token if token and token.expires_at > self.clock() else None
 
     def expire_all(self) -> None:
-        """Make every token given out so far worthless."""
+        """Make all tokens issued so far invalid."""
         self._tokens.clear()
 
 
@@ -107,7 +107,7 @@ class RateLimit:
         self._used: dict[str, tuple[float, int]] = {}  # client id: end of the window, requests in it
 
     def count(self, client_id: str) -> tuple[bool, dict[str, str]]:
-        """Count one request; return whether it may pass, and the headers that tell the client where it stands."""
+        """Count one request; return whether it is allowed, and the rate headers."""
         now = self.clock()
         end = (now // self.window_seconds + 1) * self.window_seconds
         with self._lock:
@@ -122,5 +122,5 @@ class RateLimit:
         return not self.enforced or used <= self.requests, headers
 
     def _reset(self, seconds: float) -> str:
-        # Whole seconds, as Reddit; a window made short for a test cannot be told in them.
+        # Whole seconds, as Reddit gives them; a short window of a test needs fractions.
         return str(max(1, round(seconds))) if self.window_seconds >= WINDOW_SECONDS else f"{seconds:.3f}"

@@ -1,4 +1,4 @@
-"""The API of the synthetic Reddit: which request gets which answer."""
+"""The API of the synthetic Reddit: maps requests to answers."""
 
 import html
 import json
@@ -30,13 +30,13 @@ from scraping.sandbox.threads import COMMENTS_DEFAULT, COMMENTS_MAX, CONTEXT_MAX
 from scraping.sandbox.world import KNOWN_SUBREDDITS, SUBREDDIT_NAME, Action, UnknownItemError, World
 
 CLIENT_ID = CLIENT_SECRET = USERNAME = PASSWORD = "sandbox"  # noqa: S105  # opens nothing real
-URI_MAX = 8_000  # bytes of path and query; Reddit's front refuses longer ones
-SEARCH_MAX = 250  # posts that a search lists, about
+URI_MAX = 8_000  # bytes of path and query; Reddit's front end refuses longer ones
+SEARCH_MAX = 250  # about how many posts a search lists
 INFO_MAX = 100  # fullnames of one /api/info
 LOG_MAX = 10_000
 HANG_SECONDS = 300  # longer than any client waits
 
-# Listings of many subreddits, of those that the sandbox knows from the start.
+# Aggregate listings of the subreddits that the sandbox knows from the start.
 _AGGREGATES = {name: tuple(KNOWN_SUBREDDITS) for name in ("all", "popular")}
 _TRUE = ("1", "true", "True", "yes", "on")
 
@@ -45,18 +45,18 @@ class SandboxReddit:
     """A synthetic Reddit on a local port: a context manager, or ``start()`` and ``stop()``.
 
     Args:
-        port: 0 picks a free one; ``url`` tells.
+        port: 0 picks a free one; ``url`` contains it.
         host: address to listen on.
-        seed: another seed is another Reddit; the same one gives the same answers for ever.
+        seed: each seed makes another Reddit; the same seed always gives the same answers.
         clock: the current time (seconds since 1970). A constant one makes "new" stand still.
         clients: secrets by client id. users: passwords by user name.
         expires_in: lifetime of a token (seconds).
-        rate_limit: requests a client id has in ten minutes, told by the headers. A test with many requests wants
-            a high number; so does stock PRAW, which paces itself by them.
+        rate_limit: requests of a client id in ten minutes, as the headers give them. A test with many requests needs
+        a high number; so does plain PRAW, which paces itself by the headers.
         rate_window: seconds of the window instead of the ten minutes.
-        enforce_rate_limit: answer 429 above it.
-        latency: seconds each answer is held back.
-        journal: a file that carries subreddit names and changes over a restart.
+        enforce_rate_limit: answer 429 above the limit.
+        latency: seconds by which each answer is delayed.
+        journal: a file that keeps subreddit names and changes across restarts.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class SandboxReddit:
         self.requests: deque[Request] = deque(maxlen=LOG_MAX)
         self._stopping = threading.Event()
         self._server: Server | None = None
-        # replace_more asks for parts of the same thread up to hundreds of times.
+        # replace_more requests parts of the same thread up to hundreds of times.
         self._thread = lru_cache(maxsize=16)(self._grow_thread)
 
     # --- Life
@@ -118,7 +118,7 @@ class SandboxReddit:
         return self
 
     def stop(self) -> None:
-        """Stop listening, cut what is under way, and return when the port is free. Safe to call twice."""
+        """Stop listening, close open connections, and return when the port is free. Safe to call twice."""
         self._stopping.set()
         if self._server:
             self._server.stop()
@@ -132,7 +132,7 @@ class SandboxReddit:
 
     @property
     def now(self) -> float:
-        """Return the whole second content is computed for."""
+        """Return the current time in whole seconds, for which the content is computed."""
         return float(int(self.clock()))
 
     # --- Answers
@@ -251,7 +251,7 @@ class SandboxReddit:
             return problem
         now = self.now
         if name:
-            self.world.subreddit(name)  # ids of a subreddit are known once it was named
+            self.world.subreddit(name)  # makes the subreddit's ids known
         found = self.world.find(f"t3_{post}", now)
         if not isinstance(found, Post):
             return error(404, "Not Found")
@@ -340,7 +340,7 @@ def _problem(name: str) -> Answer | None:
 
 
 def _escaped(answer: Answer) -> Answer:
-    """Return the answer as a client without ``raw_json=1`` gets it: entities in every string."""
+    """Return the answer for a client without ``raw_json=1``, with HTML entities in each string."""
     try:
         data = json.loads(answer.body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Numbers that look random and never change: hashes of a seed and a key."""
+"""Repeatable pseudo-random numbers: hashes of a seed and a key."""
 
 import random
 from hashlib import blake2b
@@ -7,13 +7,13 @@ ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Draws:
-    """Answers the same number for the same seed and key, in any order, in any process."""
+    """Returns the same number for the same seed and key, in any order, in any process."""
 
     def __init__(self, seed: int) -> None:
         self._key = str(seed).encode()[:64]
 
     def integer(self, *key: int | str) -> int:
-        """Return 64 bits."""
+        """Return an integer of 64 bits."""
         text = "\x1f".join(map(str, key)).encode()
         return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest(), "big")
 

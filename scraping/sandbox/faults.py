@@ -1,4 +1,4 @@
-"""Answers that go wrong on purpose."""
+"""Faulty answers for tests."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def json_answer(data: Any, status: int = 200, headers: dict[str, str] | None = N
 
 
 def error(status: int, message: str, *, headers: dict[str, str] | None = None, **more: str) -> Answer:
-    """Return an error as Reddit words it."""
+    """Return an error answer in Reddit's form."""
     return json_answer({**more, "message": message, "error": status}, status, headers)
 
 
@@ -50,7 +50,7 @@ _EMPTY_LISTING = {
 }
 QUARANTINE_MESSAGE = "This community is quarantined in the sandbox."
 
-# Subreddits that lead a multi-subreddit's request nowhere, so Reddit leaves them out of it.
+# Subreddits that Reddit leaves out of the request of a multi-subreddit.
 CLOSED = {
     "sandbox_private": error(403, "Forbidden", reason="private"),
     "sandbox_quarantined": error(
@@ -64,7 +64,7 @@ CLOSED = {
     "sandbox_banned": error(404, "Not Found", reason="banned"),
     "sandbox_missing": no_such_subreddit("sandbox_missing"),
 }
-# Subreddits at which the whole request fails.
+# Subreddits that make the whole request fail.
 BROKEN = {
     "sandbox_401": error(
         401, "Unauthorized", headers={"www-authenticate": 'Bearer realm="reddit", error="invalid_token"'}
@@ -90,7 +90,7 @@ BROKEN = {
 
 @dataclass
 class Fault:
-    """One answer to give instead of the real one: ``times`` often, after ``skip`` requests passed unharmed."""
+    """An answer that replaces the real one ``times`` times, after ``skip`` normal answers."""
 
     path: re.Pattern[str]
     answer: Answer
@@ -100,7 +100,7 @@ class Fault:
 
 
 class Faults:
-    """The faults asked for through the control endpoint, first come first served."""
+    """The faults set through the control endpoint; the first match applies."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -124,7 +124,7 @@ class Faults:
         replaces them. ``fails``: see Answer.
 
         Raises:
-            ValueError: something given cannot be used.
+            ValueError: an argument is invalid.
         """
         if fails not in ("", "hang", "truncate"):
             raise ValueError(f"fails is 'hang' or 'truncate', not {fails!r}.")

@@ -1,6 +1,6 @@
-"""Authors, posts and comments: everything about them is drawn from the seed and their place.
+"""Authors, posts and comments: all their values are drawn from the seed and their position.
 
-Nothing is computed before it is asked for, and nothing is stored: a post is two numbers until then.
+Values are computed on request and not stored: a post is just two numbers, its subreddit and its index.
 """
 
 import math
@@ -17,9 +17,9 @@ from scraping.sandbox.draws import Draws, base36
 
 EPOCH = 1_577_836_800  # 2020-01-01, when the first posts appeared; seconds
 
-# An id holds the place of its item: index · 2^24 + subreddit, and for comments · 2^13 + number.
+# An id encodes the position of its item: index · 2^24 + subreddit, and for comments · 2^13 + number.
 SUBREDDIT_BITS, COMMENT_BITS = 24, 13
-COMMENTS_MAX = 5_000  # a post; below 2^13
+COMMENTS_MAX = 5_000  # per post; below 2^13
 REPLY_DEPTH_MAX = 40
 COMMENTS_ARRIVE_WITHIN = 36 * 3600  # seconds after the post
 SCORE_MATURES_IN = 8 * 3600  # seconds until a score has 63 % of its final value
@@ -28,7 +28,7 @@ AUTHORS = 20_000
 
 
 class State(StrEnum):
-    """What became of an item."""
+    """The state of an item."""
 
     LIVE = "live"
     DELETED = "deleted"
@@ -39,7 +39,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What was done to one item through the control endpoint."""
+    """A change of one item through the control endpoint."""
 
     state: State | None = None
     edited_at: float | None = None
@@ -67,7 +67,7 @@ class Subreddit:
 
 
 class World(Protocol):
-    """What items ask of the world they belong to (``world.World``)."""
+    """The interface of ``world.World`` that items use."""
 
     draws: Draws
     changes: dict[str, Change]
@@ -89,7 +89,7 @@ class World(Protocol):
         """Return how popular a post is."""
 
     def post(self, subreddit: Subreddit, index: int) -> "Post":
-        """Return a post by its place."""
+        """Return a post by its subreddit and index."""
 
 
 class Author:
@@ -110,7 +110,7 @@ class Author:
         return f"t2_{base36(36**5 + self.number)}"
 
     def is_deleted(self, now: float) -> bool:
-        """Whether the account is gone: one in thirty leaves some day in the first twelve years."""
+        """Whether the account is deleted: one in thirty is, at some time in its first twelve years."""
         if self.number in self.world.accounts:
             return not self.world.accounts[self.number]
         draws = self.world.draws
@@ -118,12 +118,12 @@ class Author:
         return leaves_at <= now and draws.share("leaves", self.number) < 0.033
 
 
-# Upper bounds of the share of items that end as …
+# The upper bounds of the shares of items that end in each state.
 Fates = tuple[tuple[float, State], ...]
 
 
 class Item(ABC):
-    """What posts and comments share."""
+    """The common part of posts and comments."""
 
     world: World
     key: tuple[int, ...]
@@ -150,14 +150,14 @@ class Item(ABC):
         """Return the text as first written."""
 
     def state(self, now: float) -> State:
-        """Return what became of the item by then: what a caller did to it, or else its fate."""
+        """Return the item's state at that time: as changed by a caller, otherwise its random fate."""
         change = self.world.changes.get(self.fullname)
         if change and change.state:
             return change.state
         draw = self.world.draws.share("fate", *self.key)
         for bound, state in self.fates:
             if draw < bound:
-                # Ten minutes to two days: most items are scraped alive, and found gone by a later check.
+                # Ten minutes to two days: most items are scraped while live, and found deleted by a later check.
                 delay = self.world.draws.between(600, 172_800, "fate delay", *self.key)
                 return state if self.created + delay <= now else State.LIVE
         return State.LIVE
@@ -196,7 +196,7 @@ class Post(Item):
         self.index = index
         self.key = (subreddit.number, index)
         if self.is_weekly:
-            self.fates = ()  # moderators keep theirs
+            self.fates = ()  # posts of moderators stay
 
     @cached_property
     def number(self) -> int:
@@ -271,7 +271,7 @@ class Post(Item):
 
     @cached_property
     def crosspost_parent(self) -> "Post | None":
-        """Return the post this one repeats: an earlier one of a subreddit that is always known."""
+        """Return the post that this one crossposts: an earlier one of a subreddit that is always known."""
         if self.kind != "crosspost":
             return None
         home = self.world.home("crosspost", *self.key)
@@ -291,7 +291,7 @@ class Post(Item):
 
     @cached_property
     def comment_total(self) -> int:
-        """Return how many comments it will ever have."""
+        """Return the final number of comments."""
         luck = self.world.draws.share("comments", *self.key)
         if self.is_weekly:
             return 200 + int(400 * luck)
@@ -388,5 +388,5 @@ class Comment(Item):
         return 1 + int(final * self.ripeness(now))
 
     def is_score_hidden(self, now: float) -> bool:
-        """Whether it is too young for Reddit to tell its score."""
+        """Whether it is so young that Reddit hides its score."""
         return now - self.created < self.post.subreddit.hide_score_seconds

@@ -1,4 +1,4 @@
-"""Which posts a listing holds, and in which order."""
+"""The posts of listings, and their order."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,9 +12,9 @@ from scraping.sandbox.world import World
 LISTING_MAX = 1_000  # Reddit lists no more
 PAGE_MAX = 100
 PAGE_DEFAULT = 25
-# Ranked listings are made anew this often (seconds), so that they hold still while somebody pages through them.
+# Ranked listings are recomputed this often (seconds), so that they do not change while a client pages through them.
 RANKED_EVERY = 300
-# More than LISTING_MAX are ranked: some of the most popular are gone, or have not ripened.
+# More than LISTING_MAX are ranked, because some of the most popular are deleted, or too young for a high score.
 CANDIDATES = 2_000
 RISING_OF_LATEST = 100
 STICKIES_MAX = 2
@@ -38,7 +38,7 @@ class Listings:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        # Whoever pages through a listing asks for it ten times in a row.
+        # A client that pages through a listing requests it ten times in a row.
         self._ranked = lru_cache(maxsize=16)(self._rank)
 
     def page(
@@ -52,7 +52,7 @@ class Listings:
         before: str = "",
         now: float,
     ) -> Page:
-        """Return at most ``limit`` posts behind the anchor ``after``, or in front of ``before``.
+        """Return at most ``limit`` posts after the anchor ``after``, or before the anchor ``before``.
 
         As on Reddit, the first page of one subreddit's hot carries the stickied posts on top of the limit, and
         an anchor that is not in the listing (any more) makes an empty page.
@@ -78,7 +78,7 @@ class Listings:
         )
 
     def posts(self, subreddits: list[Subreddit], sort: str, *, span: str, now: float) -> list[Post]:
-        """Return the whole listing, best first: at most 1,000 posts, only such as everybody sees."""
+        """Return the whole listing, best first: at most 1,000 posts, only those that are live."""
         return self._ranked(tuple(subreddits), sort, span, now, self.world.version)
 
     def _rank(
@@ -96,7 +96,7 @@ class Listings:
             else:
                 candidates += self._popular(subreddit, ranked_at, at=now, span=SPAN_SECONDS[span])
         rank = _RANKS[sort]
-        # The id makes the order of equals certain.
+        # The id makes the order unique.
         candidates.sort(key=lambda post: (rank(post, ranked_at), post.number), reverse=True)
         return candidates[:LISTING_MAX]
 

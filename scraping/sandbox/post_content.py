@@ -1,4 +1,4 @@
-"""What a post shows besides its text: link, picture, gallery, video, player, poll.
+"""The content of a post besides its text: link, picture, gallery, video, player, poll.
 
 Recorded answers are the source of every key and type, as in ``shapes``.
 """
@@ -34,7 +34,7 @@ def _no_media(thumbnail: str) -> Thing:
 
 
 def removed_content(post: Post, path: str) -> Thing:
-    """Return where a removed post pointed to: Reddit leaves the address of links and galleries in place."""
+    """Return the link of a removed post: Reddit keeps the address of links and galleries."""
     if post.kind in ("self", "poll"):
         return _no_media("default") | {"domain": f"self.{post.subreddit.name}", "url": REDDIT + path}
     url, domain = _address(post)
@@ -57,7 +57,7 @@ def _address(post: Post) -> tuple[str, str]:
 
 
 def content(post: Post, path: str, *, now: float, parent_data: Callable[[Post], Thing]) -> Thing:
-    """Return what makes a link a link, a gallery a gallery and so on.
+    """Return the keys that depend on the kind of post, such as link or gallery.
 
     ``parent_data``: shapes the post that a crosspost shows.
     """
@@ -205,7 +205,7 @@ def _poll(post: Post, now: float) -> Thing:
         {"text": answer, "id": str(post.index * 10 + place)} for place, answer in enumerate(text.options(rng))
     ]
     votes = [rng.randint(0, 40) for _ in answers]
-    if closes <= now:  # the counts stay secret until the poll has closed
+    if closes <= now:  # the counts are hidden until the poll is closed
         answers = [answer | {"vote_count": n} for answer, n in zip(answers, votes, strict=True)]
     return {
         "user_selection": None,

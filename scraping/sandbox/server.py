@@ -1,4 +1,4 @@
-"""A small threading HTTP/1.1 server that stops at once, whatever its clients do."""
+"""A small threading HTTP/1.1 server that stops at once, even with open connections."""
 
 import socket
 import socketserver
@@ -20,10 +20,10 @@ BODY_MAX = 1_000_000  # bytes
 
 @dataclass(frozen=True)
 class Request:
-    """One request; ``status`` tells what it was answered with, once it was."""
+    """One request; ``status`` is the status of its answer, once it is sent."""
 
     method: str
-    target: str  # path and query, as they came
+    target: str  # path and query, as received
     headers: Mapping[str, str]  # names in lower case
     body: str = ""
     status: int = 0
@@ -84,7 +84,7 @@ class Server(ThreadingHTTPServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """Free the port and hang up on everybody."""
+        """Free the port and close all connections."""
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -93,11 +93,11 @@ class Server(ThreadingHTTPServer):
                 try:
                     connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next request
                 except OSError:
-                    continue  # the client was quicker
+                    continue  # the client closed it first
             self._changed.wait_for(lambda: not self._connections, timeout=STOP_SECONDS)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, to be able to hang up."""
+        """Remember the connection, so that ``stop`` can close it."""
         with self._changed:
             self._connections.add(request)
         super().process_request(request, client_address)
@@ -110,7 +110,7 @@ class Server(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that hang up; anything else is a bug and shows."""
+        """Ignore clients that disconnect; report all other errors, which are bugs."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-type", answer.content_type)
             self.send_header("content-length", str(length))
         if self.close_connection:
-            # Said aloud, or the client would reuse the connection and lose its next request.
+            # Sent explicitly: otherwise the client would reuse the connection and lose its next request.
             self.send_header("connection", "close")
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -164,11 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name is the library's
-        """Say nothing: ``SandboxReddit.requests`` keeps the log."""
+        """Log nothing: ``SandboxReddit.requests`` keeps the requests."""
 
 
 def _reason(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "Unknown Error"  # 520 and its like
+        return "Unknown Error"  # such as 520

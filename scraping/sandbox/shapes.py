@@ -1,6 +1,6 @@
-"""The JSON objects of Reddit's API: which keys there are, and which of them are absent when.
+"""The JSON objects of Reddit's API: their keys, and which keys are missing in which case.
 
-Recorded answers are the source of every key and type; a contract test holds the two together.
+Recorded answers are the source of each key and type; a contract test compares the two.
 """
 
 from scraping.sandbox import text
@@ -10,9 +10,9 @@ from scraping.sandbox.post_content import Thing, content, permalink, removed_con
 
 ARCHIVED_AFTER = 180 * 86_400  # seconds
 COLLAPSED_BELOW = -4  # score
-# A post or comment that vanished is still seen inside a crosspost, or as a gap above its replies.
+# A post or comment that vanished is still visible inside a crosspost, or as a placeholder above its replies.
 _BY_AUTHOR = (State.DELETED, State.VANISHED)
-# What a removed post says instead of itself. Some keep their title, as the recorded ones do.
+# The placeholder texts of a removed post. Some posts keep their title, as recorded ones do.
 _REMOVED_TITLE = {
     State.DELETED: "[deleted by user]",
     State.VANISHED: "[deleted by user]",
@@ -31,7 +31,7 @@ _CATEGORY = {
     State.MODERATOR: "moderator",
     State.REDDIT: "reddit",
 }
-# Every thing carries these; only its moderators would see anything in them.
+# All posts and comments have these keys; only moderators would see values in them.
 _FOR_MODERATORS: Thing = {
     "approved_at_utc": None,
     "approved_by": None,
@@ -101,7 +101,7 @@ def listing(
 
 
 def more(children: list[str], *, count: int, parent: str, depth: int) -> Thing:
-    """Return the place of comments that were left out: ids of siblings, and how many hang below them in all."""
+    """Return the ``more`` object for left-out comments: ids of siblings, and the count of all comments below them."""
     data = {
         "count": count,
         "name": f"t1_{children[0]}",
@@ -114,7 +114,7 @@ def more(children: list[str], *, count: int, parent: str, depth: int) -> Thing:
 
 
 def continue_thread(parent: str, depth: int) -> Thing:
-    """Return the ``more`` without ids that stands where a thread gets too deep to show."""
+    """Return the ``more`` object without ids, for a thread that is too deep to show."""
     data = {"count": 0, "name": "t1__", "id": "_", "parent_id": parent, "depth": depth, "children": []}
     return {"kind": "more", "data": data}
 
@@ -167,7 +167,7 @@ def submission(post: Post, *, now: float) -> Thing:
     if not is_live:
         title = title if keeps_title else _REMOVED_TITLE[state]
         words = _REMOVED_TEXT[state] if post.kind in ("self", "poll") else ""
-    # A removed link may keep its author: only a deleted post has always lost them.
+    # A removed link may keep its author; a deleted post never does.
     is_gone = post.author.is_deleted(now) or state in _BY_AUTHOR or not (is_live or keeps_title)
     path = permalink(post, post.title if is_live or keeps_title else title)
     data = {
@@ -289,12 +289,12 @@ def comment(item: Comment, *, now: float, depth: int | None = None, replies: Thi
 
 
 def subscribers(subreddit: Subreddit) -> int:
-    """Return a number of members that fits the number of posts."""
+    """Return a number of subscribers that fits the number of posts."""
     return int(50_000_000 / subreddit.interval) + subreddit.number % 1_000
 
 
 def about(subreddit: Subreddit, *, created: int) -> Thing:
-    """Return a t5, without the keys that only matter to whoever dresses up a subreddit."""
+    """Return a t5, without the keys for the look of a subreddit."""
     members = subscribers(subreddit)
     description = f"Synthetic posts of r/{subreddit.name}, one every {subreddit.interval:g} seconds or so."
     data = {

@@ -79,7 +79,7 @@ _REPLIES = (
     "¡Qué bonito!",
     "Came here to say this 👨‍👩‍👧",
 )
-# What text of real posts holds and programs stumble over.
+# Difficult text, as real posts contain it.
 _CURIOSITIES = (
     "&#x200B;", "zero\u200bwidth", "caf\u0065\u0301", "שלום \u200f(hello)", "👩🏽‍🚀🏳️‍🌈", "old\r\nline ends",
     "𝔣𝔯𝔞𝔨𝔱𝔲𝔯 🜚", "tab\there", "¯\\_(ツ)_/¯",
@@ -182,7 +182,7 @@ def options(rng: random.Random) -> list[str]:
 
 
 def markdown_html(text: str) -> str:
-    """Return what stands in ``body_html``: paragraphs of escaped text (no markdown is rendered)."""
+    """Return the value of ``body_html``: paragraphs of escaped text, without rendered markdown."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     paragraphs = "\n\n".join(f"<p>{part}</p>" for part in escaped.split("\n\n"))
     return f'<div class="md">{paragraphs}\n</div>'

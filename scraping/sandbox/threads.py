@@ -1,4 +1,4 @@
-"""The comments of a post as Reddit hands them out: a part of the tree, and ``more`` objects for the rest."""
+"""The comments of a post as Reddit returns them: a part of the tree, and ``more`` objects for the rest."""
 
 import heapq
 from itertools import pairwise
@@ -10,7 +10,7 @@ from scraping.sandbox.items import Comment, Post, State
 COMMENTS_DEFAULT, COMMENTS_MAX = 200, 500  # of one answer of /comments
 MORE_MAX = 100  # comments of one answer of /api/morechildren
 DEPTH_MAX = 10  # levels shown; below, "continue this thread"
-CONTEXT_MAX = 8  # comments shown above the one asked for
+CONTEXT_MAX = 8  # comments shown above the requested one
 THE_POST = -1
 
 Thing = dict[str, Any]
@@ -30,7 +30,7 @@ class Thread:
             siblings.sort(key=lambda number: self._rank(self.comments[number], sort))
 
     def _grow(self) -> None:
-        # A reply has a higher number than what it answers, so one pass from the end meets children first.
+        # A reply has a higher number than its parent, so a pass from the end meets children first.
         parents, _depths = self.post.replies_to
         for number in range(len(self.comments) - 1, -1, -1):
             gone = self.comments[number].state(self.now) is not State.LIVE
@@ -69,8 +69,8 @@ class Thread:
     def more(self, numbers: list[int], *, only_these: bool) -> list[Thing]:
         """Return these comments and the best of their replies, at most 100, parents first, ``replies`` empty.
 
-        As on Reddit, replies that nobody asked for take the place of comments that were asked for; those come back
-        inside ``more`` objects.
+        As on Reddit, replies that were not requested take the place of requested comments; these come back inside
+        ``more`` objects.
         """
         wanted = [number for number in numbers if number < len(self.sizes) and self.sizes[number]]
         selected = set(wanted[:MORE_MAX])
@@ -101,7 +101,7 @@ class Thread:
             selected.add(number)
             if level + 1 < depth:
                 for rank, child in enumerate(self.children.get(number, ())):
-                    # The third answer to a comment competes with what is three places further down.
+                    # The third reply to a comment competes with comments three positions further down.
                     heapq.heappush(queue, (1 + place + 3 * rank, level + 1, place + 3 * rank, child))
         return selected
 

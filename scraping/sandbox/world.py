@@ -1,8 +1,8 @@
-"""The synthetic Reddit's content: any post or comment is computed from its place, none is stored.
+"""The content of the synthetic Reddit: each post or comment is computed from its position, none is stored.
 
 A subreddit is an endless stream: post number ``i`` appears about ``i`` intervals after ``EPOCH``. Everything
-about it (author, text, score, fate) is drawn from the seed, the subreddit and ``i``. Only what a caller
-changed, and which names were ever asked for, is kept, in a journal.
+about it (author, text, score, fate) is drawn from the seed, the subreddit and ``i``. Only the changes by callers and
+the requested names are kept, in a journal.
 """
 
 import json
@@ -32,7 +32,7 @@ from scraping.sandbox.items import (
 
 # The mean time between two posts is drawn from these (seconds); 1,000 posts of the last reach back 250 days.
 INTERVALS = (120, 180, 300, 600, 1_200, 3_600, 21_600)
-# Names that are there from the start; crossposts come from them, and the demo bots read some.
+# Subreddits that exist from the start; crossposts come from them, and the demo bots read some.
 KNOWN_SUBREDDITS = {
     "HomeWorkshop": 300,
     "NightSkyNotes": 1_200,
@@ -47,7 +47,7 @@ FULLNAME = re.compile(r"^(t1|t3)_([0-9a-z]{1,13})$")
 
 
 class Action(StrEnum):
-    """What somebody does to an item."""
+    """A change of an item."""
 
     DELETE = "delete"
     REMOVE = "remove"
@@ -76,23 +76,23 @@ Entry = dict[str, str | float | None]
 
 
 class World:
-    """All subreddits of one seed, and what callers did to them.
+    """All subreddits of one seed, and the changes by callers.
 
-    Safe to read from several threads. ``journal``: a file that carries names and changes over a restart;
-    without one, ids of a subreddit are unknown until its name is asked for again.
+    Safe to read from several threads. ``journal`` is a file that keeps names and changes across restarts; without
+    it, the ids of a subreddit are unknown until its name is requested again.
     """
 
     def __init__(self, *, seed: int, clock: Callable[[], float], journal: Path | None = None) -> None:
         self.draws = Draws(seed)
         self.clock = clock
         self.changes: dict[str, Change] = {}
-        self.accounts: dict[int, bool] = {}  # author's number: exists
-        self.version = 0  # counts changes, for whoever keeps what was computed
+        self.accounts: dict[int, bool] = {}  # by the author's number: whether the account exists
+        self.version = 0  # counts changes, so that caches can notice them
         self._subreddits: dict[int, Subreddit] = {}
         self._numbers: dict[str, int] = {}
         self._lock = threading.RLock()
         self._journal = journal
-        # The structure of a thread never changes, and morechildren asks for it again and again.
+        # The structure of a thread never changes, and morechildren needs it again and again.
         self._structures = lru_cache(maxsize=64)(self._reply_structure)
         for name in KNOWN_SUBREDDITS:
             self._register(name)
@@ -102,7 +102,7 @@ class World:
     # --- Subreddits
 
     def subreddit(self, name: str) -> Subreddit:
-        """Return the subreddit of this name, whatever its case; any valid name exists."""
+        """Return the subreddit of this name, in any case; each valid name exists."""
         with self._lock:
             if name.lower() not in self._numbers:
                 self._register(name)
@@ -138,11 +138,11 @@ class World:
         return Author(self, self.draws.integer(*key) % AUTHORS)
 
     def post(self, subreddit: Subreddit, index: int) -> Post:
-        """Return a post by its place."""
+        """Return a post by its subreddit and index."""
         return Post(self, subreddit, index)
 
     def find(self, fullname: str, now: float) -> Post | Comment | None:
-        """Return the post or comment, or None: no such id, not yet written, or vanished."""
+        """Return the post or comment; None if the id is unknown, in the future or vanished."""
         match = FULLNAME.match(fullname)
         if match is None:
             return None
@@ -163,7 +163,7 @@ class World:
         return None if comment.state(now) is State.VANISHED else comment
 
     def level(self, subreddit: Subreddit, index: int) -> int:
-        """Return how many rounds the post wins: in round n the winners of 2^(n-1) posts meet in pairs."""
+        """Return how many rounds the post wins in a knock-out: in round n, winners of 2^(n-1) posts meet in pairs."""
         level = 0
         while level < LEVEL_MAX and (index >> level) & 1 == self._winner(
             subreddit, level, index >> (level + 1)
@@ -177,7 +177,7 @@ class World:
     def popular(self, subreddit: Subreddit, first: int, last: int, *, wanted: int) -> Iterator[Post]:
         """Yield the most popular posts of [first, last], at least ``wanted`` if there are so many.
 
-        Walks down from the winners instead of ranking millions of posts.
+        It walks down from the winners instead of ranking millions of posts.
         """
         rounds = max(0, min(LEVEL_MAX, ((last - first + 1) // wanted).bit_length() - 1))
         for block in range(first >> rounds, (last >> rounds) + 1):
@@ -215,16 +215,16 @@ class World:
     # --- Changes
 
     def change(self, fullname: str, action: Action, *, words: str | None = None) -> None:
-        """Do something to an item, as its author, a moderator or Reddit would.
+        """Change an item, as its author, a moderator or Reddit would.
 
-        ``words``: the new text of an edit. ``DELETE_ACCOUNT`` takes away the author's account, and with it the
-        name on everything they wrote; ``RESTORE`` undoes whatever was done, or happened.
+        ``words`` is the new text of an edit. ``DELETE_ACCOUNT`` deletes the author's account, and so the name on all
+        their items; ``RESTORE`` undoes all changes and deletions.
 
         Raises:
             UnknownItemError: there is no such post or comment now.
         """
         with self._lock:
-            # A vanished item can be restored, though find() does not see it.
+            # A vanished item can be restored, although find() does not return it.
             if fullname not in self.changes and self.find(fullname, self.clock()) is None:
                 raise UnknownItemError(fullname)
             entry: Entry = {"fullname": fullname, "action": str(action), "at": self.clock(), "text": words}
@@ -260,7 +260,7 @@ class World:
             try:
                 entry = json.loads(line)
             except ValueError:
-                continue  # cut short by a crash
+                continue  # cut off by a crash
             if "subreddit" in entry:
                 self._register(entry["subreddit"])
             else:

@@ -1,4 +1,4 @@
-"""Addresses of pages about runs, which a higher layer serves."""
+"""Template tags for the addresses of pages about runs, which a higher layer serves."""
 
 from django import template
 
