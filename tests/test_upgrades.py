@@ -87,6 +87,7 @@ def test_every_model_of_the_release_before_is_tried(old_apps):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_second_migrate_waits_for_the_first():
     """Django does not lock migrations against each other."""
     command = [sys.executable, "manage.py", "migrate", "--check"]

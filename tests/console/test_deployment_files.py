@@ -281,6 +281,7 @@ def free_port() -> int:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("broker")
+@pytest.mark.slow
 def test_the_commands_of_compose_do_a_run_and_stop_in_time(tmp_path, free_port):
     environment = {
         "PATH": f"{COMMANDS}:{os.environ['PATH']}",

@@ -207,6 +207,7 @@ def test_every_process_refuses_in_one_line(command):
     )
 
 
+@pytest.mark.slow
 def test_the_log_level_counts_for_workers_and_schedulers():
     program = (
         "import logging; from console.celery import app; import django; django.setup();"

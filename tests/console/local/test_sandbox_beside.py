@@ -22,6 +22,7 @@ def settings_in_a_shell(directory, **environment):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_command_in_a_shell_finds_the_sandbox_while_it_runs(tmp_path):
     address = {"REDDIT_CLIENT_ID": "sandbox", "REDDIT_URL": "http://127.0.0.1:8700"}
 

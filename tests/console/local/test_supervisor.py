@@ -194,6 +194,7 @@ def test_what_a_dead_service_left_of_its_session_is_killed_before_the_restart(ma
         )
 
 
+@pytest.mark.slow
 def test_restarts_come_later_and_later_until_the_service_is_given_up(make, output, monkeypatch):
     monkeypatch.setattr(module, "BACKOFF_FIRST_SECONDS", 0.01)
     with make() as supervisor:
@@ -337,6 +338,7 @@ def test_a_process_that_has_a_reused_pid_is_left_alone(make, tmp_path, text):
         bystander.kill()
 
 
+@pytest.mark.slow
 def test_a_service_that_shows_no_sign_of_life_is_killed_and_started_again(make, tmp_path, output):
     alive, starts = tmp_path / "alive", tmp_path / "starts"
     code = f"""

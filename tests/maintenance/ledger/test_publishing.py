@@ -104,6 +104,7 @@ def test_a_broker_that_was_restarted_while_nobody_spoke_to_it_gets_the_next_mess
     assert publishing.messages_waiting() == 1
 
 
+@pytest.mark.slow
 def test_a_broker_that_takes_messages_one_by_one_and_slowly_is_left_after_a_while(server, monkeypatch):
     send = publishing.Line.send
 

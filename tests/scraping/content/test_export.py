@@ -299,6 +299,7 @@ def test_a_failing_export_leaves_no_file_that_looks_whole(tmp_path, monkeypatch,
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_command_writes_to_standard_output():
     factories.post(title="piped 中文")
     name = connection.settings_dict["NAME"]

@@ -304,6 +304,7 @@ class FaultyReddit(RedditReplay):
         return answer
 
 
+@pytest.mark.slow
 def test_every_session_ends_true_and_the_next_run_has_everything_whatever_goes_wrong(
     reddit: RedditReplay, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

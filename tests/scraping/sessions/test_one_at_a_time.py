@@ -114,6 +114,7 @@ print(session.status, session.posts_found, session.comments_found, int(kib) // 1
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads a process's peak memory from /proc")
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_thousand_posts_with_twenty_thousand_comments_fit_in_150_mb(
     reddit: RedditReplay, settings: Settings
 ) -> None:
