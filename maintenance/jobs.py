@@ -29,6 +29,7 @@ from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession,
 from scraping.models.erasures import Erasure, PurgeRule, PurgeTrace
 from scraping.reddit.errors import OutOfBudget, RedditError
 from scraping.sessions.parallel import scrape_configs
+from scraping.sessions.part import clean_subreddits
 from scraping.sessions.scrape import AlreadyScraping, ContinueLater, ScrapeRefused, scrape_config
 
 # cleanup_run_history keeps at least this many runs of each job, however old.
@@ -314,7 +315,7 @@ def of_own_configs(user: Person) -> Q:
 
 
 @job(
-    params={"config": clean_config},
+    params={"config": clean_config, "subreddits": clean_subreddits},
     concurrent_by="config",
     refers_to={"config": BotConfig},
     authorize=owns_config,
@@ -327,6 +328,7 @@ def of_own_configs(user: Person) -> Q:
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""
     config = BotConfig.objects.select_related("app").get(pk=ctx.params["config"])
+    only: list[str] = ctx.params.get("subreddits", [])
     if ctx.dry_run:
         ctx.message = _("%(bot)s would be scraped.") % {"bot": config.name}
         return
@@ -337,6 +339,7 @@ def scrape_now(ctx: JobContext) -> None:
             kind=ScrapeSession.Kind.MANUAL,
             progress=ctx,
             cutoffs=content_cutoffs,
+            only=only,
         )
     except AlreadyScraping as refusal:
         ctx.skip(str(refusal))

@@ -18,8 +18,9 @@ class ScrapeRuns:
         """Return the address of a run's page."""
         return reverse("admin:maintenance_jobrun_change", args=[run_id])
 
-    def scrape_page(self, config_id: int) -> str:
-        """Return the address of the page that starts a scrape of a bot."""
-        return (
-            reverse("admin:maintenance_job_run", args=["scrape_now"]) + "?" + urlencode({"config": config_id})
-        )
+    def scrape_page(self, config_id: int, subreddit: str = "") -> str:
+        """Return the address of the page that starts a scrape of a bot, or of one of its subreddits."""
+        params: dict[str, str | int] = {"config": config_id}
+        if subreddit:
+            params["subreddits"] = subreddit
+        return reverse("admin:maintenance_job_run", args=["scrape_now"]) + "?" + urlencode(params)

@@ -19,8 +19,8 @@ class Runs(Protocol):
         """Return the address of a run's page."""
         ...
 
-    def scrape_page(self, config_id: int) -> str:
-        """Return the address of the page that starts a scrape of a bot."""
+    def scrape_page(self, config_id: int, subreddit: str = "") -> str:
+        """Return the address of the page that starts a scrape of a bot, or of one of its subreddits."""
         ...
 
 

@@ -38,7 +38,8 @@ NEW = "new_plan"
 def run_url(job: Job, params: dict[str, Any] | None = None) -> str:
     """Return the address of the job's page, its parameters in the query string."""
     url = reverse("admin:maintenance_job_run", args=[job.slug])
-    return f"{url}?{urlencode(params)}" if params else url
+    texts = {name: ",".join(v) if isinstance(v, list) else v for name, v in (params or {}).items()}
+    return f"{url}?{urlencode(texts)}" if texts else url
 
 
 def job_run(request: HttpRequest, slug: str) -> HttpResponse:
@@ -78,7 +79,9 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "maintenance/_run_question.html", {"job": job, **context})
     earlier = JobRun.objects.open().filter(concurrency_key=job.concurrency_key(params)).order_by("pk").first()
     bot = BotConfig.objects.filter(pk=params["config"]).first() if "config" in params else None
-    return _page(request, job, {**context, "earlier": earlier, "bot": bot})
+    return _page(
+        request, job, {**context, "earlier": earlier, "bot": bot, "subreddits": params.get("subreddits")}
+    )
 
 
 def _of_plan(

@@ -3,18 +3,16 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import (
-    HttpRequest,
-)
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.links import badge
-from scraping.models import (
-    ScrapeSession,
-)
+from adminkit.templatetags.display import number
+from scraping.models import BotConfig, ScrapeSession
+from scraping.sessions.part import part_of
 
 
 @admin.register(ScrapeSession)
@@ -35,6 +33,20 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
         """Return the sessions this person may see."""
         sessions: Any = super().get_queryset(request)
         return sessions.visible_to(request.user)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Name the subreddits that the person may scrape again: those that a bot of theirs still has."""
+        row = self.get_object(request, object_id)
+        wanted: list[str] = []
+        if row is not None and row.config_id is not None:
+            bots = BotConfig.objects.managed_by(request.user).filter(is_active=True)
+            bot = bots.filter(pk=row.config_id).first()
+            wanted = part_of(row.totals, bot.subreddits) if bot is not None else []
+        return super().change_view(
+            request, object_id, form_url, {"may_scrape": wanted, **(extra_context or {})}
+        )
 
     @admin.display(description=_("session"))
     def session(self, session: ScrapeSession) -> str:
@@ -64,9 +76,9 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("posts (new)"))
     def posts(self, session: ScrapeSession) -> str:
         """Return the number of posts."""
-        return f"{session.posts_found} ({session.posts_new})"
+        return f"{number(session.posts_found)} ({number(session.posts_new)})"
 
     @admin.display(description=_("comments (new)"))
     def comments(self, session: ScrapeSession) -> str:
         """Return the number of comments."""
-        return f"{session.comments_found} ({session.comments_new})"
+        return f"{number(session.comments_found)} ({number(session.comments_new)})"

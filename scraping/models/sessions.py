@@ -19,6 +19,11 @@ from scraping.skip_reasons import EXPIRED, reason_label
 from scraping.visibility import Person, sees_everybodys
 
 
+def _remedy(kind: Any) -> str:
+    """Return what to do about a stored cause, which an earlier release may have named otherwise."""
+    return ErrorKind(kind).remedy if kind in ErrorKind.values else ""
+
+
 class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
     """Selects scrape sessions by state and owner."""
 
@@ -164,6 +169,7 @@ class ScrapeSession(models.Model):
                         else [],
                         "warnings": from_json(total, "warnings") if isinstance(warnings, list) else [],
                         "error": from_json(total, "error"),
+                        "remedy": _remedy(total.get("error_kind")),
                     },
                 )
             )

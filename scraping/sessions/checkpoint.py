@@ -1,5 +1,6 @@
 """How far a session has got, so that another one can resume it: a JSON column, saved with each page."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
@@ -17,7 +18,9 @@ HANDED_ON_MAX: Final = timedelta(hours=24)
 class Checkpoint:
     """The finished subreddits, and the position in the current one: in its listing, then in its posts' comments."""
 
-    config: str  # when the config was last edited; an edit makes it another scrape
+    config: (
+        str  # when the config was last edited, and which part is scraped; a change makes it another scrape
+    )
     since: str  # when the first session of this scrape began
     done: list[str] = field(default_factory=list)
     subreddit: str = ""
@@ -29,13 +32,15 @@ class Checkpoint:
     refused: int = 0  # sessions in a row that got nothing but a 429
 
     @classmethod
-    def of(cls, config: BotConfig, session: ScrapeSession) -> Self:
+    def of(cls, config: BotConfig, session: ScrapeSession, *, only: Collection[str] = ()) -> Self:
         """Return the checkpoint that a new session begins with.
 
         It is the checkpoint of an interrupted session. If that one cannot be resumed, the new checkpoint is empty, and
-        the posts whose comments were still to be read become due.
+        the posts whose comments were still to be read become due. A scrape of a part of
+        the subreddits (``only``) resumes only a scrape of the same part.
         """
-        fresh = cls(config=config.updated_at.isoformat(), since=session.started_at.isoformat())
+        scope = " ".join([config.updated_at.isoformat(), *sorted(only)])
+        fresh = cls(config=scope, since=session.started_at.isoformat())
         wanted = (
             config.subreddits if isinstance(config.subreddits, list) else []
         )  # edited by hand and invalid: refused later

@@ -7,8 +7,9 @@ session.
 
 import contextlib
 import logging
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
@@ -28,6 +29,7 @@ from scraping.reddit.client import RedditClient, client_for
 from scraping.reddit.errors import OutOfBudget, RedditError
 from scraping.sessions import warnings
 from scraping.sessions.abandoned import close_abandoned_sessions
+from scraping.sessions.part import part_of
 from scraping.sessions.steps import Steps, expected_posts
 from scraping.sessions.subreddit import SubredditScrape
 from scraping.sessions.writer import SKIP_LINES_MAX, SessionClosed, SessionWriter, no_totals
@@ -50,6 +52,10 @@ class ConfigInactive(ScrapeRefused):
     """The config is switched off, or gone."""
 
 
+class NotOfThisBot(ScrapeRefused):
+    """The bot has none of the subreddits that were asked for."""
+
+
 class ContinueLater(Exception):
     """The app has no requests left until ``until``; the next scrape resumes where ``session`` was interrupted."""
 
@@ -66,8 +72,12 @@ def scrape_config(
     kind: ScrapeSession.Kind,
     progress: Progress,
     cutoffs: Source | None = None,
+    only: Collection[str] = (),
 ) -> ScrapeSession:
     """Scrape every subreddit of a config and return the closed session, which names every failure.
+
+    ``only`` names the subreddits to scrape instead of all of them; the outcome of such a scrape neither pauses the bot nor
+    resets its count of refusals.
 
     ``run_id`` is the run of the scrape; a session without a run counts as abandoned as soon as another scrape of the
     config begins. An internal error is logged and closes the session as FAILED with the cause INTERNAL, so that one
@@ -80,16 +90,21 @@ def scrape_config(
     Raises:
         AlreadyScraping: another scrape of this config is under way.
         ConfigInactive: the config is switched off.
+        NotOfThisBot: the bot has none of the subreddits in ``only``.
         ContinueLater: its app may send no more requests now; the session is INTERRUPTED.
         OperationalError, InterfaceError: the database failed; the session is INTERRUPTED.
         BaseException: what ``progress.checkpoint()`` raised; the session is INTERRUPTED.
     """
     config = _active(config)
+    if only and not part_of(config.subreddits, only):
+        text = _("The bot “%(name)s” does not scrape %(subreddits)s any more.")
+        names = ", ".join(f"r/{name}" for name in only)
+        raise NotOfThisBot(text % {"name": config.name, "subreddits": names})
     session = _open_session(config, run_id=run_id, kind=kind)
-    scrape = _Scrape(config, session, progress, cutoffs=cutoffs() if cutoffs else None)
+    scrape = _Scrape(config, session, progress, cutoffs=cutoffs() if cutoffs else None, only=only)
     _run(scrape, config, session)
     session.refresh_from_db()
-    if warnings.note_outcome(config, session):
+    if not only and warnings.note_outcome(config, session):
         text = _("Reddit has answered %(number)d times in a row: %(reason)s. The bot is paused.")
         progress.log(text % {"number": config.refusals, "reason": config.pause_reason}, "error")
     return session
@@ -149,6 +164,16 @@ def _open_session(config: BotConfig, *, run_id: int | None, kind: ScrapeSession.
     raise AlreadyScraping(text % {"name": config.name})
 
 
+@contextlib.contextmanager
+def counting_requests(client: RedditClient, totals: dict[str, Any]) -> Iterator[None]:
+    """Write into a subreddit's totals how many requests were sent for it, however its part ends."""
+    before = client.requests_used
+    try:
+        yield
+    finally:
+        totals["requests"] += client.requests_used - before
+
+
 class _Scrape(SessionWriter):
     """The work of one session."""
 
@@ -190,7 +215,8 @@ class _Scrape(SessionWriter):
             scrape = SubredditScrape(self._config, self._session, self, client, subreddit)
             self._totals[subreddit] = scrape.totals
             try:
-                scrape.run()
+                with counting_requests(client, scrape.totals):
+                    scrape.run()
             except OutOfBudget:
                 self.save(client)
                 raise

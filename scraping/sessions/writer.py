@@ -1,7 +1,7 @@
 """What a session stores about itself while it runs: totals, checkpoint, progress and log."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from database.messages import gettext as _
@@ -14,6 +14,7 @@ from scraping.models import (
 from scraping.progress import Progress
 from scraping.reddit.client import RedditClient
 from scraping.sessions.checkpoint import Checkpoint
+from scraping.sessions.part import part_of
 from scraping.sessions.steps import Steps
 from scraping.skip_reasons import FILTERED, reason_label
 
@@ -33,6 +34,7 @@ def no_totals() -> dict[str, Any]:
     """Return the totals of a subreddit at the beginning."""
     return {
         **dict.fromkeys(COUNTED, 0),
+        "requests": 0,  # sent for it, repeated ones too
         "posts_changed": 0,
         "posts_refreshed": 0,  # young posts beyond the listing's end, checked again
         "comments_changed": 0,
@@ -50,18 +52,24 @@ class SessionWriter:
     """The open session of one scrape."""
 
     def __init__(
-        self, config: BotConfig, session: ScrapeSession, progress: Progress, *, cutoffs: Cutoffs | None
+        self,
+        config: BotConfig,
+        session: ScrapeSession,
+        progress: Progress,
+        *,
+        cutoffs: Cutoffs | None,
+        only: Collection[str] = (),
     ) -> None:
         self._config = config
         self._session = session
         self._progress = progress
-        self._subreddits: list[str] = config.subreddits
+        self._subreddits: list[str] = part_of(config.subreddits, only) if only else config.subreddits
         self.cutoffs = cutoffs
         self._totals: dict[str, dict[str, Any]] = {}
         self._has_gap = False
         self._skip_lines = 0
         self._has_answers = False
-        self.checkpoint = Checkpoint.of(config, session)
+        self.checkpoint = Checkpoint.of(config, session, only=self._subreddits if only else ())
         self.steps = Steps({})
         # Saved at once: the next session must find it even if this one stops before its first page.
         session.record(checkpoint=self.checkpoint.as_json())

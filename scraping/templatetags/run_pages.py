@@ -14,6 +14,6 @@ def run_page(run_id: int) -> str:
 
 
 @register.simple_tag
-def scrape_page(config_id: int) -> str:
-    """Return the address of the page that starts a scrape of a bot."""
-    return runs().scrape_page(config_id)
+def scrape_page(config_id: int, subreddit: str = "") -> str:
+    """Return the address of the page that starts a scrape of a bot, or of one of its subreddits."""
+    return runs().scrape_page(config_id, subreddit)
