@@ -18,6 +18,7 @@ from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance.context import JobContext
 from maintenance.models import JobRun, RetentionOverride
+from maintenance.models.deleted_schedules import forget_deleted_schedules
 from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
 from maintenance.stops import JobFailed
@@ -238,6 +239,8 @@ def cleanup_run_history(ctx: JobContext) -> None:
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
     # All lines of one purge become old in one night, which is no error.
     ctx.delete(Erasure.objects.made_before(ctx.cutoff), by="at", has_relative_caps=False, is_indexed=False)
+    if not ctx.dry_run:
+        forget_deleted_schedules(between=ctx.checkpoint)
 
 
 @job(

@@ -7,6 +7,7 @@ from django.utils.translation import pgettext_lazy
 
 from database import clock
 from database.json_fields import JSONObjectField
+from database.kept_keys import KeptForeignKey
 from database.messages import MessageField, PartsField, ShortMessageField
 from maintenance.models import statuses
 
@@ -32,13 +33,9 @@ class RunFields(models.Model):
         verbose_name=_("requested by"),
     )
     requested_by_name = models.CharField(_("requested by"), max_length=150, blank=True)
-    schedule = models.ForeignKey(
-        "django_celery_beat.PeriodicTask",
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="runs",
-        verbose_name=_("schedule"),
+    # No constraint: deleting a schedule of 100,000 runs would rewrite them all. ``forget_deleted_schedules`` does later.
+    schedule = KeptForeignKey(
+        "django_celery_beat.PeriodicTask", related_name="runs", verbose_name=_("schedule")
     )
     schedule_name = models.CharField(_("schedule's name"), max_length=200, blank=True)
     scheduled_for = models.DateTimeField(_("slot"), null=True, blank=True)

@@ -22,7 +22,7 @@ class RedditCommentQuerySet(models.QuerySet["RedditComment"]):
 
     def found_by(self, config_id: int) -> Self:
         """Return the comments of the posts that a bot found."""
-        return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("post_id"))))
+        return self.filter(post__in=PostSighting.objects.filter(config=config_id).values("post"))
 
 
 class RedditComment(RedditContent):

@@ -49,7 +49,8 @@ class RedditPostQuerySet(AgedQuerySet["RedditPost"]):
 
     def found_by(self, config_id: int) -> Self:
         """Return the posts that a bot found, including those that another bot found first."""
-        return self.filter(Exists(PostSighting.objects.filter(config=config_id, post=OuterRef("pk"))))
+        # IN, not EXISTS: SQLite would ask for each post of all.
+        return self.filter(pk__in=PostSighting.objects.filter(config=config_id).values("post"))
 
 
 class RedditContent(models.Model):
@@ -186,7 +187,7 @@ class RedditPost(RedditContent):
             # refresh_stored_content: the least recently verified first
             models.Index(fields=["checked_at"], name="redditpost_checked_at"),
             # holds are few: the plan lists them, the admin filters by them
-            models.Index(fields=["held_until"], name="redditpost_held", condition=Q(held_at__isnull=False)),
+            models.Index(fields=["-id"], name="redditpost_on_hold", condition=Q(held_at__isnull=False)),
             # deletion of a person: sets held_by of their holds to null
             models.Index(fields=["held_by"], name="redditpost_held_by", condition=Q(held_by__isnull=False)),
             # search by author; PostgreSQL stores each name once, so it has a fifth of the size of one on (author, id)

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from audit.models import Event
 from maintenance import registry
 from maintenance.models import RetentionPolicy, ScheduleControl
+from maintenance.models.deleted_schedules import forget_deleted_schedules
 from maintenance.registry import jobs
 from maintenance.scheduling import edits, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
@@ -293,3 +296,21 @@ def test_a_row_that_has_it_already_can_still_be_paused_and_retimed():
 
     task.refresh_from_db()
     assert (task.enabled, task.crontab.minute) == (False, "5")
+
+
+def test_deleting_a_schedule_rewrites_no_run_and_its_runs_forget_it_later():
+    schedule = factories.schedule(name="nightly")
+    run = factories.job_run(schedule=schedule, schedule_name="nightly")
+    other = factories.job_run(schedule=factories.schedule())
+
+    with CaptureQueriesContext(connection) as made:
+        schedule.delete()
+
+    assert not [query for query in made.captured_queries if 'UPDATE "maintenance_jobrun"' in query["sql"]]
+    run.refresh_from_db()
+    assert (run.schedule, run.schedule_name) == (None, "nightly")
+    assert forget_deleted_schedules(between=lambda: None) == 1
+    run.refresh_from_db()
+    other.refresh_from_db()
+    assert run.schedule_id is None
+    assert other.schedule is not None
