@@ -94,6 +94,8 @@ def _of_plan(
         "planned_rows": sum(table.rows for table in seen.tables),
         "would_wait_for": seen.would_wait_for,
         "plan_id": plan_id,
+        # An older one is a sight, until the new one is there: no run may refer to it.
+        "may_refer": bool(plan_id) or decisions.is_fresh(seen.plan["at"]),
         "plan_token": signing.dumps([job.slug, params, named], salt=SALT, compress=True),
         "plan_at": datetime.fromisoformat(seen.plan["at"]),
         "retention_days": retention.days if (retention := job.retention(params)) else None,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from database.deadlines import Superseded, TooSlow
 from maintenance.admin import last_plans
-from maintenance.ledger import performing
+from maintenance.ledger import decisions, performing
 from maintenance.models import JobRun, RetentionPolicy
 from maintenance.purging import plan as plans
 from tests.kit import factories
@@ -135,3 +135,16 @@ def test_an_estimate_allows_nothing(ask, post, monkeypatch, admin_client):
     admin_client.post(answer.request["PATH_INFO"], {"run": "1", "plan": answer.context["plan_token"]})
 
     assert JobRun.objects.get().mandate["rows"] == {"scraping.RedditPost": 1}
+
+
+@pytest.mark.usefixtures("slow", "post")
+def test_a_last_plan_too_old_to_refer_to_is_only_shown(ask, monkeypatch):
+    ask("?new_plan=1", **HTMX)
+    monkeypatch.setattr(decisions, "PLAN_FRESH", timedelta(0))
+
+    answer = ask()
+
+    assert answer.context["planned_rows"] == 1
+    text = answer.content.decode()
+    assert 'name="run"' not in text
+    assert 'name="plan"' not in text
