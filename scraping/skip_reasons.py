@@ -20,7 +20,7 @@ _LABELS: Final[dict[str, Callable[[], str]]] = {
     "domain": lambda: _("none of the wanted domains"),
     "unwanted domain": lambda: _("unwanted domain"),
     "pattern": lambda: _("does not match"),
-    "unwanted pattern": lambda: _("matches what is unwanted"),
+    "unwanted pattern": lambda: _("matches the unwanted pattern"),
     EXPIRED: lambda: _("older than the retention"),
     # Of comments.
     "score too low": lambda: _("score too low"),

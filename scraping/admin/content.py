@@ -171,7 +171,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
     list_filter = [SubredditFilter, BotFilter, STATE_FILTER, HoldFilter, "created_at"]
     lookups = ("session",)
     list_select_related = ("held_by",)
-    search_help_text = _("A fullname (t3_…), r/subreddit or u/author, written out.")
+    search_help_text = _("A complete fullname (t3_…), r/subreddit or u/author.")
     fieldsets = (
         (None, {"fields": ("fullname", "title", "body", "on_reddit", "url", "media")}),
         (
@@ -292,7 +292,7 @@ class RedditCommentAdmin(ContentAdmin):
     )  # fmt: skip
     list_select_related = ("post", "post__held_by")
     lookups = ("post",)
-    search_help_text = _("A fullname (t1_…), its post’s (t3_…), or u/author, written out.")
+    search_help_text = _("The complete fullname of a comment (t1_…) or of its post (t3_…), or u/author.")
     fieldsets = (
         (None, {"fields": ("fullname", "body", "post_link", "parent_link", "on_reddit")}),
         (

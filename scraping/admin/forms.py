@@ -88,21 +88,21 @@ class BotConfigForm(forms.ModelForm):
 
     subreddits = SubredditsField(
         label=_("Subreddits"),
-        help_text=_("One a line, or separated by commas; r/ may stand before the name."),
+        help_text=_("One per line, or separated by commas; r/ before the name is allowed."),
         widget=forms.Textarea(
             attrs={"rows": 4, "cols": 40, "spellcheck": "false", "class": "vLargeTextField"}
         ),
     )
 
     flairs_wanted = LinesField(
-        label=_("Only these flairs"), required=False, help_text=_("One a line, whatever the case.")
+        label=_("Only these flairs"), required=False, help_text=_("One per line; case does not matter.")
     )
     flairs_unwanted = LinesField(label=_("Not these flairs"), required=False)
     domains_wanted = LinesField(
         label=_("Only these domains"),
         required=False,
         help_text=_(
-            "One a line, such as example.org, which means its subdomains too; self means text posts."
+            "One per line, such as example.org, which includes its subdomains; self means text posts."
         ),
     )
     domains_unwanted = LinesField(label=_("Not these domains"), required=False)
@@ -127,9 +127,7 @@ class BotConfigForm(forms.ModelForm):
             if cleaned.get(name) is None and name not in self.errors:
                 cleaned[name] = getattr(BotConfig(), name)
         if cleaned.get("sort") == BotConfig.Sort.SEARCH and not cleaned.get("query"):
-            self.add_error(
-                "query", ValidationError(_("Write what a search shall look for."), code="required")
-            )
+            self.add_error("query", ValidationError(_("Write the words to search for."), code="required"))
         self._refuse_a_name_twice(cleaned)
         self._refuse_a_foreign_app(cleaned)
         return cleaned
@@ -142,7 +140,9 @@ class BotConfigForm(forms.ModelForm):
         # The owner's rights count, not the editor's, because the bot scrapes for its owner.
         app, owner = cleaned.get("app"), User.objects.filter(pk=self._owner_id(cleaned) or 0).first()
         if app and owner and not RedditApp.objects.visible_to(owner).filter(pk=app.pk).exists():
-            text = _("This app belongs to somebody else than the bot: choose another one, or share it.")
+            text = _(
+                "The owner of this app is not the owner of the bot: choose another app, or share this one."
+            )
             self.add_error("app", ValidationError(text, code="foreign"))
 
     def _refuse_a_name_twice(self, cleaned: dict[str, Any]) -> None:
@@ -151,7 +151,7 @@ class BotConfigForm(forms.ModelForm):
         namesakes = BotConfig.objects.filter(owner_id=self._owner_id(cleaned), name=cleaned.get("name"))
         namesakes = namesakes.exclude(pk=bot.pk)
         if "name" in cleaned and namesakes.exists():
-            text = _("There is a bot of this name already: choose another one.")
+            text = _("A bot with this name exists already: choose another name.")
             self.add_error("name", ValidationError(text, code="unique"))
 
 

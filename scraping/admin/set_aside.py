@@ -89,8 +89,8 @@ def _answer(is_right: bool, items: int) -> str:
         )
     return (
         ngettext(
-            "%(items)s item is asked for again, as if for the first time.",
-            "%(items)s items are asked for again, as if for the first time.",
+            "%(items)s item is requested again, as if for the first time.",
+            "%(items)s items are requested again, as if for the first time.",
             items,
         )
         % words

@@ -35,21 +35,25 @@ class ExportCommand(RecordedCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options: the file, its format, and the selection."""
         parser.add_argument(
-            "--output", metavar="FILE", default="-", help="where to; without it, standard output"
+            "--output", metavar="FILE", default="-", help="the file to write (default: standard output)"
         )
         parser.add_argument(
             "--format",
             choices=export.Format.values,
-            help="without it, what FILE ends in, or else csv, which is complete; excel: csv that Excel opens whole",
+            help="default: the extension of FILE, otherwise csv; excel: csv made safe for Excel",
         )
         parser.add_argument(
-            "--subreddit", action="append", default=[], metavar="NAME", help="may be given again"
+            "--subreddit",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="only this subreddit; may be repeated",
         )
         parser.add_argument(
-            "--since", metavar="TIME", help="created then or later: 2026-01-31 or 2026-01-31T12:00"
+            "--since", metavar="TIME", help="created at this time or later: 2026-01-31 or 2026-01-31T12:00"
         )
-        parser.add_argument("--until", metavar="TIME", help="created before that")
-        parser.add_argument("--config", metavar="BOT", help="found by this bot: its id or name")
+        parser.add_argument("--until", metavar="TIME", help="created before this time")
+        parser.add_argument("--config", metavar="BOT", help="only what this bot found: its id or name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the export, and exit with a code of the contract."""

@@ -82,7 +82,7 @@ class BotConfig(models.Model):
 
         NONE = "none", _("no comments")
         FIRST_PAGE = "first_page", _("first page")
-        BUDGETED = "budgeted", _("as many as the requests per post bring")
+        BUDGETED = "budgeted", _("as many as the requests per post allow")
         COMPLETE = "complete", _("complete")
 
     class Nsfw(models.TextChoices):
@@ -147,7 +147,7 @@ class BotConfig(models.Model):
         _("requests per post"),
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text=_("What the comments of one post may cost where they are limited by requests."),
+        help_text=_("The most requests for the comments of one post, if these are limited by requests."),
     )
     comment_min_score = models.IntegerField(
         _("lowest comment score"),
@@ -159,7 +159,7 @@ class BotConfig(models.Model):
         _("refresh comments for"),
         default=24,
         validators=[MaxValueValidator(168)],
-        help_text=_("Hours after a post was made in which later runs fetch its new comments; 0: never."),
+        help_text=_("For how many hours after a post was made later runs fetch its new comments; 0: never."),
     )
     # The filters: see scraping/sessions/filters.py.
     nsfw = models.CharField(_("NSFW"), max_length=8, choices=Nsfw, default=Nsfw.ANY)
@@ -167,7 +167,7 @@ class BotConfig(models.Model):
         _("lowest score"),
         null=True,
         blank=True,
-        help_text=_("When the post is listed; new posts have a score of 1."),
+        help_text=_("The score when the post is listed; new posts have a score of 1."),
     )
     flairs_wanted = JSONTextsField(
         _("only these flairs"), default=list, blank=True, validators=[validate_texts]
@@ -186,7 +186,7 @@ class BotConfig(models.Model):
         max_length=500,
         blank=True,
         validators=[validate_pattern],
-        help_text=_("A regular expression (RE2), looked for in title and text, whatever the case."),
+        help_text=_("A regular expression (RE2), searched for in title and text; case does not matter."),
     )
     pattern_unwanted = models.CharField(
         _("not posts that match"), max_length=500, blank=True, validators=[validate_pattern]

@@ -65,7 +65,7 @@ class RedditContent(models.Model):
     created_at = models.DateTimeField(_("created on Reddit"))
     edited_at = models.DateTimeField(_("edited"), null=True, blank=True)
     is_edited = models.BooleanField(
-        _("edited"), default=False, help_text=_("Before 2012 Reddit says that, but not when.")
+        _("edited"), default=False, help_text=_("For edits before 2012 Reddit gives no time.")
     )
     distinguished = models.CharField(_("distinguished"), max_length=16, blank=True)
     is_stickied = models.BooleanField(_("stickied"), default=False)

@@ -95,7 +95,9 @@ class ScrapeSession(models.Model):
     requests_used = models.PositiveIntegerField(_("requests used"), default=0)
     retries = models.PositiveIntegerField(_("requests repeated"), default=0)
     has_gap = models.BooleanField(
-        _("gap"), default=False, help_text=_("The listing ended before a post that the last one had listed.")
+        _("gap"),
+        default=False,
+        help_text=_("The listing ended before it reached a post of the previous listing."),
     )
     # {subreddit: {"posts_found": int, "comments_new": int, ..., "skipped": {reason: int}, "warnings": [str],
     #  "error_kind": str, "error": str}}

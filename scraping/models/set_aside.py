@@ -23,8 +23,8 @@ class SetAside(models.Model):
         """What Reddit's answers say about the items."""
 
         MISSING = "missing", _("Reddit leaves them out")
-        CLOSED = "closed", _("their subreddit is said to be gone")
-        MARKED = "marked", _("all are said to be removed alike")
+        CLOSED = "closed", _("their subreddit is reported as gone")
+        MARKED = "marked", _("all carry the same mark of removal")
 
     class State(models.TextChoices):
         """The states that the class draws."""
@@ -134,7 +134,7 @@ class Doubt(models.Model):
 
         FAILS = "fails", _("the request fails whenever it is asked for")
         SUSPECT = "suspect", _("left out by an answer that left out nearly all")
-        MARKED = "marked", _("in an answer that said the same of nearly all")
+        MARKED = "marked", _("in an answer with the same mark on nearly all")
         MISSING = "missing", _("left out once, or hidden")
 
     fullname = models.CharField(_("fullname"), max_length=16)

@@ -44,7 +44,7 @@ class OutOfBudget(RedditError):
 
     def __init__(self, seconds: float, *, is_refusal: bool = False, retry_after: float | None = None) -> None:
         text = (
-            _("Reddit's rate limit is reached (429): nothing may be asked for %(seconds)d s.")
+            _("Reddit's rate limit is reached (429): no request may be sent for %(seconds)d s.")
             if is_refusal
             else _("The app's requests are used up for %(seconds)d s.")
         )
@@ -93,7 +93,7 @@ def no_answer(error: Exception) -> RedditError:
     """Explain an exception of ``requests``, where there was no answer at all."""
     broken = requests.exceptions
     if isinstance(error, broken.InvalidSchema | broken.MissingSchema | broken.InvalidURL):
-        text = _("REDDIT_URL or REDDIT_OAUTH_URL is no web address: %(error)s")
+        text = _("REDDIT_URL or REDDIT_OAUTH_URL is not a web address: %(error)s")
         return RedditNotConfigured(text % {"error": error})
     if isinstance(error, broken.Timeout):
         text = _("Reddit did not answer within %(seconds)g s. Check the network, or try again later.")
@@ -185,7 +185,7 @@ def _known_statuses() -> dict[tuple[int, str], tuple[ErrorKind, str]]:
         ),
         (404, ""): (
             ErrorKind.NOT_FOUND,
-            _("Reddit knows no /%(path)s (404): check the name."),
+            _("Reddit does not know /%(path)s (404): check the name."),
         ),
         (451, ""): (
             ErrorKind.UNAVAILABLE_FOR_LEGAL_REASONS,

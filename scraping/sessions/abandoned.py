@@ -14,5 +14,5 @@ def close_abandoned_sessions() -> int:
     return ScrapeSession.objects.abandoned().update(
         status=Status.INTERRUPTED,
         finished_at=clock.now(),
-        error=_("Its run ended before it did; what it had found is stored."),
+        error=_("The run ended before the session did; everything found until then is stored."),
     )

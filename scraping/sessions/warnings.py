@@ -82,7 +82,7 @@ def growth_warning(
         return ""
     if posts_per_hour * since_last.total_seconds() / 3600 < REACH_SHARE * reach:
         return ""
-    text = _("r/%(name)s makes %(rate)d posts an hour: scrape at least every %(often)s.") % {
+    text = _("r/%(name)s gets %(rate)d posts per hour: scrape at least every %(often)s.") % {
         "name": name,
         "rate": round(posts_per_hour),
         "often": scrape_at_least_every(posts_per_hour, post_limit),

@@ -282,7 +282,7 @@ def test_a_session_reads_in_the_readers_language():
         assert CJK.search(ScrapeSession.objects.get(pk=row.pk).error)
 
     assert ScrapeSession.objects.get(pk=row.pk).error == (
-        "Its run ended before it did; what it had found is stored."
+        "The run ended before the session did; everything found until then is stored."
     )
 
 

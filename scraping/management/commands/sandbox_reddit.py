@@ -37,9 +37,13 @@ class Command(BaseCommand):
             "--port", type=port_number, required=True, help="port to listen on; 0: any free one"
         )
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-        parser.add_argument("--seed", type=int, default=1, help="another seed is another Reddit (default 1)")
+        parser.add_argument("--seed", type=int, default=1, help="each seed makes another Reddit (default 1)")
         parser.add_argument(
-            "--latency", type=milliseconds, default=0, metavar="MS", help="hold each answer back this long"
+            "--latency",
+            type=milliseconds,
+            default=0,
+            metavar="MS",
+            help="delay of each answer in milliseconds",
         )
 
     def handle(self, *, port: int, host: str, seed: int, latency: int, **options: Any) -> None:
