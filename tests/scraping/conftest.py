@@ -13,9 +13,9 @@ from tests.scraping.reddit_replay import RedditReplay
 
 @pytest.fixture
 def reddit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedditReplay]:
-    """A replayed Reddit, and the environment's app set to meet it; PRAW's pauses before retries are cut."""
+    """Start a replayed Reddit and point the environment's app to it; cut PRAW's pauses before retries."""
     monkeypatch.setattr(prawcore.sessions.FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
-    monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.0)  # who must wait for the budget says so at once
+    monkeypatch.setattr(budget, "PATIENCE_SECONDS", 0.0)  # a worker without budget raises at once
     monkeypatch.setattr(http_session, "PAUSES", (0.0, 0.0))
     with RedditReplay() as replay:
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = replay.url
@@ -27,7 +27,7 @@ def reddit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redd
 
 @pytest.fixture
 def without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parquet as on a host where pyarrow is not installed."""
+    """Simulate a host without pyarrow."""
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *a: None if name == "pyarrow" else find(name, *a)

@@ -1,7 +1,7 @@
-"""A small Reddit on 127.0.0.1 that answers with what the test gave it, over a real socket.
+"""A small Reddit on 127.0.0.1 that serves the data of a test over a real socket.
 
-Listings, comment trees, morechildren and /api/info behave as Reddit's do; whole answers, good or broken, can be
-put in front of them with ``answers``. It keeps what it was asked in ``requests``.
+Listings, comment trees, morechildren and /api/info behave as Reddit's do; ``answers`` replaces whole answers, valid
+or broken. ``requests`` keeps the requests.
 """
 
 import json
@@ -18,14 +18,14 @@ from urllib.parse import parse_qs, urlsplit
 Raw = dict[str, Any]
 
 TOKEN_PATH = "/api/v1/access_token"
-# So that the budget of the client id is never what a test meets, unless it means to.
+# So high that no test reaches the budget of the client id, unless it wants to.
 ROOMY = {"x-ratelimit-used": "1", "x-ratelimit-remaining": "1000000.0", "x-ratelimit-reset": "300"}
 TOKEN = {"access_token": "replayed", "token_type": "bearer", "expires_in": 86400, "scope": "*"}
 
 
 @dataclass
 class Answer:
-    """What goes out: verbatim bytes, or a way to break off."""
+    """An answer: verbatim bytes, or a way to fail."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -40,14 +40,14 @@ class Answer:
 
     @classmethod
     def recorded(cls, response: Raw) -> Self:
-        """Return a recorded response as it was; only the framing headers are made anew."""
+        """Return a recorded response unchanged, except for the framing headers."""
         headers = {k: v for k, v in response["headers"].items() if k not in ("content-length", "connection")}
         return cls(response["status"], headers, response["body_text"].encode())
 
 
 @dataclass
 class Asked:
-    """One request as it came in."""
+    """One request as received."""
 
     method: str
     path: str  # without slash at the end
@@ -62,12 +62,12 @@ def listing(children: Iterable[Any], *, after: str | None = None) -> Raw:
 
 
 def thing(data: Raw) -> Raw:
-    """Return a post or comment with its kind, which its name tells."""
+    """Return a post or comment with its kind, taken from its name."""
     return {"kind": str(data["name"]).partition("_")[0], "data": data}
 
 
 class Tree:
-    """The comments of one post, known one by one; its answers open ``first`` of each level, the rest is "more"."""
+    """The comments of one post; its answers open ``first`` of each level, the rest is in "more" nodes."""
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class Tree:
         self.first = first
         self.nested = nested
         self.cap, self.unasked = cap, unasked
-        self.passed_over: set[str] = set()  # by morechildren, though they are there
+        self.passed_over: set[str] = set()  # left out by morechildren, although they exist
         self.phantoms: dict[
             str, list[str]
         ] = {}  # ids of no comment that "more" nodes name, by parent's fullname
         self._children: dict[str, list[str]] = defaultdict(list)
         for name, comment in self.comments.items():
             parent = comment["parent_id"]
-            # A comment whose parent was never recorded is listed at the top, as an orphan.
+            # An orphan, whose parent was not recorded, is listed at the top.
             self._children[parent if parent in self.comments else post["name"]].append(name)
 
     def answer(self, below: str, limit: int) -> list[Raw]:
@@ -103,10 +103,10 @@ class Tree:
         return [listing([thing(self.post)]), listing(children)]
 
     def more(self, ids: list[str]) -> list[Raw]:
-        """Return what morechildren does: ``cap`` comments at most, flat, some of them replies that nobody asked for.
+        """Return an answer of morechildren: ``cap`` comments at most, flat, some of them replies not requested.
 
-        Replies that are not shown come as "more" nodes, and so do asked ids that did not fit. Ids of no comment, and
-        those that are ``passed_over``, are left out.
+        Replies that are not shown come as "more" nodes, and so do requested ids that did not fit. Ids without a comment
+        and those in ``passed_over`` are left out.
         """
         things: list[Raw] = []
         shown: set[str] = set()
@@ -167,7 +167,7 @@ class Tree:
 
 
 class RedditReplay:
-    """Start with ``with``; point REDDIT_URL and REDDIT_OAUTH_URL to ``url``."""
+    """The server; start it with ``with``, and point REDDIT_URL and REDDIT_OAUTH_URL to ``url``."""
 
     def __init__(self) -> None:
         # Posts by subreddit (lower case), in listing order.
@@ -198,7 +198,7 @@ class RedditReplay:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def add_posts(self, subreddit: str, posts: Iterable[Raw]) -> None:
-        """List these posts, newest first, and let /api/info know them."""
+        """List these posts, newest first, and let /api/info return them."""
         for post in posts:
             self.posts[subreddit.lower()].append(post)
             self.known[post["name"]] = post
@@ -210,7 +210,7 @@ class RedditReplay:
         return tree
 
     def asked(self, *, path: str = "", method: str = "") -> list[Asked]:
-        """Return the requests to paths that contain this, but for sign-ins."""
+        """Return the requests whose path contains ``path``, without sign-ins."""
         return [r for r in self.requests if path in r.path and method in r.method and r.path != TOKEN_PATH]
 
     def counts(self) -> Counter[str]:

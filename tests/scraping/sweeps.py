@@ -1,4 +1,4 @@
-"""What tests of sweeps share: time that passes, and items in a certain state of doubt."""
+"""Steps of the tests of sweeps: let time pass, put items in doubt."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ _MOMENTS = {
 
 
 def later(hours: float) -> None:
-    """Let time pass: what was asked for is due again, and what is in doubt has been so for longer."""
+    """Let time pass: requested items are due again, and doubts are older."""
     past = timedelta(hours=hours)
     for model, names in _MOMENTS.items():
         rows: Any = model
@@ -28,7 +28,7 @@ def later(hours: float) -> None:
 
 
 def missed(item: RedditContent, *, hours: float = 7) -> None:
-    """Let the item have been left out so long ago, by an answer that was believed."""
+    """Store that a valid answer left the item out so many hours ago."""
     at = timezone.now() - timedelta(hours=hours)
     rows: Any = type(item)
     rows.objects.filter(pk=item.pk).update(missing_count=1, checked_at=at)

@@ -1,4 +1,4 @@
-"""What migrations make of rows that are there already."""
+"""The effect of migrations on existing rows."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -32,7 +32,7 @@ def test_posts_get_the_bot_of_the_session_that_found_them(monkeypatch):
 
 
 @pytest.mark.django_db
-def test_an_empty_table_is_no_matter():
+def test_an_empty_table_is_migrated():
     migration = import_module("scraping.migrations.0003_fill_post_config")
     migration.fill(apps, SimpleNamespace(connection=connection))
 
@@ -40,7 +40,7 @@ def test_an_empty_table_is_no_matter():
 
 
 @pytest.mark.django_db
-def test_posts_learn_how_young_their_newest_comment_is(monkeypatch):
+def test_posts_get_the_time_of_their_newest_comment(monkeypatch):
     migration = import_module("scraping.migrations.0020_fill_newest_comment")
     monkeypatch.setattr(migration, "POSTS", 2)
     now = timezone.now()

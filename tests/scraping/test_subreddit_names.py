@@ -1,4 +1,4 @@
-"""Subreddits in whatever form people copy them."""
+"""The names of subreddits in the forms that people copy."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -29,7 +29,7 @@ from scraping.subreddit_names import plain_subreddit
         ("https://www.reddit.com/r/u%5Fsomebody/", "u_somebody"),
     ],
 )
-def test_every_form_people_copy_gives_the_name(text: str, name: str) -> None:
+def test_each_copied_form_gives_the_name(text: str, name: str) -> None:
     assert plain_subreddit(text) == name
     assert SubredditsField().clean(text) == [name]
 
@@ -47,7 +47,7 @@ def test_every_form_people_copy_gives_the_name(text: str, name: str) -> None:
         "r/x",
     ],
 )
-def test_what_names_no_subreddit_is_refused_by_name(text: str) -> None:
+def test_a_text_without_a_subreddit_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(ValidationError, match="is not a subreddit name") as refusal:
         SubredditsField().clean(f"django\n{text}")
     assert len(refusal.value.messages) == 1

@@ -1,4 +1,4 @@
-"""Who sees whose rows: every model by every role, in one table."""
+"""Who sees which rows: each model by each role, in one table."""
 
 import importlib
 import re
@@ -40,7 +40,7 @@ def raw_post(number):
 
 @pytest.fixture
 def world():
-    """Two owners with a bot each; t3_p1 was found by the first one's, t3_p3 by the other's, t3_p2 by both."""
+    """Make two owners with a bot each: the first bot found t3_p1, the second t3_p3, both found t3_p2."""
     owner, other = member(BOT_OWNERS), member(BOT_OWNERS)
     bots = {"own": factories.bot_config(owner=owner), "other": factories.bot_config(owner=other)}
     for name, numbers in (("own", (1, 2)), ("other", (2, 3))):
@@ -215,7 +215,7 @@ def test_operators_look_at_bots_and_change_none(client, world):
     assert not BotConfig.objects.filter(name="taken").exists()
 
 
-def test_a_foreign_bot_and_a_missing_one_are_refused_alike(client, world):
+def test_the_bot_of_another_person_is_refused_like_a_missing_one(client, world):
     client.force_login(world["owner"])
     address = reverse("admin:maintenance_job_run", args=["scrape_now"])
 
@@ -254,7 +254,7 @@ def test_an_owner_chooses_shared_apps_and_their_own(client, world):
     assert world["bot_own"].app == own
 
 
-def test_a_superuser_gives_nobody_an_app_of_somebody_else(client, world):
+def test_a_superuser_cannot_give_a_bot_the_app_of_another_person(client, world):
     client.force_login(factories.superuser())
     other = RedditApp.objects.get(name="other")
 
@@ -281,7 +281,7 @@ def test_a_shared_app_is_not_taken_from_the_bots_of_others(client, world):
     assert client.post(address, values).status_code == 302
 
 
-def test_budgets_name_no_app_that_one_may_not_see(client, world):
+def test_budgets_show_no_app_that_the_person_may_not_see(client, world):
     factories.request_budget(client_id="other")
     factories.request_budget(client_id="shared")
     client.force_login(member(OPERATORS))

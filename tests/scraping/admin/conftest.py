@@ -1,4 +1,4 @@
-"""Who is signed in."""
+"""Fixtures of signed-in people."""
 
 import pytest
 

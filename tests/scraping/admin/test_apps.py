@@ -12,7 +12,7 @@ from tests.kit import factories
 pytestmark = pytest.mark.django_db
 
 
-def test_a_secret_goes_in_and_never_comes_out(client, superuser):
+def test_a_secret_can_be_set_but_is_never_shown(client, superuser):
     form = {"name": "app", "client_id": "id", "user_agent": "x:y:1 (by /u/z)", "new_secret": "s3cr3t-words"}
     client.post(reverse("admin:scraping_redditapp_add"), form)
     app = RedditApp.objects.get()
@@ -36,7 +36,7 @@ def test_an_empty_secret_keeps_the_stored_one(client, superuser):
     assert (app.name, app.client_secret) == ("renamed", "kept")
 
 
-def test_the_budget_of_an_app_is_on_its_page_and_asked_for_again(client, superuser):
+def test_the_budget_of_an_app_is_on_its_page_and_refreshed(client, superuser):
     app = factories.reddit_app(name="My app")
     other = factories.request_budget(client_id="unnamed-client", used=7)
     soon = timezone.now() + timedelta(minutes=5, seconds=50)
@@ -66,7 +66,7 @@ def test_an_app_that_has_sent_nothing_says_so(client, superuser):
     )
 
 
-def test_budgets_are_for_who_may_see_apps(client):
+def test_only_people_who_may_see_apps_see_budgets(client):
     app = factories.reddit_app()
     addresses = [
         reverse("admin:scraping_redditapp_budgets"),

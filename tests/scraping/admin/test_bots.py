@@ -29,7 +29,7 @@ BOT = {
 
 
 def bot_form(data):
-    """The form of the page that adds a bot."""
+    """Return the form of the page that adds a bot."""
     request = RequestFactory().get("/")
     request.user = factories.superuser()
     return admin.site.get_model_admin(BotConfig).get_form(request)(data)
@@ -46,7 +46,7 @@ def test_a_new_bot_belongs_to_whoever_made_it(client, owner):
     assert bot.subreddits == ["python", "django", "u_someone", "Flask"]
 
 
-def test_a_name_twice_is_refused_at_its_field(client, owner):
+def test_a_duplicate_name_is_refused_at_its_field(client, owner):
     mine = factories.bot_config(owner=owner, name="Other")
     factories.bot_config(name=BOT["name"])  # somebody else's
     add, change = (
@@ -96,7 +96,7 @@ def test_no_subreddit_is_an_error():
     assert "subreddits" in form.errors
 
 
-def test_stored_subreddits_are_shown_one_a_line(client, owner):
+def test_stored_subreddits_are_shown_one_per_line(client, owner):
     bot = factories.bot_config(owner=owner, subreddits=["python", "django"])
 
     page = client.get(reverse("admin:scraping_botconfig_change", args=[bot.pk])).content.decode()
@@ -104,7 +104,7 @@ def test_stored_subreddits_are_shown_one_a_line(client, owner):
     assert "python\ndjango</textarea>" in page
 
 
-def test_scrape_now_leads_to_the_page_that_asks(client, owner):
+def test_scrape_now_leads_to_the_confirmation_page(client, owner):
     bot = factories.bot_config(owner=owner)
     idle = factories.bot_config(owner=owner, is_active=False)
     target = reverse("admin:maintenance_job_run", args=["scrape_now"])
@@ -149,7 +149,7 @@ def test_a_bots_page_shows_how_far_each_subreddit_is_listed(client, owner):
     assert "Listed so far" not in client.get(reverse("admin:scraping_botconfig_add")).content.decode()
 
 
-def test_a_paused_bot_says_why_and_is_freed_by_saving_it_as_active(client, owner):
+def test_a_paused_bot_says_why_and_is_resumed_by_saving_it_as_active(client, owner):
     bot = factories.bot_config(
         owner=owner, is_active=False, paused_at=timezone.now(), refusal_kind="private", refusals=3
     )
@@ -162,7 +162,7 @@ def test_a_paused_bot_says_why_and_is_freed_by_saving_it_as_active(client, owner
     assert (bot.is_active, bot.paused_at, bot.refusals) == (True, None, 0)
 
 
-def test_a_search_needs_words_and_numbers_left_empty_take_their_defaults():
+def test_a_search_needs_words_and_empty_numbers_get_their_defaults():
     bot = {**BOT, "owner": factories.user().pk, "sort": "search"}
     assert list(bot_form(bot).errors) == ["query"]
 
@@ -171,7 +171,7 @@ def test_a_search_needs_words_and_numbers_left_empty_take_their_defaults():
     assert (form.cleaned_data["comment_requests"], form.cleaned_data["comment_refresh_hours"]) == (5, 24)
 
 
-def test_a_session_shows_warnings_what_was_skipped_and_when_it_goes_on(client, superuser):
+def test_a_session_shows_warnings_skipped_items_and_when_it_is_resumed(client, superuser):
     session = factories.session(
         status="interrupted", requests_used=9, retries=2, resume_at=timezone.now(),
         totals={"python": {"skipped": {"no name": 3}, "warnings": ["No new posts for 9 h"], "posts_changed": 4}},

@@ -28,7 +28,7 @@ def test_owners_see_only_sessions_of_their_own_bots(client, owner):
 
 
 @pytest.mark.parametrize("name", ["scrapesession", "redditpost", "redditcomment"])
-def test_what_was_found_is_read_only_even_for_superusers(client, superuser, name):
+def test_content_is_read_only_even_for_superusers(client, superuser, name):
     row = {
         "scrapesession": factories.session,
         "redditpost": factories.post,
@@ -45,7 +45,7 @@ def test_what_was_found_is_read_only_even_for_superusers(client, superuser, name
 
 
 @pytest.mark.parametrize("term", ["{fullname}", "r/PYTHON", "python", "u/ada"])
-def test_posts_are_found_by_what_is_exact(client, superuser, term):
+def test_posts_are_found_by_exact_values(client, superuser, term):
     wanted = factories.post(fullname="t3_abc", subreddit="Python", author="ada")
     factories.post(subreddit="django", author="grace")
 
@@ -57,7 +57,7 @@ def test_posts_are_found_by_what_is_exact(client, superuser, term):
 
 
 @pytest.mark.parametrize("term", ["t1_abc", "abc", "t3_def", "u/ada"])
-def test_comments_are_found_by_what_is_exact(client, superuser, term):
+def test_comments_are_found_by_exact_values(client, superuser, term):
     wanted = factories.comment(fullname="t1_abc", author="ada", post=factories.post(fullname="t3_def"))
     factories.comment()
 
@@ -102,7 +102,7 @@ def test_a_big_list_is_not_counted_to_its_end(client, superuser, monkeypatch):
     assert "The first 3" in response.content.decode()
 
 
-def test_reddits_words_are_never_taken_for_markup(client, superuser):
+def test_texts_of_reddit_are_never_rendered_as_markup(client, superuser):
     post = factories.post(title="<script>alert(1)</script>", body="<img src=x>", author="<b>")
     comment = factories.comment(post=post, body="<script>alert(2)</script>")
 

@@ -37,7 +37,7 @@ def exporter(client):
     "permissions",
     [[], ["scraping.view_redditpost"], ["scraping.export_redditpost"], ["scraping.export_redditcomment"]],
 )
-def test_the_admin_exports_only_to_who_may_see_and_export(client, permissions):
+def test_only_people_who_may_see_and_export_can_export(client, permissions):
     client.force_login(factories.user(*permissions))
 
     assert client.get(export_url("csv")).status_code == 403
@@ -47,7 +47,7 @@ def test_a_stranger_is_sent_to_the_login_page(client):
     assert client.get(export_url("csv")).url.startswith(reverse("admin:login"))
 
 
-def test_the_list_offers_the_export_with_its_filters_to_who_may(client, exporter):
+def test_the_list_offers_the_export_with_its_filters_to_permitted_people(client, exporter):
     factories.post(subreddit="flask")
     page = client.get(POSTS, {"subreddit": "flask"}).content.decode()
 
@@ -87,7 +87,7 @@ def test_the_log_of_an_export_keeps_no_authors_name(client, exporter, query, mod
     assert "quietone" not in str(list(Event.objects.values())).lower()
 
 
-def test_the_log_says_how_much_an_export_held(client, exporter):
+def test_the_log_has_the_row_count_of_an_export(client, exporter):
     factories.post(subreddit="flask", body="x" * 40_000)
     factories.post(subreddit="flask")
 
@@ -104,7 +104,7 @@ def test_the_log_says_how_much_an_export_held(client, exporter):
     }
 
 
-def test_owners_filter_by_their_own_bots_and_by_nobody_elses(client):
+def test_owners_filter_by_their_own_bots_only(client):
     owner = factories.user(
         "scraping.view_redditpost", "scraping.export_redditpost",
         "scraping.view_redditcomment", "scraping.export_redditcomment",

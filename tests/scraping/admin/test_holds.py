@@ -33,7 +33,7 @@ def held():
     return set(RedditPost.objects.held())
 
 
-def test_the_list_asks_before_it_holds_what_was_selected(client, keeper):
+def test_the_list_asks_for_a_reason_before_it_holds_the_selection(client, keeper):
     first, second, other = (factories.post() for _ in range(3))
 
     page = client.post(LIST, selection(first, second, index="0")).content.decode()
@@ -58,7 +58,7 @@ def test_the_list_asks_before_it_holds_what_was_selected(client, keeper):
         ({"reason": "x", "until": "soon"}, "Enter a valid date/time."),
     ],
 )
-def test_a_bad_answer_is_asked_again(client, keeper, answer, error):
+def test_an_invalid_form_is_shown_again(client, keeper, answer, error):
     post = factories.post()
 
     page = client.post(LIST, selection(post, **answer)).content.decode()
@@ -78,7 +78,7 @@ def test_releasing_asks_why(client, keeper):
     assert Event.objects.values_list("verb", "reason").get() == ("post.released", "settled")
 
 
-def test_all_that_match_are_held_not_only_those_of_the_page(client, keeper):
+def test_all_matching_posts_are_held_not_only_those_of_the_page(client, keeper):
     RedditPost.objects.bulk_create(factories.unsaved_post(subreddit="django") for _ in range(120))
     other = factories.post(subreddit="python")
     on_page = RedditPost.objects.filter(subreddit="django")[:50]
@@ -94,7 +94,7 @@ def test_all_that_match_are_held_not_only_those_of_the_page(client, keeper):
     assert other not in held()
 
 
-def test_too_many_are_refused_before_anything_is_asked(client, keeper, monkeypatch):
+def test_too_many_posts_are_refused_before_the_form(client, keeper, monkeypatch):
     monkeypatch.setattr(holds, "POSTS_MAX", 2)
     posts = [factories.post() for _ in range(3)]
 
@@ -121,14 +121,14 @@ def test_a_posts_own_page_offers_both_and_comes_back(client, keeper):
     assert "Held against deletion" in activity.content.decode()
 
 
-def test_no_answer_leads_to_another_site(client, keeper):
+def test_no_redirect_leads_to_another_site(client, keeper):
     answer = client.post(LIST, selection(factories.post(), next="https://example.org/", reason="x"))
 
     assert answer.url == LIST
 
 
 @pytest.mark.parametrize("action", ["hold", "release"])
-def test_only_who_may_hold_is_offered_the_actions_and_heeded(client, action):
+def test_only_people_who_may_hold_can_use_the_actions(client, action):
     post = factories.post(held_at=timezone.now() - timedelta(days=1), hold_reason="before")
     client.force_login(factories.user(SEE, SEE_EVERYBODYS))
 

@@ -45,7 +45,7 @@ def test_a_decision_is_kept_with_who_made_it(client, superuser, aside, what, sta
     assert Doubt.objects.count() == 1
 
 
-def test_a_second_decision_is_told_of_the_first(client, superuser, aside):
+def test_a_second_decision_is_refused_with_the_first(client, superuser, aside):
     decide(client, aside, "confirm")
 
     response = decide(client, aside, "ask_again")
@@ -55,7 +55,7 @@ def test_a_second_decision_is_told_of_the_first(client, superuser, aside):
     assert aside.state == "confirmed"
 
 
-def test_nothing_is_decided_by_looking(client, superuser, aside):
+def test_viewing_the_page_decides_nothing(client, superuser, aside):
     for what in ("confirm", "ask_again"):
         assert client.get(reverse(f"admin:scraping_setaside_{what}", args=[aside.pk])).status_code == 405
     assert SetAside.objects.get().is_open
@@ -70,7 +70,7 @@ def test_nothing_is_decided_by_looking(client, superuser, aside):
         (["scraping.view_setaside", "scraping.decide_setaside"], True, True),
     ],
 )
-def test_who_may_look_and_who_may_decide(client, aside, permissions, sees, may_decide):
+def test_permissions_decide_who_sees_and_who_decides(client, aside, permissions, sees, may_decide):
     client.force_login(factories.user(*permissions))
 
     page = client.get(page_of(aside))
@@ -83,7 +83,7 @@ def test_who_may_look_and_who_may_decide(client, aside, permissions, sees, may_d
     assert (aside.state == "confirmed") == may_decide
 
 
-def test_the_dashboard_says_that_it_needs_somebody(client, superuser, aside):
+def test_the_dashboard_shows_open_decisions(client, superuser, aside):
     assert (
         "waits for a decision: 120 items are set aside" in client.get(reverse("admin:index")).content.decode()
     )
@@ -94,7 +94,7 @@ def test_the_dashboard_says_that_it_needs_somebody(client, superuser, aside):
     )
 
 
-def test_the_list_names_what_waits(client, superuser, aside):
+def test_the_list_names_the_waiting_items(client, superuser, aside):
     page = client.get(reverse(LIST), {"state__exact": "open"}).content.decode()
 
     assert "120 items, more than 7 days old" in page

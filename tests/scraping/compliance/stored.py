@@ -1,4 +1,4 @@
-"""Stored items, and what the replayed Reddit knows of them."""
+"""Stored items, and the data of them in the replayed Reddit."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ def refresh(**limits: Any) -> dict[str, int]:
 
 
 def known(reddit: RedditReplay, item: RedditContent, **changes: Any) -> None:
-    """Let /api/info know the item, as stored but for the changes."""
+    """Let /api/info return the item as stored, with the changes."""
     raw = (
         raw_post(id=item.id36)
         if isinstance(item, RedditPost)
@@ -29,7 +29,7 @@ def known(reddit: RedditReplay, item: RedditContent, **changes: Any) -> None:
 
 
 def shown(reddit: RedditReplay, number: int = 1, **fields: Any) -> list[RedditPost]:
-    """Posts that Reddit shows: without any an answer proves nothing."""
+    """Store posts that Reddit shows, because an answer without any shown item proves nothing."""
     posts = [make_post(**fields) for _ in range(number)]
     for post in posts:
         known(reddit, post)

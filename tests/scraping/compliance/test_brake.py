@@ -1,4 +1,4 @@
-"""A sweep believes nothing absurd, and stops for no item."""
+"""A sweep accepts no implausible answer, and no single item stops it."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -49,7 +49,7 @@ def show(reddit: RedditReplay, posts: Iterable[RedditPost], **changes: Any) -> N
 
 
 def live(posts: Iterable[RedditContent]) -> int:
-    """How many still have their content."""
+    """Return how many still have their content."""
     return RedditPost.objects.filter(
         pk__in=[post.pk for post in posts], state="live", title="A title"
     ).count()
@@ -85,7 +85,7 @@ def test_an_item_at_which_every_request_fails_is_named_and_the_others_are_verifi
     assert all(any(post.fullname in problem for problem in first.problems) for post in bad)
     assert live(bad) == len(bad)
     assert first.counts["requests"] < 2 + len(bad) * 17
-    # Behind the others, and by itself: it costs them nothing any more.
+    # After the others and alone, so that it does not affect them any more.
     later(hours=1)
     second = sweep()
     assert counted(second, "failing", "checked", "requests") == (0, 130 - len(bad), 2)
@@ -126,7 +126,7 @@ def test_empty_answers_blank_nothing_however_often_they_come(reddit: RedditRepla
     assert counted(swept, "suspect", "tombstoned", "missing") == (251, 0, 0)
 
     assert live(posts) == 251
-    assert coverage().percent == 0  # asked for in vain is not verified
+    assert coverage().percent == 0  # an item requested without a result is not verified
     assert any("nearly all" in problem for problem in swept.problems)
     del reddit.answers["/api/info"]
     later(hours=1)
@@ -135,7 +135,7 @@ def test_empty_answers_blank_nothing_however_often_they_come(reddit: RedditRepla
     assert not Doubt.objects.exists()
 
 
-def test_what_is_gone_among_suspects_is_found_among_other_items(reddit: RedditReplay) -> None:
+def test_a_missing_item_among_suspects_is_found_in_a_mixed_request(reddit: RedditReplay) -> None:
     gone, others = stored(20), stored(60)
     show(reddit, others)
     soon = timezone.now() + timedelta(minutes=1)
@@ -150,7 +150,7 @@ def test_what_is_gone_among_suspects_is_found_among_other_items(reddit: RedditRe
     assert live(others) == 60
 
 
-def test_an_empty_reddit_is_believed_in_the_end_but_not_about_a_hundred_items(reddit: RedditReplay) -> None:
+def test_an_empty_reddit_is_accepted_in_the_end_but_not_for_a_hundred_items(reddit: RedditReplay) -> None:
     posts = stored(120)
     for _ in range(14):
         sweep()
@@ -160,7 +160,7 @@ def test_an_empty_reddit_is_believed_in_the_end_but_not_about_a_hundred_items(re
     assert (aside.cause, aside.state, aside.items) == ("missing", "open", 120)
 
 
-def test_a_few_items_that_are_all_there_is_go_in_the_end(reddit: RedditReplay) -> None:
+def test_few_items_are_blanked_in_the_end_even_if_they_are_all(reddit: RedditReplay) -> None:
     posts = stored(5)
     for _ in range(8):
         sweep()
@@ -169,7 +169,7 @@ def test_a_few_items_that_are_all_there_is_go_in_the_end(reddit: RedditReplay) -
     assert not SetAside.objects.exists()
 
 
-def test_one_mark_on_all_items_of_an_answer_is_no_mark(reddit: RedditReplay) -> None:
+def test_the_same_mark_on_all_items_of_an_answer_is_suspect(reddit: RedditReplay) -> None:
     posts = stored(200)
     show(reddit, posts, removed_by_category="moderator")
     assert counted(sweep(), "removed", "suspect") == (0, 200)
@@ -214,7 +214,7 @@ def test_many_items_that_stay_marked_alike_wait_for_a_person(reddit: RedditRepla
 
 
 def lose(reddit: RedditReplay, *, gone: int, others: int) -> tuple[list[RedditPost], list[RedditPost]]:
-    """Old posts, of which Reddit leaves out some for the second time, seven hours after the first."""
+    """Return old posts, of which Reddit leaves out some for the second time, seven hours after the first."""
     old = timezone.now() - timedelta(days=30)
     lost, kept = stored(gone, created_at=old), stored(others, created_at=old)
     show(reddit, kept)
@@ -250,20 +250,20 @@ def test_far_more_than_usual_waits_for_a_person_and_nothing_else_does(reddit: Re
     assert aside.items == 120
 
 
-def test_fewer_than_a_hundred_are_nobodys_business(reddit: RedditReplay) -> None:
+def test_fewer_than_a_hundred_items_are_not_set_aside(reddit: RedditReplay) -> None:
     lost, kept = lose(reddit, gone=90, others=270)
     assert counted(sweep(), "set_aside", "tombstoned") == (0, 90)
     assert (live(lost), live(kept)) == (0, 270)
 
 
-def test_what_is_usual_here_is_learnt_from_earlier_sweeps(reddit: RedditReplay) -> None:
+def test_the_usual_share_is_learnt_from_earlier_sweeps(reddit: RedditReplay) -> None:
     SweepTally.objects.create(swept_at=timezone.now() - timedelta(days=3), age=2, checked=1000, missing=300)
     lost, _kept = lose(reddit, gone=120, others=360)
     assert counted(sweep(), "set_aside", "tombstoned") == (0, 120)
     assert live(lost) == 0
 
 
-def test_reddit_is_right_blanks_what_is_still_missing(reddit: RedditReplay) -> None:
+def test_reddit_is_right_blanks_items_still_missing(reddit: RedditReplay) -> None:
     lost, kept = lose(reddit, gone=120, others=360)
     sweep()
     show(reddit, lost[:1])  # it is back meanwhile
@@ -279,7 +279,7 @@ def test_reddit_is_right_blanks_what_is_still_missing(reddit: RedditReplay) -> N
     assert (event.verb, event.actor, event.after["items"]) == ("setaside.confirmed", person, 120)
 
 
-def test_ask_again_starts_anew(reddit: RedditReplay) -> None:
+def test_ask_again_starts_the_verification_over(reddit: RedditReplay) -> None:
     lost, _kept = lose(reddit, gone=120, others=360)
     sweep()
     brake.decide(SetAside.objects.get(), is_right=False, by=factories.superuser())
@@ -291,7 +291,7 @@ def test_ask_again_starts_anew(reddit: RedditReplay) -> None:
     assert not Doubt.objects.exists()
 
 
-def test_what_reddit_shows_again_waits_for_nobody(reddit: RedditReplay) -> None:
+def test_items_that_reddit_shows_again_need_no_decision(reddit: RedditReplay) -> None:
     lost, _kept = lose(reddit, gone=120, others=360)
     sweep()
     show(reddit, lost)
@@ -314,7 +314,7 @@ def test_nobody_decides_without_the_permission_nor_twice(reddit: RedditReplay) -
 
 
 @pytest.mark.parametrize(("posts", "outcome"), [(99, "tombstoned"), (100, "set_aside")])
-def test_a_big_subreddit_that_is_said_to_be_banned_waits_for_a_person(
+def test_a_big_subreddit_reported_as_banned_waits_for_a_person(
     reddit: RedditReplay, posts: int, outcome: str
 ) -> None:
     reddit.answers["/r/closing/about"] = [BANNED]
@@ -337,7 +337,7 @@ def test_a_big_subreddit_that_is_said_to_be_banned_waits_for_a_person(
         assert RedditPost.objects.filter(state=ContentState.MISSING).count() == 100
 
 
-def test_a_hold_saves_no_post_from_its_author_and_no_post_from_an_absurd_answer(reddit: RedditReplay) -> None:
+def test_a_hold_does_not_exempt_a_post_from_deletions_on_reddit(reddit: RedditReplay) -> None:
     held = stored(2, held_at=timezone.now(), hold_reason="evidence")
     others = stored(150)
     show(reddit, [*held, *others])

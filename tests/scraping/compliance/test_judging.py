@@ -1,4 +1,4 @@
-"""What becomes of a stored item, by what Reddit says of it."""
+"""The outcome of a stored item, by Reddit's answer about it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.scraping.reddit_replay import Answer, RedditReplay
 from tests.scraping.sweeps import later, missed
 
 pytestmark = pytest.mark.django_db
-# What Reddit says of a post with a gallery and a poll, and of one with every part.
+# Reddit's data of a post with a gallery and a poll, and of one with all parts.
 PARTS: dict[str, Any] = {
     "gallery_data": {"items": [{"media_id": "x"}]},
     "poll_data": {"options": [{"text": "Yes"}], "total_vote_count": 1},
@@ -64,7 +64,7 @@ def test_a_post_gone_on_reddit_is_blanked_and_the_others_are_not(
         [raw_post(id="parent", selftext="A text", removed_by_category="moderator", **PARTS)],
     ],
 )
-def test_what_a_crosspost_took_goes_with_its_parent(reddit: RedditReplay, gone: list[Any]) -> None:
+def test_parts_of_a_parent_are_deleted_with_the_parent(reddit: RedditReplay, gone: list[Any]) -> None:
     taken = {"gallery": [{"id": "x"}], "poll": {"options": []}, "crosspost_body": "A text"}
     first, second = (make_post(crosspost_parent="t3_parent", **taken) for _ in range(2))
     known(reddit, first, crosspost_parent="t3_parent", crosspost_parent_list=gone)
@@ -104,7 +104,7 @@ def test_a_comment_gone_on_reddit_is_blanked_and_the_others_are_not(
     assert survivor.author == "somebody"
 
 
-def test_of_a_deleted_account_only_the_name_goes(reddit: RedditReplay) -> None:
+def test_a_deleted_account_loses_only_its_name(reddit: RedditReplay) -> None:
     post = make_post()
     comment = make_comment(post)
     for item in (post, comment):
@@ -123,7 +123,7 @@ def test_missing_once_is_kept_and_twice_is_a_tombstone(reddit: RedditReplay) -> 
     assert refresh() == {"requests": 1, "checked": 3, "missing": 2, "updated": 1}
     assert all(content(post))
     assert (post.missing_count, post.state) == (1, ContentState.LIVE)
-    # Hours apart, or it is the same accident.
+    # Hours apart: two misses soon after each other count as one.
     later(hours=5.9)
     assert refresh() == {"requests": 1, "checked": 1, "unchanged": 1}
     assert all(content(post))
@@ -137,7 +137,7 @@ def test_missing_once_is_kept_and_twice_is_a_tombstone(reddit: RedditReplay) -> 
     assert not Doubt.objects.exists()
 
 
-def test_missing_now_and_then_is_not_twice_in_a_row(reddit: RedditReplay) -> None:
+def test_two_misses_not_in_a_row_do_not_count(reddit: RedditReplay) -> None:
     post, _survivor = make_post(), shown(reddit)
     for _ in range(2):
         reddit.known.pop(post.fullname, None)
@@ -150,7 +150,7 @@ def test_missing_now_and_then_is_not_twice_in_a_row(reddit: RedditReplay) -> Non
 
 
 @pytest.mark.parametrize("state", [ContentState.MISSING, ContentState.REMOVED_BY_MODERATOR])
-def test_what_reddit_shows_again_comes_back(reddit: RedditReplay, state: ContentState) -> None:
+def test_an_item_that_reddit_shows_again_is_restored(reddit: RedditReplay, state: ContentState) -> None:
     blank = {"title": "", "body": "", "url": "", "permalink": "", "author": ""}
     post = make_post(state=state, missing_count=2, created_at=timezone.now(), **blank)
     known(reddit, post)
@@ -159,7 +159,7 @@ def test_what_reddit_shows_again_comes_back(reddit: RedditReplay, state: Content
     assert (post.state, post.author, post.missing_count) == (ContentState.LIVE, "somebody", 0)
 
 
-def test_a_hold_stops_nothing_and_stays(reddit: RedditReplay) -> None:
+def test_a_hold_does_not_stop_blanking_and_stays(reddit: RedditReplay) -> None:
     held_at = timezone.now()
     post = make_full_post(held_at=held_at, hold_reason="evidence")
     known(reddit, post, removed_by_category="deleted")
@@ -208,7 +208,7 @@ def test_a_tombstone_keeps_ids_and_times_and_nothing_else_of_reddit(reddit: Redd
             "checked_at",
         ):
             assert kept.pop(name)
-    # What is ours stays; a user's own subreddit is named no more.
+    # Our own columns stay; the name of a user's own subreddit does not.
     assert left[post.fullname] == {
         "subreddit": "u_[deleted]", "session_id": session.pk, "comments_fetched": 1, "held_at": held_at,
         "hold_reason": "evidence",
@@ -247,7 +247,7 @@ def test_a_tombstone_forgets_every_column_that_comes_from_reddit(
         (Answer.of({"kind": "t5", "data": {"display_name": "closing"}}), "tombstoned"),
     ],
 )
-def test_what_a_closed_subreddit_hides_is_no_tombstone(
+def test_items_hidden_by_a_closed_subreddit_are_no_tombstones(
     reddit: RedditReplay, about: Answer, outcome: str
 ) -> None:
     reddit.answers["/r/closing/about"] = [about]
@@ -265,7 +265,7 @@ def test_what_a_closed_subreddit_hides_is_no_tombstone(
     assert content(survivor)[0] == "A title"
 
 
-def test_a_subreddit_that_could_not_be_asked_for_hides_nothing(
+def test_a_failed_request_for_the_subreddit_hides_nothing(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [make_full_post(subreddit="closing"), make_full_post(subreddit="open")]
@@ -275,7 +275,7 @@ def test_a_subreddit_that_could_not_be_asked_for_hides_nothing(
     counts: Counter[str] = Counter()
     with pytest.raises(OutOfBudget):
         refresh_stored_content(SilentProgress(), counts=counts)
-    assert counts["requests"] == 2  # who is interrupted has asked all the same
+    assert counts["requests"] == 2  # an interrupted sweep has sent its requests all the same
     for item in items:
         item.refresh_from_db()
     assert (items[0].state, items[0].missing_count, items[0].title) == (ContentState.LIVE, 1, "A title")
@@ -287,7 +287,7 @@ def test_a_subreddit_that_could_not_be_asked_for_hides_nothing(
     assert items[0].checked_at != checked_before
 
 
-def test_a_subreddit_that_opens_again_shows_what_is_really_gone(reddit: RedditReplay) -> None:
+def test_after_a_subreddit_opens_again_deleted_items_are_found(reddit: RedditReplay) -> None:
     gone, survivor, _elsewhere = make_post(subreddit="closing"), make_post(subreddit="closing"), shown(reddit)
     closed = b'{"reason": "private", "message": "Forbidden", "error": 403}'
     reddit.answers["/r/closing/about"] = [Answer(403, {}, closed)]

@@ -1,4 +1,4 @@
-"""What a sweep asks for, in which order, and what interrupts it."""
+"""The requests of a sweep, their order, and interruptions."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Stop(BaseException):
-    """What a worker that must stop raises."""
+    """The worker must stop."""
 
 
 class StopAtSecondCheckpoint(SilentProgress):
@@ -37,7 +37,7 @@ class StopAtSecondCheckpoint(SilentProgress):
             raise Stop
 
 
-def test_with_nothing_stored_reddit_is_not_asked(reddit: RedditReplay, settings: Settings) -> None:
+def test_with_nothing_stored_no_request_is_sent(reddit: RedditReplay, settings: Settings) -> None:
     assert refresh() == {}
     assert reddit.requests == []
     settings.REDDIT_CLIENT_ID = ""
@@ -56,7 +56,7 @@ def test_the_least_recently_verified_come_first(reddit: RedditReplay) -> None:
     assert refresh(max_requests=20)["checked"] == 110
 
 
-def test_each_item_is_verified_once_and_no_more_is_asked_than_allowed(reddit: RedditReplay) -> None:
+def test_each_item_is_verified_once_within_the_request_limit(reddit: RedditReplay) -> None:
     posts = [make_post() for _ in range(250)]
     for post in posts:
         known(reddit, post)
@@ -81,7 +81,7 @@ def test_an_unreadable_item_stays_as_it_is_and_blocks_nobody(reddit: RedditRepla
 @pytest.mark.parametrize(
     "stranger", [None, {"kind": "t3"}, {"kind": "t3", "data": {}}, {"kind": "t5", "data": {"name": "t5_a"}}]
 )
-def test_an_answer_that_cannot_be_told_apart_proves_nobodys_absence(
+def test_an_answer_with_an_unassignable_child_proves_no_item_missing(
     reddit: RedditReplay, stranger: Any
 ) -> None:
     post, gone = make_post(), make_post()
@@ -93,7 +93,7 @@ def test_an_answer_that_cannot_be_told_apart_proves_nobodys_absence(
     assert post.missing_count == 0
 
 
-def test_a_failing_request_keeps_what_was_verified_before(reddit: RedditReplay) -> None:
+def test_a_failing_request_keeps_earlier_results(reddit: RedditReplay) -> None:
     # Never verified goes first: which hundred the first request asks for is not left to the order of the rows on disk.
     long_ago = timezone.now() - timedelta(days=30)
     posts = [*shown(reddit, 100), *shown(reddit, 50, checked_at=long_ago)]
@@ -165,7 +165,7 @@ def test_a_second_sweep_changes_nothing(reddit: RedditReplay) -> None:
     assert rows() == before
 
 
-def test_a_scrape_while_the_answer_is_under_way_knows_better(
+def test_a_scrape_during_the_request_has_the_newer_data(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post, other = make_full_post(), make_full_post()
@@ -195,7 +195,7 @@ def test_an_item_seen_by_a_clock_that_is_ahead_does_not_block_the_queue(reddit: 
     assert ahead.checked_at is not None
 
 
-def test_a_page_that_was_long_under_way_brings_nothing_back(reddit: RedditReplay) -> None:
+def test_a_late_page_restores_no_deleted_content(reddit: RedditReplay) -> None:
     post, survivor = make_full_post(), make_full_post()
     listed_at = timezone.now()
     for item in (post, survivor):
@@ -206,7 +206,7 @@ def test_a_page_that_was_long_under_way_brings_nothing_back(reddit: RedditReplay
     assert (stored.found, stored.new, stored.changed) == (2, 0, 0)
     assert not any(content(post))
     assert post.state == ContentState.DELETED_BY_AUTHOR
-    # The next sight is a new one.
+    # The next time it is listed, it is a new post.
     store_posts(pages, session=None, seen_at=timezone.now())
     assert content(post)[0] == "A title"
 
@@ -219,7 +219,7 @@ def test_a_request_costs_a_fixed_number_of_statements(reddit: RedditReplay) -> N
         with CaptureQueriesContext(connection) as captured:
             assert refresh(max_requests=1)["checked"] == items
         RedditPost.objects.all().delete()
-        # Without the budget's and their transactions: it is drawn on in portions.
+        # Without the statements of the budget, which is used in portions.
         verbs = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
         return sum(
             query["sql"].lstrip().startswith(verbs) and "requestbudget" not in query["sql"]
@@ -250,7 +250,7 @@ def test_without_the_environments_app_an_active_configs_app_is_used(
     )
     assert refresh()["checked"] == 1
     assert reddit.requests[0].headers["Authorization"] == "Basic YnVzeTpz"  # busy:s
-    # Content is verified though no bot is active.
+    # Content is verified even if no bot is active.
     busy.delete()
     reddit.requests.clear()
     assert refresh()["checked"] == 1

@@ -1,4 +1,4 @@
-"""Two days of sweeps against the sandbox, which goes wrong: what was blanked when, and what was verified after.
+"""Two days of sweeps against the sandbox with faults: what was blanked when, and what was verified afterwards.
 
 ``pytest -s`` prints the table.
 """
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 POSTS = size(150, 1000)  # of each subreddit
 SUBREDDITS = ("TinyGardens", "SlowCooking", "HomeWorkshop")
-# Hours after the trouble begins at which a sweep runs.
+# The hours after the fault begins at which a sweep runs.
 HOURS = (0, 0.5, 1.1, 2.5, 8, 15, 22, 36, 48)
 EMPTY = {"kind": "Listing", "data": {"after": None, "dist": 0, "children": []}}
 
@@ -43,7 +43,7 @@ def sandbox(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[San
 
 
 class Drill:
-    """Sweeps over what was scraped from the sandbox, at certain hours."""
+    """Sweeps over content scraped from the sandbox, at certain hours."""
 
     def __init__(self, sandbox: SandboxReddit) -> None:
         self.sandbox = sandbox
@@ -74,7 +74,7 @@ class Drill:
         )
 
     def run(self, name: str, **at: object) -> None:
-        """Sweep at each hour; ``at`` holds what happens before the sweep of an hour (``h1_1`` = 1.1)."""
+        """Sweep at each hour; ``at`` maps an hour (``h1_1`` = 1.1) to an action before its sweep."""
         before = 0.0
         for hours in HOURS:
             later(hours=hours - before)
@@ -91,7 +91,7 @@ def drill(sandbox: SandboxReddit) -> Drill:
     return Drill(sandbox)
 
 
-def test_one_poisonous_item(drill: Drill) -> None:
+def test_one_item_that_makes_requests_fail(drill: Drill) -> None:
     bad, deleted = drill.live[0], drill.live[7]
     drill.sandbox.faults.add(rf"/api/info.*{bad.fullname}(%2C|&|,|$)", status=500, times=None)
     drill.sandbox.world.change(deleted.fullname, Action.DELETE)
@@ -141,7 +141,7 @@ def test_a_subreddit_banned_by_mistake(drill: Drill) -> None:
 
 
 def test_thirty_per_cent_really_deleted_in_a_day(drill: Drill) -> None:
-    """20 % by their authors, 8 % by moderators, 2 % left out without a mark."""
+    """Delete 20 % by their authors and 8 % by moderators; leave out 2 % without a mark."""
     number = len(drill.live)
     deleted, removed, lost = number * 20 // 100, number * 8 // 100, number * 2 // 100
     posts = drill.live[::3][: deleted + removed + lost]

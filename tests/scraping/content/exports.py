@@ -1,4 +1,4 @@
-"""Reading what was exported."""
+"""Reads exports."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a purge would delete at once is not stored."""
+"""Posts that a purge would delete at once are not stored."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def cutoffs(days: float = 90, **own: Any) -> Cutoffs:
     return Cutoffs(timezone.now() - days * DAY, **own)
 
 
-def test_what_is_stored_is_never_what_the_purge_deletes_and_the_other_way_round() -> None:
+def test_a_scrape_stores_exactly_the_posts_that_the_purge_keeps() -> None:
     bot, other = make_config(), make_config()
     rule = Cutoffs(
         NOW - 90 * DAY,
@@ -77,7 +77,7 @@ def test_old_posts_are_left_out_and_counted_and_known_ones_still_updated() -> No
     }
 
 
-def test_a_scrape_that_is_handed_a_retention_heeds_it(reddit: RedditReplay) -> None:
+def test_a_scrape_applies_the_retention_that_it_gets(reddit: RedditReplay) -> None:
     config = make_config(comment_policy="first_page", sort="top")
     old, young = [aged(100, num_comments=1) for _ in range(4)], [aged(1) for _ in range(3)]
     reddit.add_posts("python", [*old, *young])
@@ -90,10 +90,10 @@ def test_a_scrape_that_is_handed_a_retention_heeds_it(reddit: RedditReplay) -> N
 
     assert (session.status, session.posts_new, session.posts_expired) == ("succeeded", 3, 4)
     assert set(RedditPost.objects.values_list("fullname", flat=True)) == {post["name"] for post in young}
-    assert reddit.asked(path="/comments") == []  # nothing is asked for what is not stored
+    assert reddit.asked(path="/comments") == []  # no request for posts that are not stored
 
 
-def test_the_session_and_the_bot_say_so(client: Any) -> None:
+def test_the_session_and_the_bot_show_the_count_of_expired_posts(client: Any) -> None:
     client.force_login(factories.superuser())
     session = factories.session(totals={"python": {"posts_found": 1, "skipped": {EXPIRED: 374}}})
 
@@ -104,7 +104,7 @@ def test_the_session_and_the_bot_say_so(client: Any) -> None:
     assert "left out 374 posts that are older than the retention" in bot
 
 
-def test_a_trial_says_what_would_be_left_out(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_shows_what_would_be_left_out(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiry, "_source", cutoffs)
     config = make_config()
     reddit.add_posts("python", [aged(1), aged(100)])
@@ -114,7 +114,7 @@ def test_a_trial_says_what_would_be_left_out(reddit: RedditReplay, monkeypatch: 
     assert [item.reason for item in tried.subreddits[0].items] == ["", "older than the retention"]
 
 
-def test_what_comes_back_on_reddit_stays_blank_where_the_purge_would_delete_it(
+def test_restored_content_stays_blank_if_the_purge_would_delete_it(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expiry, "_source", cutoffs)

@@ -32,7 +32,7 @@ def exported(rows, suffix="jsonl"):
 
 @pytest.mark.parametrize("state", [state for state in ContentState if state != ContentState.LIVE])
 @pytest.mark.parametrize("suffix", export.Format)
-def test_what_is_gone_on_reddit_never_leaves(state, suffix):
+def test_content_deleted_on_reddit_is_never_exported(state, suffix):
     factories.post(title="secretgone", author="secretauthor", state=state)
     comment = factories.comment(body="secretgone", state=state, post=factories.post(title="kept post"))
 
@@ -42,7 +42,7 @@ def test_what_is_gone_on_reddit_never_leaves(state, suffix):
     assert titles(exported(RedditPost.objects.all())) == ["kept post"]
 
 
-def test_what_is_blanked_while_an_export_runs_does_not_leave_any_more(monkeypatch):
+def test_content_blanked_during_an_export_is_not_exported(monkeypatch):
     monkeypatch.setattr(export, "CHUNK_ROWS", 2)
     posts = [factories.post(title=f"p{number}") for number in range(5)]
     pieces = export.export(RedditPost.objects.all(), format="jsonl", by=None)
@@ -53,7 +53,7 @@ def test_what_is_blanked_while_an_export_runs_does_not_leave_any_more(monkeypatc
     assert titles(first + b"".join(pieces)) == ["p0", "p1", "p2", "p4"]
 
 
-def test_nothing_of_ours_goes_along():
+def test_no_internal_column_is_exported():
     post = factories.post(hold_reason="evidence", held_at=timezone.now(), missing_count=1)
 
     (line,) = lines(exported(RedditPost.objects.all()))
@@ -71,7 +71,7 @@ def test_nothing_of_ours_goes_along():
     assert "evidence" not in json.dumps(line)
 
 
-def test_a_comment_says_where_it_belongs():
+def test_a_comment_is_exported_with_its_post_and_parent():
     comment = factories.comment(post=factories.post(subreddit="flask"))
 
     (line,) = lines(exported(RedditComment.objects.all()))
@@ -133,21 +133,21 @@ def test_csv_gives_back_every_value_as_text():
 
 
 def in_excel(rows, tally=None):
-    """The rows of the Excel form as a spreadsheet reads them."""
+    """Return the rows of the Excel format as a spreadsheet reads them."""
     data = b"".join(export.export(rows, format="excel", by=None, tally=tally))
     assert data.startswith(b"\xef\xbb\xbf")
     return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
 
 
 @pytest.mark.parametrize("start", [*"=+-@\t\r\n", *"＝＋－＠"])  # full-width, as meant
-def test_a_spreadsheet_takes_no_text_for_a_formula(start):
+def test_a_spreadsheet_reads_no_text_as_a_formula(start):
     attack = f"{start}cmd|'/c calc'!A1"
     factories.post(title=attack, author=attack, flair=attack)
 
     (cells,) = in_excel(RedditPost.objects.all())
 
     assert {cells[name] for name in ("title", "author", "flair")} == {f"'{attack}".replace("\r", "\n")}
-    # Programs read back what is stored.
+    # Programs read back the stored values.
     assert titles(exported(RedditPost.objects.all())) == [attack]
     text = exported(RedditPost.objects.all(), "csv").decode()
     assert next(csv.DictReader(io.StringIO(text, newline="")))["title"] == attack
@@ -160,7 +160,7 @@ def test_a_formula_hidden_behind_a_refused_character_is_guarded_too():
 
 
 @pytest.mark.parametrize("text", ["x" * 32_768, "中" * 40_000, "😀" * 16_384, "=" * 32_767])
-def test_what_is_longer_than_a_cell_is_cut_with_a_mark_and_counted(text):
+def test_a_text_longer_than_a_cell_is_cut_marked_and_counted(text):
     factories.post(title="short", body="y" * 32_767)
     factories.post(title="long", body=text)
     tally = export.Tally()
@@ -213,12 +213,12 @@ def test_an_empty_export_is_a_whole_file(suffix, model):
         assert data == {"csv": head, "excel": b"\xef\xbb\xbf" + head, "jsonl": b""}[suffix]
 
 
-def test_without_pyarrow_the_error_names_the_remedy(without_pyarrow):
+def test_without_pyarrow_the_error_says_what_to_install(without_pyarrow):
     with pytest.raises(export.FormatUnavailable, match=r"requirements/parquet\.txt"):
         export.export(RedditPost.objects.all(), format="parquet", by=None)
 
 
-def test_who_lacks_the_permission_gets_nothing():
+def test_a_person_without_the_permission_gets_no_export():
     factories.post()
     for user in (factories.user("scraping.view_redditpost"), factories.user("scraping.export_redditcomment")):
         with pytest.raises(PermissionDenied):

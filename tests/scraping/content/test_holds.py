@@ -1,4 +1,4 @@
-"""Holding and releasing posts, past all pages."""
+"""Holding and releasing posts, without the admin pages."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -83,7 +83,7 @@ def test_the_history_never_keeps_a_title(keeper):
     assert [event.subject_name for event in Event.objects.all()] == [post.fullname] * 2
 
 
-def test_only_what_is_held_is_released_and_logged(keeper):
+def test_only_held_posts_are_released_and_logged(keeper):
     held, free = factories.post(), factories.post()
     hold(RedditPost.objects.filter(pk=held.pk), by=keeper)
 
@@ -92,7 +92,7 @@ def test_only_what_is_held_is_released_and_logged(keeper):
 
 
 @pytest.mark.parametrize("do", [hold, release])
-def test_who_has_no_permission_is_refused(do):
+def test_a_person_without_the_permission_is_refused(do):
     post = factories.post(held_at=timezone.now(), hold_reason="x")
     nobody = factories.user("scraping.view_redditpost")
     gone = factories.user(holds.PERMISSION, is_active=False)
@@ -105,7 +105,7 @@ def test_who_has_no_permission_is_refused(do):
 
 @pytest.mark.parametrize("do", [hold, release])
 @pytest.mark.parametrize("reason", ["", "  \n"])
-def test_a_reason_is_asked_for(do, reason, keeper):
+def test_a_reason_is_required(do, reason, keeper):
     post = factories.post(held_at=timezone.now(), hold_reason="x")
 
     with pytest.raises(ValueError, match="Say why"):
@@ -121,7 +121,7 @@ def test_a_hold_cannot_end_in_the_past(keeper):
     assert not post.is_held
 
 
-def test_more_posts_than_one_transaction_should_lock_are_refused_whole(keeper, monkeypatch):
+def test_more_posts_than_one_transaction_should_lock_are_all_refused(keeper, monkeypatch):
     monkeypatch.setattr(holds, "POSTS_MAX", 2)
     for _ in range(3):
         factories.post()
@@ -161,7 +161,7 @@ def test_a_hold_that_has_ended_no_longer_holds():
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
 @pytest.mark.django_db(transaction=True)
-def test_what_a_purge_deletes_at_the_same_moment_is_not_said_to_be_held(keeper):
+def test_posts_that_a_concurrent_purge_deletes_do_not_count_as_held(keeper):
     gone, kept = factories.post(), factories.post()
     purge = psycopg2.connect(factories.database_url())
     purge.cursor().execute("DELETE FROM scraping_redditpost WHERE id = %s", [gone.pk])

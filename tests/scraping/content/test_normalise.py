@@ -1,4 +1,4 @@
-"""What Reddit's odd answers become before they are stored."""
+"""How invalid values of Reddit are normalised before they are stored."""
 
 import json
 import time
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
         ({"name": "t3_a'; --"}, "name is no fullname"),
     ],
 )
-def test_a_bad_item_is_counted_by_reason_and_spares_its_page(change: dict[str, Any], reason: str) -> None:
+def test_a_bad_item_is_counted_by_reason_and_its_page_is_stored(change: dict[str, Any], reason: str) -> None:
     good = raw_post()
     bad = {key: value for key, value in (raw_post() | change).items() if value is not None}
     assert store(bad, good) == Stored(found=1, new=1, skipped=Counter({reason: 1}))
@@ -60,7 +60,7 @@ def test_a_bad_item_is_counted_by_reason_and_spares_its_page(change: dict[str, A
         ({"edited": -1}, "edited is no time", ("edited_at", None)),
     ],
 )
-def test_an_odd_field_is_left_empty_and_counted_and_its_post_kept(
+def test_an_invalid_field_is_left_empty_and_counted_and_its_post_is_kept(
     change: dict[str, Any], reason: str, column: tuple[str, Any] | None
 ) -> None:
     good, odd = raw_post(), raw_post() | change
@@ -70,7 +70,7 @@ def test_an_odd_field_is_left_empty_and_counted_and_its_post_kept(
         assert getattr(post, column[0]) == column[1]
         assert post.created_at.timestamp() == odd["created_utc"]
     else:
-        # As a purge goes by it, the present: neither gone tomorrow nor kept for ever.
+        # The present, because a purge compares this time: the post is neither deleted at once nor kept for ever.
         assert abs((post.created_at - timezone.now()).total_seconds()) < 60
 
 
@@ -183,7 +183,7 @@ def test_the_state_of_a_comment_is_in_its_text(body: str, state: ContentState, k
 
 
 @pytest.mark.parametrize("author", ["[deleted]", None])
-def test_of_a_deleted_account_the_content_stays_and_the_name_goes(author: str | None) -> None:
+def test_content_of_a_deleted_account_stays_without_the_name(author: str | None) -> None:
     raw = raw_post()
     assert stored(raw).author == "somebody"
     store(raw | {"author": author})

@@ -66,7 +66,7 @@ def test_a_crosspost_takes_gallery_poll_and_text_of_its_parent() -> None:
     assert (values["gallery"], values["poll"]) == (PICTURES, VOTES)
 
 
-def test_a_crosspost_takes_nothing_of_another_post_than_its_parent() -> None:
+def test_a_crosspost_takes_parts_of_its_parent_only() -> None:
     values = post_values(raw_post(crosspost_parent="t3_gone", crosspost_parent_list=[raw_post(**GALLERY)]))
     assert (values["crosspost_parent"], values["crosspost_body"], values["gallery"]) == ("t3_gone", "", None)
 
@@ -82,7 +82,7 @@ def test_a_crosspost_takes_nothing_of_another_post_than_its_parent() -> None:
         ({"crosspost_parent": "t3_" + "x" * 40}, "crosspost_parent is no fullname"),
     ],
 )
-def test_an_odd_part_is_dropped_and_counted(fields: dict[str, Any], reason: str) -> None:
+def test_an_invalid_part_is_dropped_and_counted(fields: dict[str, Any], reason: str) -> None:
     odd: Counter[str] = Counter()
     values = post_values(raw_post(**fields), odd)
     assert (values["title"], values["gallery"], values["poll"], values["crosspost_parent"]) == (
@@ -146,7 +146,7 @@ def test_the_pages_of_posts_show_their_parts(full: RedditPost, client: Any) -> N
 
 
 @pytest.mark.django_db
-def test_nobody_is_led_to_a_parent_that_they_may_not_see(full: RedditPost, client: Any) -> None:
+def test_there_is_no_link_to_a_parent_that_the_reader_may_not_see(full: RedditPost, client: Any) -> None:
     owner = factories.user("scraping.view_redditpost")
     bot = factories.bot_config(owner=owner)
     PostSighting.objects.create(post=full, config=bot)

@@ -1,4 +1,4 @@
-"""Every recorded post and comment, through real PRAW, down to its row."""
+"""Each recorded post and comment, through real PRAW to its row."""
 
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def is_gone(raw: dict[str, Any]) -> bool:
 
 
 def expected_post(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a recorded post, told apart from the code by what MANIFEST.md says of the marks."""
+    """Return the expected columns of a recorded post, by the marks as MANIFEST.md describes them, not by our code."""
     gone = is_gone(raw)
     nobody = raw["author"] == "[deleted]"
     return expected_parts(raw) | {
@@ -70,7 +70,7 @@ def expected_post(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def expected_parts(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return what a recorded post has besides: of a crosspost what Reddit shows of its parent."""
+    """Return the expected parts of a recorded post; for a crosspost, those of its parent."""
     if is_gone(raw):
         return {"gallery": None, "poll": None, "crosspost_parent": "", "crosspost_body": ""}
     parent = (raw.get("crosspost_parent_list") or [None])[0]
@@ -125,7 +125,7 @@ def expected_comment(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(model: type[RedditContent], expected: dict[str, dict[str, Any]]) -> list[str]:
-    """Return every column of a stored row that is not as recorded, and every row without a counterpart."""
+    """Return each column of a stored row that differs from the recording, and each row without a counterpart."""
     columns = list(next(iter(expected.values())))
     stored = {row["fullname"]: row for row in model._default_manager.values(*columns)}
     found = [f"{name}: stored only here or there" for name in stored.keys() ^ expected.keys()]
@@ -178,5 +178,5 @@ def test_every_recorded_comment_is_stored_as_it_was(reddit: RedditReplay) -> Non
     assert (session.status, session.error, session.items_skipped) == ("succeeded", "", 0)
     assert session.comments_new == len(expected) == RedditComment.objects.count()
     assert differences(RedditComment, expected) == []
-    # A made-up id which somebody once put into a recording: base 36 all the same, so it is kept.
+    # A synthetic id in one recording; it is valid base 36, so it is kept.
     assert RedditComment.objects.filter(fullname="t1_MISMATCH", post__fullname="t3_54hhwl").exists()

@@ -31,7 +31,7 @@ from tests.scraping.content.storing import NOON, store, stored
 pytestmark = pytest.mark.django_db
 
 
-def test_a_first_sight_is_new_and_a_second_is_not() -> None:
+def test_an_item_is_new_only_the_first_time() -> None:
     known, fresh = raw_post(), raw_post()
     assert store(known) == Stored(found=1, new=1)
     assert store(known, fresh) == Stored(found=2, new=1)
@@ -39,7 +39,7 @@ def test_a_first_sight_is_new_and_a_second_is_not() -> None:
     assert RedditPost.objects.count() == 2
 
 
-def test_a_second_sight_updates_what_reddit_says_and_keeps_what_is_ours() -> None:
+def test_an_update_changes_reddits_columns_and_keeps_our_own() -> None:
     config = make_config()
     first = make_session(config)
     first.close(ScrapeSession.Status.SUCCEEDED)
@@ -97,7 +97,7 @@ def test_an_item_listed_twice_in_a_page_is_one_row() -> None:
     assert RedditPost.objects.get().score == 2
 
 
-def test_what_the_database_refuses_is_taken_out_and_the_rest_is_kept() -> None:
+def test_characters_that_the_database_refuses_are_removed() -> None:
     text = json.loads(r'"a\u0000b\ud800c\udc00d \ud83d\ude00 \u200d\u202e\u0007\r\n&#x200B;"')
     raw = raw_post(
         title=text,
@@ -122,7 +122,7 @@ def test_a_page_costs_a_fixed_number_of_queries() -> None:
 
 
 def version(*posts: dict[str, Any]) -> list[Any]:
-    """Return what tells one version of these rows from the next: PostgreSQL's own mark, or all their values."""
+    """Return a mark of the version of these rows: PostgreSQL's ctid, or all their values."""
     if connection.vendor != "postgresql":
         return list(
             RedditPost.objects.filter(fullname__in=[p["name"] for p in posts]).order_by("pk").values()
@@ -133,7 +133,7 @@ def version(*posts: dict[str, Any]) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def test_what_did_not_change_is_not_rewritten() -> None:
+def test_an_unchanged_row_is_not_rewritten() -> None:
     same = raw_post(
         preview={"images": [1.5, 'é\\"{}']}, upvote_ratio=0.87, edited=CREATED, title='"\\N, {NULL}'
     )
@@ -162,13 +162,13 @@ def test_a_change_soon_after_the_last_check_moves_the_sight_alone() -> None:
     store(raw | {"score": 5}, at=soon)
     post = RedditPost.objects.get()
     assert (post.score, post.last_seen_at, post.checked_at) == (5, soon, NOON)
-    # What was seen then is not undone by what was listed before.
+    # An older listing does not undo what was seen then.
     assert store(raw, at=soon - timedelta(seconds=1)) == Stored(found=1)
     assert RedditPost.objects.get().score == 5
 
 
 @pytest.mark.parametrize("was", [{"missing_count": 1}, {"checked_at": None}])
-def test_an_unchanged_item_that_was_missing_or_never_checked_is_so_no_more(was: dict[str, Any]) -> None:
+def test_an_unchanged_item_that_was_missing_or_never_checked_becomes_checked(was: dict[str, Any]) -> None:
     raw = raw_post()
     store(raw)
     RedditPost.objects.update(**was)

@@ -1,4 +1,4 @@
-"""One sign-in for all workers, and a token endpoint that fails now and then."""
+"""One sign-in for all workers, and a token endpoint with temporary failures."""
 
 import threading
 from typing import Any
@@ -26,7 +26,7 @@ def ask(client: RedditClient) -> None:
     client.info(["t3_1"])
 
 
-def test_a_token_serves_all_clients_until_its_end(reddit: RedditReplay) -> None:
+def test_a_token_serves_all_clients_until_it_expires(reddit: RedditReplay) -> None:
     for _ in range(3):
         with client_for(None) as client:
             ask(client)

@@ -1,4 +1,4 @@
-"""Comments that could not be read stay due until they are read, or Reddit does not know the post any more."""
+"""Comments that could not be read stay due until they are read, or the post is gone from Reddit."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ REFUSALS = {
 
 
 def old_and_new_posts(reddit: RedditReplay, *, discussed: int = 240) -> tuple[dict[str, Any], BotConfig]:
-    """250 posts, of which one far behind the frontier has 12 comments."""
+    """Return 250 posts, of which one far beyond the frontier has 12 comments."""
     posts = [raw_post(created_utc=1_700_000_000.0 - n * 600) for n in range(250)]
     posts[discussed]["num_comments"] = 12
     reddit.add_posts("python", posts)
@@ -36,7 +36,7 @@ def old_and_new_posts(reddit: RedditReplay, *, discussed: int = 240) -> tuple[di
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_one_refusal_costs_a_post_nothing_but_time(reddit: RedditReplay, kind: str) -> None:
+def test_one_refusal_only_delays_a_post(reddit: RedditReplay, kind: str) -> None:
     post, config = old_and_new_posts(reddit)
     path = f"/comments/{post['id']}"
     reddit.answers[path] = [REFUSALS[kind]]
@@ -50,7 +50,7 @@ def test_one_refusal_costs_a_post_nothing_but_time(reddit: RedditReplay, kind: s
     assert not DueWalk.objects.exists()
 
 
-def test_what_fails_again_and_again_is_tried_less_and_less_often_and_told(reddit: RedditReplay) -> None:
+def test_a_post_that_keeps_failing_is_tried_less_often_and_reported(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["404"]]
     for _ in range(due.TRIES_AT_ONCE):
@@ -64,7 +64,7 @@ def test_what_fails_again_and_again_is_tried_less_and_less_often_and_told(reddit
     assert scrape(config).status == "partial"
 
 
-def test_a_post_that_reddit_does_not_know_any_more_is_due_no_more(reddit: RedditReplay) -> None:
+def test_a_post_that_is_gone_from_reddit_is_no_longer_due(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["404"]]
     del reddit.known[post["name"]]
@@ -87,7 +87,7 @@ def test_a_deleted_post_is_given_up_after_some_tries_and_a_live_one_never(reddit
     assert not DueWalk.objects.exists()
 
 
-def test_what_a_subreddit_was_given_up_before_is_due(reddit: RedditReplay) -> None:
+def test_posts_left_when_a_subreddit_was_given_up_are_due(reddit: RedditReplay) -> None:
     posts = [raw_post(num_comments=1) for _ in range(10)]
     reddit.add_posts("python", posts)
     config = make_config(comment_policy="complete")
@@ -110,9 +110,7 @@ def test_posts_that_fail_for_ever_do_not_starve_the_others(reddit: RedditReplay)
 
 
 @pytest.mark.parametrize("stop_at", [5, 6])
-def test_a_checkpoint_that_nobody_goes_on_with_leaves_its_posts_due(
-    reddit: RedditReplay, stop_at: int
-) -> None:
+def test_an_unused_checkpoint_leaves_its_posts_due(reddit: RedditReplay, stop_at: int) -> None:
     posts = [raw_post(created_utc=1_700_000_000.0 - n * 600, num_comments=n // 240) for n in range(250)]
     reddit.add_posts("python", posts)
     for post in posts[240:]:
@@ -125,7 +123,7 @@ def test_a_checkpoint_that_nobody_goes_on_with_leaves_its_posts_due(
     assert RedditComment.objects.count() == 10
 
 
-def test_what_an_earlier_release_left_over_is_due(reddit: RedditReplay) -> None:
+def test_posts_left_over_by_an_earlier_release_are_due(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]
     scrape(config)
@@ -139,7 +137,7 @@ def test_what_an_earlier_release_left_over_is_due(reddit: RedditReplay) -> None:
     assert scrape(config).comments_new == 12
 
 
-def test_what_was_deleted_here_or_is_wanted_no_more_is_due_no_more(reddit: RedditReplay) -> None:
+def test_posts_deleted_here_or_no_longer_wanted_are_not_due(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]
     scrape(config)

@@ -1,4 +1,4 @@
-"""A sweep writes down what it blanks: the fullname as a number, the run and why; no text and nobody's name."""
+"""A sweep logs the items that it blanks: fullname as a number, run and rule, but no text and no person's name."""
 
 from typing import Any
 
@@ -80,5 +80,5 @@ def test_fullnames_and_numbers_are_the_same() -> None:
         ("", []),
     ],
 )
-def test_what_a_text_names(text: str, names: list[str]) -> None:
+def test_fullnames_are_found_in_texts(text: str, names: list[str]) -> None:
     assert names_in(text) == names

@@ -1,4 +1,4 @@
-"""How fresh each subreddit of each bot is, and why one is silent."""
+"""The freshness of each subreddit of each bot, and the reasons for silence."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,7 +32,7 @@ def posts_at(*moments: datetime) -> list[dict[str, Any]]:
 
 
 def daytime_week() -> Week:
-    """Six posts an hour from 8 to 20, none at night."""
+    """Return a week with six posts per hour from 8 to 20, none at night."""
     week = Week.of(None)
     for place in range(HOURS):
         week.means[place], week.weeks[place] = 6.0 if 8 <= place % 24 < 20 else 0.0, 3
@@ -68,7 +68,7 @@ def test_an_hour_between_two_listings_is_counted_once_and_whole() -> None:
     assert (week.means[10:13], week.weeks[10:13]) == ([2, 0, 0], [1, 1, 1])
 
 
-def test_hours_that_a_gap_hides_tell_no_rate() -> None:
+def test_hours_hidden_by_a_gap_give_no_rate() -> None:
     week, nine = Week.of(None), MONDAY + 9 * HOUR
     week.count({hour_of(nine): 4}, since=hour_of(nine), now=nine + HOUR / 2)
     week.count({hour_of(nine) + 5: 60}, since=hour_of(nine) + 5, now=nine + 6 * HOUR)
@@ -95,7 +95,7 @@ def test_nights_do_not_count_as_silence() -> None:
     assert Week.of(None).expected_by(10, since=evening) is None
 
 
-def test_a_week_survives_its_column_and_rubbish_is_an_empty_one() -> None:
+def test_a_week_is_restored_from_its_column_and_invalid_data_is_an_empty_week() -> None:
     week = daytime_week()
     assert vars(Week.of(week.as_json())) == vars(week)
     assert Week.of({"means": [1], "weeks": [1]}).is_known is False
@@ -128,7 +128,7 @@ def test_other_listings_say_it_too(reddit: RedditReplay, sort: str) -> None:
 
 
 @pytest.mark.django_db
-def test_what_cannot_be_listed_is_silent_since_its_last_listing(reddit: RedditReplay) -> None:
+def test_a_subreddit_that_cannot_be_listed_is_silent_since_its_last_listing(reddit: RedditReplay) -> None:
     reddit.add_posts("python", posts_at(clock.now() - HOUR))
     reddit.add_posts("golang", posts_at(clock.now() - HOUR))
     config = make_config(subreddits=["python", "golang"])
@@ -150,7 +150,7 @@ def test_what_cannot_be_listed_is_silent_since_its_last_listing(reddit: RedditRe
 
 
 @pytest.mark.django_db
-def test_what_was_never_listed_says_why(reddit: RedditReplay, settings: Any) -> None:
+def test_a_subreddit_never_listed_says_why(reddit: RedditReplay, settings: Any) -> None:
     settings.REDDIT_CLIENT_ID = ""
     scrape(make_config(subreddits=["python", "golang"]))
     rows = list(Freshness.objects.all())

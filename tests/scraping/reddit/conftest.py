@@ -1,4 +1,4 @@
-"""A reddit_client in front of a replayed Reddit."""
+"""Fixture: a client of a replayed Reddit."""
 
 from collections.abc import Iterator
 

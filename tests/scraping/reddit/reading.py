@@ -1,4 +1,4 @@
-"""What the tests of the reddit_client do with what it reads."""
+"""Reads pages for the tests of the Reddit client."""
 
 from typing import Any
 

@@ -58,7 +58,7 @@ def test_a_portion_is_set_aside_until_it_is_settled() -> None:
     assert (settled.leased, settled.used) == (0, 5)
 
 
-def test_what_no_header_confirmed_stays_set_aside() -> None:
+def test_unconfirmed_requests_stay_reserved() -> None:
     given_, portion = state().given(8, for_compliance=False)
     assert portion is not None
     unconfirmed = given_.settled(portion, spent=3, unconfirmed=3, for_compliance=False)
@@ -78,12 +78,12 @@ def test_scrapes_leave_compliance_its_share() -> None:
     assert full.given(8, for_compliance=False)[1] is None
     some, portion = full.given(8, for_compliance=True)
     assert portion is not None
-    # What compliance has had of its share is reserved no more, but it is gone all the same.
+    # The used part of the compliance share is no longer reserved, but it is used up.
     assert some.free(for_compliance=False) == 0
     assert state(used=900, used_by_compliance=60).free(for_compliance=False) == 60
 
 
-def test_a_window_that_is_over_gives_way_and_its_portions_with_it() -> None:
+def test_a_window_that_is_over_ends_with_its_portions() -> None:
     full, portion = state(used=992, used_by_compliance=100).given(8, for_compliance=False)
     assert portion is not None
     later = replace(full, now=full.ends_at + timedelta(seconds=1)).rolled()
@@ -96,11 +96,11 @@ def test_a_window_is_over_only_after_a_margin() -> None:
     assert full.rolled() == full
 
 
-def test_reddit_tells_when_the_window_ends() -> None:
+def test_headers_give_the_end_of_the_window() -> None:
     guessed = state(is_confirmed=False, ends_at=NOW + timedelta(seconds=600))
     confirmed = guessed.after_headers(RateHeaders(1, 999, 42), seconds_ago=2)
     assert (confirmed.ends_at, confirmed.is_confirmed) == (NOW + timedelta(seconds=40), True)
-    # Whole seconds: the latest that was headers is the truth.
+    # Headers give whole seconds, so the latest end is right.
     assert confirmed.after_headers(RateHeaders(2, 998, 41), seconds_ago=0).ends_at == NOW + timedelta(
         seconds=41
     )
@@ -115,9 +115,9 @@ def test_a_header_of_the_next_window_opens_it() -> None:
     assert next_.ends_at == NOW + timedelta(seconds=598)
 
 
-def test_a_header_of_an_earlier_window_says_nothing() -> None:
+def test_a_header_of_an_earlier_window_is_ignored() -> None:
     assert state().after_headers(RateHeaders(999, 1, 5), seconds_ago=30) == state()
-    # One that is settled in the very second in which the window ends.
+    # A portion settled in the same second in which the window ends.
     assert (
         state(ends_at=NOW + timedelta(seconds=599)).after_headers(RateHeaders(999, 1, 1), seconds_ago=0).used
         == 0
@@ -132,7 +132,7 @@ def test_a_slow_answer_opens_no_window_and_stops_no_count() -> None:
     assert slow.after_headers(RateHeaders(400, 600, 300), seconds_ago=0).used == 400
 
 
-def test_an_end_that_cannot_be_is_put_right() -> None:
+def test_an_impossible_end_is_corrected() -> None:
     wrong = state(ends_at=NOW + timedelta(seconds=900), used=10)
     right = wrong.after_headers(RateHeaders(50, 950, 300), seconds_ago=0)
     assert (right.window, right.used, right.ends_at) == (1, 50, NOW + timedelta(seconds=300))
@@ -145,7 +145,7 @@ def test_nothing_is_given_away_after_a_429() -> None:
     assert state().blocked(10**9).blocked_until == NOW + timedelta(seconds=budget.BLOCK_SECONDS_MAX)
 
 
-# Headers of one worker that are written after, and were made before, what another sent without an answer's headers.
+# One worker's older headers are written after another worker has sent requests without getting headers.
 LATE_HEADERS = [(0, 8)] * 11 + [(1, 6), (1, 0), (0, 8), (1, 6)]
 
 
@@ -166,7 +166,7 @@ def test_no_more_is_ever_sent_than_a_window_holds(events: list[tuple[int, int]])
         if given_ is not None:
             spent = min(spend, given_.requests)
             served += spent
-            # An answer's header is lost now and then.
+            # Some answers come without headers.
             headers = RateHeaders(served, 100 - served, 300) if spent % 3 else None
             held[worker] = (given_, spent, headers)
         assert served <= 100
@@ -177,7 +177,7 @@ def test_no_more_is_ever_sent_than_a_window_holds(events: list[tuple[int, int]])
 
 
 @pytest.mark.django_db
-def test_a_allowance_asks_the_row_once_a_portion_and_returns_the_rest(
+def test_an_allowance_writes_the_row_once_per_portion_and_returns_the_rest(
     django_assert_max_num_queries: Any,
 ) -> None:
     allowance = Allowance("app")
@@ -207,7 +207,7 @@ def test_the_last_requests_are_given_too(impatient: None) -> None:
 
 
 @pytest.mark.django_db
-def test_who_need_not_wait_long_waits(patient: None) -> None:
+def test_a_worker_waits_if_the_wait_is_short(patient: None) -> None:
     allowance = Allowance("app")
     allowance.note(RateHeaders(1000, 0, 0.3))
     began = time.monotonic()
@@ -263,7 +263,7 @@ def test_apps_have_budgets_of_their_own(impatient: None) -> None:
         ({"Retry-After": "Fri, 01 Jan 2100 00:00:00 GMT"}, 3598, 3600),
     ],
 )
-def test_a_429_stops_everybody_for_as_long_as_reddit_says(
+def test_a_429_stops_all_workers_for_the_time_that_reddit_gives(
     reddit: RedditReplay, headers: dict[str, str], low: float, high: float
 ) -> None:
     reddit.answers["/r/python/new"] = [Answer(429, headers, b"")]
@@ -309,7 +309,7 @@ def test_prawcore_never_paces(reddit: RedditReplay, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.django_db
-def test_a_turn_is_for_one_and_a_dead_holders_expires(impatient: None) -> None:
+def test_a_turn_has_one_holder_and_expires_if_the_holder_dies(impatient: None) -> None:
     first, second = Allowance("app"), Allowance("app")
     with first.turn(), pytest.raises(Exhausted), second.turn():
         pass
@@ -317,7 +317,7 @@ def test_a_turn_is_for_one_and_a_dead_holders_expires(impatient: None) -> None:
         RequestBudget.objects.update(turn_until=Now() - timedelta(seconds=1))
         with first.turn():
             pass
-        # The second has lost it, and takes nothing from who has it now.
+        # The second worker has lost the turn, and does not take it from the new holder.
     assert RequestBudget.objects.get().turn_holder == ""
 
 

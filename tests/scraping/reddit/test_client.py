@@ -1,4 +1,4 @@
-"""Which app the reddit_client uses, and what it reads."""
+"""The app that the Reddit client uses, and how it reads answers."""
 
 import os
 from collections.abc import Iterable
@@ -55,7 +55,9 @@ def test_the_configs_own_app_comes_before_the_environments(reddit: RedditReplay)
 @pytest.mark.parametrize(
     "url", ["https://www.reddit.com", "http://127.0.0.1.example.com", "http://10.0.0.1", "http://[::2]"]
 )
-def test_the_sandboxs_app_never_meets_the_real_reddit(settings: Settings, variable: str, url: str) -> None:
+def test_the_sandboxs_app_is_never_used_with_the_real_reddit(
+    settings: Settings, variable: str, url: str
+) -> None:
     settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = "http://127.0.0.1:9"
     setattr(settings, variable, url)
     app = RedditApp(client_id="sandbox", client_secret="x", user_agent="test:sandbox:1 (by /u/nobody)")
@@ -64,7 +66,7 @@ def test_the_sandboxs_app_never_meets_the_real_reddit(settings: Settings, variab
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9"])
-def test_the_sandboxs_app_meets_loopback(settings: Settings, url: str) -> None:
+def test_the_sandboxs_app_is_used_with_loopback(settings: Settings, url: str) -> None:
     settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = url
     app = RedditApp(client_id="sandbox", client_secret="x", user_agent="test:sandbox:1 (by /u/nobody)")
     client_for(app).close()
@@ -79,7 +81,7 @@ def test_a_user_agent_reddit_would_refuse_is_refused_here(settings: Settings, ag
         client_for(None)
 
 
-def test_a_praw_ini_and_a_proxy_lying_about_are_ignored(
+def test_a_praw_ini_and_a_proxy_are_ignored(
     reddit: RedditReplay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "praw.ini").write_text("[DEFAULT]\nusername=eve\npassword=eve\n[evil]\nusername=eve\n")
@@ -167,7 +169,7 @@ def test_a_listing_of_ever_new_empty_pages_ends(reddit: RedditReplay, reddit_cli
     assert len(reddit.asked()) == PAGES_MAX
 
 
-def test_a_malformed_child_costs_itself_and_not_the_page(
+def test_a_malformed_child_is_skipped_and_its_page_is_kept(
     reddit: RedditReplay, reddit_client: RedditClient
 ) -> None:
     good = [raw_post(author=None), raw_post()]
@@ -185,7 +187,7 @@ def test_a_malformed_child_costs_itself_and_not_the_page(
     assert dict(page.skipped) == {"no item": 4, "unexpected kind t5": 1}
 
 
-def test_posts_without_a_usable_name_are_all_handed_on_to_be_counted(
+def test_posts_without_a_valid_name_are_passed_on_and_counted(
     reddit: RedditReplay, reddit_client: RedditClient
 ) -> None:
     odd_names: list[Any] = [None, None, ["list"], {}]
@@ -280,7 +282,7 @@ def test_a_tree_that_never_ends_costs_no_more_than_its_requests(
         ({"parent_id": "t3_x", "children": []}, False),
     ],
 )
-def test_every_shape_of_more_is_survived(
+def test_each_shape_of_more_is_read(
     reddit: RedditReplay, reddit_client: RedditClient, more: dict[str, Any], leads_on: bool
 ) -> None:
     post = raw_post()
@@ -295,7 +297,7 @@ def test_every_shape_of_more_is_survived(
 
 
 @pytest.mark.parametrize("replies", ["", None, [], 0, {"kind": "Listing", "data": {"children": []}}])
-def test_every_shape_of_no_replies_is_survived(
+def test_each_shape_of_no_replies_is_read(
     reddit: RedditReplay, reddit_client: RedditClient, replies: Any
 ) -> None:
     post = raw_post()
@@ -311,7 +313,7 @@ def test_every_request_sent_is_counted(reddit: RedditReplay, reddit_client: Redd
     assert reddit_client.requests_used == len(reddit.requests) == 5
 
 
-def test_info_returns_what_reddit_still_knows(reddit: RedditReplay, reddit_client: RedditClient) -> None:
+def test_info_returns_the_items_that_still_exist(reddit: RedditReplay, reddit_client: RedditClient) -> None:
     post = raw_post()
     comment = raw_comment(post)
     reddit.known = {post["name"]: post, comment["name"]: comment}

@@ -1,4 +1,4 @@
-"""What each answer of Reddit means, and what is tried again."""
+"""The error for each answer of Reddit, and the retries."""
 
 import json
 import socket
@@ -55,7 +55,7 @@ def test_a_200_that_is_no_listing_is_a_bad_answer(
 @pytest.mark.parametrize(
     "body", [b"null", b"{}", b'{"json": {}}', b'{"json": {"data": {"things": null}}}', b"[1, 2]", b""]
 )
-def test_comment_answers_that_are_none_are_bad_answers(
+def test_invalid_comment_answers_are_bad_answers(
     reddit: RedditReplay, reddit_client: RedditClient, body: bytes
 ) -> None:
     post = raw_post()
@@ -77,7 +77,7 @@ def test_comment_answers_that_are_none_are_bad_answers(
         ([["TOO_OLD", "that is archived", None]], ErrorKind.BAD_REQUEST),
     ],
 )
-def test_a_refusal_inside_a_200_is_told(
+def test_a_refusal_inside_a_200_is_reported(
     reddit: RedditReplay, reddit_client: RedditClient, errors: list[Any], kind: ErrorKind
 ) -> None:
     post = raw_post()
@@ -104,7 +104,7 @@ def test_a_refusal_inside_a_200_is_told(
         (Answer(200, {}, b""), ErrorKind.BAD_ANSWER),
     ],
 )
-def test_errors_of_the_sign_in_are_told_and_stop_everything(
+def test_errors_of_the_sign_in_are_reported_and_stop_everything(
     reddit: RedditReplay, reddit_client: RedditClient, answer: Answer, kind: ErrorKind
 ) -> None:
     reddit.answers[TOKEN_PATH] = [answer]
@@ -114,7 +114,7 @@ def test_errors_of_the_sign_in_are_told_and_stop_everything(
 
 
 @pytest.mark.parametrize("challenge", ["", 'Bearer realm="reddit", error="invalid_token"', "Bearer", "a=b=c"])
-def test_a_refused_token_is_renewed_and_if_it_stays_refused_told(
+def test_a_refused_token_is_renewed_and_a_lasting_refusal_is_reported(
     reddit: RedditReplay, reddit_client: RedditClient, challenge: str
 ) -> None:
     refused = Answer(401, {"www-authenticate": challenge} if challenge else {}, b"{}")
@@ -153,7 +153,7 @@ def test_a_date_in_retry_after_becomes_seconds(reddit: RedditReplay, reddit_clie
     ("used", "remaining", "reset"),
     [("1.5", "99.0", "5.5"), ("x", "99", "5"), ("1", "nan", "5"), ("1", "99", ""), ("", "99", "5")],
 )
-def test_odd_rate_limit_headers_break_nothing(
+def test_invalid_rate_limit_headers_break_nothing(
     reddit: RedditReplay,
     reddit_client: RedditClient,
     used: str,
@@ -167,7 +167,7 @@ def test_odd_rate_limit_headers_break_nothing(
     assert len(reddit_client.page("r/python/new", {}).posts) == 1
 
 
-def test_nobody_waits_ten_minutes_for_a_used_up_rate_limit(
+def test_no_worker_waits_ten_minutes_for_a_used_up_rate_limit(
     reddit: RedditReplay, reddit_client: RedditClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -182,7 +182,7 @@ def test_nobody_waits_ten_minutes_for_a_used_up_rate_limit(
 
 
 @pytest.mark.parametrize("fault", ["hang", "reset", "short"])
-def test_a_broken_connection_is_tried_three_times_and_then_told(
+def test_a_broken_connection_is_tried_three_times_and_then_reported(
     reddit: RedditReplay, reddit_client: RedditClient, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     defaults = prawcore.sessions.Session.request.__kwdefaults__ or {}
@@ -197,7 +197,7 @@ def test_a_broken_connection_is_tried_three_times_and_then_told(
     assert len(reddit.asked()) == 3
 
 
-def test_a_server_that_is_not_there_is_told(settings: Settings, reddit: RedditReplay) -> None:
+def test_an_unreachable_server_is_reported(settings: Settings, reddit: RedditReplay) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -207,7 +207,7 @@ def test_a_server_that_is_not_there_is_told(settings: Settings, reddit: RedditRe
     assert "cannot be reached" in str(error)
 
 
-def test_an_address_that_is_none_names_its_variable(settings: Settings, reddit: RedditReplay) -> None:
+def test_an_invalid_address_names_its_variable(settings: Settings, reddit: RedditReplay) -> None:
     settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = "reddit"
     with client_for(None) as reddit_client:
         error = fails_with(reddit_client)
@@ -235,7 +235,7 @@ def test_an_address_that_is_none_names_its_variable(settings: Settings, reddit: 
         (599, {}, b"", ErrorKind.SERVER_ERROR),
     ],
 )
-def test_statuses_nobody_recorded_are_told_as_well(
+def test_statuses_without_a_recording_are_reported_too(
     reddit: RedditReplay,
     reddit_client: RedditClient,
     status: int,

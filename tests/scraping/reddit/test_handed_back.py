@@ -1,4 +1,4 @@
-"""Comments that were asked for and did not arrive: handed back, passed over, or not answered at all."""
+"""Requested comments that did not arrive: handed back as ids, left out, or not answered at all."""
 
 from collections import defaultdict
 from typing import Any
@@ -28,7 +28,7 @@ def stored() -> set[str]:
 
 
 def walk_the_recording(exchanges: list[Raw]) -> tuple[dict[str, Raw], dict[str, list[str]]]:
-    """Return every comment of a recorded tree, and by parent the ids that "more" nodes name and nothing answers."""
+    """Return the comments of a recorded tree, and by parent the ids of "more" nodes without a recorded answer."""
     comments = {data["name"]: data for exchange in exchanges for data in comments_in(children_of(exchange))}
     named: dict[str, set[str]] = defaultdict(set)
     stack = [child for exchange in exchanges for child in children_of(exchange)]
@@ -45,7 +45,7 @@ def walk_the_recording(exchanges: list[Raw]) -> tuple[dict[str, Raw], dict[str, 
 
 
 def reachable(root: str, comments: dict[str, Raw]) -> set[str]:
-    """Return what hangs below the post, or below a comment whose parent nobody recorded."""
+    """Return the comments below the post, or below a comment whose parent was not recorded."""
     return {name for name, data in comments.items() if data["link_id"] == root}
 
 
@@ -69,7 +69,7 @@ def test_every_reachable_comment_of_every_recorded_tree_is_stored(reddit: Reddit
 @pytest.mark.parametrize("id36", ["3hahrw", "ablzuq"])
 def test_ids_that_never_arrive_are_counted_and_cost_little(reddit: RedditReplay, id36: str) -> None:
     comments, phantoms = walk_the_recording(recorded.trees()[id36])
-    # Some recorded nodes name thousands of ids that nobody opened.
+    # Some recorded nodes name thousands of ids that were never opened.
     phantoms = {parent: ids[:1] for parent, ids in phantoms.items() if parent in comments}
     post = raw_post(id=id36, num_comments=len(comments), subreddit="trees")
     tree = reddit.add_tree(post, comments.values(), first=2, nested=10, unasked=1)
@@ -86,7 +86,7 @@ def test_ids_that_never_arrive_are_counted_and_cost_little(reddit: RedditReplay,
 
 
 def wide_tree(reddit: RedditReplay, **shape: int) -> tuple[Raw, list[Raw]]:
-    """A post with 500 comments, each second one with a reply."""
+    """Return a post with 500 comments, every second one with a reply."""
     post = raw_post(num_comments=750)
     comments = [raw_comment(post) for _ in range(500)]
     comments += [raw_comment(post, parent_id=comment["name"]) for comment in comments[::2]]
@@ -102,7 +102,7 @@ def test_ids_that_come_back_are_asked_for_again_in_no_more_requests_than_needed(
     assert len(reddit.asked(method="POST")) <= 9
 
 
-def test_an_answer_without_things_is_not_nothing_left(reddit: RedditReplay) -> None:
+def test_an_answer_without_items_leaves_the_ids_to_be_requested(reddit: RedditReplay) -> None:
     _post, comments = wide_tree(reddit)
     nothing = Answer.of({"json": {"errors": [], "data": {"things": []}}})
     plain, calls = RedditReplay._answer, []
@@ -121,7 +121,7 @@ def test_an_answer_without_things_is_not_nothing_left(reddit: RedditReplay) -> N
     assert session.totals["python"]["comments_unavailable"] == 0
 
 
-def test_what_morechildren_passes_over_for_ever_is_looked_up_with_its_replies(reddit: RedditReplay) -> None:
+def test_ids_that_morechildren_never_answers_are_looked_up_with_their_replies(reddit: RedditReplay) -> None:
     post, comments = wide_tree(reddit)
     tree = reddit.trees[post["id"]]
     live, deleted, unknown = comments[100], comments[101], comments[103]
@@ -136,7 +136,7 @@ def test_what_morechildren_passes_over_for_ever_is_looked_up_with_its_replies(re
 
 
 @pytest.mark.parametrize("stop_after", range(1, 12))
-def test_what_did_not_arrive_survives_an_interruption(reddit: RedditReplay, stop_after: int) -> None:
+def test_ids_that_did_not_arrive_survive_an_interruption(reddit: RedditReplay, stop_after: int) -> None:
     post, comments = wide_tree(reddit)
     reddit.trees[post["id"]].passed_over = {comment["name"] for comment in comments[30:400:7]}
     reach = Reach(requests=500, comments=10_000, depth=10)

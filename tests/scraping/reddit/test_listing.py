@@ -1,4 +1,4 @@
-"""Incremental listings: what a second run costs, and that nothing is missed while a listing shifts."""
+"""Incremental listings: the cost of a second run, and no lost posts while a listing shifts."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def pages_asked(reddit: RedditReplay) -> int:
 
 
 def newest_first(number: int, *, start: float = CREATED, every: float = 60, **fields: Any) -> list[Raw]:
-    """Posts of which the oldest was made at ``start``."""
+    """Return posts of which the oldest was made at ``start``."""
     return [raw_post(created_utc=start + n * every, **fields) for n in reversed(range(number))]
 
 
@@ -77,7 +77,7 @@ def test_runs_over_recorded_posts_cost_what_is_new(reddit: RedditReplay) -> None
 
 
 def make_config_like(config: Any, subreddit: str) -> Any:
-    """The same config, for one of its subreddits alone."""
+    """Return the same config for one of its subreddits only."""
     config.subreddits = [subreddit]
     config.save()
     return config
@@ -99,7 +99,7 @@ def test_n_new_posts_cost_their_pages_and_one_more(reddit: RedditReplay, new: in
 
 
 @pytest.mark.django_db
-def test_a_page_known_from_an_interrupted_listing_hides_no_hole(reddit: RedditReplay) -> None:
+def test_a_page_stored_by_an_interrupted_listing_hides_no_gap(reddit: RedditReplay) -> None:
     posts = newest_first(700, every=600)
     reddit.add_posts("python", posts[500:])
     config = make_config(post_limit=1000)
@@ -117,7 +117,7 @@ def test_a_page_known_from_an_interrupted_listing_hides_no_hole(reddit: RedditRe
 
 
 @pytest.mark.django_db
-def test_a_post_held_back_by_a_filter_is_found_at_its_place(reddit: RedditReplay) -> None:
+def test_a_post_held_back_by_a_filter_is_found_at_its_position(reddit: RedditReplay) -> None:
     posts = newest_first(400, every=5)
     late = posts.pop(120)
     reddit.add_posts("python", posts)
@@ -129,7 +129,7 @@ def test_a_post_held_back_by_a_filter_is_found_at_its_place(reddit: RedditReplay
 
 
 @pytest.mark.django_db
-def test_pinned_posts_say_nothing_of_the_order(reddit: RedditReplay) -> None:
+def test_pinned_posts_do_not_affect_the_order(reddit: RedditReplay) -> None:
     posts = newest_first(300, every=5)
     old = raw_post(created_utc=CREATED - 10**7, stickied=True)
     young = raw_post(created_utc=CREATED + 10**7, stickied=True)
@@ -180,7 +180,7 @@ def test_ranked_listings_are_read_to_their_limit_every_time(reddit: RedditReplay
 
 
 class ShiftingReddit(RedditReplay):
-    """Between two requests posts arrive, disappear, and come out of the filter."""
+    """A Reddit on which posts arrive, disappear and leave the filter between two requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ class ShiftingReddit(RedditReplay):
             self.shift(name)
             after = asked.query.get("after")
             if after and self.draw.random() < 0.2:
-                # The anchor goes, and with it whole runs of posts in front of it.
+                # The anchor disappears, together with posts before it.
                 place = next((n for n, post in enumerate(posts) if post["name"] == after), 0)
                 del posts[max(0, place - self.draw.choice([0, 1, 4, 12])) : place + 1]
         answer = super()._answer(asked)
@@ -236,7 +236,7 @@ def _with_a_repetition(answer: Answer) -> Answer:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_served_is_stored_however_the_listing_shifts(
+def test_all_served_posts_are_stored_however_the_listing_shifts(
     reddit: RedditReplay, settings: Any, seed: int
 ) -> None:
     with ShiftingReddit() as shifting:
@@ -248,7 +248,7 @@ def test_what_is_served_is_stored_however_the_listing_shifts(
             session = scrape(config)
             assert session.status == "succeeded", session.error
             assert not session.has_gap
-        # Then nothing moves any more, and one last run finds what came meanwhile.
+        # Then the listing is stable, and one last run finds the posts that came meanwhile.
         shifting.shifts = False
         scrape(config)
         stored = set(RedditPost.objects.values_list("fullname", flat=True))
@@ -301,7 +301,7 @@ def test_a_walk_yields_all_that_stays_and_nothing_twice(
         if walk.pages == stop_after:
             break
     if not walk.has_ended:
-        # Another worker goes on from what was saved.
+        # Another worker resumes from the saved state.
         walk = ListingWalk(shelf.fetch, limit=1000, resume=saved)
         for page in walk:
             names += [post["name"] for post in page.posts if post["name"] not in names]

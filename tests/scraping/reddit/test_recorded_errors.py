@@ -1,4 +1,4 @@
-"""Every recorded error answer ends in a session which names the cause."""
+"""Each recorded error answer ends in a session that names the cause."""
 
 import pytest
 

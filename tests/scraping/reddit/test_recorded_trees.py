@@ -1,4 +1,4 @@
-"""Every recorded answer of /comments and /api/morechildren, and every recorded tree as a whole."""
+"""Each recorded answer of /comments and /api/morechildren, and each recorded tree as a whole."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 10.0 * WINDOW_SECONDS / 600
 
 
 class Watched(SandboxReddit):
-    """Notes when which request was answered how."""
+    """Records the time and the status of each answer."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -43,7 +43,7 @@ class Watched(SandboxReddit):
 
 
 class Crew:
-    """Workers that scrape their bots again and again, and one that verifies, until it is over."""
+    """Workers that scrape their bots again and again, and one that verifies, until the end of the test."""
 
     def __init__(self, configs: list[BotConfig]) -> None:
         self.configs = configs
@@ -124,7 +124,7 @@ def test_the_budget_is_used_up_and_never_exceeded_and_nobody_sleeps_for_long(
     verified = Counter(int(at // WINDOW_SECONDS) for at, path, _status in reddit.seen if "/info" in path)
     assert 429 not in {status for _at, _path, status in reddit.seen}
     assert sum(passed[window] for window in whole) >= 0.9 * WINDOWS * WINDOW_REQUESTS
-    # What workers have spent and not yet settled counts twice for a moment: of so small a window, a large part.
+    # Requests sent and not yet settled count twice for a moment, which is a large part of so small a window.
     share = budget.COMPLIANCE_SHARE * WINDOW_REQUESTS
     assert all(verified[window] >= 0.5 * share for window in whole), verified
     assert max(slept, default=0.0) <= PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""How the tests ask the sandbox, and how they find items without its listings."""
+"""Requests to the sandbox, and ways to find its items without its listings."""
 
 import base64
 import http.client
@@ -14,12 +14,12 @@ from scraping.sandbox.access import WINDOW_SECONDS
 DAY = 86_400
 # 2026-09-21, in the middle of a rate-limit window.
 NOW = 1_790_000_000 // WINDOW_SECONDS * WINDOW_SECONDS + WINDOW_SECONDS // 2
-PLENTY = 1_000_000  # requests a window: PRAW never waits
+PLENTY = 1_000_000  # requests per window: PRAW never waits
 
 
 @contextmanager
 def client(server, *, secret="sandbox", **more):
-    """A real PRAW client of the server."""
+    """Return a real PRAW client of the server."""
     with requests.Session() as session:
         session.trust_env = False
         yield praw.Reddit(
@@ -37,7 +37,7 @@ def client(server, *, secret="sandbox", **more):
 
 
 def call(server, method, path, *, body=None, headers=None):
-    """One plain request; return status, headers and text."""
+    """Send one plain request; return status, headers and text."""
     connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
     try:
         connection.request(method, path, body=body, headers=headers or {})
@@ -58,14 +58,14 @@ def bearer(server, *, client_id="sandbox", secret="sandbox"):
 
 
 def get(server, path):
-    """The JSON of a signed-in GET."""
+    """Return the JSON of a signed-in GET."""
     status, _headers, text = call(server, "GET", path, headers=bearer(server))
     assert status == 200, text
     return json.loads(text)
 
 
 def live_posts(server, name, *, now=NOW):
-    """Every post of a subreddit that can be seen, newest first, without the listings' code."""
+    """Return each live post of a subreddit, newest first, without the listings' code."""
     subreddit = server.world.subreddit(name)
     for index in range(server.world.latest(subreddit, now), -1, -1):
         post = server.world.post(subreddit, index)
@@ -74,12 +74,12 @@ def live_posts(server, name, *, now=NOW):
 
 
 def post_with(server, wanted, *, name="sandbox_quiet"):
-    """The newest post of which ``wanted`` is true."""
+    """Return the newest post for which ``wanted`` is true."""
     return next(post for post in live_posts(server, name) if wanted(post))
 
 
 def much_discussed_post(server, comments):
-    """A popular post with more comments than that, none of them below the levels that are shown."""
+    """Return a popular post with more comments than that, none deeper than the levels that are shown."""
     posts = server.listings.posts([server.world.subreddit("sandbox_busy")], "top", span="all", now=NOW)
     return next(
         post

@@ -1,4 +1,4 @@
-"""A sandbox whose clock stands still, and PRAW in front of it."""
+"""Fixtures: a sandbox with a fixed clock, and a PRAW client of it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.scraping.sandbox.asking import NOW, PLENTY, client
 
 
 class Clock:
-    """A clock that stands still until somebody moves it."""
+    """A clock that only moves when a test moves it."""
 
     def __init__(self, now=NOW):
         self.now = float(now)

@@ -48,14 +48,14 @@ def test_a_wrong_password_is_an_oauth_error(sandbox):
         reddit.user.me()
 
 
-def test_an_app_without_a_user_is_nobody(sandbox):
+def test_an_app_without_a_user_has_no_name(sandbox):
     status, _headers, text = call(sandbox, "GET", "/api/v1/me", headers=bearer(sandbox))
 
     assert (status, json.loads(text)["reason"]) == (403, "USER_REQUIRED")
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "bearer stale"}, basic()])
-def test_no_token_no_answer(sandbox, headers):
+def test_a_request_without_a_token_is_refused(sandbox, headers):
     status, answered, text = call(sandbox, "GET", "/r/python/new", headers=headers)
 
     assert (status, json.loads(text)) == (401, {"message": "Unauthorized", "error": 401})
@@ -73,7 +73,7 @@ def test_praw_gets_a_new_token_in_the_middle_of_a_listing(sandbox, reddit):
     assert Counter(request.status for request in sandbox.requests) == {200: 5, 401: 1}  # 3 pages, 2 tokens
 
 
-def test_a_token_lives_as_long_as_it_was_told(clock):
+def test_a_token_expires_after_the_configured_time(clock):
     with SandboxReddit(clock=clock, expires_in=60, rate_limit=PLENTY) as sandbox:
         headers = bearer(sandbox)
         clock.now += 59
@@ -104,7 +104,7 @@ def test_praw_reads_the_headers(clock):
         assert (reddit.auth.limits["used"], reddit.auth.limits["remaining"]) == (2, 998)
 
 
-def test_above_the_limit_the_client_is_told_to_wait_and_others_are_not(clock):
+def test_above_the_limit_only_that_client_is_refused(clock):
     with SandboxReddit(
         clock=clock, rate_limit=2, enforce_rate_limit=True, clients={"one": "1", "two": "2"}
     ) as sandbox:
@@ -119,7 +119,7 @@ def test_above_the_limit_the_client_is_told_to_wait_and_others_are_not(clock):
         assert call(sandbox, "GET", "/r/python/new?limit=1", headers=one)[0] == 200
 
 
-def test_latency_holds_answers_back(clock):
+def test_latency_delays_answers(clock):
     with SandboxReddit(clock=clock, latency=0.2) as sandbox:
         began = time.monotonic()
         call(sandbox, "GET", "/r/python/new")

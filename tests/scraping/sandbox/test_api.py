@@ -103,7 +103,7 @@ def command(*arguments, tmp_path):
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_a_signal_and_leaves_at_once(tmp_path, stop_signal):
+def test_the_command_serves_until_a_signal_and_stops_at_once(tmp_path, stop_signal):
     with command("--port", "0", "--seed", "5", "--latency", "1", tmp_path=tmp_path) as process:
         line = process.stdout.readline()
         url = re.search(r"http://127\.0\.0\.1:\d+", line)[0]

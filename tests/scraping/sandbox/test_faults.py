@@ -1,4 +1,4 @@
-"""What goes wrong in the sandbox when it is told to."""
+"""The faults that tests can set in the sandbox."""
 
 import http.client
 import json
@@ -30,7 +30,7 @@ from tests.scraping.sandbox.asking import bearer, call
 
 @pytest.fixture
 def retries_at_once(monkeypatch):
-    """The clock of PRAW's retries, which would wait up to six seconds."""
+    """Cut the pauses of PRAW's retries, which would wait up to six seconds."""
     monkeypatch.setattr(FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
 
 
@@ -101,7 +101,7 @@ def test_a_hanging_subreddit_never_answers_and_does_not_keep_the_server_from_sto
     assert len(failures) == 1
 
 
-def test_a_fault_is_answered_as_often_as_asked(sandbox, reddit):
+def test_a_fault_is_answered_as_often_as_configured(sandbox, reddit):
     body = json.dumps(
         {
             "path": "/python/new",
@@ -122,7 +122,7 @@ def test_a_fault_is_answered_as_often_as_asked(sandbox, reddit):
     assert len(list(reddit.subreddit("python").new(limit=1))) == 1
 
 
-def test_a_fault_waits_for_its_turn_and_is_taken_back(sandbox, reddit):
+def test_a_fault_starts_after_its_skips_and_can_be_cleared(sandbox, reddit):
     sandbox.faults.add("/new", status=404, skip=1, times=None, method="GET")
     listing = reddit.subreddit("python").new(limit=200)
 
@@ -166,7 +166,7 @@ def test_a_fault_reaches_the_token_endpoint_too(sandbox, reddit):
         ("/sandbox/content", '{"fullname": "t3_1", "action": "praise"}'),
     ],
 )
-def test_the_control_endpoints_refuse_nonsense(sandbox, path, body):
+def test_the_control_endpoints_refuse_invalid_input(sandbox, path, body):
     status, _headers, text = call(sandbox, "POST", path, body=body)
 
     assert status == 400

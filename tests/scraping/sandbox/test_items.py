@@ -1,4 +1,4 @@
-"""What the sandbox's posts and comments are like, and how they change."""
+"""The sandbox's posts and comments, and their changes."""
 
 import json
 import re
@@ -151,7 +151,7 @@ def test_a_vanished_post_is_missing_everywhere_until_it_is_restored(sandbox, tex
     assert info(sandbox, text_post.fullname)["title"] == text_post.title
 
 
-def test_an_edit_tells_when_it_was(sandbox, text_post, clock):
+def test_an_edit_has_a_time(sandbox, text_post, clock):
     clock.now += 77
     change(sandbox, text_post.fullname, "edit", text="New words & all.")
 
@@ -160,7 +160,7 @@ def test_an_edit_tells_when_it_was(sandbox, text_post, clock):
     assert (edited["selftext"], edited["edited"]) == ("New words & all.", NOW + 77.0)
 
 
-def test_with_the_account_goes_the_name_on_everything_and_the_words_stay(sandbox, text_post):
+def test_deleting_an_account_removes_its_name_and_keeps_its_texts(sandbox, text_post):
     number = text_post.author.number
     other = next(post for post in live_posts(sandbox, "sandbox_quiet") if post.author.number != number)
     before = info(sandbox, text_post.fullname)
@@ -176,7 +176,7 @@ def test_with_the_account_goes_the_name_on_everything_and_the_words_stay(sandbox
     assert info(sandbox, text_post.fullname)["author"] == before["author"]
 
 
-def test_what_was_never_written_cannot_be_changed(sandbox):
+def test_an_unknown_item_cannot_be_changed(sandbox):
     status, _headers, text = call(
         sandbox, "POST", "/sandbox/content", body='{"fullname": "t3_zz", "action": "delete"}'
     )
@@ -187,7 +187,7 @@ def test_what_was_never_written_cannot_be_changed(sandbox):
         sandbox.world.change("t1_zz", Action.DELETE)
 
 
-def test_items_go_by_themselves_after_they_were_seen(sandbox, reddit, clock):
+def test_some_items_are_deleted_after_they_were_listed(sandbox, reddit, clock):
     listed = [post.fullname for post in reddit.subreddit("sandbox_busy").new(limit=500)]
 
     clock.now += 3 * DAY
@@ -197,7 +197,7 @@ def test_items_go_by_themselves_after_they_were_seen(sandbox, reddit, clock):
     assert later[None] > 400
 
 
-def test_the_journal_carries_names_and_changes_over_a_restart(tmp_path, clock):
+def test_the_journal_keeps_names_and_changes_across_a_restart(tmp_path, clock):
     journal = tmp_path / "journal.jsonl"
     with SandboxReddit(clock=clock, journal=journal) as sandbox:
         first, second = get(sandbox, "/r/BirdWatching/new?limit=2")["data"]["children"]
@@ -211,7 +211,7 @@ def test_the_journal_carries_names_and_changes_over_a_restart(tmp_path, clock):
         assert info(sandbox, second["data"]["name"])["title"] == second["data"]["title"]
 
 
-def test_without_a_journal_a_restart_forgets_which_names_there_were(clock):
+def test_without_a_journal_a_restart_forgets_the_names(clock):
     with SandboxReddit(clock=clock) as sandbox:
         known, unknown = (
             get(sandbox, f"/r/{name}/new?limit=1")["data"]["children"][0]["data"]["name"]

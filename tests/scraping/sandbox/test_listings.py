@@ -36,7 +36,7 @@ def test_a_ranked_listing_names_no_post_twice_over_all_its_pages(sandbox, reddit
     assert len(listed) > 20
 
 
-def test_top_of_all_time_is_what_ranking_every_post_gives(sandbox, reddit):
+def test_top_of_all_time_equals_the_ranking_of_all_posts(sandbox, reddit):
     listed = [post.score for post in reddit.subreddit("sandbox_quiet").top(time_filter="all", limit=None)]
 
     every_score = sorted((post.score(NOW) for post in live_posts(sandbox, "sandbox_quiet")), reverse=True)
@@ -45,20 +45,20 @@ def test_top_of_all_time_is_what_ranking_every_post_gives(sandbox, reddit):
 
 
 @pytest.mark.parametrize(("span", "seconds"), [("hour", 3_600), ("day", DAY), ("week", 7 * DAY)])
-def test_top_of_a_span_holds_nothing_older(sandbox, reddit, span, seconds):
+def test_top_of_a_span_holds_no_older_posts(sandbox, reddit, span, seconds):
     listed = list(reddit.subreddit("sandbox_busy").top(time_filter=span, limit=None))
 
     assert len(listed) > 200
     assert min(post.created_utc for post in listed) >= NOW - seconds - 300
 
 
-def test_posts_reach_back_behind_ninety_days(reddit):
+def test_posts_reach_back_more_than_ninety_days(reddit):
     oldest = list(reddit.subreddit("sandbox_quiet").new(limit=None))[-1]
 
     assert NOW - oldest.created_utc > 90 * DAY
 
 
-def test_new_moves_on_with_the_clock_and_forgets_nothing(reddit, clock):
+def test_new_advances_with_the_clock_and_keeps_all_posts(reddit, clock):
     before = [post.id for post in reddit.subreddit("sandbox_busy").new(limit=100)]
 
     clock.now += 300
@@ -69,7 +69,7 @@ def test_new_moves_on_with_the_clock_and_forgets_nothing(reddit, clock):
     assert after[: len(fresh)] == fresh
 
 
-def test_limit_and_after_cut_the_pages(sandbox):
+def test_limit_and_after_decide_the_pages(sandbox):
     whole = get(sandbox, "/r/python/new?limit=100")["data"]
     first = get(sandbox, "/r/python/new?limit=7")["data"]
     second = get(sandbox, f"/r/python/new?limit=7&after={first['after']}")["data"]
@@ -116,7 +116,7 @@ def test_a_multi_subreddit_merges_its_streams(sandbox, reddit):
     assert listed == [post.fullname for post in merged[:200]]
 
 
-def test_an_encoded_plus_is_a_plus(sandbox):
+def test_an_encoded_plus_separates_subreddits(sandbox):
     assert get(sandbox, "/r/python%2Bsandbox_quiet/new") == get(sandbox, "/r/python+sandbox_quiet/new")
 
 

@@ -23,7 +23,7 @@ def always_there(things):
 
 
 def assert_same_shape(ours, real, newest):
-    """Our keys and types are real ones, and what every new real thing has, ours have."""
+    """Assert that our keys and types exist in recorded items, and that we have each key of all new ones."""
     known = types_by_key(real)
     for key, types in types_by_key(ours).items():
         assert key in known, f"Reddit has no {key}"
@@ -75,7 +75,7 @@ def test_our_deleted_and_removed_posts_look_like_recorded_ones(sandbox, our_post
 
     gone, real_gone = [post for post in ours if is_gone(post)], [post for post in real if is_gone(post)]
     assert len(gone) > 50
-    # Keys that have gone out of use since those were recorded need not be there.
+    # Keys that Reddit has stopped using since the recording may be missing.
     newest = [post for post in real if post["created_utc"] > 1.7e9]
     assert_same_shape(ours, real, real_gone + newest)
     never = set(types_by_key(real)) - set(types_by_key(real_gone))
@@ -156,7 +156,7 @@ def test_our_errors_look_like_recorded_ones(sandbox, name, recording):
 
 
 def collect(node, found):
-    """Gather the data of all t1 and more objects of an answer."""
+    """Collect the data of all t1 and more objects of an answer."""
     if isinstance(node, list):
         for item in node:
             collect(item, found)

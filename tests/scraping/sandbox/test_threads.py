@@ -12,7 +12,7 @@ from tests.scraping.sandbox.asking import NOW, bearer, call, get, much_discussed
 
 
 def visible_comments(post, now=NOW):
-    """The fullnames a complete walk finds: all but deleted ones below which nothing lives."""
+    """Return the fullnames that a complete walk finds: all except deleted comments without live replies."""
     parents = post.replies_to[0]
     seen = set()
     for number in range(post.comment_count(now)):
@@ -32,10 +32,10 @@ def test_replace_more_finds_every_visible_comment_once(sandbox, reddit):
 
     assert len(found) == len(set(found))
     assert set(found) == visible_comments(post)
-    assert len(found) < submission.num_comments  # deleted ones count on
+    assert len(found) < submission.num_comments  # the number includes deleted ones
 
 
-def test_continue_this_thread_leads_down_a_deep_thread(sandbox, reddit):
+def test_continue_this_thread_opens_a_deep_thread(sandbox, reddit):
     post = post_with(
         sandbox,
         lambda post: 30 < post.comment_count(NOW) < 300 and max(post.replies_to[1], default=0) > 25,
@@ -79,7 +79,7 @@ def test_the_first_page_of_comments_holds_at_most_500(sandbox):
     assert text.count('"kind": "t1"') == 500
 
 
-def test_one_comment_is_shown_with_what_stands_above_it(sandbox):
+def test_one_comment_is_shown_with_its_parents(sandbox):
     post = post_with(sandbox, lambda post: max(post.replies_to[1], default=0) > 4)
     comment = next(
         comment
@@ -115,7 +115,7 @@ def test_morechildren_answers_a_hundred_and_names_the_rest(sandbox):
     roots_left = [data["children"] for data in left if data["parent_id"] == post.fullname]
     assert status == 200
     assert len(shown) == 100
-    # As on Reddit, some were not asked for, and what did not fit comes back.
+    # As on Reddit, some were not requested, and the ids that did not fit come back.
     assert 0 < len(set(shown) - set(ids)) < 50
     assert all(thing["data"]["replies"] == "" for thing in things if thing["kind"] == "t1")
     assert set(roots_left[-1]) == set(ids) - set(shown)
@@ -174,7 +174,7 @@ def test_a_deleted_comment_without_replies_leaves_the_tree_and_stays_in_info(san
 @pytest.mark.parametrize(
     "path", ["/comments/zzzzzz", "/comments/1", "/r/python/comments/-1", "/api/v2/me", "/"]
 )
-def test_what_is_not_there_is_not_found(sandbox, path):
+def test_an_unknown_path_is_not_found(sandbox, path):
     status, _headers, text = call(sandbox, "GET", path, headers=bearer(sandbox))
 
     assert (status, json.loads(text)) == (404, {"message": "Not Found", "error": 404})
@@ -192,7 +192,7 @@ def test_info_answers_posts_and_comments_and_leaves_out_what_is_unknown(sandbox,
     assert found[1].parent_id == comment.parent_fullname
 
 
-def test_info_knows_nothing_of_the_future(sandbox, reddit, clock):
+def test_info_leaves_out_items_of_the_future(sandbox, reddit, clock):
     subreddit = sandbox.world.subreddit("sandbox_busy")
     coming = sandbox.world.post(subreddit, sandbox.world.latest(subreddit, NOW) + 1)
     assert list(reddit.info(fullnames=[coming.fullname])) == []
@@ -202,7 +202,7 @@ def test_info_knows_nothing_of_the_future(sandbox, reddit, clock):
     assert [post.fullname for post in reddit.info(fullnames=[coming.fullname])] == [coming.fullname]
 
 
-def test_ids_lead_back_to_subreddit_and_place(sandbox):
+def test_an_id_contains_subreddit_and_position(sandbox):
     for name in ("python", "sandbox_quiet", "u_some-body"):
         subreddit = sandbox.world.subreddit(name)
         post = post_with(sandbox, lambda post: post.comment_count(NOW) > 3, name=name)

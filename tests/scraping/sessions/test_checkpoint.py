@@ -1,4 +1,4 @@
-"""Sessions that are stopped, killed or out of budget go on where they were, and end in a true state."""
+"""Sessions that are stopped, killed or out of budget are resumed where they were, and end in the right state."""
 
 import os
 import random
@@ -36,7 +36,7 @@ def next_window() -> None:
 
 
 def limit_requests(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, per_window: int) -> None:
-    """Let the server say, as Reddit does, that a window holds so many requests."""
+    """Let the server's rate headers give so many requests per window."""
     plain, count = RedditReplay._answer, [0]
 
     def counted(self: RedditReplay, asked: Asked) -> Answer:
@@ -55,7 +55,7 @@ def limit_requests(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, per_wi
 
 
 def fill(reddit: RedditReplay, *, posts: int = 250, comments: int = 450) -> list[dict[str, Any]]:
-    """A subreddit of which two posts have comments, behind "more" nodes and deep threads."""
+    """Fill a subreddit; two of its posts have comments, behind "more" nodes and in deep threads."""
     listed = [raw_post(created_utc=1_700_000_000.0 - n) for n in range(posts)]
     reddit.add_posts("python", listed)
     for post in (listed[3], listed[-1]):
@@ -143,7 +143,7 @@ def test_depths_survive_an_interruption(reddit: RedditReplay, monkeypatch: pytes
     assert [depths[comment["name"]] for comment in deep] == list(range(40))
 
 
-def test_a_scrape_that_is_handed_on_for_a_day_fails(
+def test_a_scrape_that_is_continued_for_a_day_fails(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(reddit)
@@ -159,7 +159,7 @@ def test_a_scrape_that_is_handed_on_for_a_day_fails(
     assert last.error_kind == "rate_limited"
     assert "are not enough for this bot" in last.error
     assert last.status in (Status.PARTIAL, Status.FAILED)
-    # What it could not fetch is due for the next scrape, the listing is not gone on with.
+    # Comments not fetched are due for the next scrape; the listing is not resumed.
     assert last.checkpoint is None
 
 
@@ -183,7 +183,7 @@ def test_a_scrape_stopped_again_and_again_ends_with_everything(reddit: RedditRep
     assert session.status == Status.SUCCEEDED
     assert stored() == everything(reddit)
     assert RedditPost.objects.get(fullname=listed[3]["name"]).walk["left"] == 0
-    # The same requests as without stops: a stop comes between two pages.
+    # The same requests as without stops, because a stop happens between two pages.
     asked = [(r.path, r.query.get("after"), r.form.get("children")) for r in reddit.asked()]
     assert len(asked) == len(set(asked))
 
@@ -193,7 +193,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
     config = make_config(**WHOLE)
 
     class Killed(BaseException):
-        """Nothing is written after it."""
+        """The worker is killed: nothing is written afterwards."""
 
     real, calls = storage.store_posts, []
 
@@ -252,7 +252,7 @@ def test_a_subreddit_that_failed_is_tried_again_by_the_session_that_goes_on(redd
     assert stored() == everything(reddit)
 
 
-def test_a_failing_database_interrupts_the_session_and_is_told(
+def test_a_failing_database_interrupts_the_session_and_is_reported(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(reddit)
@@ -287,7 +287,7 @@ FAULTS: dict[str, tuple[Answer, int]] = {
 
 
 class FaultyReddit(RedditReplay):
-    """Answers the ``at``-th request, and so many after it, with a fault."""
+    """Answers the ``at``-th request, and a number of later ones, with a fault."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,7 +305,7 @@ class FaultyReddit(RedditReplay):
 
 
 @pytest.mark.slow
-def test_every_session_ends_true_and_the_next_run_has_everything_whatever_goes_wrong(
+def test_after_any_fault_the_session_is_correct_and_the_next_run_completes_it(
     reddit: RedditReplay, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     defaults = prawcore.sessions.Session.request.__kwdefaults__ or {}
@@ -332,7 +332,7 @@ def test_every_session_ends_true_and_the_next_run_has_everything_whatever_goes_w
             except ContinueLater as later:
                 session = later.session
             session.refresh_from_db()
-            # True: it says so, and what it says is what is stored.
+            # The session reports the fault, and its counts match the stored rows.
             assert session.status != Status.RUNNING
             assert session.posts_new == RedditPost.objects.count(), kind
             assert session.comments_new == RedditComment.objects.count(), kind

@@ -1,4 +1,4 @@
-"""Which comments are fetched, when again, and at what price."""
+"""Which comments are fetched, when they are fetched again, and the requests that this costs."""
 
 from typing import Any
 
@@ -117,7 +117,7 @@ def test_comments_are_fetched_again_only_where_there_are_more(reddit: RedditRepl
     assert [r.path for r in reddit.asked(path="/comments/")] == [f"/comments/{posts[1]['id']}"]
 
 
-def test_young_posts_behind_the_listings_end_get_their_new_comments(reddit: RedditReplay) -> None:
+def test_young_posts_beyond_the_listings_end_get_their_new_comments(reddit: RedditReplay) -> None:
     now = timezone.now().timestamp()
     posts = [raw_post(created_utc=now - n * 600, num_comments=0) for n in range(250)]
     reddit.add_posts("python", posts)
@@ -155,7 +155,7 @@ def test_a_post_whose_comments_failed_is_fetched_by_the_next_run_wherever_it_is(
     assert not reddit.asked(path="/comments/")
 
 
-def test_what_a_weaker_walk_left_is_fetched_by_a_stronger_one() -> None:
+def test_comments_left_by_a_smaller_walk_are_fetched_by_a_larger_one() -> None:
     weak, strong = Reach(0, 50, 10), Reach(20, 50, 10)
     post = RedditPost(num_comments=9)
     assert not is_walked(post, weak)
@@ -172,7 +172,7 @@ def test_what_a_weaker_walk_left_is_fetched_by_a_stronger_one() -> None:
         assert not is_walked(post, weak)
 
 
-def test_a_walk_that_left_out_low_scores_is_none_for_who_wants_them(reddit: RedditReplay) -> None:
+def test_a_walk_without_low_scores_does_not_count_if_they_are_wanted(reddit: RedditReplay) -> None:
     post = raw_post(num_comments=2)
     reddit.add_posts("python", [post])
     reddit.add_tree(post, [raw_comment(post, score=1), raw_comment(post, score=20)])
@@ -185,7 +185,7 @@ def test_a_walk_that_left_out_low_scores_is_none_for_who_wants_them(reddit: Redd
     assert not reddit.asked(path="/comments/")
 
 
-def test_a_walk_that_goes_on_remembers_what_its_limit_left_out(reddit: RedditReplay) -> None:
+def test_a_resumed_walk_remembers_what_its_limit_left_out(reddit: RedditReplay) -> None:
     post = raw_post(num_comments=8)
     reddit.add_tree(post, [raw_comment(post) for _ in range(8)], first=4)
     with client_for(None) as client:
@@ -215,7 +215,7 @@ def test_comments_below_the_lowest_score_are_left_out_unless_it_is_hidden(reddit
     assert session.totals["python"]["skipped"] == {"score too low": 1}
 
 
-def test_the_walk_of_a_first_page_is_no_walk_of_more(reddit: RedditReplay) -> None:
+def test_the_walk_of_a_first_page_does_not_count_as_a_longer_one(reddit: RedditReplay) -> None:
     post = raw_post(num_comments=60)
     reddit.add_posts("python", [post])
     reddit.add_tree(post, [raw_comment(post) for _ in range(60)], first=50)

@@ -1,4 +1,4 @@
-"""What a run will cost, told beforehand, and how far it is, told meanwhile."""
+"""The estimated cost of a run, and its progress."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def estimate(config: BotConfig) -> cost.Cost:
 
 
 def fill(reddit: RedditReplay, name: str, posts: int, *, comments: int = 0, every: int = 1) -> None:
-    """List posts an hour apart; every so many has comments."""
+    """List posts one hour apart; every ``every``-th has comments."""
     now = clock.now().timestamp()
     listed = [
         raw_post(
@@ -44,7 +44,7 @@ def fill(reddit: RedditReplay, name: str, posts: int, *, comments: int = 0, ever
 
 
 @pytest.mark.django_db
-def test_two_small_subreddits_cost_what_they_hold_and_no_hundred_thousand(reddit: RedditReplay) -> None:
+def test_two_small_subreddits_cost_only_the_posts_they_have(reddit: RedditReplay) -> None:
     fill(reddit, "one", 20, comments=3, every=2)
     fill(reddit, "two", 8, comments=2)
     config = make_config(subreddits=["one", "two"], **COMPLETE)
@@ -77,7 +77,7 @@ def test_what_the_filters_leave_out_costs_no_comments(reddit: RedditReplay) -> N
 
 
 @pytest.mark.django_db
-def test_a_long_listing_is_reckoned_by_its_first_page(reddit: RedditReplay) -> None:
+def test_the_cost_of_a_long_listing_is_estimated_from_its_first_page(reddit: RedditReplay) -> None:
     fill(reddit, "one", 350, comments=1, every=2)
     found = estimate(make_config(subreddits=["one"], **COMPLETE | {"post_limit": 300}))
     assert (found.listings, found.comments) == (3, 150)
@@ -141,7 +141,7 @@ def test_a_bot_is_tried_before_it_is_saved(client: Any, reddit: RedditReplay) ->
 
 
 @pytest.mark.django_db
-def test_only_who_may_add_bots_tries_new_ones(client: Any, reddit: RedditReplay) -> None:
+def test_only_people_who_may_add_bots_try_new_ones(client: Any, reddit: RedditReplay) -> None:
     for person in (
         rows.user("scraping.view_botconfig"),
         rows.user("scraping.change_botconfig", "scraping.view_botconfig"),
@@ -180,7 +180,7 @@ def test_filters_of_a_new_bot_are_tried_on_posts_that_the_person_sees(client: An
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", [1, 1000])
-def test_progress_ends_at_all_of_a_true_total(reddit: RedditReplay, limit: int) -> None:
+def test_progress_ends_at_the_true_total(reddit: RedditReplay, limit: int) -> None:
     fill(reddit, "one", 3, comments=2)
     fill(reddit, "two", 150, comments=1, every=50)
     progress = Recorder()
@@ -205,7 +205,7 @@ def test_progress_ends_where_a_subreddit_fails(reddit: RedditReplay) -> None:
 
 
 @pytest.mark.django_db
-def test_progress_expects_what_the_rate_tells(reddit: RedditReplay) -> None:
+def test_progress_estimates_posts_by_the_rate(reddit: RedditReplay) -> None:
     config = make_config(post_limit=1000)
     mark = rows.watermark(config=config, subreddit="python", name="python", posts_per_hour=50)
     mark.newest_at = clock.now() - timedelta(hours=6)
@@ -216,7 +216,7 @@ def test_progress_expects_what_the_rate_tells(reddit: RedditReplay) -> None:
     assert progress.reports[0][:2] == (0, 301)
 
 
-def test_steps_expect_of_the_others_what_the_first_ones_had() -> None:
+def test_steps_expect_the_share_of_earlier_subreddits_from_the_others() -> None:
     steps = Steps({"one": 100, "two": 100})
     steps.listed("one", 50)
     steps.end_listing("one")

@@ -1,4 +1,4 @@
-"""What a session says of requests and rows that fail, and what it keeps."""
+"""How a session reports failing requests and rows, and what it keeps."""
 
 import logging
 from typing import Any
@@ -57,7 +57,7 @@ def test_a_listing_that_breaks_off_keeps_its_pages(reddit: RedditReplay) -> None
         ("/r/python/new", 401, "unauthorized"),
     ],
 )
-def test_what_every_request_would_meet_stops_the_scrape_early(
+def test_an_error_of_all_requests_stops_the_scrape_early(
     reddit: RedditReplay, path: str, status: int, kind: str
 ) -> None:
     reddit.add_posts("golang", [raw_post()])
@@ -75,7 +75,7 @@ def test_without_a_reddit_app_the_session_says_what_to_set(settings: Settings) -
     assert "REDDIT_CLIENT_ID" in session.error
 
 
-def test_one_post_whose_comments_fail_spares_the_others(reddit: RedditReplay) -> None:
+def test_failing_comments_of_one_post_do_not_affect_the_others(reddit: RedditReplay) -> None:
     posts = [raw_post(num_comments=1) for _ in range(4)]
     reddit.add_posts("python", posts)
     for post in posts[1:]:
@@ -92,7 +92,7 @@ def test_a_subreddit_is_given_up_after_three_failures_in_a_row(reddit: RedditRep
     assert len(reddit.asked(path="/comments/")) == 3
 
 
-def test_a_fault_of_ours_ends_in_the_session_and_in_the_log(
+def test_an_internal_error_is_in_the_session_and_in_the_log(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     reddit.add_posts("python", [raw_post()])
@@ -137,9 +137,9 @@ def test_a_post_purged_while_its_comments_are_fetched_is_passed_over(
     assert [c.post.fullname for c in RedditComment.objects.all()] == [posts[1]["name"]]
 
 
-# What comes between an answer and its storing, of posts and of comments.
+# Events between an answer and its storing, for posts and for comments.
 @pytest.mark.parametrize("step", ["keep_wanted", "_above"])
-def test_what_was_deleted_while_its_page_was_under_way_does_not_come_back(
+def test_an_item_deleted_during_its_request_is_not_restored(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     deleted, kept = raw_post(title="Deleted", num_comments=1), raw_post(title="Kept", num_comments=1)

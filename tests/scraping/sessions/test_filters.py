@@ -1,4 +1,4 @@
-"""Which posts a bot keeps, and how its owner finds out beforehand."""
+"""The filters of a bot, and their trial."""
 
 import contextlib
 from collections import Counter
@@ -84,7 +84,7 @@ def test_a_post_must_pass_all_filters() -> None:
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "(.*)*x"])
 def test_no_pattern_keeps_a_worker_busy(pattern: str) -> None:
-    # With backtracking each would take longer than the universe has been there.
+    # With backtracking each of them would practically never end.
     reason({"selftext": "a" * 30_000 + "!"}, pattern_wanted=pattern)
 
 
@@ -121,7 +121,7 @@ def test_a_scrape_stores_what_passes_and_counts_the_rest_by_filter(reddit: Reddi
     assert [asked.path for asked in reddit.asked(path="/comments")] == [f"/comments/{wanted['id']}"]
 
 
-def test_what_is_filtered_later_stays_stored(reddit: RedditReplay) -> None:
+def test_posts_stored_before_a_filter_stay(reddit: RedditReplay) -> None:
     post = raw_post(score=9)
     reddit.add_posts("python", [post])
     config = make_config(min_score=5)
@@ -171,7 +171,7 @@ def test_a_trial_lists_ten_items_in_all_and_stores_nothing(reddit: RedditReplay)
     assert not ScrapeSession.objects.exists()
 
 
-def test_a_trial_stops_where_nothing_can_be_had(reddit: RedditReplay) -> None:
+def test_a_trial_stops_at_an_error_of_all_requests(reddit: RedditReplay) -> None:
     reddit.answers["/api/v1/access_token"] = [Answer(401)]
     config = make_config(subreddits=["python", "flask"])
     answer = trial.try_on_reddit(config, by=config.owner)
@@ -232,7 +232,7 @@ def owner(client: Any) -> Any:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_only_who_may_change_a_bot_may_try_it(
+def test_only_people_who_may_change_a_bot_may_try_it(
     client: Any, owner: Any, reddit: RedditReplay, view: str
 ) -> None:
     mine, theirs = make_config(owner=owner), make_config()
@@ -251,7 +251,7 @@ def test_only_who_may_change_a_bot_may_try_it(
     assert client.post(url(view, mine), FORM).status_code == 302
 
 
-def test_stored_posts_are_shown_to_who_may_see_them(client: Any, reddit: RedditReplay) -> None:
+def test_stored_posts_are_shown_only_to_people_who_may_see_them(client: Any, reddit: RedditReplay) -> None:
     blind = rows.user("scraping.view_botconfig", "scraping.change_botconfig")
     client.force_login(blind)
     config = make_config(owner=blind)
@@ -263,7 +263,7 @@ def test_stored_posts_are_shown_to_who_may_see_them(client: Any, reddit: RedditR
     assert url("test", config) in page
 
 
-def test_the_form_as_it_stands_is_tried_and_not_saved(client: Any, owner: Any, reddit: RedditReplay) -> None:
+def test_the_unsaved_form_is_tried_and_not_saved(client: Any, owner: Any, reddit: RedditReplay) -> None:
     reddit.add_posts("flask", [raw_post(title="Fine post", score=9), raw_post(title="Poor post")])
     config = make_config(owner=owner, name="stored")
     form = FORM | {"subreddits": "flask", "min_score": "5"}
@@ -296,7 +296,7 @@ def test_a_trial_without_a_reddit_app_says_what_to_do(client: Any, owner: Any, s
     assert "There is no Reddit app" in page
 
 
-def test_filters_are_saved_one_a_line(client: Any, owner: Any) -> None:
+def test_filters_are_saved_one_per_line(client: Any, owner: Any) -> None:
     config = make_config(owner=owner)
     form = FORM | {"flairs_wanted": "News\r\n\r\n Big News \r\nNews", "domains_unwanted": "spam.example"}
     response = client.post(reverse("admin:scraping_botconfig_change", args=[config.pk]), form)

@@ -1,4 +1,4 @@
-"""A scrape that a worker did in one language is read in the other: its session, its run and the log."""
+"""The session, run and log of a worker in one language are readable in the other."""
 
 import json
 import re
@@ -27,7 +27,7 @@ CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 
 @pytest.fixture
 def run(reddit: RedditReplay) -> JobRun:
-    """A scrape that succeeds in part, by a worker whose language is Chinese."""
+    """Return the run of a partly failing scrape, by a worker whose language is Chinese."""
     reddit.add_posts("python", [raw_post(id="a1", num_comments=3, author="guido", title="title")])
     reddit.answers["/comments/a1"] = [Answer(403, {}, b"")] * 9
     reddit.answers["/r/secret/new"] = [Answer(403, {}, b'{"reason": "private"}')]
@@ -39,7 +39,7 @@ def run(reddit: RedditReplay) -> JobRun:
 
 
 def said(run: JobRun) -> list[str]:
-    """All texts of the run, its log and its session."""
+    """Return all texts of the run, its log and its session."""
     run = JobRun.objects.get(pk=run.pk)
     session = ScrapeSession.objects.get(run=run)
     texts = [run.message, run.error, session.error, *(line.text for line in run.log_lines.all())]
@@ -49,7 +49,7 @@ def said(run: JobRun) -> list[str]:
     return [text for text in texts if text]
 
 
-def test_everything_that_it_says_reads_in_either_language(run: JobRun) -> None:
+def test_all_texts_of_a_run_read_in_both_languages(run: JobRun) -> None:
     with translation.override("zh-hans"):
         chinese = said(run)
     english = said(run)
@@ -59,7 +59,7 @@ def test_everything_that_it_says_reads_in_either_language(run: JobRun) -> None:
     assert [text for text in english if CJK.search(text)] == []
 
 
-def test_nothing_of_it_is_stored_in_chinese(run: JobRun) -> None:
+def test_no_text_of_a_run_is_stored_in_chinese(run: JobRun) -> None:
     session = ScrapeSession.objects.get(run=run)
     stored: list[Any] = [
         session.totals,
@@ -73,7 +73,9 @@ def test_nothing_of_it_is_stored_in_chinese(run: JobRun) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_the_pages_of_session_and_run_show_it_so(client: Client, run: JobRun, language: str) -> None:
+def test_the_pages_of_session_and_run_use_the_readers_language(
+    client: Client, run: JobRun, language: str
+) -> None:
     client.force_login(factories.superuser(username="ada"))
     session = ScrapeSession.objects.get(run=run)
     addresses = [
@@ -108,7 +110,7 @@ def test_every_reason_that_a_scrape_counts_has_words() -> None:
 
 
 def reasons_in_the_code() -> set[str]:
-    """What the modules that read Reddit's items raise or count, with some value in each place."""
+    """Return the reasons that the modules reading Reddit's items raise or count, with placeholders filled."""
     found = set()
     for path in (
         "scraping/content/normalise.py",

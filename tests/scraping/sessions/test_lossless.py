@@ -1,4 +1,4 @@
-"""Sessions under random faults, then undisturbed ones: what is stored is what is served, whatever went wrong."""
+"""Sessions with random faults, then sessions without: in the end all served items are stored."""
 
 import json
 import random
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.soak]
 
 Raw = dict[str, Any]
 SESSIONS = size(30, 300)
-# Bots of a sample: each is scraped some times under faults, then twice without.
+# The bots of a sample: each is scraped several times with faults, then twice without.
 SESSIONS_PER_BOT = 5
 
 FAULTS: dict[str, Answer] = {
@@ -75,7 +75,7 @@ def _fits(kind: str, asked: Asked) -> bool:
 
 
 def _fits_answer(fault: Answer, asked: Asked) -> bool:
-    """Return whether Reddit could give that answer there: an empty listing is no answer to a token request."""
+    """Return whether Reddit could give that answer: an empty listing is no answer to a token request."""
     if fault is FAULTS["empty listing"]:
         return "/api/info" in asked.path
     if fault is FAULTS["no things"]:
@@ -84,7 +84,7 @@ def _fits_answer(fault: Answer, asked: Asked) -> bool:
 
 
 def grow(reddit: FaultyReddit, draw: random.Random, number: int) -> None:
-    """Let posts come, some with comments of every shape."""
+    """Add posts, some of them with comment trees of all shapes."""
     posts = reddit.posts["python"]
     for _ in range(number):
         made = posts[0]["created_utc"] + draw.choice([1, 60, 600]) if posts else int(time.time()) - 10**6

@@ -49,7 +49,7 @@ def test_a_config_is_scraped_by_one_at_a_time(reddit: RedditReplay) -> None:
     assert scrape(make_config()).status == Status.SUCCEEDED
 
 
-def test_the_session_of_a_dead_run_is_closed_and_stands_in_nobodys_way(reddit: RedditReplay) -> None:
+def test_the_session_of_a_dead_run_is_closed_and_blocks_no_scrape(reddit: RedditReplay) -> None:
     reddit.add_posts("python", [raw_post()])
     config = make_config()
     dead = make_session(config, run=factories.job_run(status="interrupted"))
@@ -57,7 +57,7 @@ def test_the_session_of_a_dead_run_is_closed_and_stands_in_nobodys_way(reddit: R
     dead.refresh_from_db()
     assert (dead.status, dead.error) == (
         Status.INTERRUPTED,
-        "Its run ended before it did; what it had found is stored.",
+        "The run ended before the session did; everything found until then is stored.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Scrapes through real PRAW over a real socket, down to the rows."""
+"""Scrapes through real PRAW over a real socket, checked by the stored rows."""
 
 from datetime import timedelta
 
@@ -68,7 +68,7 @@ def test_the_limit_counts_posts_of_each_subreddit(reddit: RedditReplay) -> None:
     }
 
 
-def test_no_comments_are_asked_for_where_none_are_wanted_or_there(reddit: RedditReplay) -> None:
+def test_no_comments_are_requested_if_none_are_wanted_or_there_are_none(reddit: RedditReplay) -> None:
     reddit.add_posts("python", [raw_post(num_comments=5)])
     reddit.add_posts("golang", [raw_post(num_comments=0)])
     scrape(make_config(comment_policy="none"))
@@ -106,7 +106,7 @@ def test_skipped_items_are_counted_by_reason_and_named_in_few_lines(reddit: Redd
     session = scrape(make_config(post_limit=1000), progress)
     assert (session.status, session.posts_found) == (Status.SUCCEEDED, 3)
     assert session.items_skipped == sum(session.totals["python"]["skipped"].values()) >= 29
-    # The 29 pages are the same: what has a name is seen once.
+    # The 29 pages are the same: an item with a name counts once.
     assert session.totals["python"]["skipped"] == {
         "no item": 29,
         "no name": 87,
@@ -117,7 +117,7 @@ def test_skipped_items_are_counted_by_reason_and_named_in_few_lines(reddit: Redd
     assert str(session.items_skipped) in warnings[-1]
 
 
-def test_the_oddest_posts_and_comments_of_all_arrive(reddit: RedditReplay) -> None:
+def test_posts_and_comments_with_extreme_values_are_stored(reddit: RedditReplay) -> None:
     odd = "a\x00b\ud800c \U0001f600\r\x07"  # over the wire as JSON escapes
     post = raw_post(
         title=odd,
@@ -166,7 +166,7 @@ def test_an_error_that_quotes_the_unstorable_is_stored(reddit: RedditReplay, rea
     assert session.totals["python"]["skipped"] == {"no item": 1}
 
 
-def test_progress_tells_how_far_and_what(reddit: RedditReplay) -> None:
+def test_progress_reports_steps_and_stage(reddit: RedditReplay) -> None:
     post = raw_post(num_comments=1)
     reddit.add_posts("python", [post])
     reddit.add_tree(post, [raw_comment(post)])
@@ -204,7 +204,7 @@ def test_a_gap_is_the_cap_without_a_known_post(
     assert (session.status, session.has_gap) == (Status.SUCCEEDED, gap)
 
 
-def test_no_posts_of_a_subreddit_that_had_some_is_suspect(reddit: RedditReplay) -> None:
+def test_an_empty_listing_of_a_subreddit_with_posts_is_suspect(reddit: RedditReplay) -> None:
     reddit.posts["python"] = []
     assert scrape(make_config()).status == Status.SUCCEEDED
     make_post(subreddit="Python", first_seen_at=timezone.now() - timedelta(days=1))

@@ -1,4 +1,4 @@
-"""What operators are told of a config, and what pauses it."""
+"""The warnings about a config, and the pauses of a config."""
 
 from datetime import timedelta
 from functools import partial
@@ -65,7 +65,7 @@ def test_three_refusals_in_a_row_pause_the_config_and_say_why(
         scrape(config)
 
 
-def test_an_answer_in_between_or_another_reason_begins_the_count_anew(reddit: RedditReplay) -> None:
+def test_an_answer_in_between_or_another_reason_restarts_the_count(reddit: RedditReplay) -> None:
     config = make_config()
     for answers in (PRIVATE, PRIVATE, BANNED, BANNED):
         reddit.answers["/r/python/new"] = [answers]
@@ -77,7 +77,7 @@ def test_an_answer_in_between_or_another_reason_begins_the_count_anew(reddit: Re
     assert (config.is_active, config.refusals, config.refusal_kind) == (True, 0, "")
 
 
-def test_what_passes_by_itself_neither_counts_nor_forgets(reddit: RedditReplay) -> None:
+def test_a_transient_error_neither_counts_nor_resets_the_count(reddit: RedditReplay) -> None:
     config = make_config()
     for answer in (PRIVATE, PRIVATE, Answer(500), PRIVATE):
         reddit.answers["/r/python/new"] = [answer]
@@ -96,7 +96,7 @@ def test_one_refused_subreddit_of_two_pauses_nothing(reddit: RedditReplay) -> No
     assert (config.is_active, config.refusals) == (True, 0)
 
 
-def test_who_activates_a_paused_config_ends_the_pause_and_its_count(reddit: RedditReplay) -> None:
+def test_activating_a_paused_config_ends_the_pause_and_its_count(reddit: RedditReplay) -> None:
     reddit.answers["/r/python/new"] = [PRIVATE]
     config = make_config()
     for _ in range(3):
@@ -139,7 +139,7 @@ def test_posts_that_another_bot_stored_or_a_filter_left_out_are_no_silence(reddi
         assert (session.posts_new, session.totals["python"]["warnings"]) == (0, [])
 
 
-def test_a_listing_that_reaches_behind_the_watermark_was_long_enough(reddit: RedditReplay) -> None:
+def test_a_listing_that_passes_the_watermark_was_long_enough(reddit: RedditReplay) -> None:
     now = timezone.now().timestamp()
     posts = [raw_post(created_utc=now - n * 30) for n in range(160)]
     reddit.add_posts("python", posts[30:])
@@ -162,11 +162,13 @@ def test_a_quiet_subreddit_may_be_quiet(reddit: RedditReplay) -> None:
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        (1000, "r/python makes 310 posts an hour: scrape at least every 3 h."),
+        (1000, "r/python gets 310 posts per hour: scrape at least every 3 h."),
         (100, "scrape at least every 19 min. Or raise the posts per subreddit, of which it reads 100."),
     ],
 )
-def test_a_config_that_outgrows_its_listing_is_told_so(reddit: RedditReplay, limit: int, words: str) -> None:
+def test_a_config_with_more_posts_than_its_listing_warns(
+    reddit: RedditReplay, limit: int, words: str
+) -> None:
     now = timezone.now().timestamp()
     posts = [raw_post(subreddit="python", created_utc=now - n * 3600 / 310) for n in range(1000)]
     reddit.add_posts("python", posts[900:])
@@ -180,7 +182,7 @@ def test_a_config_that_outgrows_its_listing_is_told_so(reddit: RedditReplay, lim
     assert any(words in text for level, text in progress.lines if level == "warning")
 
 
-def test_a_config_within_its_listing_is_told_nothing() -> None:
+def test_a_config_within_its_listing_does_not_warn() -> None:
     hours = timedelta(hours=3)
     assert warnings.growth_warning(name="x", posts_per_hour=200, since_last=hours, post_limit=1000) == ""
     assert warnings.growth_warning(name="x", posts_per_hour=None, since_last=hours, post_limit=1000) == ""
@@ -194,7 +196,7 @@ def test_a_baseline_changes_slowly() -> None:
 
 
 @pytest.mark.django_db(transaction=True)  # the database cascades when the transaction commits
-def test_a_deleted_config_takes_its_watermarks_along_and_nobody_elses() -> None:
+def test_deleting_a_config_deletes_its_watermarks_only() -> None:
     config, other = make_config(), make_config()
     now = timezone.now()
     for owner in (config, other):

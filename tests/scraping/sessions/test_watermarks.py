@@ -1,4 +1,4 @@
-"""Listings that end too soon, run in circles, lie about times, or show old posts late: nothing is lost unsaid."""
+"""Listings that end too soon, loop, have wrong times or show old posts late: no post is lost without a warning."""
 
 import json
 import random
@@ -35,7 +35,7 @@ def stored() -> set[str]:
 
 
 def newest_first(number: int, *, start: float = START, every: float = 60, **fields: Any) -> list[Raw]:
-    """Posts of which the oldest was made at ``start``."""
+    """Return posts of which the oldest was made at ``start``."""
     return [raw_post(created_utc=start + n * every, **fields) for n in reversed(range(number))]
 
 
@@ -86,7 +86,7 @@ def test_a_small_subreddit_that_is_listed_whole_has_no_gap(reddit: RedditReplay)
     assert not scrape(config).has_gap
 
 
-def test_what_a_filter_left_out_is_met_all_the_same(reddit: RedditReplay) -> None:
+def test_posts_that_a_filter_left_out_still_count_as_met(reddit: RedditReplay) -> None:
     posts = newest_first(30, title="dull")
     reddit.add_posts("python", posts[10:])
     config = make_config(pattern_wanted="shiny")
@@ -125,7 +125,7 @@ def test_a_watermark_that_an_earlier_release_moved_ahead_heals(reddit: RedditRep
 
 
 @pytest.mark.parametrize("odd", [0, -7.0, 1, 1_262_304_000, None, "never", 1e18])
-def test_one_odd_time_at_the_end_of_a_page_ends_no_listing(reddit: RedditReplay, odd: Any) -> None:
+def test_one_wrong_time_at_the_end_of_a_page_ends_no_listing(reddit: RedditReplay, odd: Any) -> None:
     posts = newest_first(400)
     reddit.add_posts("python", posts[300:])
     config = make_config(post_limit=1000)
@@ -138,7 +138,7 @@ def test_one_odd_time_at_the_end_of_a_page_ends_no_listing(reddit: RedditReplay,
 
 
 def test_the_watermark_goes_by_reddits_clock(reddit: RedditReplay) -> None:
-    # Reddit's clock shows a day long past; what is dated a little later than that lies ahead of it.
+    # Reddit's clock shows a past day; a post dated a little later is in the future by that clock.
     posts = newest_first(30)
     plain = RedditReplay._answer
 
@@ -177,7 +177,7 @@ def test_a_listing_that_goes_round_in_circles_is_noticed_at_the_second_meeting(
 
 
 def late_approval(reddit: RedditReplay, hours: float = 3.0) -> tuple[Raw, BotConfig]:
-    """A post that appears hours after its creation, behind 150 newer ones."""
+    """Return a post that appears hours after its creation, after 150 newer ones in the listing."""
     posts = newest_first(400, every=hours * 3600 / 150)
     late = posts.pop(150)
     reddit.add_posts("python", posts)
@@ -196,7 +196,7 @@ def test_a_late_approval_is_found_by_the_deeper_reading_of_the_day(reddit: Reddi
     reddit.requests.clear()
     session = scrape(config)
     assert late["name"] in stored()
-    # What is older than the bot's first listing stays where it is.
+    # Posts older than the bot's first listing are not fetched.
     assert session.posts_new == 1
     assert RedditPost.objects.count() <= 201
     mark = Watermark.objects.get()
@@ -235,7 +235,7 @@ def test_a_deeper_reading_waits_for_an_app_with_requests(reddit: RedditReplay) -
 
 
 @pytest.mark.parametrize("name", ["all", "popular", "All"])
-def test_r_all_is_read_as_what_it_is(reddit: RedditReplay, name: str) -> None:
+def test_r_all_is_read_as_an_aggregate(reddit: RedditReplay, name: str) -> None:
     now = int(time.time())
     foreign = [raw_post(subreddit="golang", created_utc=now - n, num_comments=1) for n in range(20)]
     reddit.add_posts("golang", foreign)
@@ -255,7 +255,7 @@ def test_r_all_is_read_as_what_it_is(reddit: RedditReplay, name: str) -> None:
     assert (session.status, session.posts_new, session.comments_new) == ("succeeded", 3, 3)
     assert len(reddit.asked(path="/comments/")) == 3
     assert Watermark.objects.get(config=config).name == name
-    # Young posts that it found are looked at again, wherever they were posted.
+    # Young posts that it found are checked again, in whatever subreddit they are.
     reddit.posts[name.lower()] = [raw_post(subreddit="rust", created_utc=now)]
     mixed[1]["num_comments"] = 2
     reddit.add_tree(mixed[1], [*reddit.trees[mixed[1]["id"]].comments.values(), raw_comment(mixed[1])])
@@ -274,7 +274,7 @@ def test_r_all_is_read_as_what_it_is(reddit: RedditReplay, name: str) -> None:
         ("popular-a-b", "several subreddits"),
     ],
 )
-def test_what_is_no_subreddit_is_refused_by_name(name: str, words: str) -> None:
+def test_a_name_of_no_subreddit_is_refused_with_its_name(name: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words) as caught:
         validate_subreddits(["python", name])
     assert name in caught.value.messages[0]
@@ -287,7 +287,7 @@ ODD_TIMES = (0, -1, 1, 1_262_304_000, None, "x", float("1e15"))
 
 
 class Feed(RedditReplay):
-    """A listing in order of creation, as posts came or by what they say, that ends at ``cap``."""
+    """A listing in the order of arrival or of creation times, that ends at ``cap``."""
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__()
@@ -334,7 +334,7 @@ def _said(post: Raw) -> float:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(size(14, 400)))
-def test_no_sequence_of_runs_loses_a_listed_post_and_says_nothing(
+def test_no_sequence_of_runs_loses_a_listed_post_silently(
     reddit: RedditReplay, settings: Any, seed: int
 ) -> None:
     draw = random.Random(seed)
@@ -350,7 +350,7 @@ def test_no_sequence_of_runs_loses_a_listed_post_and_says_nothing(
             feed.grow(draw.choice([0, 0, 1, 30, 99, 100, 101, 160, 240, 260, 420]))
             session = scrape(config)
             has_gap = has_gap or session.has_gap
-            # What went away while it was read could not be seen.
+            # Posts that disappeared during the reading could not be seen.
             missing = {post["name"] for post in feed.between()} - before - stored()
             if session.status == "succeeded" and not has_gap:
                 assert not missing, (seed, len(missing))
