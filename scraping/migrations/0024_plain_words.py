@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scraping', '0022_plain_help_texts'),
+        ('scraping', '0023_holds_by_key'),
     ]
 
     operations = [
