@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
+
+from database.messages import gettext
 
 _words: dict[str, str] = {}
 

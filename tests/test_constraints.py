@@ -232,7 +232,7 @@ BROKEN = [
     ("schedulecontrol_pause_has_reason", lambda: (control(**PAUSED), {"pause_reason": ""})),
     ("schedulecontrol_pause_has_reason", lambda: (control(), {"pause_reason": "x"})),
     ("schedulecontrol_pause_has_reason", lambda: (control(), {"paused_until": NOW})),
-    ("maintenancemode_single_row", lambda: (maintenance_mode(), {"id": 2})),
+    ("maintenancemode_one_row_per_scope", lambda: (maintenance_mode(), {"id": 2})),
     ("maintenancemode_has_reason", lambda: (maintenance_mode(), {"reason": ""})),
     ("maintenancemode_ends_after_start", lambda: (maintenance_mode(), {"ended_at": NOW - timedelta(days=1)})),
     ("maintenancemode_ends_after_start", lambda: (maintenance_mode(), {"started_at": None, "ended_at": NOW})),

@@ -201,14 +201,19 @@ def _plan(
     for child in children:
         name = child.model._meta.label
         if name in estimates:
-            number = f"_of_{list(estimates).index(name)}"
-            sums = [(month["_month"], month[number]) for month in months]
+            column = f"_of_{list(estimates).index(name)}"
+            rows = {str(month["_month"])[:7]: month[column] for month in months if month[column]}
         else:
-            counted = dated.annotate(_children=_children_of_row(child))
-            sums = list(counted.values("_month").order_by("_month").values_list("_month", Sum("_children")))
-        rows = {str(month)[:7]: number for month, number in sums if number}
+            rows = _children_by_month(dated, child)
         plans.append(table(child.model, rows, cascaded_from=label, is_estimate=name in estimates))
     return plans
+
+
+def _children_by_month(dated: models.QuerySet[Any], child: Any) -> dict[str, int]:
+    """Count the rows of a child table by the month of the row that they go with."""
+    counted = dated.annotate(_children=_children_of_row(child)).values("_month").order_by("_month")
+    sums = counted.values_list("_month", Sum("_children"))
+    return {str(month)[:7]: number for month, number in sums if number}
 
 
 def count_deletion(queryset: models.QuerySet[Any]) -> dict[str, int]:
