@@ -65,7 +65,7 @@ def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label:
     """Return the drawing; ``windows`` are those of maintenance mode, in which nothing scheduled starts."""
     height = TOP + LANE_HEIGHT * len(lanes) + 6
     parts = [
-        f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img"'
+        f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="group"'
         f' aria-label="{escape(label)}" focusable="false">'
     ]
     parts += (_shade(span, now, TOP, height - TOP, "window") for span in windows)

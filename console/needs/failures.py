@@ -28,8 +28,8 @@ WITHIN = timedelta(days=7)
 BY_HAND_WITHIN = timedelta(days=1)
 RECOVERED_WITHIN = timedelta(hours=24)
 # The newest failures that are looked at, of each state; the latest runs that a group is judged by.
-FAILURES_MAX = 100
-RUNS_MAX = 30
+FAILURES_MAX = 50
+RUNS_MAX = 20
 RUNS_OF_A_SCHEDULE = 10
 JUDGED_BY = 10
 GROUPS_MAX = 30

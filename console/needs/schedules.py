@@ -6,6 +6,7 @@ from django_celery_beat.models import PeriodicTask
 
 from console.needs.lines import Action, Line
 from console.needs.world import World
+from maintenance.models import ScheduleControl
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.reading import read_all
 
@@ -21,8 +22,9 @@ def broken(world: World) -> list[Line]:
     if not world.may(SEE):
         return []
     # What is enabled and has no next slot is over, or broken.
-    asleep = PeriodicTask.objects.filter(enabled=True, control__next_slot_at__isnull=True).order_by("-pk")
-    tasks = list(asleep.select_related(*schedules.RELATED)[:LOOKED_AT_MAX])
+    asleep = ScheduleControl.objects.filter(next_slot_at__isnull=True).values("pk")
+    enabled = PeriodicTask.objects.filter(pk__in=asleep, enabled=True).order_by("-pk")
+    tasks = list(enabled.select_related(*schedules.RELATED)[:LOOKED_AT_MAX])
     if not tasks:
         return []
     label = _("Mend…") if world.may(edits.PERMISSION) else _("Open")

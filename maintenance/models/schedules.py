@@ -98,6 +98,12 @@ class ScheduleControl(models.Model):
                 name="schedulecontrol_next_slot",
                 condition=Q(next_slot_at__isnull=False),
             ),
+            # the dashboard: what is enabled and will not fire
+            models.Index(
+                fields=["schedule"],
+                name="schedulecontrol_no_slot",
+                condition=Q(next_slot_at__isnull=True),
+            ),
             # recovery, every two seconds: pauses that have ended
             models.Index(
                 fields=["paused_until"],

@@ -215,6 +215,8 @@ def _not_understood(name: str, part: str) -> InvalidCrontab:
 # --- Words -----------------------------------------------------------------------------------
 
 
+# A page shows the same few again and again.
+@lru_cache(maxsize=2_000)
 def describe(crontab: Crontab, language: str) -> str:
     """Return the crontab as a sentence in the language ("en", "zh-hans"), with a 24-hour clock.
 
