@@ -51,6 +51,10 @@ class RedditAppAdmin(admin.ModelAdmin):
     list_display = ("name", "client_id", "user_agent", "owned_by")
     list_select_related = ("owner",)
     search_fields = ("name", "client_id")
+    empty_list = _(
+        "A Reddit app is the client id and secret with which bots sign in. Make one at reddit.com/prefs/apps, of the type"
+        " “script”, and add it here; without one, bots use REDDIT_CLIENT_ID."
+    )
     fields = ("name", "client_id", "new_secret", "user_agent", "owner")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditApp]:

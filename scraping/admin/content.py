@@ -87,6 +87,9 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
     change_list_template = "scraping/content_list.html"
     list_filter = [BotFilter, STATE_FILTER]
     sortable_by = ()
+    empty_list = _(
+        "Nothing is stored that you may see. What bots find appears here: add a bot, or scrape one now."
+    )
     # Django shows the search box only if this is not empty; get_search_results decides what is searched.
     search_fields = ("fullname",)
 

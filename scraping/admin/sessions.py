@@ -28,6 +28,10 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
     search_fields = ("id__exact", "config_name")
     search_help_text = _("A session’s number, or a part of its bot’s name.")
     sortable_by = ()
+    empty_list = _(
+        "Each scrape of a bot is a session here: what it found, what it cost and what failed. Scrape a bot now, or wait"
+        " for automatic scraping."
+    )
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the sessions this person may see."""

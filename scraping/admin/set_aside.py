@@ -28,6 +28,10 @@ class SetAsideAdmin(ReadOnlyAdmin):
     list_display_links = ("what",)
     list_filter = ("state", "cause")
     sortable_by = ()
+    empty_list = _(
+        "No decision is waiting. Where Reddit seems to have lost far too much at once, the check sets the items aside here"
+        " instead of blanking them."
+    )
 
     @admin.display(description=_("what"))
     def what(self, row: SetAside) -> str:
