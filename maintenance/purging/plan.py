@@ -4,7 +4,7 @@ The dry run is the plan. It is kept on the run as JSON, so it names rows by thei
 are looked up when it is read, and are gone when the rows are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -180,11 +180,7 @@ def _plan(
 
     dated = queryset.order_by().annotate(_month=Month(key))
     by_month = dated.values("_month").order_by("_month")
-    estimates = {
-        child.model._meta.label: estimates[child.model._meta.label]
-        for child in children
-        if child.model._meta.label in estimates and sizes[child.model].rows >= ESTIMATED_ROWS_MIN
-    }
+    estimates = _worth_estimating(estimates, [child.model for child in children], sizes)
     # As part of a scan that is needed anyway.
     told = {f"_of_{number}": Sum(column) for number, column in enumerate(estimates.values())}
     months = list(by_month.annotate(_rows=Count("*"), _oldest=Min(key), _newest=Max(key), **told))
@@ -207,6 +203,17 @@ def _plan(
             rows = _children_by_month(dated, child)
         plans.append(table(child.model, rows, cascaded_from=label, is_estimate=name in estimates))
     return plans
+
+
+def _worth_estimating(
+    estimates: Mapping[str, str], tables: Sequence[type[models.Model]], sizes: Mapping[Any, Any]
+) -> dict[str, str]:
+    """Return the estimates of the tables that are too large to count."""
+    return {
+        model._meta.label: estimates[model._meta.label]
+        for model in tables
+        if model._meta.label in estimates and sizes[model].rows >= ESTIMATED_ROWS_MIN
+    }
 
 
 def _children_by_month(dated: models.QuerySet[Any], child: Any) -> dict[str, int]:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from audit.commands import RecordedCommand
 from console import demo_history
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Fill an empty database with a fortnight of made-up runs, bots and content."""
 
     help = "Fill an empty database with a fortnight of made-up runs, bots and content."
