@@ -1,4 +1,4 @@
-"""THE list of jobs. One job, one chore, one row of history.
+"""THE list of jobs. Each job does one thing, and each of its runs is one row of history.
 
 To add one: write its function here, its test, and its command file (four lines). Everything else follows.
 """
@@ -36,17 +36,17 @@ from scraping.sessions.scrape import AlreadyScraping, ContinueLater, ScrapeRefus
 # cleanup_run_history keeps at least this many runs of each job, however old.
 RUNS_KEPT_PER_JOB = 100
 
-# Of so few posts and comments, a great share is soon reached; of more, it is a typing error in the retention.
+# The cap by share applies from this many posts and comments on: of fewer, a large share is quickly reached.
 CONTENT_CAP_MIN_ROWS = 100
 
-# When Reddit or the network failed: well before the next slot of six-hourly scraping.
+# Retries after an error of Reddit or the network: well before the next slot of six-hourly scraping.
 RETRIES = (timedelta(minutes=5), timedelta(minutes=30))
 
-# When somebody held rows locked that should go: a forgotten session is noticed within hours, and the next slot may be a
-# week away.
+# Retries after locked rows: a forgotten database session is noticed within hours, and the next slot may be a week
+# away.
 RETRIES_OF_DELETION = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=3))
 
-# 100 requests a minute, half of them, for half of the 20 minutes between two sweeps.
+# Of 100 requests per minute, half of them, for half of the 20 minutes between two sweeps.
 COMPLIANCE_REQUESTS = 500
 
 
@@ -89,7 +89,7 @@ def purge_old_content(ctx: JobContext) -> None:
 
 
 def content_cutoffs() -> Cutoffs:
-    """Return before when a purge that began now would delete posts: what is older is not stored."""
+    """Return the cutoffs of a purge that began now: older posts are not stored."""
     retention = get_job("purge_old_content").retention()
     assert retention is not None
     now = clock.now()
@@ -102,7 +102,7 @@ def content_cutoffs() -> Cutoffs:
 
 
 def _facts_of_content(ctx: JobContext) -> Facts:
-    """Return what decides which posts go: their subreddits and bots, and the lines of the retention."""
+    """Return the facts that decide which posts are deleted: subreddits, bots, and the rules of the retention."""
     bots = BotConfig.objects.in_bulk([row.config_id for row in ctx.overrides if row.config_id])
     overrides = _deciding_first(ctx)
     rules = [
@@ -130,12 +130,12 @@ def _facts_of_content(ctx: JobContext) -> Facts:
 
 
 def _deciding_first(ctx: JobContext) -> list[RetentionOverride]:
-    """Return the overrides, the longer of two first: it decides."""
+    """Return the overrides, longest first: of two that match, the longer decides."""
     return sorted(ctx.overrides, key=lambda row: -row.days)
 
 
 def _trace_of_content(ctx: JobContext) -> PurgeTrace:
-    """Return what writes down which posts went, and by which line of the retention."""
+    """Return the trace that records which posts were deleted, and by which rule of the retention."""
     overrides = _deciding_first(ctx)
     rules = [PurgeRule(row.subreddit, row.config_id, row.days) for row in overrides]
     general = PurgeRule("", None, ctx.retention.days if ctx.retention else 0)
@@ -145,7 +145,7 @@ def _trace_of_content(ctx: JobContext) -> PurgeTrace:
 
 def _group_name(group: str, value: Any) -> str:
     if group == "subreddit":
-        return f"r/{without_profile_name(value)}"  # a plan is kept longer than a deleted account may be named
+        return f"r/{without_profile_name(value)}"  # a plan is stored longer than the name of a deleted account may be
     return str(value or "")
 
 
@@ -167,7 +167,7 @@ def auto_scraping(ctx: JobContext) -> None:
         return
     finished: list[int] = list(ctx.cursor.get("finished", []))
     failures = int(ctx.cursor.get("failures", 0))
-    # Those that may succeed soon are not finished: another attempt scrapes them again.
+    # Bots with a transient failure are not finished: another attempt scrapes them again.
     failed_for_now = 0
     postponed: list[ContinueLater] = []
     ctx.checkpoint()
@@ -215,7 +215,7 @@ def _say_what_would_be_scraped(ctx: JobContext, configs: Sequence[BotConfig]) ->
 
 
 def _sum_up(ctx: JobContext, number: int, failures: int, *, is_transient: bool) -> None:
-    """End as succeeded, partial or failed: so many of the bots failed."""
+    """End as succeeded, partial or failed, by the number of failures."""
     summary = _("%(done)s of %(all)s bots scraped") % {"done": number - failures, "all": number}
     if failures == number:
         raise JobFailed(summary, is_transient=is_transient)
@@ -237,7 +237,7 @@ def cleanup_run_history(ctx: JobContext) -> None:
         oldest_kept = list(kept[RUNS_KEPT_PER_JOB - 1 : RUNS_KEPT_PER_JOB])
         newest |= Q(job=slug, pk__gte=oldest_kept[0] if oldest_kept else 0)
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
-    # All lines of one purge become old in one night, which is no error.
+    # All trace lines of one purge become old in the same night, which is no error.
     ctx.delete(Erasure.objects.made_before(ctx.cutoff), by="at", has_relative_caps=False, is_indexed=False)
     if not ctx.dry_run:
         forget_deleted_schedules(between=ctx.checkpoint)
@@ -271,14 +271,14 @@ def refresh_stored_content(ctx: JobContext) -> None:
         ctx.message = _("A dry run asks Reddit nothing.")
         return
     try:
-        # Into the run's own counts: an attempt that ends early has done something too.
+        # Counted in the run itself, because an attempt that ends early has done some work too.
         done = refresh(ctx, max_requests=COMPLIANCE_REQUESTS, counts=ctx.counts, run_id=ctx.run_id)
     except OutOfBudget as shortage:
         ctx.hand_back(until=shortage.until, message=str(shortage))
     except RedditError as error:
         raise JobFailed(str(error), is_transient=error.kind.is_transient) from error
     for name in done.counts:
-        ctx.count(name, 0)  # "0 removed" is an answer too
+        ctx.count(name, 0)  # "0 removed" is a result too
     for problem in done.problems:
         ctx.log(problem, "warning")
     if done.problems:
@@ -294,12 +294,12 @@ def refresh_stored_content(ctx: JobContext) -> None:
 
 
 def clean_config(value: Any) -> int:
-    """Return the id of a bot named by its id or by a name that only one bot has."""
+    """Return the id of a bot that is given by its id, or by a name that only one bot has."""
     return BotConfig.objects.named(str(value)).pk
 
 
 def owns_configs(user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Whether the user may scrape with each of these bots: its owner and superusers may."""
+    """Whether the user may scrape with each of these bots: owners and superusers may."""
     if not user.is_active:
         return [False] * len(many)
     keys: list[Any] = [params.get("config") for params in many]
@@ -313,7 +313,7 @@ def owns_config(user: Person, params: Mapping[str, Any]) -> bool:
 
 
 def of_own_configs(user: Person) -> Q:
-    """Name the runs that scraped with a bot of the user's own."""
+    """Return the condition for runs that scraped with a bot of the user."""
     return Q(params__config__in=list(BotConfig.objects.managed_by(user).values_list("pk", flat=True)))
 
 
@@ -359,7 +359,7 @@ def scrape_now(ctx: JobContext) -> None:
 
 
 def _tally(ctx: JobContext, session: ScrapeSession) -> bool:
-    """Add a session's totals to the run's counts; return whether it succeeded wholly."""
+    """Add a session's totals to the run's counts; return whether it succeeded completely."""
     for name in (
         "posts_found",
         "posts_new",

@@ -1,4 +1,4 @@
-"""How a job is declared, and the one place that knows all of them."""
+"""The declaration of jobs, and the only list of them."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,13 +22,13 @@ from maintenance.purging.surroundings import Terms
 
 TASK_PREFIX = "maintenance."
 TIME_LIMIT = timedelta(hours=1)
-# The broker gives a message to another worker after 7,200 s (visibility_timeout): by then its work must be over.
+# The broker gives a message to another worker after 7,200 s (visibility_timeout): the work must end before.
 TIME_LIMIT_MAX = timedelta(seconds=7_000)
 DAYS_MAX = 36_500
 
 Cleaner = Callable[[Any], Any]
 Authorizer = Callable[[Person, Mapping[str, Any]], bool]
-# The same for many at once, such as the rows of a list: one answer each.
+# The same for many at once, such as the rows of a list: one result for each.
 ManyAuthorizer = Callable[[Person, Sequence[Mapping[str, Any]]], list[bool]]
 
 
@@ -44,11 +44,11 @@ class UnknownJob(KeyError):
 
 
 class InvalidParams(ValidationError):
-    """A parameter that the job does not take, or a value that it cannot use; ``message_dict`` names it."""
+    """A parameter that the job does not accept, or an unusable value; ``message_dict`` names it."""
 
     @property
     def text(self) -> str:
-        """All that is wrong, as one text that names the parameters."""
+        """All errors as one text that names the parameters."""
         return joined(
             message if name == NON_FIELD_ERRORS else joined([f"{name}:", message])
             for name, messages in self.message_dict.items()
@@ -57,19 +57,19 @@ class InvalidParams(ValidationError):
 
 
 class JobsPaused(InvalidParams):
-    """The job's group is paused: nothing of it starts, whoever asks."""
+    """The job's group is paused: none of its runs starts, not even manual ones."""
 
 
 def read_params(text: str | None) -> dict[str, Any]:
-    """Return the parameters that a schedule's text holds; an empty text holds none.
+    """Return the parameters in a schedule's text; an empty text has none.
 
     Raises:
-        InvalidParams: it is not a JSON object, or holds what no database can store in a text.
+        InvalidParams: it is not a JSON object, or contains characters that no database can store in a text.
     """
     try:
         params = json.loads(text or "{}")
         told = json.dumps(params, ensure_ascii=False)
-        told.encode()  # half a surrogate pair stands for no character
+        told.encode()  # half a surrogate pair is no character
     except (ValueError, RecursionError):
         raise InvalidParams(
             {NON_FIELD_ERRORS: _("The parameters are not JSON: write a JSON object.")}
@@ -93,12 +93,12 @@ def clean_days(value: Any) -> int:
 
 
 def clean_days_from(floor: int) -> Cleaner:
-    """Return what checks a retention of which the database keeps the first ``floor`` days."""
+    """Return the check of a retention; the database keeps rows for at least ``floor`` days."""
 
     def clean(value: Any) -> int:
         days = clean_days(value)
         if days < floor:
-            text = _("At least %(floor)s days: the database keeps these rows as long.")
+            text = _("At least %(floor)s days: the database keeps these rows that long.")
             raise ValidationError(text % {"floor": floor})
         return days
 
@@ -106,58 +106,58 @@ def clean_days_from(floor: int) -> Cleaner:
 
 
 def may_keep(user: Person, days: int) -> bool:
-    """Whether the user may have things deleted after so few days."""
+    """Whether the user may set a retention of this few days."""
     return days >= settings.RETENTION_FLOOR_DAYS or (
         user.is_active and user.has_perm("maintenance.approve_run")
     )
 
 
 def may_run_jobs(user: Person, params: Mapping[str, Any]) -> bool:
-    """Whether the user holds the model permission to run jobs, and may go as low as the retention in ``params``."""
+    """Whether the user has the model permission to run jobs, and may set a retention as low as that in ``params``."""
     may_run = user.is_active and user.has_perm("maintenance.run_job")
     return may_run and ("days" not in params or may_keep(user, params["days"]))
 
 
 @dataclass(frozen=True)
 class Job:
-    """A declared job; everything else (task, schedule, command, button, endpoint) follows from it."""
+    """A declared job; everything else (task, schedule, command, button, endpoint) is derived from it."""
 
     slug: str
     function: Callable[[JobContext], None]
     # Celery's crontab as "minute hour day-of-month month day-of-week"; None: only on demand.
     crontab: str | None = None
-    # Days of what the job would delete that are kept unless the operator says otherwise; None: not by age.
+    # The default retention in days; None: the job has no retention.
     retention_days: int | None = None
-    # The fewest days that anybody may set or ask for.
+    # The fewest days that anybody may set or request.
     floor_days: int = 1
-    # Whether operators may set other days for a subreddit or a bot; the job then heeds ``ctx.overrides``.
+    # Whether operators may set overrides for subreddits and bots; the job then uses ``ctx.overrides``.
     has_overrides: bool = False
-    # Whether operators may let threads stay while they are alive; the job then heeds ``ctx.keeps_live_threads``.
+    # Whether operators may keep threads while they are alive; the job then uses ``ctx.keeps_live_threads``.
     has_live_threads: bool = False
     params: Mapping[str, Cleaner] = field(default_factory=dict)
     authorize: Authorizer = may_run_jobs
     authorize_many: ManyAuthorizer | None = None
-    # Whether a purge waits for a person when it takes a great share of the table, or far more than usual. Not where
-    # the rows are worthless by definition.
+    # Whether a purge waits for a person if it would delete a large share of the table, or far more rows than usual.
+    # False if the rows are worthless by definition.
     has_relative_caps: bool = True
-    # From so many rows on the share counts; None: from PURGE_CAP_MIN_ROWS on.
+    # The cap by share applies from this many rows on; None: from PURGE_CAP_MIN_ROWS on.
     share_cap_min_rows: int | None = None
-    # The parameter by which runs may stand side by side: one running run for each of its values.
+    # The parameter that allows parallel runs: one running run for each of its values.
     concurrent_by: str | None = None
-    # Which of its runs somebody sees who may not see all runs; None: none of them.
+    # Which of its runs a person may see without the permission to see all; None: none of them.
     shown_to: Callable[[Person], Q] | None = None
-    # Parameters that are the key of a row, which may be deleted while a schedule still names it.
+    # Parameters that are keys of rows, which may be deleted while a schedule still names them.
     refers_to: Mapping[str, type[Model]] = field(default_factory=dict)
-    # How long one attempt may take. A job that reaches checkpoints goes on as its next attempt before that; one
-    # that does not is killed.
+    # How long one attempt may take. A job that reaches checkpoints continues in another attempt before that; a job that
+    # reaches none is killed.
     time_limit: timedelta = TIME_LIMIT
-    # How long after each end as FAILED or PARTIAL, for a cause that may pass, the job is tried again.
+    # The delays before retries after an end as FAILED or PARTIAL with a transient cause.
     retries: tuple[timedelta, ...] = ()
-    # Whether the job keeps its place elsewhere than in its run's cursor: what it reports is done for good.
+    # Whether the job stores its position elsewhere than in the run's cursor: what it reports as done stays done.
     keeps_its_place: bool = False
     # Whether ``manage.py up`` requests it when it is started for the first time, with the sandbox for Reddit.
     runs_at_first_start: bool = False
-    # The scope of the switch that pauses it together with others; "": only maintenance mode holds it up.
+    # The scope of the switch that pauses it together with others; "": only maintenance mode stops it.
     group: str = ""
 
     def __post_init__(self) -> None:
@@ -203,7 +203,7 @@ class Job:
         """Return checked, JSON-ready parameters; ``known``: values that were checked before, by parameter.
 
         Raises:
-            InvalidParams: with the parameter's name and what it may be.
+            InvalidParams: with the parameter's name and its allowed values.
         """
         cleaned: dict[str, Any] = {}
         errors: dict[str, Any] = {}
@@ -230,17 +230,17 @@ class Job:
     def clean_stored(
         self, text: str | None, *, known: Mapping[str, Collection[Any]] | None = None
     ) -> dict[str, Any]:
-        """Return the checked parameters of a schedule, whatever was written there and however long ago.
+        """Return the checked parameters of a schedule, whatever is stored there.
 
         Raises:
-            InvalidParams: it is no JSON, no object, or names what is not there any more. Its messages can be stored.
+            InvalidParams: it is not a JSON object, or names rows that no longer exist. Its messages can be stored.
         """
         return self.clean(read_params(text), known=known)
 
     def retention(self, params: Mapping[str, Any] | None = None) -> Retention | None:
-        """Return for how long a run with these parameters keeps things now; None: the job keeps nothing by age.
+        """Return the current retention of a run with these parameters; None: the job has no retention.
 
-        Overrides stand beside ``days`` too: whoever asked for one run of fewer days did not undo them.
+        Overrides also apply with the parameter ``days``: a request for one run with fewer days does not remove them.
         """
         if self.retention_days is None:
             return None
@@ -253,7 +253,7 @@ class Job:
         return replace(stored, days=(params or {}).get("days", stored.days))
 
     def terms(self, params: Mapping[str, Any]) -> Terms:
-        """Return what the job and its operators say of the deletions of a run with these parameters."""
+        """Return the terms under which a run with these parameters deletes."""
         caps = Caps.in_force(has_relative=self.has_relative_caps, share_min_rows=self.share_cap_min_rows)
         return Terms(
             job=self.slug,
@@ -263,7 +263,7 @@ class Job:
         )
 
     def concurrency_key(self, params: Mapping[str, Any]) -> str:
-        """Return what two running runs must not share."""
+        """Return the key that two running runs must not share."""
         return f"{self.slug}:{params[self.concurrent_by]}" if self.concurrent_by else self.slug
 
     def may_run(self, user: Person, params: Mapping[str, Any] | None = None) -> bool:
@@ -271,25 +271,25 @@ class Job:
         return self.authorize(user, params or {})
 
     def may_run_each(self, user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Whether the user may request this job, for each of these (cleaned) parameters."""
+        """Whether the user may request this job, for each of these sets of (cleaned) parameters."""
         if self.authorize_many is not None:
             return self.authorize_many(user, many)
         return [self.authorize(user, params) for params in many]
 
     def require(self, user: Person, params: Mapping[str, Any]) -> None:
-        """Raise PermissionDenied, which says what is missing, unless the user may request this."""
+        """Raise PermissionDenied, with the missing permission, unless the user may request this."""
         if self.may_run(user, params):
             return
         if "days" in params and self.may_run(user, {**params, "days": settings.RETENTION_FLOOR_DAYS}):
             raise PermissionDenied(
-                gettext("Runs that keep fewer than %(floor)s days take the permission to approve runs.")
+                gettext("Runs that keep fewer than %(floor)s days need the permission to approve runs.")
                 % {"floor": settings.RETENTION_FLOOR_DAYS}
             )
         raise PermissionDenied(self.refusal)
 
     @property
     def refusal(self) -> str:
-        """What somebody is told who may not run the job."""
+        """The message for a person who may not run the job."""
         return gettext("You may not run %(job)s.") % {"job": self.title}
 
 
@@ -317,7 +317,7 @@ def job(
     runs_at_first_start: bool = False,
     group: str = "",
 ) -> Callable[[Callable[[JobContext], None]], Callable[[JobContext], None]]:
-    """Declare the decorated function as a job; its name is the slug, its docstring the summary; see ``Job``.
+    """Declare the decorated function as a job; its name is the slug, its docstring is the summary; see ``Job``.
 
     Raises:
         ValueError: another job has this slug, its default schedule could not give what it requires, or its time limit
@@ -385,10 +385,10 @@ def job_title(slug: str) -> str:
 
 
 def is_known(slug: str) -> bool:
-    """Whether this process has the job; another one, newer or older, may have more or fewer."""
+    """Whether this process knows the job; a process of another release may know other jobs."""
     return slug in _registry
 
 
 def job_of_task(task_name: str) -> Job | None:
-    """Return the job behind a Celery task name; None for somebody else's task."""
+    """Return the job of a Celery task name; None for a task that is no job of ours."""
     return _registry.get(task_name.removeprefix(TASK_PREFIX)) if task_name.startswith(TASK_PREFIX) else None

@@ -1,4 +1,4 @@
-"""For how long things are kept: what operators decided, what an edit of that would do, and the edit itself."""
+"""Retentions: the stored ones, the effect of an edit, and the edit itself."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ from maintenance.registry import Job, Person, clean_days_from, get_job, is_known
 PERMISSION = "maintenance.change_retentionpolicy"
 CHANGED = "retention.changed"
 words.register({CHANGED: gettext_noop("changed the retention")})
-# Rows of one table that a preview counts: a second's work. Of more it says only that they are more.
+# A preview counts this many rows of one table, about one second of work; for more it only says "more than".
 COUNTED_ROWS_MAX = 1_000_000
 
 
 def overrides_of(job: Job) -> list[RetentionOverride]:
-    """Return the overrides of a job's retention; none for a job that heeds none."""
+    """Return the overrides of a job's retention; none for a job that does not use them."""
     if not job.has_overrides:
         return []
     return list(RetentionOverride.objects.filter(policy__job=job.slug).select_related("config"))
 
 
 def retention_of(policy: RetentionPolicy) -> Retention:
-    """Return what is stored."""
+    """Return the stored retention."""
     return Retention(
         policy.days,
         tuple(policy.overrides.select_related("config")),
@@ -44,12 +44,12 @@ def retention_of(policy: RetentionPolicy) -> Retention:
     )
 
 
-# --- Looking ahead ---------------------------------------------------------------------------
+# --- Preview ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Rows:
-    """How many rows of which tables; a table's number is ``COUNTED_ROWS_MAX`` where ``is_more``."""
+    """The number of rows by table; a table's number is ``COUNTED_ROWS_MAX`` where ``is_more``."""
 
     tables: tuple[tuple[str, int], ...]
     is_more: bool = False
@@ -62,17 +62,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Effect:
-    """What an edit changes about the next run: rows that it would delete too, and rows that it would no longer."""
+    """The effect of an edit on the next run: rows that it would delete in addition, and rows that it would keep."""
 
     more: Rows
     fewer: Rows
 
 
 def effect(policy: RetentionPolicy, after: Retention) -> Effect:
-    """Count what the next run would delete under ``after`` and not under what is stored, and the other way round.
+    """Count the rows that the next run would delete under ``after`` but not under the stored retention, and vice versa.
 
-    The job itself says what it would delete, as in a run. Only rows whose age lies between the shortest and the
-    longest retention are looked at, because both retentions treat all others alike: a range of the index.
+    The job's function tells what it would delete, as in a run. Only rows whose age lies between the shortest and the
+    longest retention are read, a range of the index: both retentions treat all other rows alike.
     """
     before, now = retention_of(policy), clock.now()
     more: list[tuple[str, int]] = []
@@ -112,19 +112,19 @@ def _rows(counts: list[tuple[str, int]]) -> Rows:
 
 
 def refuse_below_floor(days: int, *, by: Person, job: str = "") -> None:
-    """Raise ValidationError where the job allows nobody so few days, or they take a permission that the person lacks."""
+    """Raise ValidationError if the job does not allow so few days, or the person lacks the permission for them."""
     if is_known(job):
         clean_days_from(get_job(job).floor_days)(days)
     if not may_keep(by, days):
         raise ValidationError(
-            _("At least %(floor)s days: fewer take the permission to approve runs."),
+            _("At least %(floor)s days: fewer need the permission to approve runs."),
             code="floor",
             params={"floor": settings.RETENTION_FLOOR_DAYS},
         )
 
 
 def _new_days(before: Retention, after: Retention) -> set[int]:
-    """Return the days that would count where others counted before: in general, or for a subreddit or bot."""
+    """Return the days that the edit changes: in general, or for a subreddit or bot."""
     old, new = before.days_by_target(), after.days_by_target()
     return {
         new.get(target, after.days)
@@ -134,11 +134,11 @@ def _new_days(before: Retention, after: Retention) -> set[int]:
 
 
 def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
-    """Store the retention; it counts from the next run or attempt on.
+    """Store the retention; it applies from the next run or attempt on.
 
     Raises:
-        PermissionDenied: the person may change no retention, or not go as low.
-        ValidationError: nobody may go as low.
+        PermissionDenied: the person may not change retentions, or not set so few days.
+        ValidationError: nobody may set so few days.
     """
     if not (by.is_active and by.has_perm(PERMISSION)):
         raise PermissionDenied(_("You may not change retentions."))

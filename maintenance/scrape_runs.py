@@ -1,4 +1,4 @@
-"""What scraping asks about runs."""
+"""Answers the questions of scraping about runs."""
 
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -8,7 +8,7 @@ from maintenance.models import JobRun
 
 
 class ScrapeRuns:
-    """Answers with the rows of ``JobRun`` and the addresses of the admin."""
+    """Uses the rows of ``JobRun`` and the addresses of the admin."""
 
     def running(self) -> QuerySet[JobRun]:
         """Return the runs that are being performed now."""

@@ -1,10 +1,10 @@
-"""How a job function is ended early: by one of these exceptions."""
+"""The exceptions that end a job function early."""
 
 from datetime import datetime
 
 
 class StopRun(BaseException):
-    """The run must stop now. Not an Exception, so that no job swallows it by ``except Exception``."""
+    """The run must stop now. Not an Exception, so that ``except Exception`` in a job does not catch it."""
 
 
 class CancelRun(StopRun):
@@ -12,7 +12,7 @@ class CancelRun(StopRun):
 
 
 class HandBack(StopRun):
-    """Save the cursor, another attempt goes on: now, or after ``until``; ``reason`` is a JobRun.Reason."""
+    """Save the cursor; another attempt continues now, or after ``until``; ``reason`` is a JobRun.Reason."""
 
     def __init__(self, reason: str, *, until: datetime | None = None) -> None:
         super().__init__(reason)
@@ -20,7 +20,7 @@ class HandBack(StopRun):
 
 
 class LostClaim(StopRun):
-    """Recovery gave the run to somebody else: write nothing more."""
+    """Recovery has given the run to another process: write nothing more."""
 
 
 class BlockRun(StopRun):
@@ -28,13 +28,13 @@ class BlockRun(StopRun):
 
 
 class SkipRun(StopRun):
-    """There is nothing this run may do now."""
+    """There is nothing that this run may do now."""
 
 
 class JobFailed(Exception):
-    """The job could not do its work, and the message says why; no traceback is kept.
+    """The job could not do its work; the message says why, and no traceback is stored.
 
-    ``is_transient``: what was in the way may be gone soon, so that the job is tried again as it declares.
+    ``is_transient``: the cause may pass soon, so the job is tried again as it declares.
     """
 
     def __init__(self, message: str, *, is_transient: bool = False) -> None:

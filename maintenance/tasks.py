@@ -1,4 +1,4 @@
-"""One Celery task a job, made from the registry; its message carries nothing but the run's id."""
+"""One Celery task per job, made from the registry; its message carries only the run's id."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ from maintenance.ledger import performing
 from maintenance.models import JobRun
 from maintenance.registry import Job, jobs
 
-# Shared before the pool forks, so that the children see when the main process is told to stop; Celery itself
-# tells a busy child nothing. A bare byte, no Event: a child killed inside an Event's lock would hang the rest.
+# Shared memory, created before the pool forks, so that children see when the main process is told to stop; Celery
+# does not tell a busy child. A byte, not an Event: a child killed inside an Event's lock would block the others.
 _stopping = RawValue("b", 0)
 
-# Celery's own limit is for a job that hangs so deep in C that not even the thread beside it can kill it.
+# Celery's own limit is for a job that hangs in C code, where not even the heartbeat thread can kill it.
 DEEP_HANG_SECONDS = 60
 
 

@@ -41,8 +41,8 @@ def _words(scope: str) -> Words:
             address="admin:maintenance_pause_scraping",
             title=_("Pause scraping"),
             meaning=_(
-                "While it is on, no scrape starts, neither by a schedule nor by hand: who asks for one is told this"
-                " reason. Purges and the verification with Reddit go on, and so does what is running. Slots that pass"
+                "While it is on, no scrape starts, neither by a schedule nor by hand: a request for one is refused with"
+                " this reason. Purges and the verification with Reddit go on, and so does what is running. Slots that pass"
                 " meanwhile are written down as skipped."
             ),
             start=_("Pause scraping"),

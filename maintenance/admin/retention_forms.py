@@ -106,7 +106,9 @@ class OverrideFormSet(forms.BaseInlineFormSet):
                 continue
             target = (folded(row["subreddit"]), row["config"].pk if row["config"] else None)
             if target in seen:
-                form.add_error("config" if row["config"] else "subreddit", _("This one is named twice."))
+                form.add_error(
+                    "config" if row["config"] else "subreddit", _("This subreddit or bot is listed twice.")
+                )
             seen.add(target)
             if stored.get(target) != row["days"]:  # only days that are new for this target
                 try:

@@ -1,6 +1,6 @@
-"""What becomes of a run whose attempt has ended before its work: another attempt, when, or none.
+"""Decides what follows when an attempt ends before its work is done: another attempt, and when, or none.
 
-One rule for all ends, whatever brought them about: a stop, a limit, a lost worker, the database. An attempt counts
+The rule is the same for all causes: a stop, a limit, a lost worker, the database. An attempt counts
 against the run unless its cursor has moved.
 """
 
@@ -18,23 +18,23 @@ from maintenance.models.statuses import FAILURES
 
 Reason = JobRun.Reason
 
-# The third attempt in a row that got no further is the last.
+# The third attempt in a row without progress is the last.
 ATTEMPTS_MAX = 3
-# How long the next attempt waits after the first and the second that got no further: a cause may pass.
+# How long the next attempt waits after the first and the second one without progress: the cause may be transient.
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30))
 # These do not count as failures: the run stopped at a checkpoint as told, or it waits for its Reddit app.
-# Nor does an earlier attempt that has come to an end of its own, to be tried again (retry_at).
+# Nor does an earlier attempt that ended by itself and is tried again (retry_at).
 BLAMELESS = frozenset({Reason.NONE, Reason.WAITS, Reason.WORKER_STOPPED, Reason.RETENTION})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an attempt ends."""
+    """The decision about an attempt that has ended."""
 
     status: str
     reason: str
     error: str
-    # When the next attempt may begin; None: at once. There is one where the status is INTERRUPTED.
+    # When the next attempt may begin; None: at once. There is one if the status is INTERRUPTED.
     not_before: datetime | None = None
 
     @property
@@ -51,14 +51,14 @@ def judge(
     error: str = "",
     until: datetime | None = None,
 ) -> Verdict:
-    """Return what becomes of a running run.
+    """Return the verdict about a running run.
 
     Args:
         run: the attempt that ends.
         reason: what ended it.
-        cursor: what has been committed of it.
-        error: what to tell of that.
-        until: before which the next attempt could do nothing.
+        cursor: the committed cursor.
+        error: the error text.
+        until: the next attempt could do nothing before this moment.
     """
     if is_cancel_requested(run):
         return Verdict(JobRun.Status.CANCELLED, Reason.OPERATOR, error)
@@ -73,7 +73,7 @@ def judge(
 
 
 def _not_before(reason: str, number: int) -> datetime | None:
-    # An attempt that hands on has done some work; a lost worker was silent for long enough, the first time.
+    # An attempt that hands on has done some work; and before a worker counts as lost, enough time has passed.
     if reason == Reason.HANDED_ON or (reason == Reason.WORKER_LOST and number <= 1):
         return None
     return clock.now() + PAUSES[max(number, 1) - 1]
@@ -93,11 +93,11 @@ def attempts_without_progress(run: JobRun, *, reason: str, cursor: Mapping[str, 
 
 
 def retry_at(run: JobRun, retries: Sequence[timedelta]) -> datetime | None:
-    """Return when a run that ends as FAILED or PARTIAL, for a cause that may pass, is tried again; None: not.
+    """Return when a run that ends as FAILED or PARTIAL for a transient cause is tried again; None: never.
 
     Args:
         run: the run, which is still running.
-        retries: how long after each such end.
+        retries: the delay after each such end.
     """
     used, earlier = 0, run.retry_of
     while earlier is not None:
@@ -113,10 +113,10 @@ def _place(cursor: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def is_cancel_requested(run: JobRun) -> bool:
-    """Whether an operator cancelled the run: it must not go on as another attempt."""
+    """Whether an operator cancelled the run, which then gets no other attempt."""
     return JobRun.objects.filter(pk=run.pk, cancel_requested_at__isnull=False).exists()
 
 
 def reason_of(cause: Cause | None) -> str:
-    """Return the reason that names why the database refused."""
+    """Return the run's reason for a refusal by the database."""
     return Reason(f"database_{cause}") if cause else Reason.DATABASE

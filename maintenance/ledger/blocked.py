@@ -1,4 +1,4 @@
-"""Tells the world that a run waits for a person."""
+"""Notifies people that a run waits for a decision."""
 
 import logging
 from typing import Any
@@ -13,21 +13,21 @@ from maintenance.models import JobRun
 
 logger = logging.getLogger(__name__)
 
-# Sent with ``run`` when the safety cap has stopped it. The mail below is one receiver; connect yours.
+# Sent with ``run`` when the safety cap has stopped it. The mail below is one receiver; others can be connected.
 run_blocked = Signal()
 
 
 @receiver(run_blocked)
 def mail_blocked_run(*, run: JobRun, **_kwargs: Any) -> None:
-    """Tell ALERT_EMAILS, if there are any, that a run waits for a decision, in each language of the console."""
+    """Send a mail to ALERT_EMAILS, if set, that a run waits for a decision, in each language of the console."""
     if not settings.ALERT_EMAILS:
         return
-    # An address tells no language, and the worker's is nobody's: first the console's own, then the others.
+    # The language of a receiver is unknown, and the worker's is irrelevant: first the console's, then the others.
     languages = sorted(dict(settings.LANGUAGES), key=lambda code: code != settings.LANGUAGE_CODE)
     subjects, bodies = [], []
     for language in languages:
         with translation.override(language):
-            # Plain texts: a message would follow whichever language is active when it is copied.
+            # Plain strings: a Message would change to the language that is active when it is copied.
             subjects.append(str.__str__(_("%(run)s waits for approval") % {"run": run}))
             bodies.append(f"{subjects[-1]}\n\n{run.message}")
     try:

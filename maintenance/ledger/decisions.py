@@ -1,4 +1,4 @@
-"""What people decide about runs: what they saw, what they allow, and the event that says so."""
+"""People's decisions about runs: the plan they saw, the mandate they give, and the event that records it."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from maintenance.purging.mandate import Mandate
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import InvalidParams, Person, get_job
 
-# How long a plan may be referred to by who wants just that to be done.
+# How long a plan may be used to request a run that does what it shows.
 PLAN_FRESH = timedelta(minutes=15)
 
 BLOCKED, APPROVED, REJECTED = "run.blocked", "run.approved", "run.rejected"
@@ -31,7 +31,7 @@ STOPPED_BY_FORCE = "run.stopped_by_force"
 SUPERSEDED = "run.superseded"
 REQUESTED, CANCELLED = "run.requested", "run.cancelled"
 PLAN_USED, FORCED, PLAN_EXPIRED = "run.plan_used", "run.forced", "run.plan_expired"
-# The words for the verbs; a page fills in reason and message.
+# The texts of the verbs; a page fills in reason and message.
 WORDS = {
     BLOCKED: gettext_noop("stopped and waits for approval: %(message)s"),
     APPROVED: gettext_noop("approved: %(reason)s"),
@@ -44,7 +44,7 @@ WORDS = {
     REQUESTED: gettext_noop("asked for"),
     CANCELLED: gettext_noop("cancelled"),
 }
-# The same for a list of events, which shows reason and message beside them.
+# The same for a list of events, which has columns for reason and message.
 words.register(
     {
         BLOCKED: gettext_noop("stopped and waits for approval"),
@@ -67,19 +67,19 @@ def plan_of(run: JobRun) -> list[TablePlan]:
 
 
 def is_fresh(at: str) -> bool:
-    """Whether a plan of that moment may still be referred to."""
+    """Whether a plan of that moment may still be used for a request."""
     return clock.now() - datetime.fromisoformat(at) <= PLAN_FRESH
 
 
 def is_fresh_plan(run: JobRun) -> bool:
-    """Whether the run is a dry run whose plan may still be referred to."""
+    """Whether the run is a dry run whose plan may still be used for a request."""
     at = made_at(run.plan)
     is_plan = run.dry_run and run.status == JobRun.Status.SUCCEEDED and bool(plan_of(run))
     return is_plan and at is not None and is_fresh(at.isoformat())
 
 
 def shown_by_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the dry run with this id showed, for a run that shall do just that.
+    """Return what the dry run with this id showed, for a run that is to do exactly that.
 
     Raises:
         UnknownJob; InvalidParams: it is no plan of this job with these parameters.
@@ -99,7 +99,7 @@ def shown_by_run(plan_id: Any, *, job: str, params: Mapping[str, Any] | None = N
 def mandate_asked_for(
     *, by: Person | None, shown: Mapping[str, Any] | None, force_reason: str
 ) -> Mandate | None:
-    """Return the mandate of who asks for a run; None: they saw no plan.
+    """Return the mandate of a person who requests a run; None: they saw no plan.
 
     Raises:
         PermissionDenied: they may not lift the caps.
@@ -114,7 +114,7 @@ def mandate_asked_for(
         raise InvalidParams({"plan": _("The plan is older than 15 minutes: make a new one.")})
     name, at = by.get_username() if by else "", clock.now()
     if shown:
-        # Forced as well: the plan's rows, past the caps.
+        # With force too: the plan's rows, past the caps.
         if force_reason:
             return mandates.of_approval(shown, by=name, reason=force_reason, at=at)
         return mandates.of_plan(shown, by=name, at=at)
@@ -122,7 +122,7 @@ def mandate_asked_for(
 
 
 def approval_of(run: JobRun, *, by: Person, reason: str) -> Mandate:
-    """Return the mandate of who approves what the run's plan says."""
+    """Return the mandate of a person who approves the run's plan."""
     at = clock.now()
     shown = mandates.shown(run.plan or {"at": at.isoformat(), "tables": []})
     return mandates.of_approval(shown, by=by.get_username(), reason=reason, at=at)
@@ -134,7 +134,7 @@ def may_decide(by: Person) -> bool:
 
 
 def refuse_own(run: JobRun, *, by: Person) -> None:
-    """Raise PermissionDenied where who asked for the run may not approve it."""
+    """Raise PermissionDenied if the person requested the run and therefore may not approve it."""
     if settings.APPROVE_OWN_RUNS or not run.requested_by_name:
         return
     if run.requested_by_name == by.get_username():
@@ -142,16 +142,16 @@ def refuse_own(run: JobRun, *, by: Person) -> None:
 
 
 def is_plan_expired(run: JobRun) -> bool:
-    """Whether the plan that a run was stopped with is too old to be approved, or does not say how old it is."""
+    """Whether the plan of a blocked run is too old to be approved, or has no time."""
     at = made_at(run.plan)
     return run.plan is not None and (at is None or clock.now() - at > mandates.VALID)
 
 
-# --- Remembering -----------------------------------------------------------------------------
+# --- Recording -------------------------------------------------------------------------------
 
 
 def record_request(run: JobRun, *, by: Person | None, shown: Mapping[str, Any] | None) -> None:
-    """Write down that somebody asked for a run: what they had seen, or past the caps, where they said so."""
+    """Write an event for a request of a run, if it was made with a plan or past the caps."""
     mandate = Mandate.from_json(run.mandate)
     if mandate is None:
         what = {"job": run.job, "dry_run": run.dry_run, "params": run.params}
@@ -165,7 +165,7 @@ def record_request(run: JobRun, *, by: Person | None, shown: Mapping[str, Any] |
 
 
 def record_decision(verb: str, run: JobRun, *, by: Person | None = None, reason: str = "") -> None:
-    """Write down what was decided about a run, with what its plan says."""
+    """Write an event for a decision about a run, with the rows of its plan."""
     rows = {table.model: table.rows for table in plan_of(run)}
     plan = {"plan_at": (run.plan or {}).get("at"), "rows": rows, "message": run.message}
     record(verb, run, by=_user(by), reason=reason, parameters=as_json(plan))
@@ -181,7 +181,7 @@ def decisions_about(run: JobRun) -> list[Event]:
 
 
 def in_words(event: Event) -> str:
-    """Return what was decided, in the reader's language."""
+    """Return the text of a decision in the reader's language."""
     message = from_json(event.parameters or {}, "message") or ""
     return _(WORDS.get(event.verb, event.verb)) % {"reason": event.reason, "message": message}
 

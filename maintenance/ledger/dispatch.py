@@ -1,4 +1,4 @@
-"""The messages of runs: which may go now, and to which task."""
+"""Sends the messages of runs: decides which may be sent now, and to which task."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from maintenance.registry import get_job, is_known
 
 
 def publish(run: JobRun) -> bool:
-    """Send the message that makes a worker look at this run. False: not now; recovery will send it.
+    """Send the message that makes a worker look at this run. False: it cannot be sent now; recovery will send it.
 
-    Not now: its time has not come, the broker is away, or only a newer or older process than this one knows the job.
+    That is so if its time has not come, the broker does not answer, or only another release knows the job.
     """
     return publish_all([run]) == 1
 
 
 def publish_all(runs: Sequence[JobRun]) -> int:
-    """Send the messages of these runs, as far as the broker takes them at once; return how many went.
+    """Send the messages of these runs that the broker accepts at once; return how many were sent.
 
     Never waits long for the broker (``ledger.publishing``): what was not sent is sent by recovery.
     """
@@ -28,7 +28,7 @@ def publish_all(runs: Sequence[JobRun]) -> int:
 
 def publish_next(concurrency_key: str) -> None:
     """Send the message of the run that has waited longest behind this key."""
-    # open(), which a queued run is, names the index.
+    # A queued run is open anyway; open() makes the database use the index.
     queued = JobRun.objects.open().may_start().filter(concurrency_key=concurrency_key)
     waiting = queued.order_by("id").only("job", "not_before").first()
     if waiting:

@@ -1,4 +1,4 @@
-"""The thread beside a job: tells that its run lives, hears that it was cancelled, and ends it when it hangs."""
+"""The heartbeat thread of a running job: writes heartbeats, notices a cancel, and ends a run that hangs."""
 
 import logging
 import sys
@@ -18,23 +18,23 @@ from maintenance.models import JobRun
 
 logger = logging.getLogger(__name__)
 
-# How soon a cancel is noticed; one small SELECT each.
+# Seconds within which a cancel is noticed, with one small SELECT each time.
 POLL_SECONDS = 1.0
-# How long the end of a run that hangs waits for the run's own transaction, and its process for a job that has just
-# come to its end.
+# To end a run that hangs: how long to wait for the run's own transaction, and then, before the process is killed, for
+# a job that has just ended.
 END_LOCK_SECONDS = 3.0
 JUST_ENDED_SECONDS = 3.0
 
-# Writes the end of a run that does not end by itself: its reason, and where it hangs. False: it has ended.
+# Writes the end of a run that does not end by itself: its reason, and where it hangs. False: it has ended already.
 End = Callable[[str, str], bool]
 
 
 class Heartbeat:
-    """A thread, because a job may sit in one long request or statement; recovery would take it for dead.
+    """A thread, because recovery would take a job in one long request or statement for dead.
 
     Args:
-        context: of the run.
-        limit: how long the job may take; None: for ever.
+        context: the context of the run.
+        limit: how long the job may take; None: without limit.
         from_checkpoint: whether the limit counts from the latest checkpoint instead of from the start.
         end: see End.
         kill: ends this process at once, because nothing else ends a job that hangs; None: it must not be ended.
@@ -68,7 +68,7 @@ class Heartbeat:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        # Also because this thread may be about to kill the process: that must not hit whatever comes next.
+        # Wait for the thread, which may be about to kill the process: the next run must not be hit.
         self._thread.join()
 
     def _live(self) -> None:
@@ -84,7 +84,7 @@ class Heartbeat:
                     if self._hears_of_force(run):
                         reason = JobRun.Reason.OPERATOR
                 except Error:
-                    # The database is away: the job itself will meet that, or it comes back first.
+                    # The database does not answer: the job will notice that itself, unless it is back before.
                     logger.warning("Heartbeat of %s failed.", run, exc_info=True)
                     connection.close()
                 if reason:
@@ -100,7 +100,7 @@ class Heartbeat:
         return max(0.0, since + self._limit.total_seconds() - time.monotonic())
 
     def _hears_of_force(self, run: JobRun) -> bool:
-        """Tell the context of a cancel or a lost claim; return whether the run is to be stopped by force."""
+        """Pass a cancel or a lost claim on to the context; return whether the run must be stopped by force."""
         mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)
         row = mine.values("cancel_requested_at", "force_stop_at").first()
         if row is None:
@@ -111,11 +111,11 @@ class Heartbeat:
         return row["force_stop_at"] is not None
 
     def _put_an_end(self, run: JobRun, reason: str) -> None:
-        """End a run that does not end by itself; then what it does, and the process in which it does it."""
+        """End a run that does not end by itself; then its statement, and the process."""
         where = self._where_it_is()
         ended = self._write_end(run, reason, where)
         if ended is None:
-            # It hangs in a transaction that has locked the run's row: end that first.
+            # It hangs in a transaction that has locked the run's row: end the transaction first.
             self._context.lose()
             self._cancel_statement()
             ended = self._write_end(run, reason, where)
@@ -127,7 +127,7 @@ class Heartbeat:
             self._kill()
 
     def _write_end(self, run: JobRun, reason: str, where: str) -> bool | None:
-        """Return what End does; None where the database does not take it: then recovery finds a silent run."""
+        """Return the result of End; None if the database refuses: then recovery will end the run by its heartbeat."""
         try:
             self._wait_for_locks_no_longer_than(END_LOCK_SECONDS)
             return self._end(reason, where)
@@ -137,7 +137,7 @@ class Heartbeat:
             return None
 
     def _where_it_is(self) -> str:
-        """Return the stack of the job, from its function on."""
+        """Return the stack of the job, starting at its function."""
         frames = traceback.extract_stack(sys._current_frames().get(self._job_thread))
         callers = [number for number, frame in enumerate(frames) if frame.name == "_execute"]
         return "".join(traceback.format_list(frames[callers[0] + 1 if callers else 0 :]))
@@ -149,12 +149,12 @@ class Heartbeat:
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(seconds * 1000)}ms"])
 
     def _cancel_statement(self) -> None:
-        """Cancel the job's statement on the server, which would continue without a client."""
+        """Cancel the job's statement on the server, where it would continue without a client."""
         if connection.vendor != "postgresql":
             return
         try:
             # psycopg2 allows that from another thread.
             if (raw := self._job_connection.connection) is not None:
                 raw.cancel()
-        except Exception:  # whatever it is, the process is to end all the same
+        except Exception:  # the process must end, whatever the error is
             logger.warning("The statement of the job could not be cancelled.", exc_info=True)

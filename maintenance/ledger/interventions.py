@@ -1,4 +1,4 @@
-"""What people do about a run that exists: cancel, stop by force, approve, reject."""
+"""What people can do with an existing run: cancel, stop by force, approve, reject."""
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -11,7 +11,7 @@ from maintenance.registry import Person
 
 
 class NotPossible(Exception):
-    """The run's state does not allow that; the message says why."""
+    """The run's state does not allow the action; the message says why."""
 
 
 class PlanExpired(NotPossible):
@@ -36,7 +36,7 @@ def cancel_run(run: JobRun, *, by: Person) -> None:
 
 
 def force_stop_run(run: JobRun, *, by: Person) -> None:
-    """Have the process killed that works on a run which was cancelled and reaches no checkpoint; only that process.
+    """Have the process of a run killed that was cancelled but reaches no checkpoint; other processes go on.
 
     Raises:
         PermissionDenied; NotPossible when the run is over, or was not cancelled at least 30 seconds ago.
@@ -57,12 +57,12 @@ def force_stop_run(run: JobRun, *, by: Person) -> None:
 
 
 def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = None) -> None:
-    """Let a BLOCKED run delete what its plan says.
+    """Approve a BLOCKED run: let it delete what its plan shows.
 
-    ``plan_at``: when the plan was made that the person has seen, as the plan says it.
+    ``plan_at``: the time of the plan that the person has seen, as written in that plan.
 
     Raises:
-        PermissionDenied; NotPossible when it is not blocked, or was planned anew since; PlanExpired.
+        PermissionDenied; NotPossible when it is not blocked, or has a newer plan; PlanExpired.
     """
     if not decisions.may_decide(by):
         raise PermissionDenied(_("You may not approve runs."))

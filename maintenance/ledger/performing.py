@@ -1,4 +1,4 @@
-"""Performing a run: claim it, do its work, write how it ended. Every execution of a job goes through ``perform``."""
+"""Performs a run: claims it, does its work, records how it ended. Every execution of a job goes through ``perform``."""
 
 import logging
 import os
@@ -34,17 +34,17 @@ from scraping.sessions.abandoned import close_abandoned_sessions
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-# When so much of its time limit is over, a job goes on as its next attempt, at its next checkpoint.
+# After this share of its time limit, the job's next checkpoint ends the attempt, and another one continues.
 HAND_ON_SHARE = 0.8
-# How long a worker goes on trying to write how a run ended: a read-only database, a lock or a full disk may pass.
+# How long a worker retries to write how a run ended: a read-only database, a lock or a full disk may be transient.
 UNWRITTEN_SECONDS = 600.0
 
-# A one-off that was skipped, because its work was under way elsewhere, is tried again after this time.
+# A one-off that was skipped because its work was in progress elsewhere is tried again after this time.
 ONE_OFF_AGAIN = timedelta(minutes=1)
 
 
 def worker_name() -> str:
-    """Return the name by which this process owns its run."""
+    """Return the name under which this process owns its run."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -60,15 +60,15 @@ def perform(
     """Claim the run and do its work. False: it could not be claimed (claimed, cancelled, gone, or its job is running).
 
     ``run`` needs only its key and its job: the claim reads the rest.
-    Whatever happens, the row says so: an exception of the job is recorded and then raised again.
+    Whatever happens is recorded in the row: an exception of the job is stored and then raised again.
 
     Args:
-        run: whose turn it is.
+        run: the run to perform.
         worker: the name of this process.
         stopping: whether the process is to stop.
-        listener: hears of progress.
-        hands_on: whether to leave the rest to another attempt when most of the job's time limit is over; else the limit
-            counts from checkpoint to checkpoint.
+        listener: is called with progress.
+        hands_on: whether to leave the rest to another attempt when most of the job's time limit is over; otherwise
+            the limit counts from checkpoint to checkpoint.
         kill: ends the process of a run that hangs.
     """
     job = get_job(run.job)
@@ -118,7 +118,7 @@ def _context(
 
 def _execute(job: Job, run: JobRun, context: JobContext) -> None:
     try:
-        if isinstance(run.params, Unreadable):  # without them it would do something else
+        if isinstance(run.params, Unreadable):  # without its parameters it would do something else
             raise JobFailed(_("The parameters of this run cannot be read: request it again."))
         job.function(context)
     except StopRun as stop:
@@ -133,7 +133,7 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
         if context.is_lost:
             logger.warning("%s was taken from this worker, and then: %s", run, error)
         elif cause_of(failure) or isinstance(failure, OperationalError | InterfaceError):
-            # A restart, a lock not granted, a full disk: nothing that the job did wrong.
+            # A restart, a lock not granted, a full disk: no error of the job.
             connection.close()
             reason = reason_of(cause_of(failure))
             _break_off(run, context, reason, error=error, trace=trace, is_abrupt=True)
@@ -148,7 +148,7 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
 def _end(
     job: Job, run: JobRun, context: JobContext, status: str, *, error: str = "", is_transient: bool
 ) -> None:
-    """End a run whose job has said how it went; perhaps it is tried again soon."""
+    """End a run whose job has finished or failed; perhaps it is tried again soon."""
     again = _write(context, lambda: retry_at(run, job.retries)) if is_transient else None
     _finish(run, context, status, error=error, next_attempt=again is not None, not_before=again)
 
@@ -187,9 +187,9 @@ def _break_off(
     until: datetime | None = None,
     is_abrupt: bool = False,
 ) -> None:
-    """End an attempt before its work is done; the verdict says whether there is another one.
+    """End an attempt before its work is done; the verdict decides whether there is another one.
 
-    ``is_abrupt``: it ended elsewhere than at a checkpoint, perhaps in the middle of a transaction.
+    ``is_abrupt``: it did not end at a checkpoint, but perhaps in the middle of a transaction.
     """
 
     def verdict() -> Verdict:
@@ -211,7 +211,7 @@ def _break_off(
 
 
 def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
-    """End a run whose job hangs, from beside it: nothing but the row tells how far it is."""
+    """End a run whose job hangs, from another thread: only the row tells how far it is."""
     row = JobRun.objects.running().filter(pk=run.pk, worker=run.worker).first()
     if row is None:
         return False
@@ -232,12 +232,12 @@ def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
 
 
 def _write(context: JobContext, write: Callable[[], Result]) -> Result:
-    """Write how a run ended, as soon as the database accepts it: otherwise recovery would take its worker for lost."""
+    """Write how a run ended as soon as the database accepts it; else recovery would take its worker for lost."""
     return once_it_answers(write, for_seconds=UNWRITTEN_SECONDS, give_up=context.is_stopping)
 
 
 def _skip(run: JobRun, context: JobContext) -> None:
-    """End a run that its job skips; a one-off is tried again later, because it has no other slot."""
+    """End a run that its job skips; a one-off is tried again later, because it has only one slot."""
     is_one_off = PeriodicTask.objects.filter(pk=run.schedule_id, one_off=True).exists
     if _write(context, is_one_off):
         _break_off(run, context, JobRun.Reason.WAITS, until=clock.now() + ONE_OFF_AGAIN)
@@ -259,7 +259,7 @@ def _finish(
     def write() -> bool:
         if context.is_in_doubt:
             context.reread()
-        # One statement is a transaction already.
+        # A single statement is a transaction anyway.
         with transaction.atomic() if next_attempt else nullcontext():
             written = run.finish(
                 status,
@@ -287,9 +287,9 @@ def _finish(
 
 
 class Preview(NamedTuple):
-    """What a run would do now."""
+    """What a run would do if it started now."""
 
-    # As a run would keep it.
+    # In the form in which a run would store it.
     plan: dict[str, Any]
     # Empty for a job that deletes nothing.
     tables: list[TablePlan]

@@ -1,10 +1,10 @@
-"""The way to the broker: a thread of its own, so that nobody waits for a broker that does not answer.
+"""Sends messages to the broker in a separate thread, so that no caller waits for a broker that does not answer.
 
-A broker may hang instead of being away: its port is open and nothing comes back. Whoever has something for it (a
-tick, a request, a command, readiness) leaves it with this thread and waits for half a second at most. What was not
-sent by then stays in the database as unsent, and recovery sends it later; a message that goes out twice harms nothing.
+A broker may hang although its port is open. A caller (a tick, a request, a command, the readiness check) leaves its
+work with this thread and waits for half a second at most. A message that was not sent by then stays unsent in the
+database, and recovery sends it later; a message that is sent twice does no harm.
 
-While the broker does not answer nobody waits at all: the thread alone asks it again, every two seconds.
+While the broker does not answer, callers do not wait at all: only the thread asks it again, every two seconds.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-# How long a caller waits for the broker without any progress. Well below the lease, whose holder is such a caller.
+# How long a caller waits without any progress. Well below the lease, because its holder is one of the callers.
 PATIENCE_SECONDS = min(0.5, settings.BEAT_LEASE_SECONDS / 4)
-# How long a caller waits for all of its messages, while they go out one by one: a burst on a busy machine.
+# How long a caller waits for all of its messages while they are sent one by one: a burst on a busy machine.
 PATIENCE_IN_ALL_SECONDS = 5 * PATIENCE_SECONDS
 # How long the thread waits for the broker in one read or write.
 SOCKET_SECONDS = 2.0
-# While the broker does not answer: between two attempts of the thread.
+# The time between two attempts of the thread while the broker does not answer.
 PROBE_SECONDS = 2.0
-# Work that waits for the thread; more is refused.
+# The most pieces of work that may wait for the thread; more are refused.
 QUEUE_MAX = 100
-# Refused at once by a broker that restarted meanwhile: worth a second attempt on a new connection.
+# A broker that restarted meanwhile refuses at once: worth a second attempt on a new connection.
 STALE_SECONDS = 0.2
 
 
 class BrokerAway(Exception):
-    """The broker does not answer in time; what was asked of it may or may not have happened."""
+    """The broker does not answer in time; the work may have been done or not."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Message:
 
 
 class Line:
-    """The thread's connection, while it lasts."""
+    """The thread's connection."""
 
     def __init__(self, url: str | None) -> None:
         options = {
             "socket_timeout": SOCKET_SECONDS,
             "socket_connect_timeout": SOCKET_SECONDS,
-            "max_retries": 0,  # kombu would try for ever
+            "max_retries": 0,  # kombu would try without end
         }
         self._connection: Connection = current_app.connection_for_write(url, transport_options=options)
         try:
@@ -78,12 +78,12 @@ class Line:
 
     def messages_waiting(self) -> int:
         """Return how many messages wait in the queue of the jobs."""
-        # Celery's Redis transport answers with the length of the list; it creates nothing.
+        # Celery's Redis transport returns the length of the list and creates nothing.
         name = current_app.conf.task_default_queue
         return int(self.channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count)
 
     def close(self) -> None:
-        """Close the connection; what fails in it is over anyway."""
+        """Close the connection; errors only go to the log."""
         try:
             self._connection.release()
         except Exception:
@@ -92,19 +92,19 @@ class Line:
 
 @dataclass
 class Errand:
-    """One piece of work for the thread, and what became of it."""
+    """One piece of work for the thread, and its result."""
 
     work: Callable[[Line, "Errand"], Any]
     result: Any = None
     error: BaseException | None = None
-    # Counted up by work of several steps: its caller waits on while it grows.
+    # Increased by work of several steps: its caller continues to wait while it grows.
     steps: int = 0
     is_given_up: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class Publisher:
-    """One thread with one connection, started by the first errand; ``url`` is the broker's, None: the settings'."""
+    """One thread with one connection, started by the first errand; ``url``: the broker's; None: from the settings."""
 
     def __init__(self, url: str | None = None) -> None:
         self._url = url
@@ -112,7 +112,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._line: Line | None = None
-        # Cleared by the first caller that waited in vain, set by the thread when the broker answers again.
+        # Cleared by the first caller that got no answer, set by the thread when the broker answers again.
         self._answers = threading.Event()
         self._answers.set()
 
@@ -122,11 +122,11 @@ class Publisher:
         return self._answers.is_set()
 
     def ask(self, work: Callable[[Line, Errand], Any]) -> Any:
-        """Return what ``work`` returns, done by the thread.
+        """Do ``work`` in the thread and return its result.
 
         Raises:
-            BrokerAway: not within ``PATIENCE_SECONDS``, or the broker did not answer when it was last asked.
-            Exception: what else ``work`` raises.
+            BrokerAway: there is no result within ``PATIENCE_SECONDS``, or the broker did not answer the last time.
+            Exception: any other exception of ``work``.
         """
         if not self.is_answering:
             raise BrokerAway("The broker does not answer.")
@@ -162,7 +162,7 @@ class Publisher:
     def _start(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                # Daemon: a process that ends does not wait for the broker either.
+                # Daemon, so that a process that ends does not wait for the broker either.
                 self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
                 self._thread.start()
 
@@ -193,7 +193,7 @@ class Publisher:
             self._hang_up()
             self._answers.clear()
             errand.error = BrokerAway(f"The broker does not answer: {error}")
-        except BaseException as error:  # the caller's to handle; the thread must live
+        except BaseException as error:  # the caller handles it; the thread must go on
             errand.error = error
         errand.done.set()
 
@@ -227,7 +227,7 @@ _publisher = Publisher()
 
 
 def _forget_after_a_fork() -> None:
-    """Let a child have a thread and a connection of its own: it inherits neither its parent's threads nor its locks."""
+    """Give a child process its own thread and connection: threads and locks of the parent are not usable there."""
     global _publisher
     _publisher = Publisher()
 
@@ -241,14 +241,14 @@ def ask(work: Callable[[Line, Errand], Any]) -> Any:
 
 
 def send(messages: Sequence[Message]) -> int:
-    """Send the messages in order; return how many certainly went out, which may be fewer."""
+    """Send the messages in order; return how many were certainly sent, which may be too few."""
     count = 0
 
     def work(line: Line, errand: Errand) -> None:
         nonlocal count
         for message in messages:
             if count and errand.is_given_up:
-                return  # the first one goes out even late: a new process may take long to connect, and doubles do not harm
+                return  # the first is sent even if late: a new process may take long to connect
             line.send(message)
             count += 1
             errand.steps = count
@@ -264,7 +264,7 @@ def send(messages: Sequence[Message]) -> int:
 
 
 def messages_waiting() -> int | None:
-    """Return how many messages wait in the queue of the jobs; None: the broker does not answer."""
+    """Return how many messages wait in the jobs' queue; None: the broker does not answer."""
     try:
         return int(ask(lambda line, _errand: line.messages_waiting()))
     except BrokerAway:

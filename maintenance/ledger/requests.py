@@ -1,7 +1,7 @@
-"""Asking for runs. Every door (tick, admin, command, API) calls ``request_run``; ``performing`` does the work.
+"""Requests runs. Every caller (tick, admin, command, API) uses ``request_run``; ``performing`` does the work.
 
-The row is the truth; the Celery message only says "look at run 17". A message that is lost, late or doubled harms
-nothing.
+The row is what counts; the Celery message only says "look at run 17". A message that is lost, late or sent twice does
+no harm.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,17 +35,17 @@ def request_run(
     force_reason: str = "",
     send: bool = True,
 ) -> JobRun:
-    """Write down that a job shall run, and publish its message once that is committed.
+    """Create the row of a run, and send its message after the commit.
 
     Args:
         job: its slug.
         trigger: a JobRun.Trigger.
-        by: who asks; None for the system itself and for whoever has a shell.
+        by: who requests it; None for the system and for a shell.
         dry_run: plan only.
-        params: by name, checked by the job.
+        params: values by name, checked by the job.
         shown: the plan that they saw (``shown_by_run``, ``mandate.shown``), 15 minutes old at most.
-        force_reason: why the run shall not stop at the safety cap; takes the permission to approve.
-        send: False when the caller performs the run itself.
+        force_reason: why the run is not to stop at the safety cap; needs the permission to approve.
+        send: False if the caller performs the run itself.
 
     Raises:
         UnknownJob, InvalidParams, JobsPaused, PermissionDenied.
@@ -66,7 +66,7 @@ def request_run(
             dry_run=dry_run,
             params=cleaned,
             mandate=mandate.as_json() if mandate else None,
-            # A dry run only looks: it may run beside the real one.
+            # A dry run changes nothing: it may run beside a real one.
             concurrency_key="" if dry_run else declared.concurrency_key(cleaned),
         )
         decisions.record_request(run, by=by, shown=shown)
@@ -76,7 +76,7 @@ def request_run(
 
 
 def refuse_paused(job: Job) -> None:
-    """Raise JobsPaused, which says why and until when, while the job's group is paused."""
+    """Raise JobsPaused, with the reason and the end, while the job's group is paused."""
     pause = MaintenanceMode.objects.on().filter(scope=job.group).first() if job.group else None
     if pause is None:
         return
@@ -113,24 +113,24 @@ def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
 
 
 class Overlaps:
-    """Which runs are in the way of others: those open in the ledger, and those added since."""
+    """The runs that overlap with new ones: those open in the ledger, and those added since."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._open: dict[str, list[JobRun]] = {}
         in_the_way = JobRun.objects.open().filter(concurrency_key__in={*keys} - {""}, dry_run=False)
-        # What waits for its retry has come to an end once: no slot is left out for it.
+        # A run that waits for its retry has ended once: no slot is skipped because of it.
         in_the_way = in_the_way.exclude(
             status=JobRun.Status.QUEUED, retry_of__status__in=FAILURES, not_before__gt=clock.now()
         )
-        # One that waits for a person is in nobody's way: a newer run supersedes it.
+        # A run that waits for a person does not count: a newer run supersedes it.
         in_the_way = in_the_way.exclude(status=JobRun.Status.BLOCKED)
         for run in in_the_way.only("pk", "status", "concurrency_key", "params").order_by("pk"):
             self._open.setdefault(run.concurrency_key, []).append(run)
 
     def add(self, run: JobRun, policy: str) -> None:
-        """Apply the overlap policy to a QUEUED unsaved run: SKIPPED where an earlier one is in its way.
+        """Apply the overlap policy to a QUEUED unsaved run: SKIPPED if it overlaps with an earlier one.
 
-        One with other parameters does other work: the run waits for it.
+        An earlier run with other parameters does other work: the new run waits for it.
         """
         open_ones = self._open.setdefault(run.concurrency_key, []) if run.concurrency_key else []
         earlier = [one for one in open_ones if one.params == run.params]
@@ -148,14 +148,14 @@ class Overlaps:
             self.add_unconditionally(run)
 
     def add_unconditionally(self, run: JobRun) -> None:
-        """Let the run wait for its turn, and be in the way of those behind it."""
+        """Let the run wait for its turn; later runs overlap with it."""
         self._open.setdefault(run.concurrency_key, []).append(run)
 
 
 def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> JobRun:
-    """Write down the attempt that resumes an interrupted run from its cursor; there is at most one."""
-    # Whoever deleted them during the run has left null in its row.
-    # And a batch that was undone has left its cursor in this process's memory.
+    """Create the attempt that resumes an interrupted run from its cursor; there is at most one."""
+    # Read the row again: deleting its schedule or person during the run sets its keys to null, and a batch that was
+    # rolled back has left its cursor in this process's memory.
     run.refresh_from_db(fields=["schedule", "requested_by", "cursor", "plan"])
     attempt, created = JobRun.objects.get_or_create(
         retry_of=run,

@@ -9,7 +9,7 @@ from maintenance.purging.surroundings import GONE
 
 
 def would_do(run: JobRun) -> str | None:
-    """Return what a real run would have done when a dry run ended: ``run`` or ``block``; None for a real one."""
+    """Return what a real run would do after this dry run: ``run`` or ``block``; None for a real run."""
     if not run.dry_run or run.status != JobRun.Status.SUCCEEDED:
         return None
     return str((run.plan or {}).get("would", "run"))
@@ -24,7 +24,7 @@ def totals(run: JobRun) -> dict[str, int]:
 def as_json(run: JobRun) -> dict[str, Any]:
     """Return the run as the API and ``--json`` show it; times are ISO 8601, durations seconds, texts English.
 
-    Beside a text that has a code stand its parts: the code and the parameters.
+    A text that has a code is followed by its parts: the code and the parameters.
     """
 
     def iso(moment: datetime | None) -> str | None:

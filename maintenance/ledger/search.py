@@ -1,8 +1,8 @@
-"""Finds runs by words: in what they say of themselves, in their logs and parameters, and by who asked for them.
+"""Finds runs by words: in their messages, logs and parameters, and in the names of people who requested them.
 
 A fullname or a link to Reddit also finds the runs that deleted or blanked that item, however old.
 
-No index leads to words, so only the newest are read: a bound on the work, which the page names.
+Words have no index, so only the newest runs are read; the page says how many.
 """
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
@@ -17,12 +17,12 @@ LINES_SEARCHED = 100_000
 ERASURES_SHOWN = 100
 
 
-# Of a text of several sentences so many are looked at.
+# At most this many sentences of a text are searched.
 SENTENCES_SEARCHED = 4
 
 
 def _read_as(words: str, field: str) -> Q:
-    """Return the condition that a text contains the words: in English, or as the reader reads its sentences."""
+    """Return the condition that a text contains the words, in English or in the reader's language."""
     said, codes = Q(**{f"{field}__icontains": words}), codes_that_read(words)
     if not codes:
         return said
@@ -52,6 +52,6 @@ def having_words(runs: QuerySet[JobRun], words: str) -> QuerySet[JobRun]:
 
 
 def erasures_of(text: str) -> list[Erasure]:
-    """Return what became of the item that a fullname or a link names, the newest first; of a comment's post too."""
+    """Return the erasures of the item that a fullname or a link names, newest first; of a comment's post too."""
     names = names_in(text)
     return list(Erasure.objects.of(names)[:ERASURES_SHOWN]) if names else []

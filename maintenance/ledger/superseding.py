@@ -1,6 +1,6 @@
-"""A run that waits for a person is overtaken by a newer one of the same job with the same parameters.
+"""A blocked run is superseded by a newer run of the same job with the same parameters.
 
-Else it would have to be decided before anything of its job went on, and of two plans the older would be looked at.
+Otherwise the job could not continue before somebody decides, and that decision would be about the older of two plans.
 """
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from maintenance.models import JobRun
 
 
 def supersede_blocked(run: JobRun) -> None:
-    """End the older blocked runs in whose place this real run stands, now that it has made its own plan.
+    """End the older blocked runs that this real run replaces, now that it has made its own plan.
 
     A dry run supersedes nothing, nor does one with other parameters: that does other work.
     """

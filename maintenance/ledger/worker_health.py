@@ -1,4 +1,4 @@
-"""Whether queued runs are being taken: by whom, when last, and what waits."""
+"""Tells whether queued runs are being claimed: how many workers live, when one last took a run, and what waits."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,17 +11,17 @@ from django.db.models.functions import Coalesce, Greatest
 from database import clock
 from maintenance.models import JobRun, WorkerProcess
 
-# A worker that was not seen for so many heartbeats is gone.
+# A worker that was not seen for this many heartbeats is gone.
 GONE_HEARTBEATS = 6
 
 
 class WorkersState(StrEnum):
-    """What an operator must know, the worst first."""
+    """The state of the workers, the worst first."""
 
     NONE = "none"  # no worker is alive
-    DEAF = "deaf"  # none of them listens: no connection to the broker, or they stand still
-    STUCK = "stuck"  # runs wait for long, and nobody takes any
-    BUSY = "busy"  # runs wait for long, because the workers work on others
+    DEAF = "deaf"  # none of them listens: no connection to the broker, or their event loops hang
+    STUCK = "stuck"  # runs have waited for long, and no worker takes any
+    BUSY = "busy"  # runs have waited for long because all workers are busy
     WELL = "well"
 
 
@@ -30,13 +30,13 @@ class WorkerHealth:
     """The workers as the database knows them; all times are its clock."""
 
     alive: list[str]
-    # Those of them that could take a message.
+    # How many of them could take a message.
     listening: list[str]
-    # Since any of them last took a run; None: none ever did.
+    # Seconds since any of them last took a run; None: none ever did.
     taken_age: timedelta | None
-    # Since the workers were last seen; None: there are none.
+    # Seconds since the workers were last seen; None: there are none.
     seen_age: timedelta | None
-    # Queued runs that nothing but a worker is missing for, and how long the first of them has waited.
+    # Queued runs that only wait for a worker, and how long the first of them has waited.
     waiting: int
     queue_age: timedelta
 

@@ -1,8 +1,8 @@
-"""A worker tells the database that it lives, and ends itself when it takes no work although work waits.
+"""A worker records in the database that it is alive, and ends itself when it takes no work although work waits.
 
-A worker may look alive and be dead: its event loop stands still, its pool is gone, or its consumer has forgotten the
-queue. Nobody outside can tell that from an idle one, so it watches itself from two threads: one touches a file, for
-whoever started the worker, the other writes the worker's row and judges. A worker that ends is started again by `up`,
+A worker may look alive but do nothing: its event loop hangs, its pool is gone, or its consumer has lost the queue.
+From outside it looks like an idle one, so it watches itself from two threads: one touches a file, for the process
+that started the worker, the other writes the worker's row and judges. A worker that ends is started again by `up`,
 by compose (`restart`) and by systemd; none of them would restart one that only fails its health check.
 """
 
@@ -31,18 +31,18 @@ from maintenance.registry import is_known, jobs
 
 logger = logging.getLogger(__name__)
 
-# Between two turns of the event loop that the loop itself notes.
+# Seconds between two notes that the event loop makes of itself.
 TURN_SECONDS = 1.0
-# A loop that did not turn for so long takes no message: it stands still, or has no connection.
+# A loop that made no note for this long takes no message: it hangs, or has no connection.
 DEAF_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
-# A run that was sent so long ago should have been taken.
+# A run whose message was sent this long ago should have been taken.
 UNTAKEN_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
-# A worker that ends itself gives its runs as long to hand back, then kills them.
+# A worker that ends itself gives its runs this long to hand back, then kills them.
 GRACE_SECONDS = min(20.0, settings.WORKER_STUCK_SECONDS)
-# Nobody waits for a thread that is stuck in the database.
+# How long to wait for a thread that hangs in the database.
 JOIN_SECONDS = 2.0
 
-# By the clock that never jumps, which all processes of a host share. Written by the pool's processes: made before it forks.
+# By the monotonic clock, which all processes of a host share. The pool's processes write it: created before it forks.
 _taken_at = RawValue("d", 0.0)
 
 
@@ -52,7 +52,7 @@ def _note_that_work_was_taken(**_: Any) -> None:
 
 
 class Ear(bootsteps.StartStopStep):
-    """Notes in the event loop that it turns; started anew with every connection, which clears the loop's timers."""
+    """Notes regularly that the event loop runs; restarted with every connection, which clears the loop's timers."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     heard_at = 0.0
@@ -61,7 +61,7 @@ class Ear(bootsteps.StartStopStep):
         """Start without a note."""
 
     def start(self, consumer: Any) -> None:
-        """Note it now, and from now on."""
+        """Make a note now, and then regularly."""
         self._note()
         consumer.timer.call_repeatedly(TURN_SECONDS, self._note)
 
@@ -71,7 +71,7 @@ class Ear(bootsteps.StartStopStep):
 
 
 class Liveness(bootsteps.StartStopStep):
-    """The two threads, for as long as the worker works."""
+    """Runs the two threads as long as the worker runs."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -92,17 +92,17 @@ class Liveness(bootsteps.StartStopStep):
             self._watch.stop()
 
     def terminate(self, worker: Any) -> None:
-        """The same, when the worker terminates at once."""
+        """Do the same when the worker terminates at once."""
         self.stop(worker)
 
 
 def _pool_pids(worker: Any) -> list[int]:
-    pool = getattr(worker.pool, "_pool", None)  # none before it starts, and for pools of threads
+    pool = getattr(worker.pool, "_pool", None)  # there is none before it starts, nor for pools of threads
     return [process.pid for process in getattr(pool, "_pool", []) if process.pid]
 
 
 class Watch:
-    """What the threads do."""
+    """The work of the two threads."""
 
     def __init__(self, *, name: str, concurrency: int, pids: Callable[[], list[int]]) -> None:
         self.name, self.concurrency, self._pids = name, concurrency, pids
@@ -121,7 +121,7 @@ class Watch:
             thread.start()
 
     def stop(self) -> None:
-        """Stop them and take the row away; one that is stuck is left behind."""
+        """Stop them and delete the row; a thread that hangs is left behind."""
         self._over.set()
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
@@ -141,7 +141,7 @@ class Watch:
             try:
                 close_old_connections()
                 waiting = publishing.messages_waiting()
-                if waiting is not None:  # while the broker hangs, a loop that turns receives nothing
+                if waiting is not None:  # while the broker hangs, even a running loop receives nothing
                     self._listening_at = Ear.heard_at
                 self.write_row()
                 self.judge(self.why_sick(waiting))
@@ -162,7 +162,7 @@ class Watch:
             logger.debug("The worker's row is left behind.", exc_info=True)
 
     def write_row(self) -> None:
-        """Tell the database what this worker does."""
+        """Write the worker's state into its row."""
         now = time.monotonic()
 
         def moment(at: float) -> Any:
@@ -180,12 +180,12 @@ class Watch:
     # --- Judging -----------------------------------------------------------------------------
 
     def why_sick(self, waiting: int | None) -> str:
-        """Return what keeps this worker from taking work although it should; empty: nothing that is its own fault.
+        """Return why this worker takes no work although it should; empty: there is no fault of its own.
 
         ``waiting``: the messages in the queue; None: the broker does not answer.
         """
         if waiting is None:
-            return ""  # the broker's
+            return ""  # a fault of the broker
         now = time.monotonic()
         if now - max(Ear.heard_at, self._started_at) > DEAF_SECONDS:
             return "Its event loop stands still although the broker answers."
@@ -218,10 +218,10 @@ class Watch:
 
     def _end(self) -> None:
         self._take_row_away()
-        # A main process that stands still does not handle its signal: tell the pool's processes by ourselves.
+        # A main process that hangs does not handle its signal: signal the pool's processes directly.
         signals.worker_shutting_down.send(sender=self.name, sig="SIGTERM", how="Warm", exitcode=1)
         os.kill(os.getpid(), signal.SIGTERM)
-        # To the end of the process, not of the watch, which stops before the pool does: that may hang.
+        # Until the process ends, not the watch, which stops before the pool: stopping the pool may hang.
         time.sleep(GRACE_SECONDS)
         logger.critical("It did not end by itself in %s s: killing it.", GRACE_SECONDS)
         for pid in self._pids():

@@ -1,4 +1,4 @@
-"""A run that a command performs in its own process: progress bar, signals, and the end of one that hangs."""
+"""Performs a run in the process of a command: with a progress bar, signals, and an end for a job that hangs."""
 
 import contextvars
 import os
@@ -21,8 +21,8 @@ from maintenance.models import JobRun
 def perform_in_foreground(run: JobRun, *, show_bar: bool, conclude: Callable[[], None]) -> None:
     """Do the run's work in this process.
 
-    ``conclude`` prints how the run ended and raises SystemExit with its code, if that is not 0. It is called
-    from here only when the job hangs and the process must end beside it.
+    ``conclude`` prints how the run ended and raises SystemExit with its code, if that is not 0. It is called here
+    only if the job hangs and another thread must end the process.
 
     Raises:
         CommandError: the end of the run could not be recorded.
@@ -30,7 +30,7 @@ def perform_in_foreground(run: JobRun, *, show_bar: bool, conclude: Callable[[],
     stopped = threading.Event()
 
     def leave() -> None:
-        """End this process from the thread beside a job that hangs, as the process would end by itself."""
+        """End this process from another thread while the job hangs, with the exit code of a normal end."""
         try:
             conclude()
         except SystemExit as ended:
@@ -45,13 +45,13 @@ def perform_in_foreground(run: JobRun, *, show_bar: bool, conclude: Callable[[],
                 run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
         except (Exception, KeyboardInterrupt) as failure:
             run.refresh_from_db()
-            if not run.is_final:  # it could not even be recorded
+            if not run.is_final:  # the end could not be recorded
                 raise CommandError(f"{type(failure).__name__}: {failure}. A worker takes it up.") from failure
 
 
 @contextmanager
 def _progress_bar(show: bool) -> Iterator[Callable[[int, int | None, str], None]]:
-    """Give the function that is told of progress; it draws a bar on stderr, or nothing."""
+    """Yield the function that gets progress; it draws a bar on stderr, or nothing."""
     if not show:
         yield lambda done, total, stage: None
         return
@@ -67,15 +67,15 @@ def _progress_bar(show: bool) -> Iterator[Callable[[int, int | None, str], None]
 
 @contextmanager
 def _signals(run: JobRun, stopped: threading.Event) -> Iterator[None]:
-    """SIGTERM hands the run back for another attempt by a worker; Ctrl-C cancels it."""
+    """Let SIGTERM hand the run back for another attempt by a worker, and Ctrl-C cancel it."""
 
     def hand_back(*_: Any) -> None:
         stopped.set()
 
     def cancel(*_: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # the second Ctrl-C does not wait
-        # Not from here: the handler may have interrupted a query on this very connection.
-        # In this thread's context: that is where it stands whose shell it is.
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
+        # Not in the handler, which may have interrupted a query on this connection.
+        # With this thread's context, which contains the shell's user.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(_cancel, run, stopped)).start()
 
@@ -100,5 +100,5 @@ def _cancel(run: JobRun, stopped: threading.Event) -> None:
             if asked.ask_to_cancel():
                 decisions.record_decision(decisions.CANCELLED, asked)
     finally:
-        stopped.set()  # at the next checkpoint; a run that is asked to cancel is not handed back
+        stopped.set()  # at the next checkpoint; a run that is being cancelled is not handed back
         connection.close()

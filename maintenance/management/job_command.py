@@ -1,4 +1,4 @@
-"""What every job's command does: parse, request a run, perform it here, print how it ended."""
+"""The command of every job: parses, requests a run, performs it here, prints how it ended."""
 
 import json
 import sys
@@ -26,13 +26,13 @@ USAGE = 2
 
 
 class JobCommand(RecordedCommand):
-    """A command that runs one job; a subclass only names it."""
+    """A command that runs one job; subclasses only name the job."""
 
     job: str
     requires_migrations_checks = True
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Describe the command by the job's own first line."""
+        """Describe the command by the first line of the job's docstring."""
         if not self.help:
             self.help = get_job(self.job).english_summary
         return super().create_parser(prog_name, subcommand, **kwargs)
@@ -54,7 +54,9 @@ class JobCommand(RecordedCommand):
         )
         parser.add_argument("--json", action="store_true", help="print the run as one JSON object")
         parser.add_argument(
-            "--plan", metavar="RUN", help="do what this dry run showed, and say how the world has moved since"
+            "--plan",
+            metavar="RUN",
+            help="do what this dry run showed, and report how the data has changed since",
         )
         parser.add_argument(
             "--force", action="store_true", help="do not stop at the safety cap; needs --reason"
@@ -72,7 +74,7 @@ class JobCommand(RecordedCommand):
         self.conclude(run, as_json=options["json"], check=options["check"])
 
     def request(self, job: str, options: dict[str, Any], *, send: bool = False) -> JobRun:
-        """Request the run; what cannot be used ends the command with exit code 2."""
+        """Request the run; invalid parameters end the command with exit code 2."""
         if options["force"] != bool(options["reason"].strip()):
             raise CommandError(
                 "--force needs --reason TEXT, and --reason goes with --force.", returncode=USAGE

@@ -1,4 +1,4 @@
-"""How a run ended, as a command prints it for a person."""
+"""Prints how a run ended, for a person at the command line."""
 
 from django.core.management.base import BaseCommand
 from django.template.defaultfilters import filesizeformat

@@ -10,7 +10,7 @@ from maintenance.models.runs import JobRun
 
 
 class RunLogLine(models.Model):
-    """One line of a run's log; at most 2,000 a run (``context.LOG_LINES_MAX``)."""
+    """One line of a run's log; at most 2,000 per run (``context.LOG_LINES_MAX``)."""
 
     class Level(models.TextChoices):
         """Severity."""
@@ -38,7 +38,7 @@ class RunLogLine(models.Model):
         ordering = ["id"]
         constraints = [DatabaseOnDelete(name="runlogline_run_fk", field="run")]
         indexes = [
-            # a run's log from a line on; the cascade of a deleted run
+            # the log lines of a run after a given line; the cascade of a deleted run
             models.Index(fields=["run", "id"], name="runlogline_run"),
         ]
 

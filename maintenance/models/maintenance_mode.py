@@ -1,4 +1,4 @@
-"""Switches that hold up many schedules at once: all of them, or those of a group of jobs."""
+"""Switches that stop many schedules at once: all of them, or those of a group of jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ class MaintenanceModeQuerySet(models.QuerySet["MaintenanceMode"]):
     """States of the switch."""
 
     def on(self) -> Self:
-        """Return the switches that are on: while one is, what it holds up does not start."""
+        """Return the switches that are on."""
         return self.filter(started_at__isnull=False, ended_at__isnull=True)
 
     def of_all(self) -> Self:
-        """Return the switch over all schedules: maintenance mode."""
+        """Return the switch of all schedules: maintenance mode."""
         return self.filter(scope=MaintenanceMode.Scope.ALL)
 
 
 class MaintenanceMode(models.Model):
-    """One switch a scope. While the one over all is on, nothing scheduled starts; manual runs still may.
+    """One switch per scope. While the one for all schedules is on, nothing scheduled starts; manual runs still may.
 
-    While that over a group of jobs is on, none of their runs starts, whoever asked. A row remembers its latest period,
-    by which the slots that passed in it are told from missed ones.
+    While the switch of a group of jobs is on, none of their runs starts, not even manual ones. A row remembers its
+    latest period, so that slots which passed in it are not counted as missed.
     """
 
     class Scope(models.TextChoices):
-        """What a switch holds up."""
+        """What a switch stops."""
 
         ALL = "", _("all schedules")
         SCRAPING = "scraping", _("scraping")
 
     ROW = 1
-    # One row a scope, by its key.
+    # One row per scope, which is its key.
     ROWS: ClassVar = {Scope.ALL: ROW, Scope.SCRAPING: 2}
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
@@ -82,15 +82,15 @@ class MaintenanceMode(models.Model):
 
     @property
     def is_on(self) -> bool:
-        """Whether it holds anything up now."""
+        """Whether it is in force now."""
         return self.started_at is not None and self.ended_at is None
 
     def holds(self, group: str) -> bool:
-        """Whether the switch is over jobs of this group."""
+        """Whether the switch applies to jobs of this group."""
         return self.scope in (self.Scope.ALL, group)
 
     def covers(self, slot: datetime) -> bool:
-        """Whether the slot, which has passed, did so in the latest period; one at its very end starts again."""
+        """Whether the slot, which has passed, was in the latest period; a slot at its exact end is not."""
         return (
             self.started_at is not None
             and self.started_at < slot
@@ -100,12 +100,12 @@ class MaintenanceMode(models.Model):
 
 @dataclass(frozen=True)
 class Window:
-    """The latest periods of all switches over one schedule, as one."""
+    """The latest periods of all switches that apply to one schedule."""
 
     modes: Sequence[MaintenanceMode] = ()
 
     def covers(self, slot: datetime) -> bool:
-        """Whether the slot, which has passed, did so in one of them."""
+        """Whether the slot, which has passed, was in one of them."""
         return any(mode.covers(slot) for mode in self.modes)
 
     def reason_of(self, slot: datetime) -> str:

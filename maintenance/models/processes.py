@@ -8,13 +8,13 @@ from database import clock
 
 
 class BeatLease(models.Model):
-    """The single row that says which scheduler ticks; its times are the database's clock."""
+    """The single row that says which scheduler ticks; its times are by the database's clock."""
 
     ROW = 1
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
     holder = models.CharField(_("holder"), max_length=200, blank=True)
-    # Grows at every change of holder; a write that shows an older fence is refused.
+    # Increases with each new holder; a write with an older token is refused.
     fence = models.BigIntegerField(_("fencing token"), default=0)
     expires_at = models.DateTimeField(_("expires"))
     acquired_at = models.DateTimeField(_("held since"), null=True, blank=True)
@@ -32,7 +32,7 @@ class BeatLease(models.Model):
 
 
 class BeatProcess(models.Model):
-    """A scheduler that is alive, leading or standing by; ``seen_at`` is the database's clock."""
+    """A scheduler that is alive, leading or standing by; ``seen_at`` is by the database's clock."""
 
     holder = models.CharField(_("holder"), max_length=200, primary_key=True)
     started_at = models.DateTimeField(_("started"), default=clock.now)
@@ -48,13 +48,13 @@ class BeatProcess(models.Model):
 
 
 class WorkerProcess(models.Model):
-    """A worker that is alive, and what it does; its times are the database's clock."""
+    """A worker that is alive, and what it does; its times are by the database's clock."""
 
     name = models.CharField(_("name"), max_length=200, primary_key=True)
     pid = models.PositiveIntegerField(_("process"), default=0)
     started_at = models.DateTimeField(_("started"))
     seen_at = models.DateTimeField(_("last seen"))
-    # When its event loop last turned, so that it could take a message; null: not yet.
+    # When its event loop last ran, so that it could take a message; null: not yet.
     listening_at = models.DateTimeField(_("last listening"), null=True, blank=True)
     # When a process of its pool last took a message; null: not yet.
     taken_at = models.DateTimeField(_("last took a run"), null=True, blank=True)

@@ -1,4 +1,4 @@
-"""For how long jobs keep what they would delete."""
+"""The retentions of jobs, with their overrides."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -10,7 +10,7 @@ from database.names import Folded
 
 
 class RetentionPolicy(models.Model):
-    """For how many days a job keeps what it would delete; operators own it."""
+    """The number of days for which a job keeps rows; set by operators."""
 
     job = models.CharField(_("job"), max_length=100, unique=True)
     days = models.PositiveIntegerField(
@@ -48,13 +48,13 @@ class RetentionPolicy(models.Model):
 
 
 class RetentionOverride(models.Model):
-    """Other days than the policy's, for what is of one subreddit or was first found by one bot."""
+    """A different number of days for the posts of one subreddit, or for those that one bot found first."""
 
     policy = models.ForeignKey(
         RetentionPolicy, on_delete=models.CASCADE, related_name="overrides", verbose_name=_("retention")
     )
     subreddit = models.CharField(_("subreddit"), max_length=50, blank=True)
-    # Protected: deleting a bot must not shorten, unseen, for how long its posts are kept.
+    # Protected: deleting a bot must not silently shorten the retention of its posts.
     config = models.ForeignKey(
         "scraping.BotConfig",
         on_delete=models.PROTECT,
@@ -71,7 +71,7 @@ class RetentionOverride(models.Model):
         verbose_name = _("retention override")
         verbose_name_plural = _("retention overrides")
         ordering = ["subreddit", "config"]
-        default_permissions = ()  # who may change the retention may change its overrides
+        default_permissions = ()  # whoever may change the retention may change its overrides
         constraints = [
             models.CheckConstraint(
                 name="retentionoverride_one_target",
@@ -80,7 +80,7 @@ class RetentionOverride(models.Model):
             models.CheckConstraint(
                 name="retentionoverride_days_1_to_36500", condition=Q(days__range=(1, 36_500))
             ),
-            # Reddit's names are the same however they are capitalised.
+            # Reddit's names are not case-sensitive.
             models.UniqueConstraint(
                 "policy",
                 Folded("subreddit"),

@@ -13,7 +13,7 @@ from maintenance.models import statuses
 
 
 class RunFields(models.Model):
-    """What is kept of a run; ``JobRun`` adds its states and what leads from one to another."""
+    """The columns of a run; ``JobRun`` adds its states and the verbs that change them."""
 
     job = models.CharField(_("job"), max_length=100)
     status = models.CharField(
@@ -23,7 +23,7 @@ class RunFields(models.Model):
         _("reason"), max_length=20, choices=statuses.Reason, default=statuses.Reason.NONE, blank=True
     )
     trigger = models.CharField(_("trigger"), max_length=8, choices=statuses.Trigger)
-    # History outlives its subjects: names stand beside keys that may become null.
+    # History outlives its subjects: each key that may become null has a name stored beside it.
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
@@ -41,20 +41,20 @@ class RunFields(models.Model):
     scheduled_for = models.DateTimeField(_("slot"), null=True, blank=True)
     dry_run = models.BooleanField(_("dry run"), default=False)
     params = JSONObjectField(_("parameters"), default=dict, blank=True)
-    # Two running runs never share a key; empty: this job may run beside itself.
+    # Two running runs never share a key; empty: any number of runs of this job may run at once.
     concurrency_key = models.CharField(_("concurrency key"), max_length=140, blank=True)
     queued_at = models.DateTimeField(pgettext_lazy("time", "queued"), default=clock.now)
-    # No worker may begin earlier; null: as soon as there is one.
+    # No worker may begin earlier; null: at once.
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
-    # When the message last went to the broker; null: still to be sent.
+    # When the message was last sent to the broker; null: not yet.
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
-    # Since when a person is asked to decide about it, or about the run that it superseded.
+    # Since when it, or the run that it superseded, waits for a person's decision.
     waiting_since = models.DateTimeField(_("waiting since"), null=True, blank=True)
     cancel_requested_at = models.DateTimeField(_("cancel requested"), null=True, blank=True)
-    # It did not stop: its process is to be killed.
+    # It did not stop: its process must be killed.
     force_stop_at = models.DateTimeField(_("force stop requested"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=200, blank=True)
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
@@ -62,12 +62,12 @@ class RunFields(models.Model):
     progress_total = models.BigIntegerField(_("total"), null=True, blank=True)
     stage = ShortMessageField(_("stage"), max_length=200, blank=True)
     stage_parts = PartsField(of="stage")
-    # Rows by model label, such as {"scraping.RedditPost": 12}; other jobs count in their own words.
+    # Rows by model label, such as {"scraping.RedditPost": 12}; some jobs use names of their own.
     counts = JSONObjectField(_("counts"), default=dict, blank=True)
     cursor = JSONObjectField(_("cursor"), null=True, blank=True)
-    # What a purge would delete or set out to delete: {"at": ISO 8601, "tables": [plan.TablePlan.as_json(), ...]}
+    # What a purge would delete, or planned to delete: {"at": ISO 8601, "tables": [plan.TablePlan.as_json(), ...]}
     plan = JSONObjectField(_("plan"), null=True, blank=True)
-    # What allows it to delete: purging.mandate.Mandate.as_json(); null: what its first attempt finds.
+    # What it may delete: purging.mandate.Mandate.as_json(); null: set by its first attempt.
     mandate = JSONObjectField(_("mandate"), null=True, blank=True)
     message = MessageField(_("message"), blank=True)
     message_parts = PartsField(of="message")

@@ -1,4 +1,4 @@
-"""Which runs are in which state, and who may see which."""
+"""Queries for runs by their state, and by who may see them."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 Person = User | AnonymousUser
 
-# One condition for each job that shows its runs also to people without the permission. Filled by ``registry``.
+# One condition per job that also shows its runs to people without the permission. Filled by ``registry``.
 _shown_to: list[Callable[[Person], Q]] = []
 
 
 def show_runs(condition: Callable[[Person], Q]) -> None:
-    """Let people without the permission to see runs see those that fulfil their condition."""
+    """Show people without the permission the runs that fulfil the condition for them."""
     _shown_to.append(condition)
 
 
@@ -34,7 +34,7 @@ _grouped: dict[str, list[str]] = {}
 
 
 def group_runs(slug: str, scope: str) -> None:
-    """Let the runs of this job be held up by the switch of this scope."""
+    """Let the switch of this scope stop the runs of this job."""
     _grouped.setdefault(MaintenanceMode.Scope(scope), []).append(slug)
 
 
@@ -42,7 +42,7 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
     """States of runs."""
 
     def visible_to(self, user: Person) -> Self:
-        """Return the runs that the user may see: all with the permission, else those that a job shows them."""
+        """Return the runs that the user may see: all with the permission, else those that jobs show to them."""
         if not user.is_active:
             return self.none()
         if user.has_perm("maintenance.view_jobrun"):
@@ -51,7 +51,7 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
         return self.filter(reduce(or_, conditions)) if conditions else self.none()
 
     def running(self) -> Self:
-        """Return runs a worker has claimed and not ended."""
+        """Return runs that a worker has claimed and not ended."""
         return self.filter(status=Status.RUNNING)
 
     def queued(self) -> Self:
@@ -59,11 +59,11 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
         return self.filter(status=Status.QUEUED)
 
     def due(self) -> Self:
-        """Return runs that need not wait for their time any more."""
+        """Return runs whose time has come."""
         return self.filter(Q(not_before__isnull=True) | Q(not_before__lte=clock.now()))
 
     def may_start(self) -> Self:
-        """Return queued runs that a worker may claim now, unless another of their key runs."""
+        """Return queued runs that a worker may claim now, unless another run with their key is running."""
         on = MaintenanceMode.objects.on()
         runs = self.queued().due().filter(Q(scheduled_for__isnull=True) | ~Exists(on.of_all()))
         for scope, slugs in _grouped.items():
@@ -71,7 +71,7 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
         return runs
 
     def could_start(self) -> Self:
-        """Return queued runs for which nothing is missing but a worker."""
+        """Return queued runs that only wait for a worker."""
         same_key = self.model.objects.running().filter(concurrency_key=OuterRef("concurrency_key"))
         return self.may_start().filter(Q(concurrency_key="") | ~Exists(same_key))
 
@@ -92,5 +92,5 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
         return self.filter(finished_at__lt=cutoff)
 
     def silent_for(self, seconds: float) -> Self:
-        """Return running runs whose last heartbeat is older than that, by the database's clock."""
+        """Return running runs whose last heartbeat is older than ``seconds``, by the database's clock."""
         return self.running().filter(heartbeat_at__lt=Now() - timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""A run: its states, and the verbs that lead from one to another."""
+"""A run: its states, and the verbs that change them."""
 
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
@@ -19,12 +19,12 @@ from maintenance.models import statuses
 from maintenance.models.run_fields import RunFields
 from maintenance.models.run_queries import JobRunQuerySet
 
-# A run that reaches no checkpoint in so long after it was cancelled may be stopped by force.
+# A run that reaches no checkpoint within this time after it was cancelled may be stopped by force.
 FORCE_STOP_AFTER = timedelta(seconds=30)
 
 
 class JobRun(RunFields):
-    """One row for every intended execution, made when it is requested, before any message is sent.
+    """One row for every intended execution, created when it is requested, before any message is sent.
 
     ::
 
@@ -62,7 +62,7 @@ class JobRun(RunFields):
         ]
         constraints = [
             DatabaseOnDelete(name="jobrun_retry_of_fk", field="retry_of", action="SET NULL"),
-            # A tick makes at most one run, however many schedulers, replays and restarts there are.
+            # At most one run per slot, however many schedulers, replays and restarts there are.
             models.UniqueConstraint(
                 fields=["schedule", "scheduled_for"],
                 condition=Q(trigger=statuses.Trigger.SCHEDULE),
@@ -99,7 +99,7 @@ class JobRun(RunFields):
             models.Index(fields=["job", "-id"], name="jobrun_job"),
             # admin filter by status; latest failures
             models.Index(fields=["status", "-id"], name="jobrun_status"),
-            # recovery, every two seconds: what is queued or running
+            # recovery, every two seconds: the queued and running ones
             models.Index(
                 fields=["status", "id"],
                 name="jobrun_open",
@@ -130,7 +130,7 @@ class JobRun(RunFields):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will change this run any more."""
+        """Whether the run will not change any more."""
         return self.status in statuses.FINAL
 
     @property
@@ -150,7 +150,7 @@ class JobRun(RunFields):
 
     @property
     def is_due(self) -> bool:
-        """Whether it need not wait for its time any more."""
+        """Whether its time has come."""
         return self.not_before is None or self.not_before <= clock.now()
 
     @property
@@ -176,12 +176,12 @@ class JobRun(RunFields):
             setattr(self, name, clock.now() if isinstance(value, Now) else value)
 
     def claim(self, *, worker: str) -> bool:
-        """QUEUED ─► RUNNING. False: not now, or not by this worker.
+        """QUEUED ─► RUNNING. False: this worker cannot claim it now.
 
         Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
         scheduled and nothing scheduled may start.
         """
-        # One statement: it stands between every request and its work.
+        # One statement, because every run waits for it.
         mine = JobRun.objects.may_start().filter(without_waiting(), pk=self.pk, job=self.job)
         values = {
             "status": self.Status.RUNNING,
@@ -201,10 +201,10 @@ class JobRun(RunFields):
         return bool(claimed)
 
     def beat(self) -> bool:
-        """Tell recovery that the worker lives. The database's clock: the hosts' may disagree.
+        """Write a heartbeat for recovery, by the database's clock, because the hosts' clocks may disagree.
 
-        False: the row is locked, as within a batch of the run's own; it is not waited for, because a run that hangs
-        there must not hold up who watches it.
+        False: the row is locked, for example by a batch of this run. It does not wait for the lock, because a run that
+        hangs there must not stop the thread that watches it.
         """
         mine = JobRun.objects.running().filter(without_waiting(), pk=self.pk, worker=self.worker)
         if connection.vendor == "postgresql":
@@ -219,7 +219,7 @@ class JobRun(RunFields):
         reason: str = "",
         **values: Any,
     ) -> bool:
-        """RUNNING ─► a final status, by the worker that owns it. False: it no longer does."""
+        """RUNNING ─► a final status, by the worker that owns it. False: this worker no longer owns it."""
         assert status in statuses.FINAL
         values |= {"status": status, "reason": reason, "finished_at": clock.now()}
         return self._guarded(expect=self.Status.RUNNING, owner=self.worker, **values)
@@ -235,7 +235,7 @@ class JobRun(RunFields):
         return bool(rows.update(status=status, reason=reason, finished_at=clock.now(), error=error))
 
     def skip_queued(self, *, message: str) -> bool:
-        """QUEUED ─► SKIPPED, for a command that finds its job running. False: it has started meanwhile."""
+        """QUEUED ─► SKIPPED, by a command that finds its job running. False: it has started meanwhile."""
         return self._guarded(
             expect=self.Status.QUEUED,
             status=self.Status.SKIPPED,
@@ -257,9 +257,9 @@ class JobRun(RunFields):
         )
 
     def supersede(self, older: "JobRun", *, message: str) -> bool:
-        """Another run: BLOCKED ─► CANCELLED, as this one has made its own plan. False: that one was decided.
+        """An older run: BLOCKED ─► CANCELLED, because this one has made its own plan. False: that one was decided.
 
-        Should this one block too, it has waited as long as the other.
+        If this one is blocked too, its waiting time counts from that of the older one.
         """
         since = older.waiting_since
         ended = older._guarded(
@@ -310,7 +310,7 @@ class JobRun(RunFields):
         )
 
     def fail_queued(self, *, reason: str, error: str) -> bool:
-        """QUEUED ─► FAILED: nobody can perform it. False: it has started meanwhile."""
+        """QUEUED ─► FAILED: no worker can perform it. False: it has started meanwhile."""
         return self._guarded(
             expect=self.Status.QUEUED,
             status=self.Status.FAILED,
@@ -335,12 +335,12 @@ class JobRun(RunFields):
         )
 
     def ask_to_force_stop(self) -> bool:
-        """Mark a running run that does not stop; its process ends it and itself. False: it is not running."""
+        """Mark a running run that does not stop; its process ends the run and exits. False: it is not running."""
         return self._guarded(expect=self.Status.RUNNING, force_stop_at=clock.now())
 
     @classmethod
     def mark_sent(cls, runs: Collection[Self]) -> None:
-        """Note that their messages went out, so that recovery waits before it sends others."""
+        """Note that their messages were sent, so that recovery waits before it sends them again."""
         if not runs:
             return
         waiting = cls.objects.queued().filter(without_waiting(), pk__in=[run.pk for run in runs])

@@ -1,4 +1,4 @@
-"""Our half of a schedule."""
+"""What the console adds to a schedule."""
 
 from datetime import datetime
 
@@ -12,17 +12,17 @@ from database import clock
 
 
 class ScheduleControl(models.Model):
-    """Our half of a schedule; django-celery-beat's PeriodicTask is the other."""
+    """What the console adds to a schedule, which is a PeriodicTask of django-celery-beat."""
 
     class MisfirePolicy(models.TextChoices):
-        """What is done about slots that passed while no scheduler was alive."""
+        """What happens to slots that passed while no scheduler was alive."""
 
         SKIP = "skip", _("skip")
         RUN_ONCE = "run_once", _("run once")
         RUN_ALL = "run_all", _("run all, up to a limit")
 
     class OverlapPolicy(models.TextChoices):
-        """What is done when the earlier run is not finished at the next slot."""
+        """What happens at a slot if the previous run is not finished."""
 
         SKIP = "skip", _("skip")
         QUEUE_ONE = "queue_one", _("queue one")
@@ -34,7 +34,7 @@ class ScheduleControl(models.Model):
         related_name="control",
         verbose_name=_("schedule"),
     )
-    # The default of the last seeding, as "minute hour day-of-month month day-of-week".
+    # The default at the last seeding, as "minute hour day-of-month month day-of-week".
     default_crontab = models.CharField(_("default crontab"), max_length=255, blank=True)
     misfire_policy = models.CharField(
         _("missed slots"), max_length=8, choices=MisfirePolicy, default=MisfirePolicy.RUN_ONCE
@@ -57,17 +57,17 @@ class ScheduleControl(models.Model):
     pause_reason = models.CharField(_("reason of the pause"), max_length=500, blank=True)
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
     catch_up_after_pause = models.BooleanField(
-        _("make up for a pause"),
+        _("catch up after a pause"),
         default=False,
         help_text=_("Treat slots that passed during a pause like missed ones, instead of leaving them out."),
     )
-    # The latest slot that has been dealt with: run, skipped or missed.
+    # The latest slot that is settled: run, skipped or missed.
     last_slot_at = models.DateTimeField(_("last slot"), null=True, blank=True)
-    # Slots up to here are not due: the moment of the last retime, resume or creation.
+    # Slots up to this moment are not due: it is that of the last retime, resume or creation.
     effective_from = models.DateTimeField(_("in force since"), default=clock.now)
-    # What decides the fire times (timing.Timing), to notice an edit however it was made.
+    # What decides the fire times (timing.Timing), to notice every edit, however it was made.
     timing = models.TextField(_("timing"), blank=True)
-    # The first slot that is not dealt with: computed from the above, kept so that a tick need not look at all
+    # The first slot that is not settled: computed from the above, stored so that a tick need not read all
     # schedules. Null: it never fires, or not now.
     next_slot_at = models.DateTimeField(_("next slot"), null=True, blank=True)
 
@@ -117,7 +117,7 @@ class ScheduleControl(models.Model):
 
     @property
     def settled_until(self) -> datetime:
-        """The moment up to which no slot is due any more."""
+        """The moment up to which all slots are settled."""
         if self.last_slot_at is None:
             return self.effective_from
         return max(self.last_slot_at, self.effective_from)

@@ -1,4 +1,4 @@
-"""The states of a run, what asked for it, and why it ended: one list of each for all code."""
+"""The states of a run, its triggers, and the reasons why it ended: one list of each for all code."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    """The states of a run; ``JobRun`` draws the ways between them."""
+    """The states of a run; ``JobRun`` shows the transitions between them."""
 
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")
@@ -22,7 +22,7 @@ class Status(models.TextChoices):
 
 
 class Trigger(models.TextChoices):
-    """Which door the request came through."""
+    """What requested a run."""
 
     SCHEDULE = "schedule", _("schedule")
     ADMIN = "admin", _("admin")
@@ -32,7 +32,7 @@ class Trigger(models.TextChoices):
 
 
 class Reason(models.TextChoices):
-    """Why a run ended other than by its own work."""
+    """Why a run ended before, or without, doing its work."""
 
     NONE = "", _("none")
     OVERLAP = "overlap", _("an earlier run was not finished")
@@ -60,11 +60,11 @@ class Reason(models.TextChoices):
     SUPERSEDED = "superseded", _("superseded by a newer run")
 
 
-# A run without an end: it waits for a worker, runs, or waits for a person.
+# The states without an end: waiting for a worker, running, or waiting for a person.
 OPEN: Final = (Status.QUEUED, Status.RUNNING, Status.BLOCKED)
-# Nothing changes such a run any more; these and only these have an end (``finished_at``).
+# The final states: such a run never changes again, and only such runs have an end (``finished_at``).
 FINAL: Final = tuple(status for status in Status if status not in OPEN)
-# It did its work, or a part of it.
+# The run did its work, or some of it.
 WORKED: Final = (Status.SUCCEEDED, Status.PARTIAL)
-# A part of the work was not done, for a cause that somebody should look at.
+# Some of the work was not done, for a cause that somebody should look at.
 FAILURES: Final = (Status.FAILED, Status.PARTIAL)

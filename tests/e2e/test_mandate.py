@@ -32,7 +32,7 @@ def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, a
     expect(page.get_by_text("is queued as run")).to_be_visible()
     performing.perform(JobRun.objects.get())
     page.reload()
-    expect(page.get_by_text("It asks again where other rows would go")).to_be_visible()
+    expect(page.get_by_text("The run asks again if it would delete other rows")).to_be_visible()
     assert violations(page, axe) == []
     page.get_by_label("Reason").fill("after the import")
     page.get_by_role("button", name="Approve").click()

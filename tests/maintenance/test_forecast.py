@@ -227,7 +227,7 @@ def test_the_preview_leaves_out_what_a_hold_holds_up(clock, client):
 @pytest.mark.parametrize(
     ("hour", "said"),
     [
-        ("1-6", "2027-10-31: clocks go back, 02:00 to 03:00 comes twice. This schedule runs in both."),
+        ("1-6", "2027-10-31: clocks go back, 02:00 to 03:00 comes twice. This schedule runs both times."),
         (
             "2",
             "2027-10-31: clocks go back, 02:00 to 03:00 comes twice. This schedule runs the first time only",

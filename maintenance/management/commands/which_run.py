@@ -11,7 +11,7 @@ from scraping.models.erasures import names_in
 
 
 class Command(BaseCommand):
-    """Ask what became of one item."""
+    """Find the runs that deleted or blanked one item."""
 
     help = "Say which run deleted or blanked a post or comment."
 
@@ -36,5 +36,5 @@ class Command(BaseCommand):
             )
         if not found:
             self.stdout.write(
-                f"Nothing is known of {', '.join(names)}: stored still, never stored, or long gone."
+                f"Nothing is known of {', '.join(names)}: still stored, never stored, or deleted too long ago."
             )

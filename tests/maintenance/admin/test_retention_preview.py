@@ -32,7 +32,10 @@ def test_the_preview_counts_and_saves_nothing(client, editor, policy, preview):
     assert "The next run would delete 2 more rows." in page
     assert "Posts: 1" in page
     assert "Comments: 1" in page
-    assert "No stored row" in client.post(preview, edit(80)).content.decode()
+    assert (
+        "This changes nothing for the rows that are stored now"
+        in client.post(preview, edit(80)).content.decode()
+    )
     assert stored(policy) == (90, [])
 
 
@@ -92,7 +95,7 @@ def test_days_below_the_floor_do_not_move_to_another_subreddit(client, editor, p
     page = client.post(form_address, form)
 
     assert page.status_code == 200
-    assert "fewer take the permission to approve runs" in page.content.decode()
+    assert "fewer need the permission to approve runs" in page.content.decode()
     assert stored(policy) == (90, [("spam", None, 1)])
 
 
@@ -163,7 +166,7 @@ def test_a_stale_form_does_not_bring_back_days_below_the_floor(client, editor, p
     page = client.post(form_address, edit(90, stored=[row]))
 
     assert page.status_code == 200
-    assert "fewer take the permission to approve runs" in page.content.decode()
+    assert "fewer need the permission to approve runs" in page.content.decode()
     assert stored(policy) == (90, [])
 
 

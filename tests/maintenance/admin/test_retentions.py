@@ -80,7 +80,7 @@ def test_a_post_that_says_nothing_of_overrides_leaves_them(client, superuser, po
         (("no subreddit!", "", 30), "is not a subreddit name"),
         (("python", "", 0), "greater than or equal to 1"),
         (("python", "", ""), "This field is required."),
-        (("PYTHON", "", 50), "This one is named twice."),
+        (("PYTHON", "", 50), "This subreddit or bot is listed twice."),
         (("django", 99999999, 50), "Select a valid choice"),
     ],
 )

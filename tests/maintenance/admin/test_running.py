@@ -49,7 +49,7 @@ def test_a_run_below_the_floor_is_refused_by_the_name_of_what_is_missing(client)
     response = client.get(job_page("purge_old_content", "?days=2"))
 
     assert response.status_code == 403
-    assert "fewer than 7 days take the permission to approve runs" in response.content.decode()
+    assert "fewer than 7 days need the permission to approve runs" in response.content.decode()
     others = client.get(job_page("scrape_now", f"?config={factories.bot_config().pk}"))
     assert "You may not run Scrape now." in others.content.decode()
 
