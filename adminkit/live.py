@@ -42,6 +42,11 @@ def rendered(
     return Rendered(steady, others, tuple(_digest(text) for text in (steady, *others)))
 
 
+def whole(now: Rendered) -> str:
+    """Return the main part, with its version, and all others behind it: for the page that begins to ask."""
+    return now.main.replace(_VERSION, ".".join(now.digests)) + "".join(now.parts)
+
+
 def news(request: HttpRequest, now: Rendered) -> str | None:
     """Return what changed since the version in the request's ``v``, to be swapped in; None: nothing did."""
     known = tuple(request.GET.get("v", "").split("."))

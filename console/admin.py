@@ -165,4 +165,4 @@ class ConsoleAdminSite(admin.AdminSite):
         """Show the dashboard; a user who may not see runs gets what needs them, and the menu."""
         from console.dashboard import page
 
-        return super().index(request, {**page.context(request), **(extra_context or {})})
+        return super().index(request, {**page.index_context(request), **(extra_context or {})})

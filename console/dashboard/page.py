@@ -8,6 +8,7 @@ from typing import Any
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django_celery_beat.models import PeriodicTask
 
@@ -46,6 +47,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "needs": needs.lines_for(world),
         "recovered": needs.recovered_for(world),
         "sees_runs": world.sees_runs,
+        # A poll has no context of a page.
+        "maintenance_mode": world.modes.of_all if world.modes.of_all.is_on else None,
         # Without a script nothing follows by itself: a link asks for the whole page.
         "is_whole": "whole" in request.GET,
     }
@@ -67,6 +70,17 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "pause_scraping_url": _address("admin:maintenance_pause_scraping") if world.may(PERMISSION) else None,
         "may_change_mode": world.may(maintenance_mode.PERMISSION),
     }
+
+
+def index_context(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the page as it is opened: with the version that its first poll names."""
+    shown = context(request)
+    return {**shown, "body": SafeString(live.whole(_rendered(request, shown)))}
+
+
+def _rendered(request: HttpRequest, shown: dict[str, Any]) -> live.Rendered:
+    parts = PARTS if shown["sees_runs"] else PARTS_OF_OWNERS
+    return live.rendered(request, main="admin/dashboard/_head.html", parts=parts, context=shown)
 
 
 def stored_context(request: HttpRequest) -> dict[str, Any]:
@@ -118,8 +132,6 @@ def _kept(request: HttpRequest) -> tuple[live.Rendered, str]:
     kept: tuple[live.Rendered, str] | None = cache.get(name)
     if kept is None:
         shown = context(request)
-        parts = PARTS if shown["sees_runs"] else PARTS_OF_OWNERS
-        made = live.rendered(request, main="admin/dashboard/_head.html", parts=parts, context=shown)
-        kept = made, f"{local(shown['as_of']):%H:%M:%S}"
+        kept = _rendered(request, shown), f"{local(shown['as_of']):%H:%M:%S}"
         cache.set(name, kept, KEPT_SECONDS)
     return kept

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from console.dashboard import page as page_module
 from maintenance.scheduling import edits, schedules
+from maintenance.scheduling import maintenance_mode as mode
 from tests.kit import factories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
@@ -134,6 +135,15 @@ def test_a_poll_that_knows_the_page_gets_204_and_then_only_what_changed(client, 
     changed = client.get(LIVE, {"v": version_of(first)}).content.decode()
     assert 'id="needs"' in changed
     assert 'id="jobs"' not in changed
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_first_poll_of_a_page_brings_nothing_that_it_has_also_in_maintenance_mode(client, superuser):
+    mode.start(by=superuser, reason="x")
+    for _page in range(2):  # the first brings the cookie of the forms' tokens
+        opened = client.get(INDEX)
+
+    assert client.get(LIVE, {"v": version_of(opened)}).status_code == 204
 
 
 def test_the_tabs_of_one_person_share_an_answer_for_a_moment_and_nobody_elses(client, superuser):
