@@ -96,7 +96,7 @@
     const nameOf = (element) => element.getAttribute("href") || element.getAttribute("formaction") || element.id;
     let before = null;
     const remember = () => {
-        before = before || {
+        before = {
             focused: document.activeElement === document.body ? "" : nameOf(document.activeElement),
             open: Array.from(document.querySelectorAll("details[id][open]"), (details) => details.id),
             scrolled: Array.from(document.querySelectorAll(".scroll[id]"), (place) => [place.id, place.scrollLeft]),
