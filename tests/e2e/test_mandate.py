@@ -28,7 +28,7 @@ def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, a
     expect(page.get_by_text("This run would wait for approval:")).to_be_visible()
     expect(page.get_by_role("row", name="r/Python 400 1 0 1")).to_be_visible()
     assert violations(page, axe) == []
-    page.get_by_role("button", name="Run now and delete 3 rows").click()
+    page.get_by_role("button", name="Ask to delete 3 rows (waits for approval)").click()
     expect(page.get_by_text("is queued as run")).to_be_visible()
     performing.perform(JobRun.objects.get())
     page.reload()

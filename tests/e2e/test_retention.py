@@ -56,13 +56,13 @@ def test_the_form_of_a_retention_says_what_an_edit_deletes(signed_in):
     page = signed_in
     page.goto(f"/admin/maintenance/retentionpolicy/{policy.pk}/change/")
     preview = page.locator(".preview")
-    expect(preview).to_contain_text("No stored row")
+    expect(preview).to_contain_text("This changes nothing for the rows that are stored now.")
 
     page.get_by_label("Days:").fill("60")
     expect(preview).to_contain_text("would delete 2 more rows")
     page.locator("#id_overrides-0-subreddit").fill("r/python")
     page.locator("#id_overrides-0-days").fill("3650")
-    expect(preview).to_contain_text("No stored row")
+    expect(preview).to_contain_text("This changes nothing for the rows that are stored now.")
     page.locator("#id_overrides-0-days").fill("0")
     expect(preview).to_contain_text("greater than or equal to 1")
     page.locator("#id_overrides-0-days").fill("65")

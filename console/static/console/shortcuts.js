@@ -17,8 +17,11 @@
         }
     };
     if (dialog) {
-        opener.hidden = false;
-        opener.addEventListener("click", open);
+        // A page with a head of its own (changing the password) has no such button; "?" opens the list there too.
+        if (opener) {
+            opener.hidden = false;
+            opener.addEventListener("click", open);
+        }
         box.addEventListener("change", () => window.localStorage.setItem(KEY, box.checked ? "on" : "off"));
         // A click on what lies behind the dialog closes it.
         dialog.addEventListener("click", (event) => {
