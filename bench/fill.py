@@ -18,6 +18,8 @@ from bench import harness
 
 BOTS, SUBREDDITS, PEOPLE = 200, 400, 50
 COMMENTS_A_POST = 5
+# Keys of people and schedules begin behind those that a database may have already.
+FIRST = 1_000_000
 DAYS = 120
 WORDS = "The quick brown fox jumps over the lazy dog and asks what the moderators of this place think of it. "
 JOBS = (
@@ -149,7 +151,7 @@ def fill_people(filler: Filler) -> None:
     filler.insert(
         User,
         PEOPLE,
-        id="1000 + i",
+        id=f"{FIRST} + i",
         username="'owner' || i",
         password="'!'",
         is_staff=yes,
@@ -162,7 +164,7 @@ def fill_people(filler: Filler) -> None:
         BOTS,
         id="i",
         name="'bot ' || i",
-        owner_id=f"1001 + i % {PEOPLE}",
+        owner_id=f"{FIRST} + 1 + i % {PEOPLE}",
         subreddits=filler.json(
             f"'[\"sub' || (i % {SUBREDDITS}) || '\", \"sub' || ((i + 200) % {SUBREDDITS}) || '\"]'"
         ),
@@ -180,7 +182,7 @@ def fill_schedules(filler: Filler, schedules: int) -> None:
     filler.insert(
         CrontabSchedule,
         60,
-        id="1000 + i",
+        id=f"{FIRST} + i",
         minute="i - 1",
         hour="'*/6'",
         day_of_month="'*'",
@@ -192,21 +194,21 @@ def fill_schedules(filler: Filler, schedules: int) -> None:
     filler.insert(
         PeriodicTask,
         schedules,
-        id="1000 + i",
+        id=f"{FIRST} + i",
         name="'schedule ' || i",
         task="'maintenance.scrape_now'",
         kwargs=f"'{{\"config\": ' || (1 + i % {BOTS}) || '}}'",
         args="'[]'",
         headers="'{}'",
         enabled=f"{yes}",
-        crontab_id="1001 + i % 60",
+        crontab_id=f"{FIRST} + 1 + i % 60",
         total_run_count="i",
         date_changed=now,
     )
     filler.insert(
         ScheduleControl,
         schedules,
-        schedule_id="1000 + i",
+        schedule_id=f"{FIRST} + i",
         default_crontab="''",
         effective_from=filler.at("100"),
         next_slot_at=filler.at("-(i % 60) / 240.0"),
@@ -235,10 +237,11 @@ def fill_runs(filler: Filler, runs: int, schedules: int) -> None:
     filler.insert(
         JobRun,
         runs,
+        id="i",
         job=job,
         status=status,
         trigger=trigger,
-        schedule_id=f"1001 + i % {schedules}",
+        schedule_id=f"{FIRST} + 1 + i % {schedules}",
         schedule_name=f"'schedule ' || (1 + i % {schedules})",
         scheduled_for=filler.at(f"{day} + i / 1e9"),
         queued_at=filler.at(day),
@@ -269,6 +272,7 @@ def fill_sessions(filler: Filler, sessions: int) -> None:
     filler.insert(
         ScrapeSession,
         sessions,
+        id="i",
         config_id=f"1 + i % {BOTS}",
         config_name=f"'bot ' || (1 + i % {BOTS})",
         kind="'auto'",
@@ -360,7 +364,7 @@ def fill(*, posts: int, schedules: int = 200, tell: Callable[[str], None] = lamb
         fill_runs(filler, runs, schedules)
         fill_sessions(filler, sessions)
         fill_content(filler, posts, sessions)
-    filler.reset_sequences(User, BotConfig, CrontabSchedule, PeriodicTask, RedditPost)
+    filler.reset_sequences(User, BotConfig, CrontabSchedule, PeriodicTask, JobRun, ScrapeSession, RedditPost)
     harness.settle()
 
 

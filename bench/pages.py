@@ -15,7 +15,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, path
 
-from bench import harness
+from bench import fill, harness
 
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "20"))
 ONLY = os.environ.get("BENCH_PAGES", "")
@@ -31,7 +31,7 @@ PAGES = {
     "schedules: search": f"{SCHEDULES}?q=schedule+77",
     "schedules: job": f"{SCHEDULES}?job=scrape_now",
     "schedules: paused": f"{SCHEDULES}?enabled__exact=0",
-    "schedule": f"{SCHEDULES}1001/change/",
+    "schedule": f"{SCHEDULES}{fill.FIRST + 1}/change/",
     "schedule: add": f"{SCHEDULES}add/",
     "runs": RUNS,
     "runs: page 50": f"{RUNS}?p=50",
