@@ -26,12 +26,14 @@ def test_queries_inside_use_one_core_and_those_after_as_many_as_before():
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no such limit")
 def test_queries_inside_have_a_limit_of_their_own_except_in_the_web():
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = '25ms'")
-    with background_reads():
-        assert setting("statement_timeout") == "30min"
-    assert setting("statement_timeout") == "25ms"
-    connection.close()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = '25ms'")
+        with background_reads():
+            assert setting("statement_timeout") == "30min"
+        assert setting("statement_timeout") == "25ms"
+    finally:
+        connection.close()
 
     limit_statements(20)
     try:
