@@ -24,7 +24,7 @@ def holding_for_edit(request: HttpRequest, row: Model | None) -> Iterator[None]:
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """For records that grow without bound: never adds, changes or deletes one; its list reads a bounded number of rows."""
+    """For records that grow without bound: they are read-only, and the list reads a bounded number of rows."""
 
     list_per_page = 50
     list_max_show_all = 0
@@ -53,7 +53,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class PersonalAdmin(admin.ModelAdmin):
-    """Gives its form the user as `form.person`: what is allowed, and who becomes the owner, depend on it."""
+    """Gives its form the user as `form.person`: permissions and the owner of a new row depend on it."""
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any

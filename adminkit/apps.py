@@ -1,4 +1,4 @@
-"""App configuration of what every admin shares."""
+"""App configuration of the parts that every admin shares."""
 
 from django.apps import AppConfig
 
@@ -11,6 +11,6 @@ class AdminkitConfig(AppConfig):
     name = "adminkit"
 
     def ready(self) -> None:
-        """Let integer columns be compared with any number; link and name only what the reader may follow and read."""
+        """Let integer columns be compared with any number; show only links and names that the reader may see."""
         lookups.register()
         readonly.register()

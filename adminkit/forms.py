@@ -18,7 +18,7 @@ class EndField(forms.DateTimeField):
     """When something ends automatically; empty: only when somebody ends it."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # The browser's own picker: the admin's pair of fields leaves the second without a label.
+        # The browser's own picker: in the admin's pair of fields the second one has no label.
         picker = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
         super().__init__(**{"label": _("Until"), "required": False, "widget": picker, **kwargs})
         # The time zone in which the time is entered; None: the reader's.
@@ -38,7 +38,7 @@ class EndField(forms.DateTimeField):
         return timezone.override(self.zone) if self.zone else nullcontext()
 
     def validate(self, value: datetime | None) -> None:
-        """Refuse an end that has passed or is too far ahead."""
+        """Refuse an end that is in the past or too far ahead."""
         super().validate(value)
         try:
             refuse_end(value)
@@ -56,7 +56,7 @@ class OpenedField(forms.CharField):
         return False
 
     def clean(self, value: Any) -> str:
-        """Accept anything: nobody would see an error at a hidden field."""
+        """Accept anything: nobody would see the error of a hidden field."""
         return str(value or "")
 
 
@@ -66,21 +66,21 @@ class StaleEditForm(forms.Form):
     opened = OpenedField(required=False)
 
     def __init__(self, *args: Any, stored: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        """``stored``: the values now, by the name of their field."""
+        """``stored``: the current values, by field name."""
         super().__init__(*args, **kwargs)
         self.set_stored(stored or {})
 
     def set_stored(self, stored: Mapping[str, Any]) -> None:
-        """See __init__; for what is known only later."""
+        """Set the current values, for a caller that does not know them in ``__init__``."""
         self._stored = {
             name: "" if value is None else str(value) for name, value in stored.items() if name != "opened"
         }
         self.initial["opened"] = json.dumps(self._stored)
 
     def clean(self) -> dict[str, Any]:
-        """Say once what somebody else has changed meanwhile; who then saves again means it.
+        """Report once what somebody else has changed meanwhile; a second save then overwrites it.
 
-        Two who decide the same are in nobody's way.
+        Two people who save the same values do not conflict.
         """
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         try:

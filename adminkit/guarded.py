@@ -1,4 +1,4 @@
-"""What every registered admin gets, the stock ones too: the site puts it in front of each when it is registered."""
+"""Checks that the site adds to every admin class when it is registered, also to those of Django and other packages."""
 
 from typing import Any, NoReturn
 
@@ -16,7 +16,7 @@ from adminkit.parameters import Lookups, RefusedParameter, clean_keys, clean_que
 
 
 class NotForYou(Http404):
-    """No such row for this person: the answer is the same for missing rows and for those of others."""
+    """No such row for this person: the answer is the same for a missing row and for a row that belongs to others."""
 
     def __init__(self, verbose_name: Any) -> None:
         text = gettext("There is no such %(name)s, or your account has no permission to see it.")
@@ -24,13 +24,13 @@ class NotForYou(Http404):
 
 
 class GuardedAdmin(admin.ModelAdmin):
-    """Accepts from the query string and the form only what the list offers; answers 400 to anything else.
+    """Accepts only the parameters that the list offers, in the query string and the form; answers 400 to others.
 
-    An admin names in ``lookups`` the columns that links look its list up by, beside those of its filters.
+    ``lookups`` of an admin names the columns by which links filter its list, in addition to those of its filters.
     """
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Return the field without the pencil, plus, cross and eye: an owner or an app is chosen, not edited beside."""
+        """Return the field without icons to add, change, delete and view: related rows are chosen here, not edited."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
@@ -41,7 +41,7 @@ class GuardedAdmin(admin.ModelAdmin):
         return request is not None and Lookups(self, request).allows(lookup)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Return the list, once its query string is checked.
+        """Check the query string and return the list.
 
         Raises:
             RefusedParameter: a parameter cannot be used.
@@ -57,18 +57,18 @@ class GuardedAdmin(admin.ModelAdmin):
             ) from error
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the row; an empty ``_to_field`` names no column."""
+        """Return the row; an empty ``_to_field`` counts as absent."""
         return super().get_object(request, object_id, from_field or None)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Tell the form who reads it: ``adminkit.readonly`` links only what is open to them."""
+        """Pass the reader to the form: ``adminkit.readonly`` links only pages that are open to them."""
         context["adminform"].form.request = request
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
-        # Django leads to the dashboard and says "perhaps it was deleted?", also to who may not see what is there.
+        # Django redirects to the dashboard and asks "perhaps it was deleted?", even if the row is only invisible.
         raise NotForYou(opts.verbose_name)
 
     def get_search_results(
@@ -85,7 +85,7 @@ class GuardedAdmin(admin.ModelAdmin):
 
 
 def guarded(admin_class: type[admin.ModelAdmin], *before: type[admin.ModelAdmin]) -> type[admin.ModelAdmin]:
-    """Return the class with the guard in front, and others behind that."""
+    """Return the class with ``GuardedAdmin`` first in its bases, then the classes ``before``."""
     if issubclass(admin_class, GuardedAdmin):
         return admin_class
     members = {"__module__": admin_class.__module__, "__doc__": admin_class.__doc__}

@@ -1,6 +1,7 @@
-"""Answers polls of a live page: only the parts that changed since the reader's version, or 204 when none did.
+"""Answers polls of a live page with the parts that changed since the reader's version, or with 204 if none did.
 
-The version is in the fragment's address: one short digest for each part, in the order of the parts. Nothing is kept on the server.
+The version is in the fragment's address: one short digest for each part, in the order of the parts. The server keeps no
+state.
 """
 
 import re
@@ -16,17 +17,17 @@ from django.utils.safestring import SafeString
 
 # Text that changes only because time passes does not count as a change.
 _VOLATILE = re.compile(r"(<span data-(?:volatile|since)[^>]*>)[^<]*")
-# A fresh token in each answer, for one secret.
+# Each answer has a new token for the same secret.
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]*"')
 
 
-# Stands for the version until that is known.
+# A placeholder until the version is known.
 _VERSION = "0-version-0"
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A live page at one moment; may be kept for who asks next, if what they see is the same."""
+    """A live page at one moment; may be reused for other readers who see the same."""
 
     main: str
     parts: tuple[str, ...]
@@ -43,12 +44,12 @@ def rendered(
 
 
 def whole(now: Rendered) -> str:
-    """Return the main part, with its version, and all others behind it: for the page that begins to ask."""
+    """Return the main part, with its version, followed by all others: for the page that starts polling."""
     return now.main.replace(_VERSION, ".".join(now.digests)) + "".join(now.parts)
 
 
 def news(request: HttpRequest, now: Rendered) -> str | None:
-    """Return what changed since the version in the request's ``v``, to be swapped in; None: nothing did."""
+    """Return the parts that changed since the version in the request's ``v``, to be swapped in; None: none did."""
     known = tuple(request.GET.get("v", "").split("."))
     if known == now.digests:
         return None
@@ -71,11 +72,11 @@ def answer(
 
     Args:
         request: the poll.
-        template: gets ``changed``, rendered: the part that asks again, and the others that changed.
-        main: the template of the part that asks again; it gets ``version``.
-        parts: the templates of the others, which get ``oob``; what they render is swapped in by its id.
-        context: for all of them.
-        has_news: answer even when no part changed.
+        template: gets ``changed``, rendered: the part that polls again, and the others that changed.
+        main: the template of the part that polls again; it gets ``version``.
+        parts: the templates of the others, which get ``oob``; their elements are swapped in by id.
+        context: the context of all templates.
+        has_news: answer even if no part changed.
     """
     now = rendered(request, main=main, parts=parts, context=context)
     changed = news(request, now)

@@ -8,14 +8,14 @@ from django.db.models.lookups import In
 
 
 class _Bounded:
-    """``IN`` without the numbers beyond the column's range, which no row can have.
+    """``IN`` without numbers outside the column's range, which no row can have.
 
-    Django leaves them out for ``exact`` and the comparisons only: for ``in`` SQLite raises OverflowError and PostgreSQL
-    ends the transaction, whoever typed the number into whichever form.
+    Django handles them for ``exact`` and the comparisons only: for ``in`` SQLite raises OverflowError and PostgreSQL
+    aborts the transaction, so any number typed into a form could cause an error page.
     """
 
     def process_rhs(self: Any, compiler: Any, connection: Any) -> Any:
-        """Drop these numbers; with none left, Django treats the condition as false."""
+        """Remove these numbers; if none is left, Django treats the condition as false."""
         if self.rhs_is_direct_value():
             column = self.lhs.output_field
             column = getattr(column, "target_field", column)
@@ -27,14 +27,14 @@ class _Bounded:
 
 
 class BoundedIn(_Bounded, In):
-    """Of a column of whole numbers."""
+    """``IN`` on an integer column."""
 
 
 class BoundedRelatedIn(_Bounded, RelatedIn):
-    """Of a foreign key."""
+    """``IN`` on a foreign key."""
 
 
 def register() -> None:
-    """Use them for every column of whole numbers and every foreign key to one."""
+    """Register both for every integer column and every foreign key to one."""
     models.IntegerField.register_lookup(BoundedIn)
     models.ForeignKey.register_lookup(BoundedRelatedIn)

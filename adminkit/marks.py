@@ -1,4 +1,4 @@
-"""A shape for each state, beside its colour: who sees no colours tells a partial run from a blocked one.
+"""A shape for each state, in addition to its colour, for readers who cannot tell the colours apart.
 
 Each is drawn in a box of 12 by 12 units. Colours come from the style sheet, by the class ``mark-<kind>``.
 """
@@ -13,14 +13,14 @@ PATHS: Final = {
     "succeeded": "M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10z",
     "running": "M3 1l8 5l-8 5z",
     "queued": "M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM6 3.2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6z",
-    # The lower half of it was done.
+    # A circle whose lower half is filled: half was done.
     "partial": "M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM6 2.6a3.4 3.4 0 0 1 3.4 3.4H2.6a3.4 3.4 0 0 1 3.4-3.4z",
     "failed": "M2.8 1L6 4.2L9.2 1L11 2.8L7.8 6L11 9.2L9.2 11L6 7.8L2.8 11L1 9.2L4.2 6L1 2.8z",
     "cancelled": "M1 1H11V11H1zM3 3V9H9V3z",
     # Broken in two.
     "interrupted": "M1 1H8L5.6 5H1zM11 11H4L6.4 7H11z",
     "skipped": "M1 1L6 6L1 11zM6 1L11 6L6 11z",
-    # An hour glass that has run out.
+    # An hourglass that has run out.
     "missed": "M1 1H11L1 11H11z",
     "blocked": "M6 0L12 6L6 12L0 6z",
     "paused": "M2 1H5V11H2zM7 1H10V11H7z",
@@ -30,7 +30,7 @@ PATHS: Final = {
 
 
 def mark(kind: str) -> SafeString:
-    """Return the shape of a state as an SVG of its own; the words beside it say what it means."""
+    """Return the shape of a state as an inline SVG; the text beside it says what it means."""
     return format_html(
         '<svg class="mark mark-{}" viewBox="0 0 12 12" aria-hidden="true" focusable="false">'
         '<path fill-rule="evenodd" d="{}"/></svg>',

@@ -1,10 +1,10 @@
-"""How a moment's time zone is named: by its distance from UTC, because abbreviations such as CST have several meanings."""
+"""Names a moment's time zone by its UTC offset, because abbreviations such as CST have several meanings."""
 
 from datetime import UTC, datetime, timedelta
 
 
 def zone_name(moment: datetime) -> str:
-    """Return the zone of an aware moment: UTC, UTC+8, UTC−3:30; where clocks change, the one of that moment."""
+    """Return the UTC offset of an aware moment as text: UTC, UTC+8, UTC−3:30; it may differ in summer and winter."""
     offset = moment.utcoffset() or timedelta()
     minutes = round(abs(offset).total_seconds() / 60)
     if not minutes or moment.tzinfo is UTC:
@@ -14,5 +14,5 @@ def zone_name(moment: datetime) -> str:
 
 
 def with_zone(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """Write an aware moment in its own zone, with the zone's name."""
+    """Format an aware moment in its own zone, with the UTC offset."""
     return f"{moment:{form}} {zone_name(moment)}"

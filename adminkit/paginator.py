@@ -1,11 +1,11 @@
-"""A paginator for tables too big to count."""
+"""A paginator for tables that are too big to count."""
 
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.utils.functional import cached_property
 
-# The list ends here: older rows are found by search and filters, and a greater OFFSET would
+# The list ends here: older rows are found by search and filters, and a larger OFFSET would
 # make the database walk over all rows before it.
 ROWS_MAX = 10_000
 

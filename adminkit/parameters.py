@@ -1,4 +1,4 @@
-"""What a list's query string may say: an allow-list, for every admin, with values that the database can compare.
+"""The allow-list of query parameters for every admin's list; their values must be comparable by the database.
 
 Django's admin accepts any look-up on a column of its model (``?secret__regex=^a`` reads a secret letter by letter) and
 answers 500 to a value that the column cannot have. Here a look-up passes only if its column is named by the admin's
@@ -26,7 +26,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-# Longer than any name that is searched for; each word adds a condition to the query.
+# Longer than any name that people search for; each word adds a condition to the query.
 TEXT_MAX = 200
 # How many values one ``in``, or one repeated parameter, may have.
 VALUES_MAX = 100
@@ -50,7 +50,7 @@ class RefusedParameter(BadRequest):
 
 
 def clean_query(model_admin: Any, request: HttpRequest) -> None:
-    """Check the query string of a list; times without a zone become the console's.
+    """Check the query string of a list; times without a zone are read in the console's zone.
 
     Raises:
         RefusedParameter: for the first parameter that is not allowed, or whose value its column cannot have.
@@ -87,7 +87,9 @@ def _page(model_admin: Any, request: HttpRequest, name: str, value: str) -> None
 
 
 def _order(model_admin: Any, request: HttpRequest, name: str, value: str) -> None:
-    columns = len(model_admin.get_list_display(request)) + 1  # the check boxes of the actions come first
+    columns = (
+        len(model_admin.get_list_display(request)) + 1
+    )  # the first column is that of the actions' check boxes
     if value and not (_ORDER.match(value) and all(abs(int(part)) <= columns for part in value.split("."))):
         raise RefusedParameter(
             name, _("It is the numbers of columns: 1.-2. Click on a column’s heading instead.")
@@ -126,7 +128,7 @@ _CONTROLS = {
 class Lookups:
     """The look-ups that one admin allows: the columns of its ``list_filter`` and ``lookups``.
 
-    A column brings ``exact``, ``in`` and ``isnull``; a date ``gte``, ``gt``, ``lte`` and ``lt`` too.
+    Each column allows ``exact``, ``in`` and ``isnull``; a date column also ``gte``, ``gt``, ``lte`` and ``lt``.
     """
 
     def __init__(self, model_admin: Any, request: HttpRequest) -> None:
@@ -155,11 +157,11 @@ class Lookups:
         return name in self.own_parameters or name in self._date_parts or self._split(name) is not None
 
     def columns(self) -> dict[str, models.Field]:
-        """Return the columns that may be looked up, by the path that leads to them."""
+        """Return the columns that may be looked up, by their path."""
         return dict(self._columns)
 
     def clean(self, name: str, value: str) -> str:
-        """Return the value as the column compares it.
+        """Return the value in the form in which the column is compared.
 
         Raises:
             RefusedParameter: the look-up is not allowed, or the column cannot have this value.
@@ -200,7 +202,7 @@ class Lookups:
 
 
 def _columns(model: type[models.Model], path: str) -> Iterator[tuple[str, models.Field]]:
-    """Return the column that a path leads to, under each name that Django's filters have for it."""
+    """Return the column at a path, under each name that Django's filters use for it."""
     field: Any = None
     for step in path.split("__"):
         field = model._meta.pk if step == "pk" else model._meta.get_field(step)
@@ -255,7 +257,7 @@ def _moment(name: str, column: models.Field, value: str, parsed: date) -> str:
 
 
 def clean_keys(model: type[models.Model], name: str, data: QueryDict) -> None:
-    """Refuse selected rows whose keys no row can have."""
+    """Refuse a selection with keys that no row can have."""
     key: Any = model._meta.pk
     for value in data.getlist(name):
         require_text(name, value)

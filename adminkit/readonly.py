@@ -1,6 +1,7 @@
-"""What Django's admin shows of a value that cannot be edited: links that are open to the reader, icons in their language.
+"""How the admin shows read-only values: it links only pages that are open to the reader, and translates its icons.
 
-Django asks nobody before it links a related row, and names its icons "True" and "False". Neither has a hook.
+Django links a related row without checking permissions, and names its icons "True" and "False". It has no hook for
+either.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ ICONS = {True: "yes", False: "no", None: "unknown"}
 
 
 class ReadonlyField(helpers.AdminReadonlyField):
-    """A field that links a related row only for who may see it."""
+    """A field that links a related row only for people who may see it."""
 
     def get_admin_url(self, remote_field: Any, remote_obj: Any) -> str:
         """Return the row's name, linked if its page is open to the reader."""
@@ -29,7 +30,7 @@ class ReadonlyField(helpers.AdminReadonlyField):
 
 
 def is_open(site: admin.AdminSite, request: HttpRequest, row: Any) -> bool:
-    """Return whether the row's page is open to the person who asks."""
+    """Return whether the person may see the row's page."""
     if not site.is_registered(type(row)):
         return False
     model_admin = site.get_model_admin(type(row))
@@ -39,12 +40,12 @@ def is_open(site: admin.AdminSite, request: HttpRequest, row: Any) -> bool:
 
 
 def boolean_icon(value: bool | None) -> str:
-    """Return the icon of a truth value with its name in the reader's language."""
+    """Return the icon of a boolean with its name in the reader's language."""
     name = {True: _("Yes"), False: _("No"), None: _("Unknown")}[value]
     return format_html('<img src="{}" alt="{}">', static(f"admin/img/icon-{ICONS[value]}.svg"), name)
 
 
 def register() -> None:
-    """Put both in the place of Django's."""
+    """Replace Django's field and icon by these."""
     helpers.AdminReadonlyField = ReadonlyField  # type: ignore[misc]
     admin_list._boolean_icon = boolean_icon  # type: ignore[attr-defined]

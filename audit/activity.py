@@ -16,14 +16,14 @@ from audit import words
 from audit.models import Event
 from database.text import row_key
 
-# Subjects that are no rows.
+# Kinds of subjects that are not database rows.
 PAGE, LIST, COMMAND, SIGN_IN = "page", "list", "command", "sign-in"
 KINDS = {
     PAGE: gettext_noop("page"),
     LIST: gettext_noop("list"),
     COMMAND: gettext_noop("command"),
     SIGN_IN: gettext_noop("sign-in"),
-    # The library says "periodic task"; the console's word is another.
+    # The library says "periodic task", the console "schedule".
     "django_celery_beat.PeriodicTask": gettext_noop("schedule"),
 }
 NO_PLACE = _("It is the number of an event that the list has shown.")
@@ -31,7 +31,7 @@ MOMENT = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-l
 
 
 def kind_name(subject_type: str) -> str:
-    """Return what kind of thing an event is about; of one that no running code knows, as it is stored."""
+    """Return the name of a kind of subject; an unknown kind, such as of a removed app, is returned as it is stored."""
     if subject_type in KINDS:
         return gettext(KINDS[subject_type])
     try:
@@ -56,7 +56,7 @@ def _verbs() -> list[tuple[str, str]]:
 
 
 class ActivityForm(forms.Form):
-    """What of the events is shown; all filters may be left out."""
+    """The filters of the events; all are optional."""
 
     person = forms.CharField(label=_("Person"), required=False, max_length=150)
     verb = forms.CharField(label=_("What"), required=False, widget=forms.Select)
@@ -73,13 +73,13 @@ class ActivityForm(forms.Form):
         for name, choices in (("verb", _verbs()), ("kind", _kinds())):
             widget = self.fields[name].widget
             assert isinstance(widget, forms.Select)
-            # A link may name a kind that no running code knows.
+            # A link may name a kind that the running code does not know.
             value = self.data.get(name, "")
             known = [choice for choice, _text in choices]
             widget.choices = choices if value in known else [*choices, (value, value)]
 
     def values(self) -> dict[str, Any]:
-        """Return what is asked for.
+        """Return the values of the filters.
 
         Raises:
             RefusedParameter: a parameter is unknown, or its value cannot be used.
@@ -99,11 +99,11 @@ class ActivityForm(forms.Form):
         return {**self.cleaned_data, **places}
 
     def clean_since(self) -> datetime | None:
-        """Refuse the ends of the calendar."""
+        """Refuse dates at the ends of the calendar."""
         return _within(self.cleaned_data["since"])
 
     def clean_until(self) -> datetime | None:
-        """Refuse the ends of the calendar."""
+        """Refuse dates at the ends of the calendar."""
         return _within(self.cleaned_data["until"])
 
 

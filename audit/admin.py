@@ -21,15 +21,15 @@ from audit.visibility import is_number, sees_all
 from audit.words import in_words
 from database.messages import told
 
-# The parameters that say where a page begins.
+# The parameters that set where a page begins.
 PLACES = ("before", "after")
-# The addresses of subjects: by kind and key.
+# The addresses of subjects, by kind and key.
 Pages = dict[tuple[str, str], str]
 
 
 @admin.register(Event)
 class EventAdmin(admin.ModelAdmin):
-    """One list; an event has no page of its own."""
+    """A list only: an event has no page of its own."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False."""
@@ -44,21 +44,21 @@ class EventAdmin(admin.ModelAdmin):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Let everybody see the page, who sees at least what they did themselves."""
+        """Allow everybody: each person sees at least their own events."""
         return bool(request.user.is_active and request.user.is_staff)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Leave the menu entry to who sees all; others come by the links of their rows."""
+        """Show the menu entry only to people who see all events; others use the links on their rows."""
         return sees_all(request.user)
 
     def get_urls(self) -> list[Any]:
-        """Return the list alone."""
+        """Return the address of the list only."""
         return [path("", self.admin_site.admin_view(self.changelist_view), name="audit_event_changelist")]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show a page of the events that the filters keep, the newest first."""
+        """Show a page of the events that match the filters, newest first."""
         form = ActivityForm(request.GET)
         wanted = form.values()
         page = page_for(request.user, wanted)
@@ -102,7 +102,7 @@ def _row(event: Event, pages: Pages) -> dict[str, Any]:
 
 
 def _pages(subjects: set[tuple[str, str]], site: admin.AdminSite, request: HttpRequest) -> Pages:
-    """Return the addresses of those subjects whose own pages are open to the person: one query a kind."""
+    """Return the addresses of those subjects whose own pages are open to the person, with one query per kind."""
     pages: Pages = {}
     for label in {label for label, _key in subjects}:
         try:
@@ -115,14 +115,14 @@ def _pages(subjects: set[tuple[str, str]], site: admin.AdminSite, request: HttpR
         keys = {key for kind, key in subjects if kind == label and is_number(key)}
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
         for key in rows.filter(pk__in=keys).values_list("pk", flat=True):
-            # A kind that has a list alone has no such page.
+            # A kind that has only a list has no such page.
             with suppress(NoReverseMatch):
                 pages[label, str(key)] = reverse(name, args=[key])
     return pages
 
 
 def _subject(shown: list[Event], wanted: dict[str, Any], pages: Pages) -> dict[str, Any] | None:
-    """Return what the page is about, if it is about one thing."""
+    """Return the subject by which the page is filtered; None: it is not filtered by one."""
     if not (wanted["kind"] and wanted["id"]):
         return None
     name = shown[0].subject_name if shown else wanted["id"]

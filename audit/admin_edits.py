@@ -1,4 +1,4 @@
-"""What people do in the admin to any row becomes an event; the site puts this in front of every admin."""
+"""Records every addition, change and deletion in the admin as an event; the site adds this to every admin class."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ words.register(
 
 
 def activity_url(subject_type: str, subject_id: Any) -> str:
-    """Return the address of what happened to one subject."""
+    """Return the address of the Activity page of one subject."""
     query = urlencode({"kind": subject_type, "id": str(subject_id)})
     return f"{reverse('admin:audit_event_changelist')}?{query}"
 
@@ -36,14 +36,14 @@ def activity_url(subject_type: str, subject_id: Any) -> str:
 class RecordedAdmin(admin.ModelAdmin):
     """Writes an event for each row that is added, changed or deleted, in the same transaction."""
 
-    # An admin behind this one may say otherwise; a value here would hide that.
-    # False where the service behind the form writes the event of a change itself.
+    # Declared without a value: a value here would hide that of the admin class behind this one.
+    # False if the service behind the form writes the event of a change itself.
     records_changes: bool
-    # Fields whose changes a service writes down.
+    # Fields whose changes a service records.
     recorded_elsewhere: tuple[str, ...]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Remember how the row was."""
+        """Remember the row's state before the change."""
         if change and getattr(self, "records_changes", True):
             vars(request).setdefault("rows_before", {})[obj._meta.label, obj.pk] = snapshots.stored(obj)
         super().save_model(request, obj, form, change)
@@ -54,7 +54,7 @@ class RecordedAdmin(admin.ModelAdmin):
         return record(ADDED, obj, by=request.user, after=after)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write the event, if anything was changed."""
+        """Write the event, if anything has changed."""
         if not getattr(self, "records_changes", True):
             return None
         kept = vars(request).get("rows_before", {}).pop((obj._meta.label, obj.pk), None)
@@ -73,17 +73,17 @@ class RecordedAdmin(admin.ModelAdmin):
         return snapshots.difference(type(obj), kept, now)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Write nothing: the deletion does, in its transaction."""
+        """Write nothing: the deletion writes the events, in its transaction."""
         return []
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Delete it, and write down what it was."""
+        """Delete the row, and record what it was."""
         with transaction.atomic():
             _record_deletion(request, obj)
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete them, and write down what they were."""
+        """Delete the rows, and record what they were."""
         with transaction.atomic():
             for row in queryset:
                 _record_deletion(request, row)
@@ -92,7 +92,7 @@ class RecordedAdmin(admin.ModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Lead to what happened to it."""
+        """Redirect to the Activity page of the row."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
@@ -113,7 +113,7 @@ def _record_deletion(request: HttpRequest, row: Model) -> None:
 
 
 def _fields_in(message: Any) -> list[str]:
-    """Return the names of the changed fields that Django's message tells."""
+    """Return the names of the changed fields in Django's message."""
     try:
         parts = json.loads(message) if isinstance(message, str) else message
     except ValueError:

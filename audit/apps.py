@@ -12,8 +12,8 @@ class AuditConfig(AppConfig):
     verbose_name = _("Audit")
 
     def ready(self) -> None:
-        """Keep the entries of Django's log as events."""
-        from audit import door, history  # models are not loaded before
+        """Connect the receiver for sign-outs; convert the entries of Django's log after each ``migrate``."""
+        from audit import door, history  # models are not loaded earlier
 
         door.connect()
         post_migrate.connect(history.move_entries, sender=self)

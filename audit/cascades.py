@@ -1,4 +1,4 @@
-"""What goes together with a row that is deleted."""
+"""What is deleted together with a row."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from database.constraints import DatabaseOnDelete, OnDelete
 
 
 def deleted_with(row: models.Model) -> dict[str, int]:
-    """Return how many rows of which models go with this one, by label; those that go with them are not counted."""
+    """Return how many rows are deleted with this one, by model label; further levels of the cascade are not counted."""
     found: dict[str, int] = {}
     for relation in row._meta.related_objects:
         field: Any = relation.field

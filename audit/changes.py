@@ -1,4 +1,4 @@
-"""What an event says was changed, in the reader's language."""
+"""Describes the changes in an event, in the reader's language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from audit.snapshots import CHANGED
 from database.messages import SUFFIX, from_json
 
 NOTHING = "–"
-# Of a list or a mapping, so many are shown.
+# How many items of a list or a mapping are shown.
 SHOWN_MAX = 20
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing, as it was and as it is."""
+    """One changed value, before and after."""
 
     name: str
     before: str | None
@@ -34,7 +34,7 @@ class Change:
 
 
 def rows_of(event: Event) -> list[Change]:
-    """Return what changed, then what else the event says."""
+    """Return what has changed, then the event's other parameters."""
     before, after = _object(event.before), _object(event.after)
     kept = _object(event.parameters)
     model = _model(event.subject_type)
@@ -51,7 +51,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _names(*documents: Mapping[str, Any]) -> list[str]:
-    """Return the names of all, in their order, without the parts of texts."""
+    """Return the keys of all documents, in their order, without those of the parts of texts."""
     names = dict.fromkeys(name for document in documents for name in document)
     return [name for name in names if not name.endswith(SUFFIX)]
 
@@ -104,7 +104,7 @@ def _label(name: Any) -> str:
 
 
 def _moment(text: str) -> str:
-    """Return a moment in the console's zone; another text as it is."""
+    """Return a moment in the console's zone; any other text unchanged."""
     if len(text) < 19 or text[10] not in "T ":
         return text
     try:

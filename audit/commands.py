@@ -1,4 +1,4 @@
-"""Commands of a shell that change something: they write an event, and the events of what they call name the shell's user."""
+"""Shell commands that change something: they write an event, and events inside them name the shell's user."""
 
 import getpass
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from audit.snapshots import SECRET_WORDS
 
 RAN = "command.ran"
 words.register({RAN: gettext_noop("ran a command")})
-# What Django gives every command.
+# Options that Django gives every command.
 OF_ALL = {
     "settings", "pythonpath", "traceback", "no_color", "force_color", "skip_checks", "verbosity", "stdout", "stderr",
 }  # fmt: skip
-# Code that a shell is given; it may hold a password.
+# Code passed to the shell; it may contain a password.
 NEVER_KEPT = {"command"}
 
 
 def shell_user() -> str:
-    """Return the name of the operating system's user; empty where it has none."""
+    """Return the name of the operating system's user; empty if it has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's number without a name
@@ -36,14 +36,14 @@ def shell_user() -> str:
 
 @contextmanager
 def acting_as_shell() -> Iterator[None]:
-    """Say of what is done inside that this process's shell did it, and write down what becomes of people."""
+    """Attribute the events inside to this process's shell, and record changes of users."""
     with acting_in_shell(shell_user()), _recording_people():
         yield
 
 
 @contextmanager
 def _recording_people() -> Iterator[None]:
-    """Write an event of each user that is added or changed inside: no service of ours does that."""
+    """Write an event for each user that is added or changed inside: no service of ours does that."""
     before: dict[int, dict[str, Any]] = {}
 
     def remember(*, instance: User, raw: bool, **_kwargs: Any) -> None:
@@ -51,7 +51,7 @@ def _recording_people() -> Iterator[None]:
             before[instance.pk] = snapshots.stored(instance)
 
     def write(*, instance: User, created: bool, raw: bool, **_kwargs: Any) -> None:
-        if raw:  # a fixture, which may hold millions: the command's event names it
+        if raw:  # a fixture, which may have millions of rows: the command's event names it
             return
         now = snapshots.stored(instance)
         if created:
@@ -71,10 +71,10 @@ def _recording_people() -> Iterator[None]:
 
 
 class RecordedCommand(BaseCommand):
-    """A command that changes something; put before Django's own where that does the work."""
+    """A command that changes something; put it before the base class that does the work, such as Django's command."""
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        """Run it; write down that it ran, and whether it came to its end."""
+        """Run it; record that it ran, and whether it succeeded."""
         succeeded = False
         with acting_as_shell():
             try:
@@ -90,7 +90,7 @@ class RecordedCommand(BaseCommand):
 
     @property
     def name(self) -> str:
-        """What it is called by."""
+        """The command's name."""
         return type(self).__module__.rpartition(".")[2]
 
     def changes_something(self, options: dict[str, Any]) -> bool:
@@ -99,7 +99,7 @@ class RecordedCommand(BaseCommand):
 
 
 def record_command(name: str, options: dict[str, Any], *, succeeded: bool) -> None:
-    """Write down that a command ran; where that fails, the command's own outcome is not lost."""
+    """Record that a command ran; if that fails, the command's own outcome is not lost."""
     arguments = {
         option: value
         for option, value in options.items()

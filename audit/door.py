@@ -1,4 +1,4 @@
-"""Events of the console's door: who came in, who went, who was turned away."""
+"""Events of signing in and out, of changed passwords, and of refused pages."""
 
 from typing import Any
 
@@ -28,39 +28,39 @@ words.register(
         REFUSED: gettext_noop("was refused a page"),
     }
 )
-# Of what somebody typed as a name, or asked for as a page, so much is kept.
+# A typed name or a requested path is cut at this length.
 TEXT_MAX = 60
 
 
 def signed_in(user: Any) -> None:
-    """Write down that somebody came in."""
+    """Record that somebody signed in."""
     record(SIGNED_IN, subject_of(user), by=user)
 
 
 def sign_in_failed(name: str, *, is_refused: bool = False) -> None:
-    """Write down that somebody did not: the name as it was typed, and never what stood beside it."""
+    """Record a failed sign-in with the name as it was typed, and never the password."""
     typed = _storable(name) or "–"
     record(SIGN_IN_REFUSED if is_refused else SIGN_IN_FAILED, Subject(SIGN_IN, typed, typed))
 
 
 def signed_out(*, user: Any, **_kwargs: Any) -> None:
-    """Write down that somebody went."""
+    """Record that somebody signed out."""
     if isinstance(user, User):
         record(SIGNED_OUT, subject_of(user), by=user)
 
 
 def connect() -> None:
-    """Hear of who goes."""
+    """Connect the receiver for sign-outs."""
     user_logged_out.connect(signed_out, dispatch_uid="audit.signed_out")
 
 
 def password_changed(user: Any) -> None:
-    """Write down that somebody has another password."""
+    """Record that somebody's password was changed."""
     record(PASSWORD_CHANGED, subject_of(user), by=user, after={"password": CHANGED})
 
 
 def refused(request: HttpRequest) -> None:
-    """Write down that a page was refused; where that cannot be stored, the log has it and the answer is the same."""
+    """Record that a page was refused; if that cannot be stored, it is logged and the answer is the same."""
     page = _storable(request.path)
     try_to_record(
         REFUSED,

@@ -1,4 +1,4 @@
-"""How a service writes an event, in the transaction of the change that it tells of."""
+"""Writes events, in the transaction of the change that they record."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,17 +16,17 @@ from database.messages import as_json, english_of
 
 logger = logging.getLogger(__name__)
 
-# The address of the request that this thread answers; services do not see requests.
+# The client address of the request that this thread answers; services do not see requests.
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
-# Whose shell it is that this process was started from to change something; None: it is nobody's.
+# The user of the shell from which this process was started to change something; None: there is none.
 _shell: ContextVar[str | None] = ContextVar("audit_shell", default=None)
 WRITTEN_AT_ONCE = 500
-# Where str() of a row says more than its name: that of a schedule holds its times.
+# Models whose str() has more than the name: that of a schedule contains its times.
 NAME_FIELDS = {"django_celery_beat.PeriodicTask": "name"}
 
 
 class Subject(NamedTuple):
-    """What an event is about where that is no row, or where the row's own name must not be kept."""
+    """The subject of an event, if that is not a row, or if the row's own name must not be kept."""
 
     type: str
     id: str
@@ -45,7 +45,7 @@ def acting_from(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def acting_in_shell(name: str) -> Iterator[None]:
-    """Say of the events that are recorded inside, and of which nobody is named, that a shell's user did it."""
+    """Attribute events inside the block to a shell's user, unless they name another actor."""
     token = _shell.set(name)
     try:
         yield
@@ -54,12 +54,12 @@ def acting_in_shell(name: str) -> Iterator[None]:
 
 
 def current_address() -> str | None:
-    """Return the address of the request that this thread answers."""
+    """Return the client address of the request that this thread answers."""
     return _address.get()
 
 
 def _usable(address: str | None) -> str | None:
-    """Return the address without its interface; None for what is none, such as that of a Unix socket."""
+    """Return the IP address without its interface; None if it is not one, such as that of a Unix socket."""
     try:
         return str(ip_address((address or "").partition("%")[0]))
     except ValueError:
@@ -77,17 +77,17 @@ def record(
     reason: str = "",
     parameters: Mapping[str, Any] | None = None,
 ) -> Event:
-    """Write down what was decided about a stored row.
+    """Record a decision about a stored row.
 
     Args:
         verb: a code such as ``run.approved``, whose words are registered in ``audit.words``.
-        subject: what it is about; its key and its name are copied.
-        by: the person; None: the shell or the system, unless ``kind`` says that it was a token.
+        subject: what it is about; its key and name are copied.
+        by: the person; None: the shell or the system, or a token if ``kind`` says so.
         kind: an Event.ActorKind.
-        before: what was changed, as it was; a secret is never in here.
-        after: as it is now.
+        before: the old values of what has changed; never a secret.
+        after: the new values.
         reason: the person's words.
-        parameters: what else a reader wants to know; texts are kept by code.
+        parameters: other facts for the reader; texts are kept by code.
     """
     event = _event(verb, subject, by, kind, before, after, reason, parameters)
     event.save(force_insert=True)
@@ -95,14 +95,14 @@ def record(
 
 
 def try_to_record(verb: str, subject: models.Model | Subject, **about: Any) -> None:
-    """Write down what is no change of ours, as ``record`` does; where that cannot be stored, the log has it.
+    """Record, as ``record`` does, something that this transaction did not change; log it if it cannot be stored.
 
-    For what is over already, and whose own outcome must not be lost for the event.
+    For something that has already happened: a failure to record it must not change its outcome.
     """
     try:
         with transaction.atomic():
             record(verb, subject, **about)
-    except Error:  # a transaction that has failed, a database that is read-only, full, away or not migrated
+    except Error:  # a failed transaction, or a database that is read-only, full, unreachable or not migrated
         what = subject.name if isinstance(subject, Subject) else subject
         logger.exception("No event could be stored: %s %s %s", verb, what, about.get("parameters") or "")
 
@@ -115,7 +115,7 @@ def record_each(
     after: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> None:
-    """Write down the same about many rows, an event for each; for arguments see ``record``."""
+    """Record the same about many rows, one event for each; for the arguments see ``record``."""
     events = (_event(verb, subject, by, None, None, after, reason, None) for subject in subjects)
     while some := list(islice(events, WRITTEN_AT_ONCE)):
         Event.objects.bulk_create(some)
@@ -137,7 +137,7 @@ def _event(
         kind = _kind_of(person, shell)
     is_shell = kind == Event.ActorKind.SHELL
     about = subject if isinstance(subject, Subject) else subject_of(subject)
-    # A reason that the console itself gives is a sentence with a code.
+    # A reason given by the console itself is a sentence with a code.
     told = {name: parts for name, parts in as_json({"reason": reason}).items() if name != "reason"}
     return Event(
         actor_kind=kind,
@@ -162,12 +162,12 @@ def _kind_of(person: User | None, shell: str | None) -> str:
 
 
 def subject_of(row: models.Model) -> Subject:
-    """Return what an event keeps of a row that it is about."""
+    """Return a row as the subject of an event."""
     name = getattr(row, NAME_FIELDS.get(row._meta.label, ""), None) or str(row)
     return Subject(row._meta.label, str(row.pk), str(english_of(name)))
 
 
 def events_of(model: type[models.Model], keys: Iterable[Any]) -> models.QuerySet[Event]:
-    """Return what happened to these rows, oldest first; they need not exist any more."""
+    """Return the events of these rows, oldest first; the rows may have been deleted."""
     ids = [str(key) for key in keys]
     return Event.objects.filter(subject_type=model._meta.label, subject_id__in=ids).order_by("at", "pk")

@@ -1,8 +1,8 @@
-"""Entries of Django's own log of the admin, which the console no longer writes: they become events.
+"""Converts the entries of Django's admin log, which the console no longer writes, to events.
 
-A release before this one still writes some while both run, so every ``migrate`` moves what it finds; and so does the
-deletion of a person, with whom Django would delete them. An event and the entry that it is made of change places in one
-transaction: doing it again finds nothing. The release before shows such events among its entries.
+The previous release still writes entries while both run, so every ``migrate`` converts those that it finds. The
+deletion of a person converts theirs, which Django would delete. An entry is deleted in the same transaction in which
+its event is written, so the conversion is idempotent. The previous release shows such events among its entries.
 """
 
 import json
@@ -22,7 +22,7 @@ from audit import words
 from audit.models import Event
 from database.messages import from_json
 
-# An entry of the log.
+# The verb of a converted entry.
 ENTRY = "history.entry"
 words.register({ENTRY: gettext_noop("changed (of an earlier release)")})
 NO_OBJECT = "–"
@@ -30,7 +30,7 @@ WRITTEN_AT_ONCE = 500
 
 
 def move_entries(*, using: str = DEFAULT_DB_ALIAS, batch: int = WRITTEN_AT_ONCE, **_: Any) -> int:
-    """Make events of all entries, a batch a transaction; return how many. A receiver of ``post_migrate``."""
+    """Convert all entries to events, one transaction per batch; return how many. A receiver of ``post_migrate``."""
     moved = 0
     tables = set(_tables(using))
     if not {LogEntry._meta.db_table, Event._meta.db_table} <= tables:
@@ -48,7 +48,7 @@ def _tables(using: str) -> list[str]:
 
 def _move(entries: QuerySet[LogEntry], using: str, batch: int) -> int:
     with transaction.atomic(using=using):
-        # Another process may be at the same: it has to wait, and finds the next ones.
+        # Another process may do the same: it has to wait, and then finds the next entries.
         locked = entries.order_by("pk").select_for_update(of=("self",))
         some = list(locked.select_related("content_type", "user")[:batch])
         Event.objects.using(using).bulk_create(map(_as_event, some))
@@ -58,7 +58,7 @@ def _move(entries: QuerySet[LogEntry], using: str, batch: int) -> int:
 
 @receiver(pre_delete, sender=User, dispatch_uid="audit.keep_entries")
 def keep_entries(*, instance: User, using: str, **_kwargs: Any) -> None:
-    """Make events of the person's entries, in the transaction that deletes both."""
+    """Convert the person's entries to events, in the transaction that deletes the person and the entries."""
     entries = LogEntry.objects.using(using).filter(user=instance)
     while _move(entries, using, WRITTEN_AT_ONCE):
         pass
@@ -79,13 +79,13 @@ def _as_event(entry: LogEntry) -> Event:
         before=before,
         after=after,
         reason=reason,
-        # As the release before reads them.
+        # In the form that the previous release reads.
         parameters={"flag": entry.action_flag, "message": message, "entry": entry.pk, **parts},
     )
 
 
 def _change_in(message: str) -> tuple[Any, Any, str, dict[str, Any]]:
-    """Return before, after and reason of an entry that holds them, and the code of the reason."""
+    """Return before, after and reason of an entry that has them, and the code of the reason."""
     change = _document(message)
     sides = change.get("before"), change.get("after")
     if not all(isinstance(side, dict) for side in sides):
@@ -103,7 +103,7 @@ def _document(message: Any) -> dict[str, Any]:
 
 
 def message_of_entry(parameters: Mapping[str, Any]) -> str | None:
-    """Return what an entry said, in the reader's language; empty where the event says it; None: it is no entry."""
+    """Return an entry's message in the reader's language; empty if the event says it already; None: not an entry."""
     if "entry" not in parameters:
         return None
     message = str(parameters.get("message", ""))
@@ -116,7 +116,7 @@ def message_of_entry(parameters: Mapping[str, Any]) -> str | None:
         return str(
             LogEntry(action_flag=parameters.get("flag", 0), change_message=message).get_change_message()
         )
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):  # nothing that Django wrote
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):  # not written by Django
         return message
 
 
@@ -131,7 +131,7 @@ def _label(entry: LogEntry) -> str:
 
 
 def without_entries(to_delete: Iterable[Any]) -> list[Any]:
-    """Return what a page says would be deleted without the entries of the log, which are kept as events."""
+    """Return the page's list of rows to delete, without the entries of the log, which are kept as events."""
     start = f"{LogEntry._meta.verbose_name}: ".casefold()
     return [
         without_entries(item) if isinstance(item, list) else item

@@ -1,4 +1,4 @@
-"""The append-only log of what people and the system decided."""
+"""The append-only log of decisions by people and the system."""
 
 from datetime import datetime
 from typing import Self
@@ -11,46 +11,46 @@ from django.utils.translation import gettext_lazy as _
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """Which events."""
+    """Queries of events, by age and position in the list."""
 
     def made_before(self, moment: datetime) -> Self:
-        """Return those older than the moment."""
+        """Return the events before the moment."""
         return self.filter(at__lt=moment)
 
     def newest_first(self) -> Self:
-        """Return them in the order of the page, which is that of its indexes."""
+        """Return the events in the order of the page and of its indexes."""
         return self.order_by("-at", "-pk")
 
     def behind(self, event: "Event", *, itself: bool = False) -> Self:
-        """Return those that follow behind this one, newest first."""
+        """Return the events after this one in the list, newest first."""
         at, keys = self._time_of(event), {"pk__gt" if itself else "pk__gte": event.pk}
         return self.filter(at__lte=at).exclude(at=at, **keys)
 
     def oldest_first(self) -> Self:
-        """Return them in the opposite order."""
+        """Return the events in the opposite order."""
         return self.order_by("at", "pk")
 
     def ahead_of(self, event: "Event", *, itself: bool = False) -> Self:
-        """Return those that stand before this one, newest first."""
+        """Return the events before this one in the list, newest first."""
         at, keys = self._time_of(event), {"pk__lt" if itself else "pk__lte": event.pk}
         return self.filter(at__gte=at).exclude(at=at, **keys)
 
     def _time_of(self, event: "Event") -> datetime | models.Subquery:
         if connections[self.db].vendor != "sqlite":
             return event.at
-        # As it is stored: SQLite compares texts, and its clock's ".123" is another than Python's ".123000".
+        # Use the stored value: SQLite compares texts, and ".123" from its clock differs from Python's ".123000".
         return models.Subquery(self.model._base_manager.filter(pk=event.pk).values("at"))
 
 
 class Event(models.Model):
-    """Something that was decided or changed, by whom, and what it was about.
+    """A decision or a change: who made it, and its subject.
 
-    Rows are only ever added (``triggers``). They outlive their subject and their actor: names stand beside keys. Texts
-    are codes and parameters, put into words in the reader's language.
+    The table is append-only (``triggers``). Events outlive their subject and actor: names are kept beside keys. Texts
+    are stored as codes and parameters, and shown in the reader's language.
     """
 
     class ActorKind(models.TextChoices):
-        """Who did it."""
+        """What kind of actor did it."""
 
         PERSON = "person", _("person")
         SYSTEM = "system", _("system")
@@ -71,7 +71,7 @@ class Event(models.Model):
     )
     actor_name = models.CharField(_("actor's name"), max_length=150, blank=True, db_default="")
     address = models.GenericIPAddressField(_("address"), null=True, blank=True)
-    # A code such as "run.approved"; whoever shows it knows the words.
+    # A code such as "run.approved"; ``audit.words`` has its words.
     verb = models.CharField(_("verb"), max_length=60)
     # A model's label; the key as text, because keys differ in kind.
     subject_type = models.CharField(_("kind of subject"), max_length=100)
@@ -106,9 +106,9 @@ class Event(models.Model):
             models.Index(fields=["actor_name", "-at", "-id"], name="event_name_at"),
             # the Activity page by verb
             models.Index(fields=["verb", "-at", "-id"], name="event_verb_at"),
-            # the Activity page, whole or of a span of time; cleanup_events
+            # the Activity page, unfiltered or of a time range; cleanup_events
             models.Index(fields=["-at", "-id"], name="event_newest"),
-            # the deletion of a user, which nulls the key; one deletes
+            # the deletion of a user, which sets the key to null
             models.Index(fields=["actor", "-id"], name="event_actor"),
         ]
 

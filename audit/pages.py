@@ -1,7 +1,7 @@
-"""A page of events: what the filters keep, from where another page ended, as far as the person may see it.
+"""A page of the events that match the filters and that the person may see, from the end of another page on.
 
-Whoever sees all events without searching is served by an index alone. Else each event has to be looked at, so a page looks
-at no more than so many; if that is not enough to fill it, the next page goes on from there.
+For a person who sees all events and does not search, an index is enough. Otherwise each event has to be read, so a page
+reads a limited number of events; if they do not fill it, the next page continues from there.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from audit.models import Event, EventQuerySet
 from audit.visibility import Candidate, Person, sees_all, visible_among
 
 EVENTS_PER_PAGE = 50
-# Events in which a page looks for words; and of which it asks whether the person may see them.
+# How many events a page searches for words, and for how many it checks whether the person may see them.
 SEARCHED_MAX = 20_000
 ASKED_MAX = 5_000
 # Most pages are full after the first step.
@@ -25,7 +25,7 @@ STEPS = (0, 500, ASKED_MAX)
 
 @dataclass(frozen=True)
 class EventPage:
-    """Events, the newest first; and the keys from which the pages beside it go on, where there are any."""
+    """Events, newest first, and the keys from which the previous and the next page continue, if there are any."""
 
     events: list[Event]
     newer_than: int | None
@@ -33,10 +33,10 @@ class EventPage:
 
 
 def page_for(user: Person, wanted: dict[str, Any]) -> EventPage:
-    """Return the page that the person asked for.
+    """Return the requested page.
 
     Raises:
-        RefusedParameter: no event has the key from which to go on.
+        RefusedParameter: there is no event with the key to continue from.
     """
     is_forwards = bool(wanted["after"])  # in time
     start = _event(wanted, "after" if is_forwards else "before")
@@ -55,7 +55,7 @@ def page_for(user: Person, wanted: dict[str, Any]) -> EventPage:
 
 
 def newest_for(user: Person) -> list[Event]:
-    """Return the newest events that the person may see, as many as a page has."""
+    """Return the newest events that the person may see, at most one page."""
     return _look(Event.objects.newest_first(), user, "")[0][:EVENTS_PER_PAGE]
 
 
@@ -84,7 +84,7 @@ def _filtered(wanted: dict[str, Any]) -> EventQuerySet:
 
 
 def _look(kept: EventQuerySet, user: Person, term: str) -> tuple[list[Event], int | None]:
-    """Return one event more than a page has, as far as there are; and the key of the last one looked at, if more follow."""
+    """Return up to one event more than a page has, and the key of the last one that was read, if more follow."""
     if sees_all(user) and not term:
         return list(kept[: EVENTS_PER_PAGE + 1]), None
     end: int | None = None
@@ -99,7 +99,7 @@ def _look(kept: EventQuerySet, user: Person, term: str) -> tuple[list[Event], in
 
 
 def _visible(kept: EventQuerySet, user: Person, end: int | None) -> tuple[list[Event], int | None]:
-    """Return the same of those that the person may see; ``end``: where looking ends anyway."""
+    """Return the same for the events that the person may see; ``end``: reading ends there in any case."""
     keys: list[int] = []
     for start, stop in pairwise(STEPS):
         some = [Candidate(*row) for row in kept.values_list(*Candidate._fields)[start:stop]]
@@ -115,7 +115,7 @@ def _visible(kept: EventQuerySet, user: Person, end: int | None) -> tuple[list[E
 
 
 def _up_to(kept: EventQuerySet, end: Event | None) -> EventQuerySet:
-    """Return the events as far as this one, in their order."""
+    """Return the events up to this one, in their order."""
     if end is None:
         return kept
     is_newest_first = str(kept.query.order_by[0]).startswith("-")

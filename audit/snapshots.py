@@ -1,4 +1,4 @@
-"""What an event keeps of a row: its fields as they were and as they are, without secrets."""
+"""The old and new field values of a row that an event keeps, without secrets."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -11,14 +11,14 @@ from django.db import models
 from database.fields import EncryptedTextField, Sealed
 from database.messages import english_of
 
-# What stands in place of a secret.
+# Stored in place of a secret.
 CHANGED = "changed"
 SECRET_WORDS = ("password", "secret", "token")
 TEXT_MAX = 2_000
 
 
 def is_secret(model: type[models.Model], name: str) -> bool:
-    """Whether the field must not be read by who reads events."""
+    """Whether the field is secret from people who read events."""
     try:
         field: Any = model._meta.get_field(name)
     except FieldDoesNotExist:
@@ -27,7 +27,7 @@ def is_secret(model: type[models.Model], name: str) -> bool:
 
 
 def snapshot(row: models.Model) -> dict[str, Any]:
-    """Return what people edit of a row, ready for JSON; of a secret a digest, to be compared and never kept."""
+    """Return the editable fields of a row, ready for JSON; a secret as a digest, for comparison only, never stored."""
     kept: dict[str, Any] = {}
     for field in row._meta.concrete_fields:
         if field.primary_key or not field.editable:
@@ -44,7 +44,7 @@ def snapshot(row: models.Model) -> dict[str, Any]:
 
 
 def stored(row: models.Model) -> dict[str, Any]:
-    """Return the snapshot of the row as the database has it; empty where it has none."""
+    """Return the snapshot of the row as it is in the database; empty if it does not exist."""
     found = type(row)._base_manager.filter(pk=row.pk).first()
     return snapshot(found) if found is not None else {}
 
@@ -52,7 +52,7 @@ def stored(row: models.Model) -> dict[str, Any]:
 def difference(
     model: type[models.Model], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what differs, as it was and as it is; of a secret only that it was changed."""
+    """Return the fields that differ, with old and new values; for a secret only that it has changed."""
     names = [name for name in after if before.get(name) != after[name]]
     return (
         {name: before.get(name) for name in names if not is_secret(model, name)},
@@ -61,7 +61,7 @@ def difference(
 
 
 def without_secrets(model: type[models.Model], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the snapshot of a row that came or went as an event may keep it; empty fields are left out."""
+    """Return the snapshot of an added or deleted row without secrets; empty fields are left out."""
     return {
         name: value
         for name, value in kept.items()

@@ -1,7 +1,7 @@
-"""What makes the log append-only: the database refuses to change or delete an event, whoever asks.
+"""Triggers that make the log append-only: the database refuses every change and deletion of an event.
 
-Two exceptions. The key of a deleted user becomes null, and nothing else. And an event older than ``KEPT_DAYS`` may be
-deleted, so that a retention has something to do; it can never be made to forget last week.
+There are two exceptions. The key of a deleted user may become null. An event older than ``KEPT_DAYS`` may be deleted,
+for the retention; newer events cannot be deleted.
 """
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -64,7 +64,7 @@ def statements(model: type[Model], vendor: str) -> list[str]:
 
 
 def install(model: type[Model], connection: BaseDatabaseWrapper) -> None:
-    """Install them, in place of older ones. SQLite drops triggers when Django rebuilds the table: do it again then."""
+    """Install the triggers; also call it after Django has rebuilt the table on SQLite, which drops them."""
     remove(connection)
     with connection.cursor() as cursor:
         for statement in statements(model, connection.vendor):
@@ -72,7 +72,7 @@ def install(model: type[Model], connection: BaseDatabaseWrapper) -> None:
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
-    """Remove them."""
+    """Remove the triggers."""
     with connection.cursor() as cursor:
         for statement in {"postgresql": _POSTGRESQL_REMOVE, "sqlite": _SQLITE_REMOVE}[connection.vendor]:
             cursor.execute(statement)

@@ -1,8 +1,8 @@
 """Who may see which events.
 
-With ``audit.view_event`` all of them, and where they came from. Without it a person sees what they did themselves, and the
-events about what they may see anyway: of every model whose view permission they have, and of what has owners only what
-is shown to them.
+With ``audit.view_event`` a person sees all events and their client addresses. Without it, a person sees their own
+events, and events about rows that they may see: all rows of a model whose view permission they have, or, for a model
+with owners, the rows that are visible to them.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from django.db.models import QuerySet
 Person = User | AnonymousUser
 
 SEE_ALL = "audit.view_event"
-# Longer keys are those of no row.
+# No row has a longer key.
 KEY_DIGITS_MAX = 18
-# Models with owners, whose queryset has ``visible_to``; and whether the view permission is needed too.
+# Models with owners, whose queryset has ``visible_to``; the value: whether the view permission is needed too.
 _owned: dict[type[models.Model], bool] = {}
 
 
 def register_owned(model: type[models.Model], *, needs_view_permission: bool = True) -> None:
-    """Make known that not everybody who may see a model sees all its rows."""
+    """Register a model of which a person may see some rows only."""
     _owned[model] = needs_view_permission
 
 
@@ -33,7 +33,7 @@ def sees_all(user: Person) -> bool:
 
 
 class Candidate(NamedTuple):
-    """What of an event decides who may see it."""
+    """The columns of an event that decide who may see it."""
 
     pk: int
     subject_type: str
@@ -42,9 +42,9 @@ class Candidate(NamedTuple):
 
 
 def visible_among(events: Sequence[Candidate], user: Person) -> set[int]:
-    """Return the keys of those events that the person may see: one query for each kind that has owners.
+    """Return the keys of the events that the person may see, with one query for each kind that has owners.
 
-    Not a condition of the list's own query: PostgreSQL would ask it of every event there is.
+    It is not a condition of the list's own query: PostgreSQL would check it for every event in the table.
     """
     if not user.is_active or user.pk is None:
         return set()
@@ -57,7 +57,7 @@ def visible_among(events: Sequence[Candidate], user: Person) -> set[int]:
         if rows is None:
             continue
         if not rows.query.where and not rows.query.is_empty():
-            shown |= {event.pk for event in about}  # also about those that are gone
+            shown |= {event.pk for event in about}  # also events about deleted rows
             continue
         keys = {int(event.subject_id) for event in about if is_number(event.subject_id)}
         seen = set(rows.order_by().filter(pk__in=keys).values_list("pk", flat=True))
@@ -68,7 +68,7 @@ def visible_among(events: Sequence[Candidate], user: Person) -> set[int]:
 
 
 def _rows_seen(label: str, user: Person) -> QuerySet[Any] | None:
-    """Return the rows of a model that the person sees; None: it is no model, or they may not see the model at all."""
+    """Return the rows of a model that the person sees; None: there is no such model, or they may see no row of it."""
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError):
@@ -82,5 +82,5 @@ def _rows_seen(label: str, user: Person) -> QuerySet[Any] | None:
 
 
 def is_number(key: str) -> bool:
-    """Return whether a key can be that of a row."""
+    """Return whether a row can have this key."""
     return key.isascii() and key.isdigit() and len(key) <= KEY_DIGITS_MAX

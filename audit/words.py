@@ -1,4 +1,4 @@
-"""What the verbs of events are called, in the reader's language. Whoever writes a verb registers its words."""
+"""The words for the verbs of events, in the reader's language. Code that writes a verb registers its words here."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ _words: dict[str, str] = {}
 
 
 def register(words: Mapping[str, str]) -> None:
-    """Make the words for verbs known: code to English text, which is marked for translation where it stands.
+    """Register the words for verbs: code to English text, which the caller marks for translation.
 
     Raises:
-        ValueError: a verb has other words already.
+        ValueError: a verb already has other words.
     """
     for verb, text in words.items():
         if _words.setdefault(verb, text) != text:
@@ -31,11 +31,11 @@ def is_known(verb: str) -> bool:
 
 
 def in_words(verb: str) -> str:
-    """Return the words for a verb; of one that no running code knows, the code."""
+    """Return the words for a verb; for an unknown one, the code."""
     return gettext(_words[verb]) if verb in _words else verb
 
 
-# What is named in "before", "after" and "parameters" and is no field of a model.
+# Names in "before", "after" and "parameters" that are not model fields.
 NAMES = (
     gettext_noop("schedule"),
     gettext_noop("enabled"),

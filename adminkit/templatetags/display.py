@@ -1,4 +1,4 @@
-"""How the console writes times, durations and numbers; ``{% load display %}``."""
+"""Template filters that format times, durations and numbers; ``{% load display %}``."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,13 +13,13 @@ from database import clock
 
 register = template.Library()
 
-# Below a minute "3 seconds ago" would change with every look.
+# Below a minute, "3 seconds ago" would change at every refresh.
 SOON = timedelta(minutes=1)
 
 
 @register.filter
 def duration(value: timedelta | None) -> str:
-    """Write a duration in at most two units: 679 ms, 42.6 s, 1 m 51 s, 2 h 05 m, 3 d 4 h."""
+    """Format a duration in at most two units: 679 ms, 42.6 s, 1 m 51 s, 2 h 05 m, 3 d 4 h."""
     if value is None:
         return "–"
     seconds = max(0.0, value.total_seconds())
@@ -38,7 +38,7 @@ def duration(value: timedelta | None) -> str:
 
 @register.filter
 def ago(value: datetime | None) -> str:
-    """Write how long ago a moment was, in its largest unit."""
+    """Format how long ago a moment was, in its largest unit."""
     if value is None:
         return "–"
     now = clock.now()
@@ -51,7 +51,7 @@ def ago(value: datetime | None) -> str:
 
 @register.filter
 def lasted(value: datetime | None) -> str:
-    """Write how long something has been going on, in its largest unit."""
+    """Format how long something has lasted so far, in its largest unit."""
     if value is None:
         return "–"
     now = clock.now()
@@ -60,7 +60,7 @@ def lasted(value: datetime | None) -> str:
 
 @register.filter
 def until(value: datetime | None) -> str:
-    """Write in how much time a moment comes, in its largest unit."""
+    """Format the time left until a moment, in its largest unit."""
     if value is None:
         return "–"
     now = clock.now()
@@ -73,13 +73,13 @@ def until(value: datetime | None) -> str:
 
 @register.filter
 def number(value: float | None) -> str:
-    """Write a number with the thousands apart, in every language: 9,332."""
+    """Format a number with a thousands separator, the same in every language: 9,332."""
     return "–" if value is None else number_format(value, force_grouping=True)
 
 
 @register.filter
 def moment(value: datetime | None) -> str:
-    """Write a moment in the console's zone, to the second: 2026-11-24 03:01:35 UTC+8."""
+    """Format a moment in the console's zone, to the second: 2026-11-24 03:01:35 UTC+8."""
     if value is None:
         return "–"
     return with_zone(timezone.localtime(value))
@@ -87,7 +87,7 @@ def moment(value: datetime | None) -> str:
 
 @register.filter
 def iso_moment(value: str | None) -> str:
-    """Write a moment that is kept as ISO 8601 text, as ``moment`` does; another text as it is."""
+    """Format a moment that is stored as ISO 8601 text, as ``moment`` does; return any other text unchanged."""
     try:
         kept = datetime.fromisoformat(value) if value else None
     except (TypeError, ValueError):
@@ -97,41 +97,41 @@ def iso_moment(value: str | None) -> str:
 
 @register.filter
 def short_moment(value: datetime | None) -> str:
-    """Write a moment in its own zone, to the minute: 11-24 04:00."""
+    """Format a moment in its own zone, to the minute: 11-24 04:00."""
     return "–" if value is None else f"{value:%m-%d %H:%M}"
 
 
 @register.filter
 def weekday_moment(value: datetime | None) -> str:
-    """Write a moment in its own zone, to the minute, with its day of the week where it is near: Mon 11-30 09:20."""
+    """Format a moment in its own zone, to the minute; a near one with its day of the week: Mon 11-30 09:20."""
     return "–" if value is None else f"{date_format(value, 'D')} {value:%m-%d %H:%M}"
 
 
 @register.filter
 def get(mapping: dict[object, object], key: object) -> object:
-    """Return a mapping's value by a key that is a variable."""
+    """Return a mapping's value for a key that is in a variable."""
     return mapping.get(key)
 
 
 @register.filter
 def wall_clock(value: datetime | None) -> str:
-    """Write the time of day of a moment in its own zone: 04:00."""
+    """Format the time of day of a moment in its own zone: 04:00."""
     return "–" if value is None else f"{value:%H:%M}"
 
 
 @register.filter
 def local(value: datetime | None) -> datetime | None:
-    """Move a moment into the console's zone."""
+    """Convert a moment to the console's zone."""
     return None if value is None else timezone.localtime(value)
 
 
 @register.filter
 def zoned(value: datetime | None) -> str:
-    """Write a moment in its own zone, to the minute, with the zone's name: 2027-08-13 04:00 UTC+8."""
+    """Format a moment in its own zone, to the minute, with the UTC offset: 2027-08-13 04:00 UTC+8."""
     return "–" if value is None else with_zone(value, "%Y-%m-%d %H:%M")
 
 
 @register.filter
 def utc(value: datetime | None) -> datetime | None:
-    """Move a moment into UTC."""
+    """Convert a moment to UTC."""
     return None if value is None else value.astimezone(UTC)

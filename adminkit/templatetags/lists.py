@@ -1,4 +1,4 @@
-"""What a list of the admin shows around its rows: the bar of its filters, and a label on each cell; ``{% load lists %}``."""
+"""Template tags for the admin's lists: the filter bar, and a label on each cell; ``{% load lists %}``."""
 
 import re
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from adminkit.parameters import Lookups
 
 register = template.Library()
 
-# Parameters of a list that filter nothing.
+# Parameters of a list that are not filters.
 _CONTROLS = frozenset(
     {ALL_VAR, ERROR_FLAG, IS_FACETS_VAR, IS_POPUP_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
 )
 _OPENING = re.compile(r"<t[dh]")
-# A cell that says that there is nothing to say; on a telephone it is left out.
+# An empty cell; it is hidden on a narrow screen.
 _NOTHING = re.compile(r"<t[dh][^>]*>\s*[–-]?\s*</t[dh]>\Z")
 
 
 class Chip(NamedTuple):
-    """One filter that is set: what it filters by, the chosen value, and the address without it."""
+    """One active filter: its title, the chosen value, and the address without it."""
 
     title: str
     value: str
@@ -34,7 +34,7 @@ class Chip(NamedTuple):
 
 @register.inclusion_tag("admin/_filter_bar.html", takes_context=True)
 def filter_bar(context: dict[str, Any], cl: Any) -> dict[str, Any]:
-    """Show the filters that are set as chips, and all of them in a menu."""
+    """Show the active filters as chips, and all filters in a menu."""
     chips = [*_chosen(cl), *_looked_up(cl, context["request"])]
     return {"cl": cl, "chips": chips, "clear_all": cl.get_query_string(remove=_set_by_filters(cl))}
 
@@ -59,7 +59,7 @@ def _chosen(cl: Any) -> Iterator[Chip]:
 
 
 def _looked_up(cl: Any, request: Any) -> Iterator[Chip]:
-    """Say what a link to the list has filtered it by, for which there is no filter in the menu."""
+    """Return chips for the look-ups that a link set and that have no filter in the menu."""
     offered = {name for spec in cl.filter_specs for name in spec.expected_parameters()}
     columns = Lookups(cl.model_admin, request).columns()
     for name in _set_by_filters(cl):
@@ -79,7 +79,7 @@ def _looked_up(cl: Any, request: Any) -> Iterator[Chip]:
 
 @register.simple_tag
 def labelled_cells(result: Any, headers: Any) -> list[SafeString]:
-    """Return the cells of a row, each with its column's title, which it shows where there is no room for a table."""
+    """Return the cells of a row, each with its column's title, which narrow screens show in the cell."""
     return [
         _labelled(cell, header["text"])
         for cell, header in zip(result, [*headers, *[{"text": ""}] * len(result)], strict=False)
@@ -87,8 +87,8 @@ def labelled_cells(result: Any, headers: Any) -> list[SafeString]:
 
 
 def _labelled(cell: Any, title: Any) -> SafeString:
-    """Write the title into the cell's opening tag."""
-    # The action's check box has a box for its title.
+    """Add the title to the cell's opening tag."""
+    # The title of the actions' column is a check box itself.
     text = "" if "<" in str(title) else conditional_escape(capfirst(str(title)))
     nothing = " data-nothing" if _NOTHING.match(str(cell)) else ""
     # Both parts are safe: Django made the cell, and the title is escaped.

@@ -1,4 +1,4 @@
-"""`manage.py account_unsetmultipleprimaryemails`: allauth's, which also writes down that it ran."""
+"""`manage.py account_unsetmultipleprimaryemails`: allauth's command, which also records that it ran."""
 
 from allauth.account.management.commands import account_unsetmultipleprimaryemails
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, account_unsetmultipleprimaryemails.Command):  # type: ignore[misc]  # untyped
-    """See allauth's."""
+    """See allauth's command."""

@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: Django's, which also writes down whose password is another."""
+"""`manage.py changepassword`: Django's command, which also records whose password it changed."""
 
 from django.contrib.auth.management.commands import changepassword
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, changepassword.Command):
-    """See Django's."""
+    """See Django's command."""

@@ -1,4 +1,4 @@
-"""`manage.py clearsessions`: Django's, which also writes down that it ran."""
+"""`manage.py clearsessions`: Django's command, which also records that it ran."""
 
 from django.contrib.sessions.management.commands import clearsessions
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, clearsessions.Command):
-    """See Django's."""
+    """See Django's command."""

@@ -1,4 +1,4 @@
-"""`manage.py createsuperuser`: Django's, which also writes down who may do everything."""
+"""`manage.py createsuperuser`: Django's command, which also records who became a superuser."""
 
 from django.contrib.auth.management.commands import createsuperuser
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, createsuperuser.Command):
-    """See Django's."""
+    """See Django's command."""

@@ -1,4 +1,4 @@
-"""`manage.py flush`: Django's, which also writes down that it was tried: it fails on a database that has events."""
+"""`manage.py flush`: Django's command, which also records the attempt: it fails on a database that has events."""
 
 from django.core.management.commands import flush
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, flush.Command):
-    """See Django's."""
+    """See Django's command."""

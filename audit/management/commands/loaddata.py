@@ -1,4 +1,4 @@
-"""`manage.py loaddata`: Django's, which also writes down which fixtures were loaded."""
+"""`manage.py loaddata`: Django's command, which also records which fixtures were loaded."""
 
 from django.core.management.commands import loaddata
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, loaddata.Command):
-    """See Django's."""
+    """See Django's command."""

@@ -1,4 +1,4 @@
-"""`manage.py remove_stale_contenttypes`: Django's, which also writes down that it ran."""
+"""`manage.py remove_stale_contenttypes`: Django's command, which also records that it ran."""
 
 from django.contrib.contenttypes.management.commands import remove_stale_contenttypes
 
@@ -6,4 +6,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, remove_stale_contenttypes.Command):
-    """See Django's."""
+    """See Django's command."""

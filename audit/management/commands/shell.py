@@ -1,4 +1,7 @@
-"""`manage.py shell`: Django's, which also writes down that it was open, and that what services do in it is a shell's; never its code."""
+"""`manage.py shell`: Django's command, which also records that it was open, but never the code that it ran.
+
+Events that services write inside it name the shell's user.
+"""
 
 from django.core.management.commands import shell
 
@@ -6,4 +9,4 @@ from audit.commands import RecordedCommand
 
 
 class Command(RecordedCommand, shell.Command):
-    """See Django's."""
+    """See Django's command."""
