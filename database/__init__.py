@@ -1,1 +1,1 @@
-"""What the models need of the database beyond Django: cascades in the database, encrypted text."""
+"""Database features that Django lacks, such as cascades in the database and encrypted text."""

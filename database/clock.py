@@ -1,7 +1,7 @@
-"""The database's clock: the one that all hosts agree on.
+"""The database's clock, which is the same for all hosts.
 
-Whatever decides by time or writes a time that others compare asks here. A host's own clock may be wrong, and may be
-set: ``django.utils.timezone.now`` is refused by the linter everywhere else.
+All code that decides by time, or stores a time that other processes compare, uses it. A host's own clock may be wrong
+or may be changed, so the linter refuses ``django.utils.timezone.now`` everywhere else.
 """
 
 import time
@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from django.db import Error, connection
 from django.utils import timezone
 
-# How long a reading is extrapolated by the monotonic clock before the database is asked again.
+# How long a reading is extrapolated with the monotonic clock before the database is asked again.
 CARRIED_SECONDS = 5.0
-# A new reading this little behind the old one is the time that asking took, not a clock that was set back.
+# A new reading that is behind the old one by less than this shows the time of the query, not a clock that was set back.
 JITTER = timedelta(milliseconds=50)
-# A host whose clock is further off than this must not do anything that cannot be undone.
+# With a larger clock skew than this, a host must not do anything that cannot be undone.
 SKEW_MAX = timedelta(seconds=60)
 # On Linux, CLOCK_BOOTTIME goes on while the machine is suspended.
 _STOPWATCH = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -24,7 +24,7 @@ _reading: tuple[datetime, float] | None = None
 
 
 class ClockSkew(Exception):
-    """The clocks of this host and of the database disagree by more than a minute."""
+    """The clocks of this host and of the database differ by more than a minute."""
 
     def __init__(self, *, host: datetime, database: datetime) -> None:
         super().__init__(f"The host's clock shows {host.isoformat()}, the database's {database.isoformat()}.")
@@ -38,11 +38,11 @@ def database_now() -> datetime:
             cursor.execute("SELECT clock_timestamp()")
             now: datetime = cursor.fetchone()[0]
             return now
-    return timezone.now()  # SQLite has no clock but its host's
+    return timezone.now()  # SQLite uses its host's clock
 
 
 def now() -> datetime:
-    """Return the database's clock, asked every few seconds and carried on by a stopwatch in between.
+    """Return the database's clock: read every few seconds, and extrapolated with a monotonic clock in between.
 
     Raises:
         django.db.Error: the database was never reached.
@@ -54,7 +54,7 @@ def now() -> datetime:
         return carried
     try:
         read = database_now()
-    except Error:  # it is away, or this transaction has failed
+    except Error:  # the database is unreachable, or this transaction has failed
         if carried is None:
             raise
         return carried
@@ -65,7 +65,7 @@ def now() -> datetime:
 
 
 def refuse_skew() -> None:
-    """Raise ClockSkew where the clocks of this host and of the database disagree by more than a minute."""
+    """Raise ClockSkew if the clocks of this host and of the database differ by more than a minute."""
     host, database = timezone.now(), database_now()
     if abs(host - database) > SKEW_MAX:
         raise ClockSkew(host=host, database=database)

@@ -1,4 +1,4 @@
-"""Indexes of large tables, which a migration adds while the release before goes on reading and writing them."""
+"""Indexes that a migration adds to large tables while the previous release still reads and writes them."""
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations
@@ -9,8 +9,8 @@ from django.db.migrations.state import ProjectState
 class AddIndexBeside(AddIndexConcurrently):
     """``AddIndexConcurrently`` on PostgreSQL, ``AddIndex`` on SQLite; the migration needs ``atomic = False``.
 
-    A migration that was stopped half-way is simply run again: what is there is kept, and an index that was not
-    finished, which PostgreSQL keeps as invalid, is made anew.
+    A migration that was stopped half-way can be run again: finished indexes are kept, and an unfinished one, which
+    PostgreSQL keeps as invalid, is dropped and built again.
     """
 
     def database_forwards(
@@ -20,7 +20,7 @@ class AddIndexBeside(AddIndexConcurrently):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Add it, unless it is there."""
+        """Add the index, unless it exists."""
         connection = schema_editor.connection
         if connection.vendor != "postgresql":
             migrations.AddIndex.database_forwards(self, app_label, schema_editor, from_state, to_state)
@@ -41,7 +41,7 @@ class AddIndexBeside(AddIndexConcurrently):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Drop it."""
+        """Drop the index."""
         if schema_editor.connection.vendor != "postgresql":
             migrations.AddIndex.database_backwards(self, app_label, schema_editor, from_state, to_state)
             return

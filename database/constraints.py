@@ -1,4 +1,4 @@
-"""A foreign key whose ``ON DELETE`` the database performs.
+"""A foreign key whose ``ON DELETE`` action the database performs.
 
 Django 5.2 cascades in Python: to delete 1,000 posts it first loads all their comments. Declare the field
 with ``on_delete=DO_NOTHING, db_constraint=False``, put ``DatabaseOnDelete`` into ``Meta.constraints``, and
@@ -13,7 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
 class OnDelete(StrEnum):
-    """What happens to the child when its parent goes."""
+    """What happens to a child row when its parent is deleted."""
 
     CASCADE = "CASCADE"
     SET_NULL = "SET NULL"
@@ -31,7 +31,7 @@ class DatabaseOnDelete(models.BaseConstraint):
         field = model._meta.get_field(self.field)
         assert isinstance(field, models.ForeignKey)
         parent = field.remote_field.model._meta
-        # The stubs allow None: a relation to many has no column, a foreign key has.
+        # The stubs allow None, because a many-to-many relation has no column; a foreign key has one.
         assert field.column is not None
         assert field.target_field.column is not None
         column, table = editor.quote_name(field.column), editor.quote_name(parent.db_table)
@@ -66,10 +66,10 @@ class DatabaseOnDelete(models.BaseConstraint):
         exclude: Any = None,
         using: str = DEFAULT_DB_ALIAS,
     ) -> None:
-        """Do nothing: the field's own validation looks the parent up."""
+        """Do nothing: the field's own validation checks that the parent exists."""
 
     def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-        """Return what a migration needs to write this constraint."""
+        """Return what a migration needs to recreate this constraint."""
         path, args, kwargs = super().deconstruct()
         return path, tuple(args), {**kwargs, "field": self.field, "action": str(self.action)}
 

@@ -1,4 +1,4 @@
-"""Reads that are given up: after so many milliseconds, or because the same person has asked again."""
+"""Reads that are cancelled: after a time limit, or because the same person has sent a newer request."""
 
 import threading
 import time
@@ -10,24 +10,24 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transacti
 
 from database.statement_timeout import CANCELED, statement_timeout
 
-# SQLite asks after so many of its instructions whether to go on.
+# After this many instructions SQLite calls back, and a read can be cancelled.
 SQLITE_INSTRUCTIONS = 10_000
 
 
 class TooSlow(Exception):
-    """The reads took longer than they were given."""
+    """The reads exceeded their time limit."""
 
 
 class Superseded(Exception):
-    """Somebody has asked the same again meanwhile."""
+    """A newer request for the same reads has arrived."""
 
 
 @contextmanager
 def within(seconds: float, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Give the statements inside so much time together.
+    """Limit the total time of the statements inside.
 
     Raises:
-        TooSlow: the database has given up the last of them; PostgreSQL has rolled back what was done inside.
+        TooSlow: the database has cancelled the last one; PostgreSQL has rolled back the statements inside.
     """
     end = time.monotonic() + seconds
     limited = _within_on_postgresql if connections[using].vendor == "postgresql" else _within_on_sqlite
@@ -48,7 +48,7 @@ def _within_on_postgresql(end: float, using: str) -> Iterator[None]:
         left = round(1000 * (end - time.monotonic()))
         if left <= 0:
             raise TooSlow
-        # Past Django's cursor, which would come here again.
+        # Not with Django's cursor, which would call this wrapper again.
         with connection.connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {left}")
         return execute(*arguments)
@@ -78,19 +78,19 @@ def _giving_up_on_sqlite(is_over: Callable[[], bool], using: str) -> Iterator[No
         connection.connection.set_progress_handler(None, 0)
 
 
-# SQLite: who reads under which name, in this process; set: they are to give up.
+# SQLite: the reads of this process by name; a set event cancels them.
 _reading: dict[str, threading.Event] = {}
 
 
 @contextmanager
 def superseding(name: str, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Give up the reads under this name that are still under way, then do those inside: one at a time.
+    """Cancel the reads under this name that still run, then do those inside: one at a time.
 
-    PostgreSQL gives up those of every process of the same database user, SQLite those of this process. Inside is a
-    transaction on PostgreSQL.
+    PostgreSQL cancels those of every process of the same database user, SQLite those of this process. On PostgreSQL the
+    block is a transaction.
 
     Raises:
-        Superseded: a later caller has given up these.
+        Superseded: a later caller has cancelled these.
     """
     started, limit = time.monotonic(), statement_timeout(using)
     alone = _alone_on_postgresql if connections[using].vendor == "postgresql" else _alone_on_sqlite
@@ -113,7 +113,7 @@ def _alone_on_postgresql(name: str, using: str) -> Iterator[None]:
                 " AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()",
                 [name],
             )
-            # Until the transaction ends: the connection is another request's then.
+            # Only for this transaction: afterwards another request uses the connection.
             cursor.execute("SET LOCAL application_name = %s", [name])
         yield
 

@@ -1,16 +1,16 @@
-"""When something that people start ends by itself: a pause, a hold."""
+"""Limits for the automatic end of something that people start, such as a pause or a hold."""
 
 from datetime import datetime, timedelta
 
 from database import clock
 from database.messages import gettext as _
 
-# A later end is a typing error, and PostgreSQL stores the year 10,000, which no driver reads back.
+# A later end is a typing error; and PostgreSQL can store the year 10,000, which no driver can read back.
 FURTHEST_END = timedelta(days=3_653)
 
 
 def refuse_end(until: datetime | None) -> None:
-    """Raise ValueError, which says why, for an end that has passed or is more than ten years ahead."""
+    """Raise ValueError with the reason if the end is in the past or more than ten years ahead."""
     if until is None:
         return
     if until <= clock.now():

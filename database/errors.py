@@ -1,4 +1,4 @@
-"""What the database's errors mean: it is full, locked, slow, read-only, or not reachable."""
+"""The causes of database errors: it is full, locked, slow, read-only, or unreachable."""
 
 import sqlite3
 import time
@@ -25,16 +25,16 @@ class Cause(StrEnum):
 # PostgreSQL's codes by their first characters.
 _BY_CODE = {
     "53100": Cause.FULL,  # disk_full
-    "53": Cause.OVERLOADED,  # memory, connections, or room in a table of the server's
+    "53": Cause.OVERLOADED,  # out of memory, connections, or slots in an internal table of the server
     "55P03": Cause.LOCKED,  # lock_not_available: lock_timeout
     "40": Cause.LOCKED,  # deadlock_detected, serialization_failure
     "57014": Cause.TIMEOUT,  # query_canceled: statement_timeout
     "25P03": Cause.TIMEOUT,  # idle_in_transaction_session_timeout
     "25006": Cause.READ_ONLY,  # read_only_sql_transaction: a standby, default_transaction_read_only
-    "57P": Cause.LOST,  # shut down, crashed, starting
+    "57P": Cause.LOST,  # the server is shutting down, has crashed, or is starting
     "08": Cause.LOST,  # connection exceptions
 }
-# SQLite's, by the beginnings of their names.
+# SQLite's errors, by the first part of their names.
 _BY_NAME = {
     "SQLITE_FULL": Cause.FULL,
     "SQLITE_NOMEM": Cause.OVERLOADED,
@@ -56,7 +56,7 @@ def cause_of(error: BaseException) -> Cause | None:
         return None
     if code := getattr(original, "pgcode", None):
         return _look_up(_BY_CODE, code)
-    # The driver itself, which has no code: it lost the connection, or never had one.
+    # An error of the driver itself has no code: it lost the connection, or never had one.
     return Cause.LOST if type(original).__name__ in ("OperationalError", "InterfaceError") else None
 
 
@@ -67,15 +67,15 @@ def _look_up(causes: dict[str, Cause], code: str | None) -> Cause | None:
 def once_it_answers(
     ask: Callable[[], Result], *, for_seconds: float, give_up: Callable[[], bool], pause: float = 1.0
 ) -> Result:
-    """Return what ``ask`` returns; ask again while the database refuses or is away.
+    """Return the result of ``ask``; call it again while the database refuses or is unreachable.
 
-    Outside any transaction: after an error the connection is a new one.
+    Call it outside any transaction: each retry uses a new connection.
 
     Args:
         ask: may be called several times.
-        for_seconds: how long to go on asking; then the error is raised.
-        give_up: whether to raise it now.
-        pause: seconds between two questions; it doubles, up to ten times as long.
+        for_seconds: how long to retry; then the error is raised.
+        give_up: returns whether to raise the error now.
+        pause: seconds before the first retry; it doubles with each retry, up to ten times this value.
     """
     until, longest = time.monotonic() + for_seconds, 10 * pause
     while True:

@@ -1,4 +1,4 @@
-"""How many rows a big table has, and the share of rows past a given time, without reading the whole table."""
+"""Estimates how many rows a big table has, and the share of rows after a given time, without a full scan."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from datetime import datetime
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
-# A table up to this size is counted; PostgreSQL's own estimate is too coarse there and costs no less.
+# A table with at most this many rows is counted: PostgreSQL's estimate is too coarse there, and no faster.
 COUNTED_ROWS_MAX = 10_000
-# Rows of a bigger table that are looked at to tell a share of it.
+# How many rows of a bigger table are sampled to estimate a share of it.
 SAMPLE_ROWS = 20_000
 
 
@@ -18,17 +18,17 @@ class TableSize:
 
     rows: int
     is_exact: bool
-    # With its indexes and long values; None where the database does not say.
+    # With its indexes and long values; None if the database does not report it.
     bytes: int | None
 
 
 def table_sizes(
     tables: Iterable[type[models.Model]], using: str = DEFAULT_DB_ALIAS
 ) -> dict[type[models.Model], TableSize]:
-    """Return the size of each model's table; of big ones by the planner's estimate, in one query.
+    """Return the size of each model's table, in one query; for big tables by the planner's estimate.
 
-    PostgreSQL keeps ``pg_class.reltuples`` up to date by VACUUM, ANALYZE and CREATE INDEX; it is -1 for a
-    table that none of them has seen. SQLite keeps no such figure: there the rows are counted.
+    On PostgreSQL, VACUUM, ANALYZE and CREATE INDEX update ``pg_class.reltuples``; it is -1 for a table on
+    which none of them ever ran. SQLite has no such estimate, so the rows are counted.
     """
     wanted = list(tables)
     if connections[using].vendor != "postgresql":
@@ -57,8 +57,8 @@ def table_sizes(
 def share_since(model: type[models.Model], column: str, moment: datetime, *, rows: int) -> float:
     """Return the share (0 to 1) of the table whose ``column`` is at ``moment`` or later; null counts as earlier.
 
-    ``rows`` is the table's size. Of a big table on PostgreSQL, some 20,000 rows on random pages are read; all or
-    none of the rows is never mistaken, in between the error is a few per cent. Everywhere else the rows are counted.
+    ``rows`` is the table's size. For a big table on PostgreSQL, about 20,000 rows on random pages are read: shares of 0
+    and 1 are exact, others have an error of a few per cent. In all other cases the rows are counted.
     """
     using = DEFAULT_DB_ALIAS
     table = connections[using].ops.quote_name(model._meta.db_table)

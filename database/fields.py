@@ -18,7 +18,7 @@ class SecretUnreadable(ImproperlyConfigured):
 
 @cache
 def _fernet(key: str) -> Fernet:
-    # Any text may serve as a key: Fernet's 32 bytes are its SHA-256. Keys must be long and random.
+    # Any text can be a key: its SHA-256 gives the 32 bytes that Fernet needs. Keys must be long and random.
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()))
 
 
@@ -36,7 +36,7 @@ class Sealed:
         """Return the plain text.
 
         Raises:
-            SecretUnreadable: it fits none of the keys.
+            SecretUnreadable: none of the keys decrypts it.
         """
         keys = [_fernet(key) for key in settings.FIELD_ENCRYPTION_KEY]
         try:
@@ -58,7 +58,7 @@ class Sealed:
 
     @property
     def is_current(self) -> bool:
-        """Whether the first key decrypts it, so that the others are not needed."""
+        """Whether the first key decrypts it, so that it does not need the others."""
         try:
             _fernet(settings.FIELD_ENCRYPTION_KEY[0]).decrypt(self.token.encode())
         except InvalidToken:
@@ -67,7 +67,7 @@ class Sealed:
 
 
 class SecretAttribute(DeferredAttribute):
-    """Decrypts only when the attribute is used."""
+    """Decrypts only when the attribute is read."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         """Return the plain text."""
@@ -75,22 +75,22 @@ class SecretAttribute(DeferredAttribute):
         return value.open() if isinstance(value, Sealed) else value
 
     def __set__(self, instance: Any, value: Any) -> None:
-        """Keep a plain text, or a secret that was read."""
+        """Store a plain text, or a sealed secret that was read from the database."""
         instance.__dict__[self.field.attname] = value
 
 
 class EncryptedTextField(models.TextField):
     """A text column that holds a Fernet token; Python sees the plain text, decrypted when it is used.
 
-    The first of ``settings.FIELD_ENCRYPTION_KEY`` encrypts and all of them decrypt. A row whose secret fits none of
-    them can be read, shown, and saved without losing it; only using the secret raises SecretUnreadable. Saving a row
-    encrypts with the first key; ``rotate_keys`` does so with all rows. It cannot be searched: each token is different.
+    The first key of ``settings.FIELD_ENCRYPTION_KEY`` encrypts, and all of them decrypt. A row whose secret no key
+    decrypts can be read, shown, and saved without losing the secret; only using it raises SecretUnreadable. Saving a
+    row encrypts with the first key; ``rotate_keys`` does so for all rows. It cannot be searched: all tokens differ.
     """
 
     descriptor_class = SecretAttribute
 
     def get_prep_value(self, value: Any) -> Any:
-        """Return the token to store; one that cannot be read stays as it is."""
+        """Return the token to store; a token that cannot be read stays unchanged."""
         if isinstance(value, Sealed):
             if not value.is_readable:
                 return value.token
@@ -101,7 +101,7 @@ class EncryptedTextField(models.TextField):
         return _fernet(settings.FIELD_ENCRYPTION_KEY[0]).encrypt(value.encode()).decode()
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        """Return what is stored, sealed."""
+        """Return the stored secret, sealed."""
         if value in (None, ""):
             return value
         return Sealed(value, f"{self.model.__name__}.{self.name}" if hasattr(self, "model") else "A secret")

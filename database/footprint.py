@@ -1,4 +1,4 @@
-"""What a table takes on disk, and the planner's statistics, around a large purge."""
+"""The disk space of a table and the planner's statistics, before and after a large purge."""
 
 import json
 from collections.abc import Iterable
@@ -9,22 +9,22 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 
 from database.background import background_reads, take_time
 
-# ANALYZE waits for a vacuum of the same table; a purge does not wait for that.
+# ANALYZE waits for a VACUUM of the same table; a purge does not wait that long.
 LOCK_TIMEOUT = "2s"
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """A table on disk."""
+    """The disk space of a table."""
 
-    table_bytes: int  # with its long values
+    table_bytes: int  # including long values (TOAST)
     index_bytes: int
-    # Deleted or replaced, not yet freed by VACUUM; PostgreSQL's running estimate, exact just after ANALYZE.
+    # Deleted or replaced, and not yet freed by VACUUM; PostgreSQL's running estimate, exact just after ANALYZE.
     dead_rows: int
 
 
 def footprint(model: type[models.Model], using: str = DEFAULT_DB_ALIAS) -> Footprint | None:
-    """Return what the model's table takes; None on SQLite, which frees pages at once and keeps no statistics."""
+    """Return the disk space of the model's table; None on SQLite, which frees pages at once and keeps no statistics."""
     if connections[using].vendor != "postgresql":
         return None
     with background_reads(using), connections[using].cursor() as cursor:
@@ -37,7 +37,7 @@ def footprint(model: type[models.Model], using: str = DEFAULT_DB_ALIAS) -> Footp
 
 
 def is_underestimated(queryset: models.QuerySet[Any], rows: int) -> bool:
-    """Whether PostgreSQL's planner takes the queryset for less than a tenth of the rows that it has."""
+    """Whether PostgreSQL's planner estimates less than a tenth of the rows that the queryset has."""
     if connections[queryset.db].vendor != "postgresql":
         return False
     with background_reads(queryset.db):
@@ -46,19 +46,19 @@ def is_underestimated(queryset: models.QuerySet[Any], rows: int) -> bool:
 
 
 def analyze(tables: Iterable[type[models.Model]], using: str = DEFAULT_DB_ALIAS) -> None:
-    """Renew the planner's statistics, which autovacuum would do only minutes later; nothing on SQLite.
+    """Update the planner's statistics, which autovacuum would do minutes later; does nothing on SQLite.
 
     Raises:
-        OperationalError: a vacuum holds a table.
+        OperationalError: VACUUM has locked a table.
     """
     connection = connections[using]
     if connection.vendor != "postgresql":
         return
     names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in tables)
     if not names:
-        return  # a bare ANALYZE would take every table
+        return  # ANALYZE without a table would analyse all tables
     if connection.pg_version >= 150_000:  # type: ignore[attr-defined]  # only PostgreSQL has it
-        # Otherwise the server counts what this session has just deleted up to a second late.
+        # Otherwise the server counts the rows that this session has just deleted up to a second later.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")
     with transaction.atomic(using=using), connection.cursor() as cursor:

@@ -1,7 +1,8 @@
-"""JSON columns whose shape is known: what is read from one has that shape, whoever wrote it.
+"""JSON columns with a known shape: a value that is read always has that shape, even if the stored value has not.
 
-A JSON column takes anything. One row with a list where an object belongs, by an import or another version, must not
-make a page of fifty rows an error, so what does not fit is read as empty. Migrations see plain JSON columns.
+A JSON column accepts any JSON. One row with a list instead of an object, written by an import or another version,
+must not make a page of fifty rows fail, so a value of another shape is read as empty. Migrations see plain JSON
+columns.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models.fields.json import KeyTransform
 
 
 class Unreadable(dict[str, Any]):
-    """Stands for a stored value that is no JSON object: empty, and distinguishable from a stored empty object."""
+    """Represents a stored value that is not a JSON object: it is empty, but differs from a stored empty object."""
 
 
 class _ShapedField(models.JSONField):
@@ -21,19 +22,19 @@ class _ShapedField(models.JSONField):
         return name, "django.db.models.JSONField", args, kwargs
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        """Return the stored value in its shape."""
+        """Return the stored value in the field's shape."""
         read = super().from_db_value(value, expression, connection)
-        if isinstance(expression, KeyTransform):  # a part of it has any shape
+        if isinstance(expression, KeyTransform):  # a part of the document, which may have any shape
             return read
         return None if read is None and self.null else self.shaped(read)
 
     def shaped(self, value: Any) -> Any:
-        """Return the value if it fits, else what stands for it."""
+        """Return the value if it has the shape, otherwise its substitute."""
         raise NotImplementedError
 
 
 class JSONObjectField(_ShapedField):
-    """Holds an object; anything else is read as ``Unreadable``."""
+    """Contains an object; anything else is read as ``Unreadable``."""
 
     def shaped(self, value: Any) -> Any:
         """Return an object."""
@@ -41,7 +42,7 @@ class JSONObjectField(_ShapedField):
 
 
 class JSONTextsField(_ShapedField):
-    """Holds a list of texts; other items are left out."""
+    """Contains a list of texts; other items are left out."""
 
     def shaped(self, value: Any) -> Any:
         """Return a list of texts."""

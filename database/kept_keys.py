@@ -1,4 +1,4 @@
-"""A foreign key that outlives the row it names."""
+"""A foreign key that keeps its value after the row it refers to is deleted."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ class _Kept(ForwardManyToOneDescriptor):
 
 
 class KeptForeignKey(models.ForeignKey):
-    """To a row whose deletion must not rewrite all that point to it: the key stays, and reads as None.
+    """Refers to a row whose deletion must not update all referring rows: the key stays, and the relation reads as None.
 
-    Keys are never given twice, by PostgreSQL's sequences and SQLite's AUTOINCREMENT; whoever cares sets them to null later.
+    PostgreSQL's sequences and SQLite's AUTOINCREMENT never reuse a key. A clean-up may set stale keys to null later.
     """
 
     forward_related_accessor_class = _Kept

@@ -1,4 +1,4 @@
-"""Re-encrypts stored secrets with the first key, and reports those that are not yet."""
+"""Re-encrypts stored secrets with the first key, and reports those that still need another one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,15 +45,15 @@ def stored_secrets(using: str = "default") -> Iterator[StoredSecret]:
     """Return every stored secret, still sealed."""
     for model, column in encrypted_columns():
         rows = model._base_manager.using(using).order_by("pk").values_list("pk", column)
-        # Not by iterator(): where the table is missing, the driver's error at closing the server's cursor would replace
-        # Django's.
+        # Not iterator(): if the table is missing, the driver's error from closing the server-side cursor would hide
+        # Django's error.
         for key, value in rows:
             if isinstance(value, Sealed):
                 yield StoredSecret(model, column, key, value)
 
 
 def rotate(*, dry_run: bool = False) -> Rotation:
-    """Encrypt every secret with the first key; those that no key reads stay as they are. Safe to repeat."""
+    """Encrypt every secret with the first key; those that no key decrypts stay unchanged. Idempotent."""
     done = Rotation()
     for secret in list(stored_secrets()):
         if secret.value.is_current:
@@ -66,7 +66,7 @@ def rotate(*, dry_run: bool = False) -> Rotation:
 
 
 def _rotate_one(secret: StoredSecret) -> bool:
-    """Encrypt the secret as it is now: somebody may have changed it since it was read."""
+    """Encrypt the current value of the secret: somebody may have changed it since it was read."""
     with transaction.atomic():
         rows = secret.model._base_manager.select_for_update().filter(pk=secret.key)
         value = rows.values_list(secret.column, flat=True).first()

@@ -1,9 +1,9 @@
-"""Sentences that are stored and shown later to somebody else, perhaps in another language.
+"""Sentences that are stored, and shown later to another reader, perhaps in another language.
 
-``gettext`` and ``ngettext`` here are Django's, except that what they return keeps its parts: a code, which
-is the English sentence with its placeholders, and the parameters. A ``MessageField`` stores the English text, and beside
-it the parts, in the column ``<name>_parts``; read back it is the sentence in the reader's language. A plain string
-stays what it is, and so do texts from before there were parts.
+``gettext`` and ``ngettext`` here work like Django's, but their result keeps its parts: a code, which is the English
+sentence with its placeholders, and the parameters. A ``MessageField`` stores the English text, and its parts in the
+column ``<name>_parts``; when it is read, it is the sentence in the reader's language. A plain string stays unchanged,
+and so do texts that were stored before parts existed.
 """
 
 import contextlib
@@ -29,22 +29,22 @@ SUFFIX = "_parts"
 
 
 class Message(str):
-    """A sentence in the language that was active when it was made, with its parts."""
+    """A sentence in the language that was active when it was created, with its parts."""
 
     parts: Parts
 
     def __new__(cls, parts: Parts) -> Self:
-        """Make the sentence in the active language."""
+        """Create the sentence in the active language."""
         made = super().__new__(cls, _render(parts, _READER))
         made.parts = parts
         return made
 
     def __str__(self) -> str:
-        """Return itself, so that the parts survive ``str(error)``."""
+        """Return itself, so that ``str(error)`` keeps the parts."""
         return self
 
     def __mod__(self, params: Any) -> "Message":
-        """Fill in the placeholders; where they have no names, the text becomes a plain one."""
+        """Fill in the placeholders; if they have no names, the result is a plain text."""
         if not isinstance(params, Mapping):
             return joined([super().__mod__(params)])
         return Message({**self.parts, "params": {name: _param(value) for name, value in params.items()}})
@@ -66,7 +66,7 @@ class Message(str):
         return _render(self.parts, _ENGLISH)
 
     def capitalized(self) -> "Message":
-        """Return it with a capital first letter."""
+        """Return the sentence with a capital first letter."""
         return Message({**self.parts, "capfirst": True})
 
 
@@ -84,7 +84,7 @@ def ngettext(singular: str, plural: str, number: int) -> Message:
 
 
 def joined(texts: Iterable[str], *, by: str = " ") -> Message:
-    """Return sentences, one after the other."""
+    """Return the sentences joined to one message."""
     return Message({"sentences": [_param(text) for text in texts], "by": by})
 
 
@@ -100,14 +100,14 @@ def message_of(text: Any) -> str:
 
 
 def parts_of(text: Any) -> Parts | None:
-    """Return what a text was made of; None: it is plain."""
+    """Return the parts of a text; None: it is plain."""
     if isinstance(text, Message):
         return text.parts
     return _of_lazy(text) if isinstance(text, Promise) else None
 
 
 def english_of(text: Any) -> Any:
-    """Return what stands in the column beside the parts."""
+    """Return the English text, which is stored beside the parts."""
     parts = parts_of(text)
     if parts is not None:
         return _render(parts, _ENGLISH)
@@ -118,7 +118,7 @@ def english_of(text: Any) -> Any:
 
 
 def _of_lazy(proxy: Any) -> Parts | None:
-    """Take a lazy translation apart, by what pickles it; None: it was made in another way."""
+    """Return the parts of a lazy translation, from its pickle form; None: it was created in another way."""
     _, (function, args, named, *_) = proxy.__reduce__()
     match function.__name__, args, named:
         case "gettext", (code,), _:
@@ -152,7 +152,7 @@ class _Language:
 
 
 _READER = _Language(translation.gettext, translation.pgettext, translation.ngettext, is_english=False)
-# The codes are English already.
+# The codes are the English texts.
 _ENGLISH = _Language(
     lambda code: code,
     lambda _context, code: code,
@@ -164,7 +164,7 @@ _ENGLISH = _Language(
 def told(text: str, parts: Any) -> str:
     """Return a stored text in the reader's language.
 
-    As it stands, if its parts are of another text: a process of the release before has changed it since.
+    If the parts belong to another text, the stored text is returned: a process of the previous release has changed it.
     """
     with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
         if isinstance(parts, dict) and _render(parts, _ENGLISH) == text:
@@ -208,7 +208,7 @@ def _value(value: Any, language: _Language) -> Any:
 
 
 class _InWords(DeferredAttribute):
-    """What a ``MessageField`` is on an instance: the text in the language of who reads it."""
+    """The attribute of a ``MessageField`` on an instance: the text in the reader's language."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
@@ -258,7 +258,7 @@ class ShortMessageField(_Told, models.CharField):
 
 
 class PartsField(models.JSONField):
-    """The parts of the text beside it; null: the text is plain, as all of them were once. In migrations plain JSON."""
+    """The parts of a text field; null: the text is plain, as all older ones are. Migrations see a plain JSON column."""
 
     def __init__(self, *args: Any, of: str = "", **kwargs: Any) -> None:
         self.of = of
@@ -270,25 +270,25 @@ class PartsField(models.JSONField):
         return name, "django.db.models.JSONField", args, kwargs
 
     def clone(self) -> Self:
-        """Return a copy, which belongs to the same text."""
+        """Return a copy, which belongs to the same text field."""
         copy = super().clone()
         copy.of = self.of
         return copy
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        """Return the parts of what the text is now."""
+        """Return the parts of the current text."""
         return parts_of(getattr(model_instance, self.of))
 
 
 class MessagesQuerySet(models.QuerySet[Row]):
-    """Lets ``update`` write the parts of each text beside it."""
+    """A queryset whose ``update`` also writes the parts of each text."""
 
     def update(self, **values: Any) -> int:
-        """Update; a text brings its parts along."""
+        """Update the rows; the parts of each text are updated too."""
         return super().update(**values, **self.parts_by_field(values))
 
     def parts_by_field(self, values: Mapping[str, Any]) -> dict[str, Parts | None]:
-        """Return what is stored beside those of the values that are texts."""
+        """Return the parts of those values that are texts, by the name of their column."""
         fields = {field.name: field for field in self.model._meta.concrete_fields}
         return {
             name + SUFFIX: parts_of(value)
@@ -301,7 +301,7 @@ class MessagesQuerySet(models.QuerySet[Row]):
 
 
 def as_json(value: Any) -> Any:
-    """Return a JSON document with each text in it in English, and its parts beside it, for who reads it later."""
+    """Return a JSON document with each text in English and its parts beside it, so that it can be translated later."""
     if isinstance(value, dict):
         document = {}
         for name, item in value.items():
@@ -315,7 +315,7 @@ def as_json(value: Any) -> Any:
 
 
 def _parts_in(item: Any) -> Any:
-    """Return the parts of a text, or of the texts of a list; None: there are none."""
+    """Return the parts of a text or of a list of texts; None: there are none."""
     if isinstance(item, list | tuple):
         each = [parts_of(text) for text in item]
         return each if any(each) else None
@@ -339,10 +339,10 @@ def from_json(document: Mapping[str, Any], name: str) -> Any:
 
 
 def codes_that_read(words: str) -> list[str]:
-    """Return the codes whose sentences contain these words in the reader's language, whatever the case."""
+    """Return the codes whose sentences contain these words in the reader's language, ignoring case."""
     wanted = words.casefold()
     found = set()
-    catalog: Any = trans_real.catalog()  # as Django's own JavaScriptCatalog reads it
+    catalog: Any = trans_real.catalog()  # Django's own JavaScriptCatalog reads it in the same way
     for key, text in catalog._catalog.items():
         code = key[0] if isinstance(key, tuple) else key
         if code and isinstance(code, str) and wanted in str(text).casefold():

@@ -1,7 +1,7 @@
-"""Names that are the same however they are capitalised, such as those of subreddits: the one way to compare them.
+"""The only way to compare names that are case-insensitive, such as those of subreddits.
 
-Only ASCII letters are folded, in Python, on SQLite and on PostgreSQL alike. ``Lower`` and ``iexact`` follow the
-collation of the database instead: a Turkish one makes "ıama" of "IAmA", which Python's "iama" never equals.
+Only ASCII letters are folded: the same in Python, on SQLite and on PostgreSQL. ``Lower`` and ``iexact`` depend on the
+collation of the database: a Turkish one turns "IAmA" into "ıama", which never equals Python's "iama".
 
 ``posts.filter(subreddit__folded=folded(name))``; an index or a constraint takes ``Folded("subreddit")``.
 """
@@ -15,20 +15,20 @@ from django.db.models.sql.compiler import SQLCompiler
 
 
 def folded(name: str) -> str:
-    """Return the name as ``Folded`` gives it: with its ASCII letters in lower case, the others as they are."""
+    """Return the same as ``Folded``: the name with its ASCII letters in lower case, other letters unchanged."""
     return name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def folded_sql(column: str, vendor: str | None = None) -> str:
-    """Return ``Folded`` of a column for a statement written by hand."""
+    """Return ``Folded`` of a column as SQL, for hand-written statements."""
     is_postgres = (vendor or default_connection.vendor) == "postgresql"
-    # SQLite's LOWER knows ASCII only; PostgreSQL's does by the collation "C".
+    # SQLite's LOWER changes ASCII letters only; PostgreSQL's does the same with the collation "C".
     return f'LOWER(({column}) COLLATE "C")' if is_postgres else f"LOWER({column})"
 
 
 @models.CharField.register_lookup
 class Folded(Transform):
-    """A name as the database compares it."""
+    """A name in the form in which it is compared."""
 
     lookup_name = "folded"
 

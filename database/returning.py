@@ -1,4 +1,4 @@
-"""``RETURNING``: delete or update rows and learn which. PostgreSQL and SQLite have it, Django has not."""
+"""``RETURNING``: delete or update rows, and return them. PostgreSQL and SQLite support it, Django does not."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -14,19 +14,19 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class Returning(NamedTuple):
-    """What a deleting statement tells of each row, and who takes it, in the same transaction."""
+    """The columns that a DELETE returns for each row, and the function that receives them in the same transaction."""
 
     expressions: Sequence[Any]
     take: Callable[[Sequence[tuple[Any, ...]]], None]
 
 
 def delete_rows(rows: models.QuerySet[Any], returning: Returning | None = None) -> int:
-    """Delete by one statement, past signals and cascades of Django's; return how many rows it deleted.
+    """Delete with one statement, without Django's signals and cascades; return how many rows it deleted.
 
-    What it tells is of the rows that it really deleted, after it has waited for whoever changed them.
+    It returns the rows that it really deleted, after waiting for concurrent changes to them.
     """
     if returning is None:
-        return rows._raw_delete(rows.db) or 0  # None where it can match nothing
+        return rows._raw_delete(rows.db) or 0  # None if the condition can match no row
     query = rows.query.chain(klass=DeleteQuery)
     compiler = query.get_compiler(rows.db)
     try:
@@ -48,7 +48,7 @@ def delete_rows(rows: models.QuerySet[Any], returning: Returning | None = None) 
 
 
 def update_rows(rows: models.QuerySet[Row], **values: Any) -> list[Row]:
-    """Update by one statement and return the rows as they are then; ``values``: by field, as for ``update``."""
+    """Update with one statement and return the updated rows; ``values``: by field, as for ``update``."""
     if rows.query.is_sliced:
         raise TypeError("Cannot update a query once a slice has been taken.")
     if isinstance(rows, MessagesQuerySet):

@@ -1,4 +1,4 @@
-"""The first rows of each of many lists, in one query that reads only these."""
+"""Reads the first rows of each of many lists with one query that reads no other rows."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 def first_of_each(querysets: Sequence["models.QuerySet[Row]"]) -> list[Row]:
-    """Return the rows of all the sliced querysets, those of the first before those of the second.
+    """Return the rows of all the sliced querysets, in the order of the querysets.
 
-    They are of one model, defer the same fields (``only``) and annotate the same names. SQLite takes no LIMIT inside a
-    compound SELECT, but does one level deeper; PostgreSQL reads an index as far as each LIMIT.
+    They have one model, defer the same fields (``only``) and annotate the same names. SQLite accepts a LIMIT in a
+    compound SELECT only one level deeper; PostgreSQL reads an index only up to each LIMIT.
     """
     sql, params = _union(querysets)
     if not sql:
@@ -34,7 +34,7 @@ def _union(querysets: Sequence["models.QuerySet[Any]"]) -> tuple[str, list[Any]]
     parts: list[str] = []
     params: list[Any] = []
     for index, queryset in enumerate(querysets):
-        with contextlib.suppress(EmptyResultSet):  # it can hold no row
+        with contextlib.suppress(EmptyResultSet):  # its condition can match no row
             sql, values = queryset.query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
             parts.append(f"SELECT * FROM ({sql}) AS slice_{index}")  # noqa: S608  # Django's own SQL
             params += values

@@ -1,4 +1,4 @@
-"""A limit for the statements of one kind of process: the web's, where somebody waits."""
+"""A time limit for the statements of web processes, where somebody waits for the answer."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ def is_limited() -> bool:
 def limit_statements(seconds: float) -> None:
     """End every statement of this process that takes longer than ``seconds``; 0: none. PostgreSQL only.
 
-    It is set on each connection as it is made, so behind a pooler that shares connections it would meet workers too:
-    there set 0, and the limit on the database's user of the web instead.
+    It is set on each new connection. Behind a pooler that shares connections it would also apply to workers: set 0
+    there, and set the limit on the database user of the web processes instead.
     """
     global _limit
     _limit = seconds

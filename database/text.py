@@ -1,19 +1,19 @@
-"""Text from people: made storable, or parsed as a key."""
+"""Text from people: cleaned so that it can be stored, or parsed as a key."""
 
 import re
 from typing import Any
 
 from database.messages import Message
 
-# PostgreSQL stores neither NUL nor lone surrogates; every other control character stays.
+# PostgreSQL cannot store NUL and lone surrogates; all other control characters are kept.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# 18 digits fit every column of whole numbers, and Python's own limit (4,300 digits) is far away.
+# 18 digits fit every integer column, and are far below Python's own limit (4,300 digits).
 DIGITS_MAX = 18
 
 
 def row_key(text: str) -> int:
-    """Return the key of a row that a text names; 0, which no row has, where it can name none."""
+    """Parse a text as the key of a row; 0, which no row has, if it cannot be one."""
     return int(text) if text.isdecimal() and len(text) <= DIGITS_MAX else 0
 
 
@@ -23,7 +23,7 @@ def storable_text(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return the text, a message with all of its parameters, without what PostgreSQL refuses."""
+    """Return the text without the characters that PostgreSQL refuses, also in the parameters of a message."""
     return Message(_storable_parts(text.parts)) if isinstance(text, Message) else storable_text(text)
 
 

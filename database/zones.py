@@ -1,4 +1,4 @@
-"""Time zones: those that are offered, and those that a row names but this host does not know."""
+"""Time zones: those that people may choose, and stored ones that this host does not know."""
 
 import time
 import zoneinfo
@@ -8,9 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from timezone_field import TimeZoneField
 
-# What they mean differs from host to host.
+# Their meaning differs from host to host.
 NOT_OFFERED = {"localtime", "Factory"}
-# The files that zoneinfo looks through are looked through again after so many seconds: it takes 30 ms.
+# The list of the host's zone files is cached for this many seconds: reading it takes 30 ms.
 LOOK_SECONDS = 60
 
 
@@ -34,16 +34,16 @@ def is_offered(name: str) -> bool:
 
 
 def find(name: str) -> zoneinfo.ZoneInfo | None:
-    """Return the time zone of this name; None where the tz database of this host has none."""
+    """Return the time zone of this name; None if the tz database of this host has none."""
     try:
         return zoneinfo.ZoneInfo(name)
-    # Not found; no zone's name at all, such as "../x"; a folder or a name too long for the file system.
+    # Not found; not the name of a zone, such as "../x"; a folder; or a name too long for the file system.
     except (KeyError, ValueError, OSError):
         return None
 
 
 class UnknownZone:
-    """A time zone that is stored and that this host does not know. It keeps its name when its row is saved."""
+    """A stored time zone that this host does not know. It keeps its name when its row is saved."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,11 +66,11 @@ class StoredTimeZoneField(TimeZoneField):  # type: ignore[misc]  # the package c
 
     @classmethod
     def adopt(cls, field: TimeZoneField) -> None:
-        """Make a field of somebody else's model one of these; its migrations see no difference."""
+        """Turn a field of another package's model into this class; its migrations see no difference."""
         field.__class__ = cls
 
     def deconstruct(self) -> Any:
-        """Describe the stock field."""
+        """Describe the original field."""
         name, _, args, kwargs = super().deconstruct()
         return name, f"{TimeZoneField.__module__}.{TimeZoneField.__qualname__}", args, kwargs
 
