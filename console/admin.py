@@ -20,7 +20,7 @@ from maintenance.models import MaintenanceMode
 from maintenance.scheduling import maintenance_mode
 from scraping.models import SANDBOX_CLIENT_ID
 
-# The menu: groups of (app label, model name, title). What is registered but not named here follows behind.
+# The menu: groups of (app label, model name, title). Registered models that are not named here come last.
 # The second key, after g, that opens a page of the menu (``shortcuts.js``), by model.
 SHORTCUTS = {
     "django_celery_beat.periodictask": "gs",
@@ -68,18 +68,18 @@ class ConsoleAdminSite(admin.AdminSite):
     site_title = _("Maintenance console")
     index_title = _("Dashboard")
     index_template = "admin/dashboard.html"
-    # The console is the site: a link to "/" would lead back here.
+    # There is no other site: a link to "/" would lead back here.
     site_url = None
     empty_value_display = "–"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register models with a guard before their admin, whichever app it is of."""
+        """Register models with the guard in front of their admin class, whatever app they belong to."""
         super().register(
             model_or_iterable, guarded(admin_class or admin.ModelAdmin, RecordedAdmin), **options
         )
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Add what every page shows: whether its content is synthetic, whether nothing scheduled starts."""
+        """Add what every page shows: whether the content is synthetic, and whether maintenance mode is on."""
         on = maintenance_mode.modes_for(request).on
         return {
             **super().each_context(request),
@@ -118,8 +118,8 @@ class ConsoleAdminSite(admin.AdminSite):
         return menu
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the run confirmation, the page of maintenance mode, and the check of whether somebody is signed in."""
-        # Loading an app's admin registers its classes here, so the site must exist before.
+        """Add the run confirmation, the page of maintenance mode, and the check that somebody is signed in."""
+        # Loading an app's admin registers its classes here, so the site must exist first.
         from console.dashboard import page
         from maintenance.admin import maintenance_mode as mode_pages
         from maintenance.admin import run_confirmation
@@ -144,7 +144,7 @@ class ConsoleAdminSite(admin.AdminSite):
         ]
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Let people change their password, and write down that they did."""
+        """Let people change their password, and record that they did."""
         with transaction.atomic():
             answer: Any = super().password_change(request, extra_context)
             if request.method == "POST" and answer.status_code == 302:
@@ -162,7 +162,7 @@ class ConsoleAdminSite(admin.AdminSite):
         return HttpResponse(status=204 if self.has_permission(request) else 403)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """Show the dashboard; a user who may not see runs gets what needs them, and the menu."""
+        """Show the dashboard; a user who may not see runs gets the list "Needs you" and the menu."""
         from console.dashboard import page
 
         return super().index(request, {**page.index_context(request), **(extra_context or {})})

@@ -17,16 +17,16 @@ class ConsoleConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Check the keys of stored secrets; create the groups after migrations."""
+        """Register the check of the keys of stored secrets; create the groups after migrations."""
         from console.roles import create_groups
 
         checks.register(keys.check_keys, checks.Tags.database)
-        # After the last app: the groups need the permissions of all of them.
+        # After the last app: the groups need the permissions of all apps.
         post_migrate.connect(create_groups, sender=[*apps.get_app_configs()][-1])
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):
-    """Django's admin with our site in place of the stock one."""
+    """Django's admin with our site instead of the default one."""
 
     default = False  # inherited as True; INSTALLED_APPS names this class in full
     default_site = "console.admin.ConsoleAdminSite"

@@ -1,4 +1,4 @@
-"""The Celery application; ``maintenance.tasks`` makes one task a job from the registry."""
+"""The Celery application; ``maintenance.tasks`` creates one task for each job of the registry."""
 
 import os
 
@@ -15,11 +15,11 @@ messages.install()
 app = Celery("console")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["maintenance"])
-# By name: they need Django's models, which are not there yet.
+# By name: the step needs Django's models, which are not loaded yet.
 app.steps["worker"].add("maintenance.ledger.workers:Liveness")
 app.steps["consumer"].add("maintenance.ledger.workers:Ear")
 
 
 @setup_logging.connect(weak=False)
 def leave_logging_to_the_settings(**_kwargs: Any) -> None:
-    """Do nothing, so that Celery does not set its own level: LOG_LEVEL applies to workers and schedulers too."""
+    """Do nothing, so that Celery does not set its own level, and LOG_LEVEL applies to workers and schedulers too."""

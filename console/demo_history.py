@@ -1,6 +1,6 @@
-"""A fortnight of made-up life for pictures, trials and tests: runs of all kinds, bots, content, freshness.
+"""Two weeks of made-up data for screenshots, trials and tests: runs of all kinds, bots, content, freshness.
 
-The same seed gives the same life. Nothing of it is real, so it is only ever made in a database without runs.
+The same seed gives the same data. None of it is real, so it is only created in a database without runs.
 """
 
 import math
@@ -28,7 +28,7 @@ from scraping.models import BotConfig, Freshness, RedditComment, RedditPost, Req
 DAYS = 14
 SUBREDDITS = ("TinyGardens", "SlowCooking", "HomeWorkshop", "NightSkyNotes", "OldMaps", "RainSounds")
 POSTS, COMMENTS_A_POST_MAX, POSTS_DAYS = 900, 4, 100
-# Usual seconds of a run.
+# The usual duration of a run in seconds.
 USUAL: Mapping[str, float] = {
     "cleanup_tokens": 0.7,
     "cleanup_sessions": 2,
@@ -43,7 +43,7 @@ USUAL: Mapping[str, float] = {
 
 
 class HoldsRealRuns(Exception):
-    """The database is somebody's."""
+    """The database contains real data."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class _Life:
 
 @transaction.atomic
 def make(*, owner: User, seed: int = 7) -> int:
-    """Fill the database; return how many runs were made.
+    """Fill the database; return how many runs were created.
 
     Raises:
         HoldsRealRuns: there are runs or posts already.
@@ -67,7 +67,7 @@ def make(*, owner: User, seed: int = 7) -> int:
         raise HoldsRealRuns(
             _("This database holds runs or posts: made-up ones beside them would deceive. Take an empty one.")
         )
-    life = _Life(owner, clock.now(), random.Random(seed))  # noqa: S311  # made-up life, no secret
+    life = _Life(owner, clock.now(), random.Random(seed))  # noqa: S311  # made-up data, no secret
     seeding.seed()
     bots = _bots(life)
     _schedules(life, bots)
@@ -100,7 +100,7 @@ def _bots(life: _Life) -> list[BotConfig]:
 
 
 def _schedules(life: _Life, bots: list[BotConfig]) -> None:
-    """One is retimed, one paused, and one bot has a schedule of its own."""
+    """Retime one schedule, pause another, and give one bot its own schedule."""
     zone = str(schedules.zone_of(_task("cleanup_sessions")))
     edits.retime(
         _task("cleanup_sessions"),
@@ -122,7 +122,7 @@ def _schedules(life: _Life, bots: list[BotConfig]) -> None:
         crontab=schedules._crontab_row(Crontab.parse("25 * * * *"), zone),
     )
     replanning.note_timing(task)
-    # What is made up below has passed.
+    # The slots that are created below are in the past.
     ScheduleControl.objects.update(effective_from=life.now)
 
 
@@ -136,7 +136,7 @@ def _task(slug: str) -> Any:
 
 
 def _runs(life: _Life) -> int:
-    """Make a run for each slot of the fortnight, in the order of their times."""
+    """Create a run for each slot of the two weeks, in chronological order."""
     made: list[JobRun] = []
     tasks = PeriodicTask.objects.select_related(*schedules.RELATED)
     for task in tasks:
@@ -177,7 +177,7 @@ def _slot_run(life: _Life, task: Any, slug: str, slot: datetime) -> JobRun:
 
 
 def _fate(life: _Life, slug: str, slot: datetime) -> tuple[str, dict[str, Any]]:
-    """Return how the run of a slot ends: mostly well, with an outage, a bad evening, and a subreddit that went private."""
+    """Return how the run of a slot ends: mostly well; with an outage, a bad evening, and a private subreddit."""
     age = life.now - slot
     if timedelta(days=4, hours=2) < age < timedelta(days=4, hours=5):
         return JobRun.Status.MISSED, {"reason": "no_scheduler", "counts": {"slots_missed": 1}}
@@ -209,7 +209,7 @@ def _counts(life: _Life, slug: str) -> dict[str, int]:
 
 
 def _special_runs(life: _Life) -> None:
-    """What is under way and what waits: a blocked purge with its plan, a slow scrape, runs by hand."""
+    """Create open runs: a blocked purge with its plan, a slow scrape, manual runs."""
     plan: dict[str, Any] = {
         "at": life.ago(minutes=25).isoformat(),
         "tables": [

@@ -1,7 +1,7 @@
-"""The environment and ``.env``, read strictly: a value that cannot be used ends the start in one line.
+"""Reads the environment and ``.env`` strictly: an unusable value ends the start with one line.
 
-The line names the variable, what is wrong with it, and what to write instead. It never holds the value of a secret. An
-empty value means the default, because compose files and ``.env`` files cannot leave one out.
+The line names the variable, the fault, and the remedy. It never contains the value of a secret. An empty value means
+the default, because compose files and ``.env`` files cannot leave a variable out.
 """
 
 import os
@@ -17,7 +17,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
-# A command's exit code for "wrong usage". The web server has its own (``console.wsgi``).
+# The exit code of commands for wrong usage. The web server has another one (``console.wsgi``).
 EXIT_CODE = 2
 SECRET_MIN = 32
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
@@ -27,7 +27,7 @@ _HOST = re.compile(r"(\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]
 
 
 def refuse(name: str, fault: str, remedy: str) -> NoReturn:
-    """End the process with one line: the settings are read before anything else runs, so no traceback helps."""
+    """End the process with one line: the settings are read before anything else runs, so a traceback would not help."""
     sys.stderr.write(f"{name}: {fault} {remedy}\n")
     raise SystemExit(EXIT_CODE)
 
@@ -39,7 +39,7 @@ class Environment:
         self._values = dict(values)
 
     def read_file(self, path: Path) -> None:
-        """Add what a ``.env`` file sets and the environment does not."""
+        """Add the variables of a ``.env`` file that the environment does not set."""
         try:
             lines = path.read_text()
         except FileNotFoundError:
@@ -54,12 +54,12 @@ class Environment:
                 refuse(
                     f"{path}, line {number}", "it is no setting.", "Write NAME=value, or # before a comment."
                 )
-            # Other programs of this process tree read it too: PRAW, and what `up` starts.
+            # Other code reads the environment too: PRAW, and the processes that `up` starts.
             os.environ.setdefault(name.strip(), _unquoted(value.strip()))
         self._values = {**os.environ, **self._values}
 
     def text(self, name: str, *, default: str = "", one_of: Collection[str] = (), remedy: str = "") -> str:
-        """Return a text; ``one_of``: whatever its case, as it is written there."""
+        """Return a text; ``one_of``: the allowed values, compared without case and returned as written there."""
         value = self._values.get(name, "").strip()
         if "\0" in value or "\n" in value:
             refuse(name, "it holds a line break.", "Write it in one line.")
@@ -71,14 +71,14 @@ class Environment:
         return found
 
     def switch(self, name: str, *, default: bool) -> bool:
-        """Return whether it is on."""
+        """Return whether the switch is on."""
         value = self.text(name).lower()
         if value and value not in (*_ON, *_OFF):
             refuse(name, f"{value!r} is neither on nor off.", "Write on or off, and no comment behind it.")
         return value in _ON if value else default
 
     def whole(self, name: str, *, default: int, low: int, high: int) -> int:
-        """Return a whole number of a range."""
+        """Return an integer within a range."""
         value = self.text(name)
         if not value:
             return default
@@ -89,7 +89,7 @@ class Environment:
         return int(value)
 
     def number(self, name: str, *, default: float, low: float, high: float, or_zero: bool = False) -> float:
-        """Return a number of a range, or perhaps 0."""
+        """Return a number within a range, or 0 if ``or_zero`` allows it."""
         value = self.text(name)
         if not value:
             return default
@@ -100,7 +100,7 @@ class Environment:
         return number
 
     def words(self, name: str, *, default: Collection[str] = ()) -> list[str]:
-        """Return what stands between commas, without the spaces around it."""
+        """Return the values of a comma-separated list, without the spaces around them."""
         value = self.text(name)
         return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
 
@@ -111,15 +111,15 @@ class Environment:
         )
 
     def origins(self, name: str) -> list[str]:
-        """Return the origins of pages."""
+        """Return web origins (scheme and host)."""
         return self._each(name, (), _is_origin, "is no origin", "https://console.example.org")
 
     def addresses(self, name: str) -> list[str]:
-        """Return mail addresses."""
+        """Return e-mail addresses."""
         return self._each(name, (), _is_mail_address, "is no mail address", "ops@example.org")
 
     def sender(self, name: str, *, default: str) -> str:
-        """Return a mail address, perhaps with a name before it."""
+        """Return an e-mail address, optionally with a name before it."""
         value = self.text(name, default=default)
         if not _is_mail_address(parseaddr(value)[1]):
             refuse(name, f"{value!r} is no mail address.", "Write one, such as console@example.org.")
@@ -139,7 +139,7 @@ class Environment:
         return self._long_enough(name, self.text(name))
 
     def secrets(self, name: str) -> list[str]:
-        """Return secrets, newest first; the older ones only read, so they may be as short as they were."""
+        """Return secrets, newest first; the older ones only decrypt, so their length is not checked."""
         found = self.words(name)
         if found:
             self._long_enough(name, found[0])
@@ -174,7 +174,7 @@ class Environment:
         remedy = "Write postgres://user:password@host:5432/name or sqlite:////path/of/the/file."
         try:
             parts = urlsplit(value)
-            parts.port  # noqa: B018  # raises for a bad one
+            parts.port  # noqa: B018  # raises for an invalid port
             if parts.scheme not in environ.Env.DB_SCHEMES:
                 raise ValueError(parts.scheme)
             found: dict[str, Any] = environ.Env.db_url_config(value)
@@ -200,7 +200,7 @@ class Environment:
         return found
 
     def folder(self, name: str, *, default: Path) -> Path:
-        """Return a directory, made if it is missing."""
+        """Return a directory, and create it if it is missing."""
         path = Path(self.text(name, default=str(default))).resolve()
         try:
             path.mkdir(parents=True, exist_ok=True)

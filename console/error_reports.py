@@ -1,11 +1,11 @@
-"""What an error page for developers and an error report may show."""
+"""Limits what the developers' error page and error reports may show."""
 
 from typing import Any
 
 from django.http import HttpRequest
 from django.views.debug import SafeExceptionReporterFilter
 
-# Of the request; the rest of a WSGI environment may be the process's own environment, with every secret in it.
+# Of the request's metadata; a WSGI environment may contain the process's own environment, with every secret in it.
 SHOWN = frozenset(
     {
         "CONTENT_LENGTH",
@@ -27,27 +27,27 @@ SHOWN = frozenset(
 
 
 class WithoutSecrets(SafeExceptionReporterFilter):
-    """Shows the traceback and what was asked: no settings, no environment, no variables, nothing that was posted.
+    """Shows the traceback and the request, but no settings, no environment, no variables and no posted values.
 
-    Django hides settings by their names, and a broker's password stands in one whose name is harmless.
+    Django hides settings by their names, but a broker's password is part of a setting with a harmless name.
     """
 
     def get_safe_settings(self) -> dict[str, Any]:
-        """Show none."""
+        """Show no settings."""
         return {}
 
     def get_safe_request_meta(self, request: HttpRequest | None) -> dict[str, Any]:
-        """Show what the browser sent, without cookies and credentials."""
+        """Show the headers that the browser sent, without cookies and credentials."""
         return {name: value for name, value in (request.META if request else {}).items() if name in SHOWN}
 
     def get_safe_cookies(self, request: HttpRequest | None) -> dict[str, Any]:
-        """Show which cookies there were."""
+        """Show the names of the cookies."""
         return dict.fromkeys(request.COOKIES if request else {}, self.cleansed_substitute)
 
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
-        """Show which fields there were."""
+        """Show the names of the posted fields."""
         return dict.fromkeys(request.POST if request else {}, self.cleansed_substitute)
 
     def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> Any:
-        """Show none: a secret is a variable wherever it is used."""
+        """Show no variables: any of them may contain a secret."""
         return []

@@ -15,9 +15,9 @@ from database.statement_timeout import was_too_slow
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say which part of the request cannot be used, and what to do."""
+    """Tell which part of the request cannot be used, and what to do."""
     if not hasattr(request, "user"):
-        # Refused before authentication, such as a wrong host: the layout's links would not work.
+        # Refused before authentication, such as for a wrong host: the layout's links would not work.
         return render(request, "400_bare.html", status=400)
     refused = exception if isinstance(exception, RefusedParameter) else None
     context = {**admin.site.each_context(request), "refused": refused, "back": request.path}
@@ -25,21 +25,21 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say that the account lacks the permission, and which where the refusal knows."""
+    """Tell that the account lacks a permission, and which one if the refusal names it."""
     door.refused(request)
     context = {**admin.site.each_context(request), "refusal": str(exception)}
     return render(request, "403.html", context, status=403)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say that there is no such page, or no such row for this person."""
+    """Tell that there is no such page, or no such row for this person."""
     refusal = str(exception) if isinstance(exception, NotForYou) else ""
     context = {**admin.site.each_context(request), "refusal": refusal}
     return render(request, "404.html", context, status=404)
 
 
 def too_slow(request: HttpRequest) -> HttpResponse:
-    """Say that the database ended the page's query, and how to ask for less."""
+    """Tell that the database cancelled the page's query, and how to request less."""
     context = {
         **admin.site.each_context(request),
         "seconds": settings.WEB_STATEMENT_TIMEOUT_SECONDS,
@@ -49,7 +49,7 @@ def too_slow(request: HttpRequest) -> HttpResponse:
 
 
 class ExplainedErrors:
-    """Middleware: errors with a remedy get their page, also where DEBUG would show a traceback."""
+    """Middleware that answers errors that have a remedy with their page, even if DEBUG would show a traceback."""
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response

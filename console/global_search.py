@@ -1,7 +1,7 @@
-"""One search over everything: schedules, runs, bots, subreddits, posts and comments, each by an index, each as far as visible.
+"""One search for everything: schedules, runs, bots, subreddits, posts and comments, by indexes and permissions.
 
-No search here reads a whole table of what grows without bound: posts and comments are found by fullname only, subreddits by
-what the bots list, runs by number and job. Words in logs and errors are searched in the list of runs.
+It never scans a table that grows without bound: posts and comments are found by fullname only, subreddits by the
+bots' lists, runs by number and job. The list of runs searches for words in logs and errors.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ NUMBER_DIGITS_MAX: Final = 18
 
 @dataclass(frozen=True)
 class Hit:
-    """One result: what it is called, where it is, and what else tells it from others."""
+    """One result: its name, its address, and a detail that distinguishes it from others."""
 
     title: str
     address: str
@@ -42,7 +42,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Group:
-    """The first results of one kind, and the list that has all of them."""
+    """The first results of one kind, and the address of the list of all of them."""
 
     title: str
     hits: Sequence[Hit]
@@ -50,7 +50,7 @@ class Group:
 
 
 def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    """Show what the words in ``q`` find; the caller wraps this in ``admin_view``."""
+    """Show the results for the words in ``q``; the caller wraps this in ``admin_view``."""
     words = request.GET.get("q", "").strip()
     require_text("q", words)
     groups, erased = (found(request, words), erasures(request, words)) if words else ([], [])
@@ -80,7 +80,7 @@ def found(request: HttpRequest, words: str) -> list[Group]:
 
 
 def erasures(request: HttpRequest, words: str) -> list[Erasure]:
-    """Return which run deleted or blanked the item that the words name; of a comment's post too."""
+    """Return which runs deleted or blanked the item that the words name, or a comment's post."""
     return erasures_of(words) if request.user.has_perm("maintenance.view_jobrun") else []
 
 
@@ -101,7 +101,7 @@ def _jobs_named(words: str) -> list[str]:
 
 def _schedules(request: HttpRequest, words: str) -> Group:
     tasks = [f"maintenance.{slug}" for slug in _jobs_named(words)]
-    # 10,000 rows at most; the name has an index, and no person may have fewer than all of them.
+    # At most 10,000 rows; the name has an index, and a person who may see schedules may see all of them.
     named = PeriodicTask.objects.filter(Q(name__icontains=words) | Q(task__in=tasks)).order_by("name")
     hits = [Hit(schedules.title(task), _page_of(task), task.name) for task in named[:ROWS_MAX]]
     return Group(_("Schedules"), hits, _list_of(PeriodicTask, q=words))
@@ -167,7 +167,7 @@ def _comments(request: HttpRequest, words: str) -> Group:
 def _content(
     request: HttpRequest, words: str, model: type[RedditPost] | type[RedditComment], kind: str, title: str
 ) -> Group:
-    """Find items by fullname, by a link (a comment's contains its post), or by the bare id."""
+    """Find items by fullname, by a link (the link of a comment contains its post), or by the id alone."""
     names = [name for name in names_in(words) if name.startswith(kind)]
     bare = words.lower()
     if not names_in(words) and bare.isascii() and bare.isalnum() and len(bare) <= NUMBER_DIGITS_MAX:

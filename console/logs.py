@@ -1,4 +1,4 @@
-"""What the log says of a refused request: one line with who asked, instead of a traceback that names nobody."""
+"""Logs a refused request in one line with the account and address, instead of a traceback without them."""
 
 import logging
 
@@ -10,13 +10,13 @@ SERVER_ERROR = 500
 
 
 class RefusalInOneLine(logging.Filter):
-    """Take the traceback from what Django logs of a request that it refused, and add account and address."""
+    """Remove the traceback from Django's log record of a refused request, and add account and address."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record and keep it."""
         request = getattr(record, "request", None)
         is_refusal = getattr(record, "status_code", SERVER_ERROR) < SERVER_ERROR
-        # Each handler filters the record.
+        # Each handler filters the same record.
         if isinstance(request, HttpRequest) and is_refusal and not hasattr(record, "account"):
             user = getattr(request, "user", None)
             account = user.get_username() if user is not None and user.is_authenticated else "nobody"

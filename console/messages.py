@@ -1,9 +1,8 @@
-"""The workers' incoming messages: one that cannot be decoded is dropped and logged, and does not end a worker.
+"""The workers' incoming messages: an undecodable one is dropped and logged, and does not end a worker.
 
-Celery takes whatever stands in the broker's list for a message of its own. One that is not raises in the middle of the
-worker's event loop, which ends the worker, or in the callback of a result, which leaves it half dead. So each message
-is read here as far as anybody will read it, before anything is done with it. What is dropped of ours is sent again:
-its run is in the database.
+Celery expects every item in the broker's list to be one of its messages. Any other item raises in the worker's event
+loop, which ends the worker, or in the callback of a result, which leaves it unable to work. So each message is decoded
+here completely before it is used. If one of our own is dropped, it is sent again: its run is in the database.
 """
 
 import logging
@@ -23,7 +22,7 @@ SHOWN_CHARACTERS = 300
 
 _TEXT = (str, type(None))
 _NUMBER = (int, float, type(None))
-# The headers that Celery reads without checking (its documentation, "Message protocol", version 2).
+# The headers that Celery reads without a check (its documentation, "Message protocol", version 2).
 HEADERS: Mapping[str, tuple[type, ...]] = {
     "task": (str,),
     "id": (str,),
@@ -76,14 +75,14 @@ class Channel(kombu_redis.Channel):
         except _broken(self.connection):
             raise
         except Exception as error:
-            # Transport._deliver lets no other error out: it was the envelope, which has left the list already.
+            # Transport._deliver raises no other error, so it was the envelope, which is already removed from the list.
             shown = str(getattr(error, "doc", ""))[:SHOWN_CHARACTERS]
             logger.error("A message was dropped: it is no envelope of Celery's (%r): %s", error, shown)
             return True
 
 
 class Transport(kombu_redis.Transport):
-    """Hands messages to the worker; drops those that cannot be decoded."""
+    """Passes messages to the worker; drops those that cannot be decoded."""
 
     Channel = Channel
 
@@ -104,7 +103,7 @@ class Transport(kombu_redis.Transport):
             self._forget(tag)
 
     def _check(self, raw: Any, queue: str | None) -> str:
-        """Return the delivery tag of a message that can be read.
+        """Return the delivery tag of a message that can be decoded.
 
         Raises:
             Exception: it cannot.
@@ -112,7 +111,7 @@ class Transport(kombu_redis.Transport):
         _check_types(raw, {"properties": (dict,), "headers": (dict, type(None))}, required={"properties"})
         _check_types(raw["properties"], PROPERTIES)
         _check_types(raw["properties"]["delivery_info"], DELIVERY, required=set())
-        if queue in current_app.amqp.queues:  # else it is one of Celery's own, such as remote control
+        if queue in current_app.amqp.queues:  # otherwise it is one of Celery's own, such as remote control
             accept = prepare_accept_content(current_app.conf.accept_content)
             channel = self._open_channels()[0]
             message = channel.Message(raw, channel=channel, accept=accept)
@@ -132,7 +131,7 @@ class Transport(kombu_redis.Transport):
 
 
 def _broken(transport: Any) -> tuple[type[BaseException], ...]:
-    """Return the errors of a connection that broke; the worker connects again."""
+    """Return the error classes of a broken connection; the worker then reconnects."""
     return (OSError, *transport.connection_errors, *transport.channel_errors)
 
 
@@ -162,6 +161,6 @@ def _check_body(body: Any) -> None:
 
 
 def install() -> None:
-    """Let kombu use this transport for Redis."""
+    """Make kombu use this transport for Redis."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"

@@ -1,7 +1,7 @@
-"""Probes, for supervisors and load balancers: the process lives; the console can do its work.
+"""Liveness and readiness probes for supervisors and load balancers.
 
-Probes come by address and in plain HTTP. So they are answered before any other middleware: no ALLOWED_HOSTS, no redirect
-to HTTPS, no session.
+Probes use the address instead of the host name, and plain HTTP. So they are answered before any other middleware:
+without ALLOWED_HOSTS, redirect to HTTPS, or session.
 """
 
 import logging
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 class NotReady(Exception):
-    """One thing is missing; the text says which."""
+    """Something that a run needs is missing; the text says what."""
 
 
 class ProbesMiddleware:
-    """Answers ``/healthz``, ``/livez`` and ``/readyz``; the first of all middleware."""
+    """Answers ``/healthz``, ``/livez`` and ``/readyz``; it is the first middleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -43,12 +43,12 @@ class ProbesMiddleware:
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """Answer that this process serves requests; it asks nothing of the database or the broker."""
+    """Answer that this process serves requests; it does not use the database or the broker."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when everything is there that a requested run needs, else 503; each check is named with what it saw."""
+    """Answer 200 if everything that a run needs is available, otherwise 503, with the result of each check."""
     checks = {name: _checked(name, check) for name, check in CHECKS.items()}
     is_ready = all(one["ok"] for one in checks.values())
     return JsonResponse({"ready": is_ready, "checks": checks}, status=200 if is_ready else 503)
@@ -61,7 +61,7 @@ def _checked(name: str, check: Callable[[], str]) -> dict[str, str | bool]:
         return {"ok": False, "detail": str(fault)}
     except Error as error:
         connection.close()
-        logger.warning("readyz: %s: %s", name, error)  # the answer is for everybody, addresses are not
+        logger.warning("readyz: %s: %s", name, error)  # only logged: the answer is public, addresses are not
         return {"ok": False, "detail": "the database does not answer"}
 
 
@@ -71,7 +71,7 @@ def _database() -> str:
     return "answers"
 
 
-@cache  # of a process that was ready once; a failure is checked again
+@cache  # success is final for a process; a failure is checked again
 def _migrations() -> str:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())

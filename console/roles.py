@@ -1,7 +1,7 @@
-"""The groups that every console starts with.
+"""The groups of a new console.
 
-They are created once and belong to the administrators from then on: a group that exists is never changed, whatever
-this list says. The next ``migrate`` creates a deleted or renamed one again; empty it instead.
+They are created once, and then administrators manage them: an existing group is never changed, even if it differs from
+this list. The next ``migrate`` creates a deleted or renamed group again; remove its permissions instead.
 """
 
 from functools import reduce
@@ -34,7 +34,7 @@ _SEE_EVERYTHING = (
 )
 PERMISSIONS = {
     VIEWERS: _SEE_EVERYTHING,
-    # Retime and pause schedules, run and cancel jobs, hold and export posts; edit nobody's bots.
+    # Retime and pause schedules, run and cancel jobs, hold and export posts; but not edit bots of others.
     OPERATORS: (
         *_SEE_EVERYTHING,
         "django_celery_beat.change_periodictask",
@@ -46,9 +46,9 @@ PERMISSIONS = {
         "scraping.export_redditpost",
         "scraping.hold_redditpost",
     ),
-    # Decide about runs that a cap stopped. A group of its own, so that approval can take a second person.
+    # Decide about runs that a cap stopped. A separate group, so that approval can require a second person.
     APPROVERS: (*_SEE_EVERYTHING, "maintenance.approve_run", "scraping.decide_setaside"),
-    # Their own bots and what those found; the querysets exclude the rest. The owner of a bot may scrape with it.
+    # Their own bots and the content that these found; querysets exclude other rows. An owner may scrape with their bot.
     BOT_OWNERS: (
         "scraping.add_botconfig",
         "scraping.change_botconfig",
@@ -64,10 +64,10 @@ PERMISSIONS = {
 
 
 def create_groups(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, **_: Any) -> list[str]:
-    """Make the groups that are missing, with their permissions; return their names.
+    """Create the missing groups with their permissions; return their names.
 
-    A receiver of ``post_migrate``. After a partial ``migrate`` some permissions do not exist yet: the migration that
-    completes the tables makes the groups that need them.
+    A receiver of ``post_migrate``. After a partial ``migrate`` some permissions do not exist yet: the ``migrate`` that
+    completes the tables creates the groups that need them.
     """
     try:
         group_model, permission_model = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")

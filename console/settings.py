@@ -1,8 +1,8 @@
-"""All settings, from the environment.
+"""All settings, read from the environment.
 
 With an empty environment the console runs on one machine: SQLite and a private broker under
-``var/``. ``DATABASE_URL`` and ``CELERY_BROKER_URL`` alone move it to PostgreSQL and Redis.
-A value that cannot be used ends the start in one line: the variable, the fault, the remedy (``console.environment``).
+``var/``. ``DATABASE_URL`` and ``CELERY_BROKER_URL`` are enough to use PostgreSQL and Redis instead.
+An unusable value ends the start with one line: the variable, the fault, the remedy (``console.environment``).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 env = Environment(os.environ)
-# Tests, and the processes they start, must never meet a developer's database, broker or Reddit keys.
+# Tests, and the processes that they start, must never use a developer's database, broker or Reddit keys.
 if env.switch("READ_DOT_ENV", default="PYTEST_VERSION" not in os.environ):
     env.read_file(BASE_DIR / ".env")
 
@@ -34,9 +34,9 @@ DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{VAR_DI
 
 
 def local_secret(name: str, make: str) -> str:
-    """Return the secret kept in ``var/<name>``; the first call stores ``make`` there, for its owner only.
+    """Return the secret in ``var/<name>``; the first call stores ``make`` there, readable by its owner only.
 
-    Not beside a database of another host: each host would make its own, and none could read what another wrote.
+    Not with a database on another host: each host would create its own secret, and could not read those of the others.
     """
     host = DATABASES["default"].get("HOST") or "localhost"
     if not (host in ("localhost", "127.0.0.1", "::1") or host.startswith("/")):
@@ -70,7 +70,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "console.apps.ConsoleAdminConfig",
-    "audit",  # before those whose commands it writes down
+    "audit",  # before the apps whose commands it records
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -90,7 +90,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "console.probes.ProbesMiddleware",  # before what refuses or redirects
+    "console.probes.ProbesMiddleware",  # before middleware that refuses or redirects
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -126,14 +126,14 @@ TEMPLATES = [
 
 _database = DATABASES["default"]
 if _database.get("ENGINE") == "django.db.backends.sqlite3":
-    # WAL lets readers go on while one process writes; IMMEDIATE takes the write lock at BEGIN, where
-    # waiting works, instead of in the middle of a transaction, where SQLite answers "database is locked".
+    # WAL lets readers continue while one process writes; IMMEDIATE takes the write lock at BEGIN, where
+    # SQLite can wait for it, not in the middle of a transaction, where it answers "database is locked".
     _database["OPTIONS"] = {
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
     }
-    # A file, because worker and beat processes of the tests must see it too.
+    # A file, because the tests' worker and beat processes must see it too.
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 else:
     _database["CONN_HEALTH_CHECKS"] = True
@@ -142,21 +142,22 @@ CONN_MAX_AGE = env.whole("CONN_MAX_AGE", default=60, low=0, high=86_400)
 if _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("CONN_MAX_AGE", CONN_MAX_AGE)
 
-# How long a statement of a web request may take, on PostgreSQL; 0: no limit. Workers and commands have no
-# such limit. Below it, one slow page holds one thread of one process.
+# How long a statement of a web request may take on PostgreSQL; 0: no limit. Workers and commands have no
+# such limit. Until then, a slow page occupies one thread of one process.
 WEB_STATEMENT_TIMEOUT_SECONDS = env.number(
     "WEB_STATEMENT_TIMEOUT_SECONDS", default=30.0, low=0.1, high=3600, or_zero=True
 )
 
-# Counts failed sign-ins for all web processes; in the database, because a broker that hangs must not prevent sign-in.
+# The default cache counts failed sign-ins for all web processes; in the database, so that a broker that hangs cannot
+# prevent sign-ins.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "console_cache",
-        # Above what an attacker can fill within the five minutes that a count must live.
+        # More than an attacker can fill within the five minutes for which a count is needed.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
-    # What one process need not compute again for the next reader; nobody misses it.
+    # Results that one process reuses for the next reader; they may be lost at any time.
     "process": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
         "LOCATION": "process",
@@ -174,7 +175,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Signing in is django-allauth's: see accounts/sign_in.py. Administrators create the accounts.
+# django-allauth handles sign-ins: see accounts/sign_in.py. Administrators create the accounts.
 ACCOUNT_ADAPTER = "accounts.sign_in.Adapter"
 ACCOUNT_FORMS = {"login": "accounts.sign_in.SignInForm"}
 ACCOUNT_LOGIN_METHODS = {"username"}
@@ -182,15 +183,16 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_SIGNUP_ENABLED = False
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
-# Failures: of one address a minute, of one account in five minutes; whoever meets the limit waits, also with the right password.
+# Failures of one address per minute, and of one account per five minutes. At the limit everybody has to wait, even
+# with the right password.
 ACCOUNT_RATE_LIMITS = {"login_failed": "20/m/ip,5/5m/key", "login": "60/m/ip"}
-# How many proxies stand before the web server and name the client in X-Forwarded-For; without one the header is ignored.
+# How many proxies in front of the web server add the client to X-Forwarded-For; 0: the header is ignored.
 TRUSTED_PROXY_COUNT = ALLAUTH_TRUSTED_PROXY_COUNT = env.whole(
     "TRUSTED_PROXY_COUNT", default=0, low=0, high=10
 )
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-# Set behind a proxy that speaks HTTPS; off by default because the one-machine console speaks plain HTTP on loopback.
+# Turn it on behind an HTTPS proxy; it is off by default because the one-machine console uses plain HTTP on loopback.
 HTTPS = env.switch("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -225,8 +227,8 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["console.formats"]
 USE_I18N = True
 USE_TZ = True
-# The zone of every seeded schedule and of all times shown.
-# "localtime" and "Factory" mean something else on every host.
+# The time zone of every seeded schedule and of all times shown.
+# "localtime" and "Factory" have another meaning on every host.
 TIME_ZONE = env.text(
     "TIME_ZONE",
     default="Asia/Shanghai",
@@ -247,10 +249,10 @@ STORAGES = {
 
 EMAIL_CONFIG = env.mail("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
-# Seconds that a mail server may take to answer.
+# How many seconds a mail server may take to answer.
 EMAIL_TIMEOUT = EMAIL_CONFIG.get("EMAIL_TIMEOUT", 10)
-# Who is told when something waits for a decision. There are no ADMINS: errors stand in the log, and whoever can cause
-# one (a wrong Host does) must not be able to send mail.
+# Who gets a mail when something waits for a decision. There are no ADMINS: errors are logged, and a client that can
+# cause an error (a wrong Host is enough) must not be able to send mail.
 ALERT_EMAILS = env.addresses("ALERT_EMAILS")
 SERVER_EMAIL = env.sender("SERVER_EMAIL", default="console@localhost")
 
@@ -275,16 +277,16 @@ CELERY_TASK_IGNORE_RESULT = True  # the ledger (JobRun) is the result
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 3600  # seconds, of what is no job: those have limits of their own (``@job``)
+CELERY_TASK_TIME_LIMIT = 3600  # seconds, for tasks that are not jobs: jobs have their own limits (``@job``)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Above the time limit: a task that outlives it is delivered again, and again.
+    # Longer than any time limit: a task that runs longer than this is delivered again while it runs.
     "visibility_timeout": 7200,
-    # The message of a killed worker comes back in 20 s instead of 90 s.
+    # The message of a killed worker is delivered again after 20 s instead of 90 s.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_timeout": 30,
     "socket_keepalive": True,
-    # A send that cannot connect gives up soon: the run is stored, recovery sends it again.
+    # A send that cannot connect fails soon: the run is stored, and recovery sends its message again.
     "socket_connect_timeout": 5,
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "timeout": 5.0},
 }
@@ -293,43 +295,43 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "inte
 # Seconds between SIGQUIT and the end of the running tasks. SIGTERM is the way to stop a worker (ADR 6).
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# Celery would close the database's connection around every task, and a new one costs as much as a small run.
-# CONN_MAX_AGE and the health check rule instead: each task asks them first (``maintenance.tasks``).
+# Celery would close the database connection around every task, and a new one costs as much as a small run.
+# CONN_MAX_AGE and the health check decide instead: each task checks them first (``maintenance.tasks``).
 CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_BEAT_SCHEDULER = "maintenance.scheduling.beat:LeasedDatabaseScheduler"
-CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds; bounds how late an edit is seen
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # seconds; an edit is seen within this time
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- The console's own ----------------------------------------------------------------------
 
-# The model of runs, to which scrape sessions point.
+# The model of runs, to which scrape sessions refer.
 RUN_MODEL = "maintenance.JobRun"
 
-# How long a silent leading scheduler keeps its lease before a standby takes over.
+# How long the leading scheduler keeps its lease without a heartbeat before a standby takes over.
 BEAT_LEASE_SECONDS_MAX = 300
 BEAT_LEASE_SECONDS = env.number("BEAT_LEASE_SECONDS", default=5.0, low=1, high=BEAT_LEASE_SECONDS_MAX)
 
-# How often a running run tells that it lives; after six missed ones its worker counts as lost.
+# The interval of a running run's heartbeats; after six missed ones its worker counts as lost.
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", default=5.0, low=0.1, high=60)
 
-# How long a worker may take no work although work waits, before it ends itself to be started again.
+# How long a worker may take no work although runs wait; then it exits in order to be restarted.
 WORKER_STUCK_SECONDS = env.number("WORKER_STUCK_SECONDS", default=60.0, low=1, high=3600)
-# A file that a worker touches every second, for whoever started it; empty: none.
+# A file that a worker touches every second as a sign of life for its supervisor; empty: none.
 WORKER_ALIVE_FILE = env.text("WORKER_ALIVE_FILE")
 
 # The safety cap: a purge that would delete more rows than this waits for a person's approval,
 PURGE_CAP_ROWS = env.whole("PURGE_CAP_ROWS", default=10_000_000, low=0, high=10**15)
-# so does one that would take more than this share of its table, or three times as much as usual,
+# and so does one that would delete more than this share of its table, or three times as much as usual,
 PURGE_CAP_SHARE = env.number("PURGE_CAP_SHARE", default=0.5, low=0, high=1)
-# if it is at least so many rows: of a small table, half is soon reached. A job may declare that its share counts from
-# fewer rows on (that of stored content: 100), or that it has none of the two (expired tokens and log-in sessions).
+# if that is at least this many rows: half of a small table is soon reached. A job may declare that its share applies
+# from fewer rows on (stored content: 100), or that neither of the two applies (expired tokens and log-in sessions).
 PURGE_CAP_MIN_ROWS = env.whole("PURGE_CAP_MIN_ROWS", default=10_000, low=0, high=10**15)
-# Whether the person who requested a run may approve it after a cap stopped it; off: it takes a second person.
+# Whether the person who requested a run may approve it after a cap stopped it; off: a second person must.
 APPROVE_OWN_RUNS = env.switch("APPROVE_OWN_RUNS", default=True)
 # The share of its time that a purge works; 0: all of it on PostgreSQL, half of it on SQLite, which has one writer.
 PURGE_THROTTLE = env.number("PURGE_THROTTLE", default=0.0, low=0.01, high=1, or_zero=True)
 
-# Fewer days than these, of a retention or of one run, need the permission to approve runs; less than one day is never allowed.
+# A retention, or one run, with fewer days needs the permission to approve runs; less than one day is never allowed.
 RETENTION_FLOOR_DAYS = env.whole("RETENTION_FLOOR_DAYS", default=7, low=1, high=36_500)
 
 # How many of 100 stored items should have been verified with Reddit in the last 48 hours; fewer is a warning.
@@ -348,7 +350,7 @@ if REDDIT_CLIENT_ID and not REDDIT_CLIENT_SECRET:
 REDDIT_USER_AGENT = env.text("REDDIT_USER_AGENT")
 REDDIT_URL = env.web_address("REDDIT_URL", default="https://www.reddit.com")
 REDDIT_OAUTH_URL = env.web_address("REDDIT_OAUTH_URL", default="https://oauth.reddit.com")
-# Without an app of one's own, a command in a shell scrapes the sandbox that `up` runs beside it.
+# Without a configured Reddit app, a command in a shell scrapes the sandbox of a running `up`.
 HAS_OWN_REDDIT_APP = bool(REDDIT_CLIENT_ID)
 if not HAS_OWN_REDDIT_APP and (_sandbox := sandbox_beside.variables(VAR_DIR)):
     REDDIT_CLIENT_ID = _sandbox.get("REDDIT_CLIENT_ID", "")
@@ -356,7 +358,7 @@ if not HAS_OWN_REDDIT_APP and (_sandbox := sandbox_beside.variables(VAR_DIR)):
     REDDIT_USER_AGENT = _sandbox.get("REDDIT_USER_AGENT", "")
     REDDIT_URL = _sandbox.get("REDDIT_URL", REDDIT_URL)
     REDDIT_OAUTH_URL = _sandbox.get("REDDIT_OAUTH_URL", REDDIT_OAUTH_URL)
-# Seconds a request to Reddit may hang.
+# How many seconds a request to Reddit may hang.
 REDDIT_TIMEOUT_SECONDS = env.number("REDDIT_TIMEOUT_SECONDS", default=16.0, low=0.1, high=300)
 
 # --- Logs -----------------------------------------------------------------------------------
@@ -375,7 +377,7 @@ LOGGING = {
     "loggers": {
         "prawcore": {"level": "INFO"},
         "urllib3": {"level": "INFO"},
-        # Without Django's own handlers: one writes each line twice while debugging, the other mails error reports.
+        # Without Django's own handlers: one logs each line twice in DEBUG mode, the other mails error reports.
         "django": {"handlers": [], "level": "INFO"},
     },
 }

@@ -1,4 +1,4 @@
-"""URLs: the console is the admin; ``/`` leads there."""
+"""URLs: the console is the admin; ``/`` redirects there."""
 
 from django.contrib import admin
 from django.urls import path
@@ -9,10 +9,8 @@ from console import probes
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path(
-        "healthz", probes.live, name="healthz"
-    ),  # in fact the middleware answers, as it does the other probes
-    # Before the admin's own, whose address it takes: that one has no limits.
+    path("healthz", probes.live, name="healthz"),  # the middleware answers it, as the other probes
+    # Before the admin's own sign-in at the same address, which has no rate limits.
     path("admin/login/", SignInView.as_view(), name="account_login"),
     path("admin/", admin.site.urls),
 ]

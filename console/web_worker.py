@@ -1,8 +1,9 @@
-"""The web server's worker process: gunicorn's thread worker, which resets no connection when it stops.
+"""The web server's worker process: gunicorn's thread worker, without connection resets when it stops.
 
-gunicorn's own closes the listening socket while connections wait in it that the kernel has accepted already; their
-requests are reset. Behind a proxy each of those is a 502. This one first lets nobody new in, then accepts what waits,
-then closes. What connects meanwhile gets no answer from the kernel, tries again after a second, and is refused.
+gunicorn's own worker closes the listening socket while it still has waiting connections, which the kernel has already
+accepted; these are reset, and a proxy answers 502. This worker first blocks new connections, then accepts the waiting
+ones, then closes. A client that connects meanwhile gets no answer from the kernel, retries after a second, and is
+refused.
 """
 
 import ctypes
@@ -15,16 +16,16 @@ from pathlib import Path
 
 from gunicorn.workers.gthread import ThreadWorker
 
-# Linux' asm-generic/socket.h; Python's socket module does not name it.
+# From asm-generic/socket.h of Linux; Python's socket module does not have it.
 SO_ATTACH_FILTER = 26
 # Four instructions of the kernel's classic packet filter (struct sock_filter: code, jt, jf, k), which sees the TCP header.
 DROP_SYN = (
-    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x30, 0, 0, 13),  # load the byte with the flags
     (0x45, 0, 1, 0x02),  # is SYN set?
     (0x06, 0, 0, 0),  # yes: drop
-    (0x06, 0, 0, 0xFFFFFFFF),  # no: a handshake under way is finished
+    (0x06, 0, 0, 0xFFFFFFFF),  # no: accept, so that a handshake in progress can finish
 )
-# How long a handshake under way may take until its connection waits to be accepted.
+# How long a handshake in progress may take until its connection can be accepted.
 HANDSHAKE_SECONDS = 0.05
 
 
@@ -36,7 +37,7 @@ def let_nobody_new_in(listener: socket.socket) -> None:
 
 
 def holds(process: int, listener: socket.socket) -> bool:
-    """Return whether a process has this socket open; True where that cannot be told."""
+    """Return whether a process has this socket open; True if that is unknown."""
     name = f"socket:[{os.fstat(listener.fileno()).st_ino}]"
     try:
         return any(os.readlink(file) == name for file in Path(f"/proc/{process}/fd").iterdir())
@@ -45,7 +46,7 @@ def holds(process: int, listener: socket.socket) -> bool:
 
 
 def is_tcp(listener: socket.socket) -> bool:
-    """Return whether the kernel can be told to ignore new connections to this socket."""
+    """Return whether the kernel can ignore new connections to this socket."""
     return sys.platform == "linux" and listener.family in (socket.AF_INET, socket.AF_INET6)
 
 
@@ -53,19 +54,19 @@ class DrainingThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has 
     """Accepts waiting connections before it closes the listening socket."""
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Enable or disable accepting; where the worker stops, first accept what waits, then refuse the rest at once."""
+        """Enable or disable accepting; at a stop, first accept waiting connections, then refuse new ones at once."""
         if enabled or self.alive:
             super().set_accept_enabled(enabled)
             return
         listeners = list(self.sockets)
         super().set_accept_enabled(False)
-        # Where only this worker stops, at a reload, the socket stays open and others accept from it.
+        # If only this worker stops, at a reload, the socket stays open and other workers accept from it.
         closing = [listener for listener in listeners if is_tcp(listener) and not holds(self.ppid, listener)]
         for listener in closing:
             let_nobody_new_in(listener)
         if closing:
             time.sleep(HANDSHAKE_SECONDS)
-        # The kernel refuses from the moment on when the last worker has closed its copy, not at the end of the grace.
+        # The kernel refuses connections as soon as the last worker has closed its copy, not after the grace period.
         for listener in listeners:
             self._accept_waiting(listener)
             listener.close()

@@ -12,6 +12,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 try:
     application = get_wsgi_application()
 except SystemExit:
-    # Unusable settings, which have been named: gunicorn's code for "failed to boot", else it would try again for ever.
+    # Unusable settings, already reported: gunicorn's code for "failed to boot"; with another it would retry for ever.
     raise SystemExit(3) from None
 limit_statements(settings.WEB_STATEMENT_TIMEOUT_SECONDS)

@@ -1,1 +1,1 @@
-"""Drawings made on the server, as inline SVG; one file a chart."""
+"""Charts drawn on the server as inline SVG; one file for each chart."""

@@ -1,6 +1,6 @@
-"""The timeline: what ran in the last six hours, to scale, and what is to come in the next six.
+"""The timeline: the runs of the last six hours, to scale, and the slots of the next six.
 
-Drawn without a style attribute, as the content security policy wants it; colours and line widths are the style sheet's.
+It uses no style attributes, because the content security policy forbids them; the style sheet sets colours and widths.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,26 +18,26 @@ HOURS = 6
 SPAN = timedelta(hours=HOURS)
 LABELS_WIDTH, PLOT_WIDTH, TOP, LANE_HEIGHT = 190, 960, 22, 24
 WIDTH = LABELS_WIDTH + PLOT_WIDTH
-# A run of a moment is still to be seen, and two neighbours apart.
+# A very short run is still visible, and two neighbours stay apart.
 BAR_MIN, BAR_HEIGHT, MARK = 3.0, 12, 10
 LABEL_LENGTH = 28
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run that began, or should have, within the time shown."""
+    """A run that began, or should have begun, within the time shown."""
 
     pk: int
     status: str
     begin: datetime
     end: datetime
-    words: str  # for who hovers
+    words: str  # the tooltip
     url: str
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A time to come at which a schedule fires."""
+    """A future time at which a schedule fires."""
 
     at: datetime
     collides: bool = False
@@ -62,7 +62,7 @@ class Lane:
 
 
 def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label: str) -> SafeString:
-    """Return the drawing; ``windows`` are those of maintenance mode, in which nothing scheduled starts."""
+    """Return the drawing; ``windows`` are the maintenance windows, in which nothing scheduled starts."""
     height = TOP + LANE_HEIGHT * len(lanes) + 6
     parts = [
         f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="group"'
@@ -76,7 +76,7 @@ def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label:
     parts.append(f'<line class="now" x1="{x}" x2="{x}" y1="{TOP - 6}" y2="{height}"/>')
     parts.append(f'<text class="now-label" x="{x}" y="10" text-anchor="middle">{escape(_("now"))}</text>')
     parts.append("</svg>")
-    return mark_safe("".join(parts))  # noqa: S308  # numbers, and what is escaped here
+    return mark_safe("".join(parts))  # noqa: S308  # numbers, and texts that are escaped here
 
 
 def _x(moment: datetime, now: datetime) -> float:
@@ -119,7 +119,7 @@ def _run(run: PastRun, now: datetime, middle: int) -> str:
     if run.status not in ("succeeded", "running"):
         place = f"translate({begin + width / 2 - MARK / 2} {middle - MARK / 2}) scale({MARK / 12:.2f})"
         shape = f'<path transform="{place}" fill-rule="evenodd" d="{PATHS.get(run.status, "")}"/>'
-        # A long bar carries its shape; a short one is the shape.
+        # A long bar contains its shape; a short one is the shape alone.
         drawn = drawn + shape if width > 2 * MARK else shape
     return (
         f'<a class="bar-{run.status}" href="{escape(run.url)}" tabindex="-1">'

@@ -1,1 +1,1 @@
-"""The dashboard: what each of its parts shows, and how they stay fresh."""
+"""The dashboard: the content of each part, and how the parts are updated."""

@@ -1,4 +1,4 @@
-"""The line of the last 24 hours: slots kept, what failed, what runs now and for how long; and the services in one line."""
+"""The summary of the last 24 hours (slots kept, failures, running runs), and that of the services."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from scraping.models import RedditApp, RequestBudget
 from scraping.reddit.budget import State, states_of
 
 PERIOD = timedelta(hours=24)
-# Rows of missed slots that are added up: one stands for all slots of one schedule in one outage.
+# How many rows of missed slots are summed: one row counts all slots of one schedule in one outage.
 MISSED_ROWS_MAX = 1_000
 RUNNING_SHOWN = 5
-# So many times the usual is slow; what is over in a minute is not worth a word.
+# A run is slow if it takes this many times the usual duration, and at least this long.
 SLOW_TIMES, SLOW_MIN = 2, timedelta(minutes=1)
 USUAL_RUNS = 30
 USUAL_KEPT_SECONDS = 300
-# From here on a budget is short.
+# A budget is short from this used share on.
 BUDGET_SHORT = 0.95
 BUDGETS_MAX = 50
 
 
 @dataclass(frozen=True)
 class RunningRun:
-    """A run under way, beside what is usual."""
+    """A running run, compared with the usual duration."""
 
     run: JobRun
     title: str
@@ -43,7 +43,7 @@ class RunningRun:
 
     @property
     def percent(self) -> int | None:
-        """How much is done; never 100 while it runs."""
+        """The progress in per cent; never 100 while it runs."""
         total = self.run.progress_total
         return min(99, 100 * self.run.progress_done // total) if total else None
 
@@ -58,12 +58,12 @@ class RunningRun:
 
 @dataclass(frozen=True)
 class Day:
-    """Figures of the last 24 hours, dry runs aside."""
+    """Figures of the last 24 hours, without dry runs."""
 
-    # Slots that came due, and those of them that have, or may still have, a good end.
+    # Slots that became due, and those of them that have succeeded or may still succeed.
     slots: int
     kept: int
-    # Runs, whatever asked for them.
+    # Runs, scheduled or requested.
     failed: int
     partial: int
     missed: int
@@ -97,7 +97,7 @@ def day(world: World) -> Day:
 
 
 def running(world: World) -> list[RunningRun]:
-    """Return the runs under way, beside the middle of the last real ones of the same schedule, or job."""
+    """Return the running runs with the median duration of the last real runs of the same schedule, or job."""
     shown = world.running[:RUNNING_SHOWN]
     usual = _usual(shown)
     return [RunningRun(run, name_of(run), usual.get(_key(run))) for run in shown]
@@ -139,7 +139,7 @@ def _usual(runs: Sequence[JobRun]) -> Mapping[str, timedelta | None]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What is left of one Reddit app's requests."""
+    """The request allowance of one Reddit app, and how much of it is used."""
 
     name: str
     state: State
@@ -153,7 +153,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Services:
-    """Schedulers, workers, queue and request budget, with what is wrong about each."""
+    """Schedulers, workers, queue and request budget, each with its problem."""
 
     lacks_standby: bool
     workers_are_well: bool
@@ -162,7 +162,7 @@ class Services:
 
 
 def services(world: World) -> Services:
-    """Return what the line of the services warns of."""
+    """Return the state of the services, with warnings."""
     state = world.workers.state
     return Services(
         lacks_standby=lacks_standby(world),
@@ -173,7 +173,7 @@ def services(world: World) -> Services:
 
 
 def budget(world: World) -> Budget | None:
-    """Return the budget that is used most, of those that the person may see."""
+    """Return the budget with the largest used share among those that the person may see."""
     if not world.may("scraping.view_redditapp"):
         return None
     own = RedditApp.objects.visible_to(world.person).values("client_id")

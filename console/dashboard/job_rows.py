@@ -1,4 +1,4 @@
-"""The rows of the Jobs table: one a job, and one a schedule that differs from its job's default."""
+"""The rows of the Jobs table: one for each job, and one for each schedule that differs from its job's default."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from maintenance.registry import Job, get_job, jobs
 from maintenance.scheduling import schedules
 from maintenance.scheduling.reading import Reading, read_all
 
-# Schedules of one job beyond these stand in the list of schedules; so do rows of all jobs together.
+# More schedules of one job are shown only in the list of schedules; the rows of all jobs have a limit too.
 SCHEDULES_OF_A_JOB = 10
 ROWS_MAX = 30
 
@@ -29,7 +29,7 @@ class JobRow:
     # None: the job has no schedule.
     schedule: PeriodicTask | None
     reading: Reading | None
-    # Whether it stands for its job; else for this schedule alone.
+    # Whether it represents its job; otherwise only this schedule.
     is_job: bool
     # The job has more schedules than rows.
     has_more: bool
@@ -48,12 +48,12 @@ class JobRow:
 
     @property
     def next_run_at(self) -> datetime | None:
-        """When it fires next, in its zone."""
+        """The next fire time, in the schedule's zone."""
         return self.reading.next_run_at if self.reading else None
 
     @property
     def key(self) -> str:
-        """A name for the page."""
+        """An identifier of the row in the page."""
         return f"{self.job.slug}-{self.schedule.pk if self.schedule and not self.is_job else 'job'}"
 
 
@@ -64,12 +64,12 @@ class _Draft:
     reading: Reading | None
     is_job: bool
     has_more: bool
-    # The job has no other schedule: all its runs are the row's.
+    # The job has no other schedule: all its runs belong to the row.
     is_whole: bool
 
 
 def job_rows(world: World) -> list[JobRow]:
-    """Return the rows; reads as much with ten schedules as with 100,000."""
+    """Return the rows; it reads as much with ten schedules as with 100,000."""
     drafts = _drafts(world)[:ROWS_MAX]
     addresses = _run_urls(drafts, world)
     subjects = [_subject(draft) for draft in drafts]
@@ -89,7 +89,7 @@ def job_rows(world: World) -> list[JobRow]:
 
 
 def _drafts(world: World) -> list[_Draft]:
-    """Return the rows of jobs with a default first, each followed by its other schedules, and then those on demand."""
+    """Return the rows of jobs with a default schedule, each followed by its other schedules, then jobs on demand."""
     known = jobs()
     by_task: dict[str, list[PeriodicTask]] = {job.task_name: [] for job in known}
     for task in _first_tasks(known):
@@ -122,7 +122,7 @@ def _first_tasks(known: Sequence[Job]) -> list[PeriodicTask]:
 
 
 def _split(tasks: Sequence[PeriodicTask]) -> tuple[PeriodicTask | None, list[PeriodicTask]]:
-    """Return the schedule that is as its job declares it, and those that differ."""
+    """Return the schedule that equals its job's default, and those that differ."""
     own = next((task for task in tasks if _is_as_declared(task)), None)
     return own, [task for task in tasks if task is not own]
 
@@ -139,7 +139,7 @@ def _subject(draft: _Draft) -> Subject:
 
 
 def _run_urls(drafts: Sequence[_Draft], world: World) -> list[str | None]:
-    """Return where each can be run by hand, as far as the person may; asks once a job."""
+    """Return the address at which the person can run each by hand; the permission is checked once per job."""
     wanted: dict[str, dict[int, dict[str, Any]]] = {}
     for number, draft in enumerate(drafts):
         params = draft.reading.params if draft.reading else {}

@@ -1,4 +1,4 @@
-"""What the timeline shows: the past of each row of the Jobs table, its slots to come, pauses and maintenance windows."""
+"""The content of the timeline: runs and future slots of each row of the Jobs table, pauses, maintenance windows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ from maintenance.scheduling.timing import Timing
 
 LANES_MAX = 16
 RUNS_MAX = 600
-# One a five minutes; more would be a bar.
+# One slot per five minutes; more of them would look like a bar.
 SLOTS_MAX = 73
 FAR = timedelta(days=3_650)
-# The drawing moves on by the minute: within it, nothing has changed.
+# The drawing advances once per minute, so that it does not change at every poll.
 STEP = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The drawing, and what it says in words."""
+    """The drawing, and its content as text."""
 
     drawing: SafeString
     sentences: list[str]
@@ -96,7 +96,7 @@ def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
 
 
 def _slots(row: JobRow, now: datetime) -> list[datetime]:
-    """Return the times at which the schedule will start something: not within a pause."""
+    """Return the times at which the schedule will fire: not within a pause."""
     reading, task = row.reading, row.schedule
     if task is None or reading is None or reading.is_broken or reading.is_over:
         return []
@@ -115,7 +115,7 @@ def _later(task: PeriodicTask, first: datetime, end: datetime) -> Iterable[datet
 
 
 def _marked(rows: Sequence[JobRow], times: dict[str, list[datetime]]) -> dict[str, list[Slot]]:
-    """Mark what is in another's way: two slots of one job in the same minute, or before the usual run is over."""
+    """Mark conflicting slots: two of one job in the same minute, or the second before a usual run of the first ends."""
     marked: dict[str, list[Slot]] = {}
     for row in rows:
         others = [

@@ -1,6 +1,6 @@
-"""The dashboard's context: all that needs a person and the state of the jobs at once, what is stored as a fragment.
+"""The dashboard's context: the page has the list "Needs you" and the state of the jobs; a fragment has stored content.
 
-Each of the two answers takes at most 25 queries, whatever is stored.
+Each of the two answers takes at most 25 queries, however much is stored.
 """
 
 from typing import Any
@@ -23,10 +23,10 @@ from console.needs import World
 from maintenance.scheduling import maintenance_mode
 from maintenance.scheduling.edits import PERMISSION
 
-# How often an open page asks.
+# How often an open page polls.
 POLL_SECONDS = 10
 STORED_POLL_SECONDS = 60
-# For so long the tabs of one person share an answer.
+# How long the tabs of one person share an answer.
 KEPT_SECONDS = 4
 PARTS = (
     "admin/dashboard/_needs.html",
@@ -34,12 +34,12 @@ PARTS = (
     "admin/dashboard/_jobs.html",
     "admin/dashboard/_timeline.html",
 )
-# What somebody sees who may not see runs as a whole.
+# The parts for a person without the permission to see all runs.
 PARTS_OF_OWNERS = PARTS[:1]
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows at once."""
+    """Return the context of the page without the fragment."""
     world = World(request)
     shown: dict[str, Any] = {
         "as_of": world.now,
@@ -47,9 +47,9 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "needs": needs.lines_for(world),
         "recovered": needs.recovered_for(world),
         "sees_runs": world.sees_runs,
-        # A poll has no context of a page.
+        # The request of a poll has no page context.
         "maintenance_mode": world.modes.of_all if world.modes.of_all.is_on else None,
-        # Without a script nothing follows by itself: a link asks for the whole page.
+        # Without JavaScript the fragment is not loaded: a link requests the whole page.
         "is_whole": "whole" in request.GET,
     }
     if shown["is_whole"]:
@@ -73,7 +73,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 
 def index_context(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of the page as it is opened: with the version that its first poll names."""
+    """Return the context of a newly opened page, with the version that its first poll sends."""
     shown = context(request)
     return {**shown, "body": SafeString(live.whole(_rendered(request, shown)))}
 
@@ -84,7 +84,7 @@ def _rendered(request: HttpRequest, shown: dict[str, Any]) -> live.Rendered:
 
 
 def stored_context(request: HttpRequest) -> dict[str, Any]:
-    """Return what the page shows of content and changes."""
+    """Return the context of the fragment: stored content and changes."""
     world = World(request)
     return {
         "freshness": stored.freshness(world),
@@ -97,7 +97,7 @@ def stored_context(request: HttpRequest) -> dict[str, Any]:
 
 
 def stored_parts(request: HttpRequest) -> HttpResponse:
-    """Answer for the fragment: at once, and then now and then."""
+    """Answer the fragment's first request and its polls."""
     return live.answer(
         request,
         "admin/dashboard/_fragment.html",
@@ -107,7 +107,7 @@ def stored_parts(request: HttpRequest) -> HttpResponse:
 
 
 def _address(name: str) -> str | None:
-    """Return the address of a page; None while there is none."""
+    """Return the address of a page; None if there is no such page."""
     try:
         return reverse(name)
     except NoReverseMatch:
@@ -115,7 +115,7 @@ def _address(name: str) -> str | None:
 
 
 def live_parts(request: HttpRequest) -> HttpResponse:
-    """Answer a poll: what has changed since the version in the address, or 204."""
+    """Answer a poll with the parts that changed since the version in the address, or with 204."""
     now, as_of = _kept(request)
     changed = live.news(request, now)
     answer = HttpResponse(status=204) if changed is None else HttpResponse(changed)
@@ -124,8 +124,8 @@ def live_parts(request: HttpRequest) -> HttpResponse:
 
 
 def _kept(request: HttpRequest) -> tuple[live.Rendered, str]:
-    """Return the page's parts, those of a moment ago where another tab of the same person has asked."""
-    # The forms carry a token of this browser's cookie.
+    """Return the page's parts, cached if another tab of the same person has just requested them."""
+    # The forms contain a token made from this browser's cookie.
     cookie = request.META.get("CSRF_COOKIE", "")
     name = f"dashboard:{request.user.pk}:{request.session.session_key}:{get_language()}:{cookie}"
     cache = caches["process"]

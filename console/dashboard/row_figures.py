@@ -1,6 +1,6 @@
-"""The strip and the usual durations of each row of the Jobs table, kept until a newer run is there.
+"""The strip and the usual durations of each row of the Jobs table, cached until a newer run exists.
 
-Each page asks for the newest run of each row alone; only rows with another one than last time are read and drawn anew.
+Each page reads only the newest few runs of each row; only rows in which these have changed are read and drawn again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from database.slices import first_of_each
 from maintenance.admin import run_strip
 from maintenance.models import JobRun
 
-# The runs by which "usual" is judged; a single one would be chance.
+# How many runs the usual duration is computed from; a single one would be chance.
 USUAL_RUNS, USUAL_RUNS_MIN = 50, 2
 KEPT_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose runs a row shows: a job's, or those of one of its schedules."""
+    """A job, or one of its schedules, whose runs a row shows."""
 
     slug: str
     title: str
@@ -35,7 +35,7 @@ class Subject:
         return f"{self.slug}:{self.schedule or ''}"
 
     def runs(self) -> QuerySet[JobRun]:
-        """Return its runs, the newest first, in the order of an index."""
+        """Return its runs, newest first, in the order of an index."""
         if self.schedule is None:
             return JobRun.objects.filter(job=self.slug).order_by("-pk")
         slots = JobRun.objects.filter(schedule=self.schedule, trigger=JobRun.Trigger.SCHEDULE)
@@ -44,9 +44,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a row shows of its runs."""
+    """What a row shows about its runs."""
 
-    # The last real one: a dry run only looked.
+    # The last run that was not a dry run.
     last: JobRun | None
     strip: SafeString
     p50: timedelta | None
@@ -54,7 +54,7 @@ class Figures:
 
 
 def figures_of(subjects: Sequence[Subject]) -> dict[Subject, Figures]:
-    """Return the figures of each subject; two queries where something is new, else one."""
+    """Return the figures of each subject, with two queries if something is new, otherwise one."""
     versions = _versions(subjects)
     cache, language = caches["process"], get_language()
     names = {subject: f"row:{subject.key}:{language}:{versions[subject]}" for subject in subjects}
@@ -66,7 +66,7 @@ def figures_of(subjects: Sequence[Subject]) -> dict[Subject, Figures]:
 
 
 def _versions(subjects: Sequence[Subject]) -> dict[Subject, str]:
-    """Return what changes with each change that a row shows: its newest runs and their states, and what is open."""
+    """Return a version that changes whenever a row's content does: its newest runs and their states."""
     found: dict[Subject, list[str]] = {subject: [] for subject in subjects}
     parts = [_of_part(subject.runs().only("status"), part)[:3] for part, subject in enumerate(subjects)]
     for run in first_of_each(parts):
@@ -107,7 +107,7 @@ def _figures(subject: Subject, found: Mapping[int, list[JobRun]], part: int) -> 
 
 
 def quantile(times: Sequence[timedelta], share: float) -> timedelta | None:
-    """Return the duration within which so many of the (sorted) runs end; None for too few."""
+    """Return the duration within which this share of the (sorted) runs ends; None for too few."""
     if len(times) < USUAL_RUNS_MIN:
         return None
     return times[min(len(times) - 1, int(share * len(times)))]

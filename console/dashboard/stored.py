@@ -1,6 +1,6 @@
-"""What is stored and how fresh it is: silent subreddits, tables with what the next purge takes, recent changes.
+"""Stored content and its freshness: silent subreddits, tables and what the next purge deletes, recent changes.
 
-None of it changes by the second: the page asks for it as a fragment of its own.
+It changes slowly, so the page loads it as a separate fragment.
 """
 
 import shutil
@@ -32,16 +32,16 @@ STORED: tuple[type[Model], ...] = (RedditPost, RedditComment, ScrapeSession, Job
 FRESHNESS_SHOWN = 8
 EVENTS_SHOWN = 6
 WEEK = timedelta(days=7)
-# The newest runs of a job among which a plan is looked for, and deletions of the last week.
+# How many of the newest runs of a job are searched for a plan, and for deletions of the last week.
 RUNS_READ = 200
 KEPT_SECONDS = 60
-# Of a job's columns of counts: how a scrape counts what it stored.
+# The names under which a scrape counts the rows that it stored.
 _STORED_AS: Mapping[str, type[Model]] = {"posts_new": RedditPost, "comments_new": RedditComment}
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What the next purge takes of a table, by the newest plan."""
+    """What the next purge deletes from a table, according to the newest plan."""
 
     rows: int
     of: int
@@ -50,7 +50,7 @@ class Planned:
 
     @property
     def share(self) -> float:
-        """The share of the table, in units of a drawing that is 100 wide."""
+        """The share of the table in per cent, for a drawing that is 100 units wide."""
         return round(100 * min(1.0, self.rows / self.of), 1) if self.of else 0.0
 
 
@@ -61,7 +61,7 @@ class Table:
     name: str
     size: TableSize
     planned: Planned | None
-    # Rows stored less rows deleted in the last week; None: the ledger does not know.
+    # Rows stored minus rows deleted in the last week; None: unknown to the ledger.
     growth: int | None
 
 
@@ -71,12 +71,12 @@ class Storage:
 
     tables: list[Table]
     coverage: Coverage
-    # Until the disk is full at this pace; None: it does not fill up, or the disk is not ours to see.
+    # Days until the disk is full at this rate; None: it does not fill up, or its size is unknown.
     days_left: int | None
 
 
 def freshness(world: World) -> list[Freshness]:
-    """Return the subreddits of the person's bots, the silent ones first, then those whose next post is due soonest."""
+    """Return the subreddits of the person's bots: silent ones first, then by the time at which the next post is due."""
     if not world.may("scraping.view_botconfig"):
         return []
     rows = Freshness.objects.visible_to(world.person).filter(config__is_active=True) | (
@@ -102,7 +102,7 @@ def changes(world: World) -> list[dict[str, Any]]:
 
 
 def storage(world: World) -> Storage:
-    """Return sizes, what the next purge takes, and how fast the tables grow."""
+    """Return the sizes of the tables, what the next purge deletes, and how fast the tables grow."""
     sizes, covered, growth = _measured(world.now)
     planned = _planned()
     tables = [
@@ -131,7 +131,7 @@ def _measured(now: datetime) -> _Measured:
 
 
 def _growth(now: datetime) -> dict[str, int]:
-    """Return rows stored less rows deleted in the last week, by model; only where both are written down."""
+    """Return rows stored minus rows deleted in the last week, by model; only for models with both counts."""
     sessions = ScrapeSession.objects.filter(finished_at__gte=now - WEEK)
     stored = sessions.aggregate(**{name: Sum(name, default=0) for name in _STORED_AS})
     growth = {model._meta.label: int(stored[name]) for name, model in _STORED_AS.items()}
@@ -140,7 +140,7 @@ def _growth(now: datetime) -> dict[str, int]:
         .order_by("-pk")
         .only("counts", "finished_at")[:RUNS_READ]
         for job in jobs()
-        if job.has_overrides  # the one that deletes content
+        if job.has_overrides  # the job that deletes content
     ]
     for run in first_of_each(purges):
         if run.finished_at and run.finished_at >= now - WEEK:
@@ -151,7 +151,7 @@ def _growth(now: datetime) -> dict[str, int]:
 
 
 def _planned() -> dict[str, Planned]:
-    """Return by model what the newest plan without parameters of its own would delete."""
+    """Return, by model, what the newest plan with default parameters would delete."""
     parts = []
     for job in jobs():
         if job.retention_days is None:
@@ -174,7 +174,7 @@ def _of_plan(run: JobRun, table: TablePlan) -> Planned:
 
 
 def _days_left(sizes: Mapping[type[Model], TableSize], growth: Mapping[str, int]) -> int | None:
-    """Return when the disk is full. Only of a database that is a file here: nobody tells of a server's disk."""
+    """Return in how many days the disk is full; None on a database server, whose disk is not visible here."""
     if connection.vendor != "sqlite":
         return None
     file = Path(str(connection.settings_dict["NAME"]))

@@ -1,1 +1,1 @@
-"""How numbers are written, where Django's own formats of a language differ from the console's."""
+"""Number formats, for languages in which Django's formats differ from the console's."""

@@ -1,1 +1,1 @@
-"""The whole console on one machine: its broker, its processes, their supervisor."""
+"""Runs the whole console on one machine: the broker, the processes, and their supervisor."""

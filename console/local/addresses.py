@@ -1,4 +1,4 @@
-"""The ports and addresses of the services on this machine: which are free, which answer, what to open in a browser."""
+"""Ports and addresses of the services on this machine: which are free, which answer, which to open in a browser."""
 
 import contextlib
 import socket
@@ -15,10 +15,10 @@ WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """Check that the web server will get its address.
+    """Check that the web server's address is free.
 
     Raises:
-        StartFailed: it would not.
+        StartFailed: it is not.
     """
     try:
         (family, kind, protocol, _name, address), *_others = socket.getaddrinfo(
@@ -35,7 +35,7 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 
 def sandbox_port(memory: Path) -> int:
-    """Return a free loopback port, the same as last time where possible; ``memory`` is the file that keeps it."""
+    """Return a free loopback port, if possible the same as last time; ``memory`` is the file that stores it."""
     with contextlib.suppress(OSError, ValueError, OverflowError), socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port = int(memory.read_text())
@@ -56,7 +56,7 @@ def accepts_connections(port: int) -> bool:
 
 
 def serves_requests(host: str, port: int) -> bool:
-    """Return whether the web server answers, be it with an error: a foreign ALLOWED_HOSTS refuses us."""
+    """Return whether the web server answers, even with an error, such as when ALLOWED_HOSTS excludes this address."""
     try:
         with WITHOUT_PROXY.open(f"http://{bracketed(host)}:{port}/healthz", timeout=5):
             return True
@@ -67,10 +67,10 @@ def serves_requests(host: str, port: int) -> bool:
 
 
 def reachable(host: str) -> str:
-    """Return an address of this machine for a server that listens on ``host``, which may mean all of them."""
+    """Return a local address of a server that listens on ``host``, which may mean all addresses."""
     return {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def bracketed(host: str) -> str:
-    """Return the host as it stands in a URL."""
+    """Return the host as it is written in a URL."""
     return f"[{host}]" if ":" in host else host

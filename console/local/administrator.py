@@ -1,4 +1,4 @@
-"""The person who signs in to a console that was just installed, and their first password."""
+"""The first superuser of a new console, and their first password."""
 
 from django.contrib.auth.models import User
 from django.utils.crypto import get_random_string
@@ -10,10 +10,10 @@ PASSWORD_LENGTH = 20  # of 62 letters and digits: 119 bits
 
 
 def administrator() -> User:
-    """Return the superuser that signs in first; make `admin`, without a password yet, if there is none.
+    """Return the superuser that signs in first; create `admin`, without a password yet, if there is none.
 
     Raises:
-        StartFailed: `admin` exists and is no superuser.
+        StartFailed: `admin` exists and is not a superuser.
     """
     superusers = User.objects.filter(is_superuser=True, is_active=True).order_by("pk")
     owner = superusers.filter(username=ADMIN).first() or superusers.first()
@@ -27,9 +27,9 @@ def administrator() -> User:
 
 
 def first_password(owner: User) -> str | None:
-    """Give an administrator without a password one and return it; None if there is nothing to do.
+    """Set and return a password if the administrator has none; None if there is nothing to do.
 
-    It is set at the very end of a start, just before it is printed: a start that fails half-way loses nothing.
+    It is set at the end of a start, just before it is printed, so a start that fails half-way does not lose it.
     """
     if owner.has_usable_password() or owner.get_username() != ADMIN or owner.last_login is not None:
         return None

@@ -1,7 +1,7 @@
 """The private broker of the one-machine default: a Redis or Valkey server on a unix socket, without TCP.
 
-Its messages only wake workers: the runs themselves are in the database, and queued ones are sent again when
-their message is lost. So its directory may be deleted while the console is stopped.
+Its messages only wake workers: the runs themselves are in the database, and the message of a queued run is sent
+again if it is lost. So its directory may be deleted while the console is stopped.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ class BrokerError(Exception):
 
 
 def server_version(executable: Path) -> tuple[int, int] | None:
-    """Return (major, minor) of a Redis or Valkey server, None if it does not run or does not say."""
+    """Return the version (major, minor) of a Redis or Valkey server; None if it does not run or does not report it."""
     try:
         shown = subprocess.run(  # noqa: S603  # a server found on PATH, or the bundled one
             [executable, "--version"], capture_output=True, text=True, timeout=10, check=False
@@ -36,10 +36,10 @@ def server_version(executable: Path) -> tuple[int, int] | None:
 
 
 def find_server(search_path: str | None = None) -> Path:
-    """Return the server to run: `redis-server` or `valkey-server` of the PATH, else the bundled Valkey.
+    """Return the server to run: `redis-server` or `valkey-server` from the PATH, otherwise the bundled Valkey.
 
     Raises:
-        BrokerError: there is none that runs here and is new enough.
+        BrokerError: no server runs here that is new enough.
     """
     candidates = [
         Path(found)
@@ -60,7 +60,7 @@ def find_server(search_path: str | None = None) -> Path:
 
 
 def broker_command(*, server: Path, socket: Path, directory: Path) -> list[str]:
-    """Return the command line; what the server keeps is in ``directory``, made if it is missing.
+    """Return the command line; the server stores its data in ``directory``, which is created if it is missing.
 
     ``noeviction``: a full broker refuses messages instead of dropping them silently.
     """
@@ -93,7 +93,7 @@ def broker_answers(socket: Path) -> bool:
 
 
 def explain_failure(*, directory: Path, last_line: str) -> str:
-    """Return what to tell an operator whose private broker does not start."""
+    """Return the message for an operator whose private broker does not start."""
     return (
         f"The private broker does not start: {last_line or 'it said nothing'}."
         f" If its files in {directory} are damaged or from a newer server, delete that directory:"

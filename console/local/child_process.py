@@ -20,8 +20,8 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 class Service:
     """What to run, and how long it may take to end after SIGTERM (seconds).
 
-    ``inherits``: the names of the supervisor's environment that it gets; None: all, with the keys among them.
-    ``alive_file``: what the service touches again and again while it lives; if it stops, the service is killed and started again.
+    ``inherits``: the variables that it gets from the supervisor's environment; None: all, including the keys.
+    ``alive_file``: a file that the service touches regularly; if it stops, the service is killed and started again.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Service:
 
 
 def process_start(pid: int) -> str | None:
-    """Return a mark of when the process started, None if there is none: a reused pid has another mark."""
+    """Return the start time of a process as text; None if there is none. A reused pid has another start time."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
@@ -52,7 +52,7 @@ def process_start(pid: int) -> str | None:
 
 
 def kill_session(pid: int) -> None:
-    """Kill the process group of the session that ``pid`` leads, if anything of it is left."""
+    """Kill the process group of the session that ``pid`` leads, if any process of it is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for zombies
         os.killpg(pid, signal.SIGKILL)
 
@@ -61,7 +61,7 @@ def die_with(parent: int) -> None:
     """Run in a new child before exec: let the kernel kill it when its supervisor ends (Linux)."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the line above
+        if os.getppid() != parent:  # the supervisor ended before the line above
             os._exit(1)
 
 
@@ -70,7 +70,7 @@ class Process:
     """One process of a service."""
 
     popen: subprocess.Popen[bytes]
-    output: int  # the reading end of its stdout and stderr
+    output: int  # the read end of its stdout and stderr
     started_at: float
     partial_line: bytes = b""
     # When its alive file last changed, by the monotonic clock, which stops while the machine is suspended.
@@ -83,7 +83,7 @@ class Process:
         return self.popen.pid
 
     def has_ended(self) -> bool:
-        """Return whether it is dead, without reaping it: until then nobody else gets its pid."""
+        """Return whether it is dead, without reaping it: until it is reaped, its pid is not reused."""
         if hasattr(os, "waitid"):
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return self.popen.poll() is not None
@@ -91,7 +91,7 @@ class Process:
 
 @dataclass
 class Child:
-    """One service, its process if there is one now, and what came of the earlier ones."""
+    """One service, its current process if there is one, and the outcome of earlier ones."""
 
     service: Service
     process: Process | None = None

@@ -1,12 +1,12 @@
-"""What may go wrong while the console is started and kept running on one machine."""
+"""Errors of starting the console on one machine and keeping it running."""
 
 
 class SupervisorError(Exception):
-    """Something an operator must act upon; the message says what."""
+    """An error that an operator must act on; the message says how."""
 
 
 class AlreadyRunning(SupervisorError):
-    """Another supervisor works in the same directory."""
+    """Another supervisor runs in the same directory."""
 
 
 class ServiceFailed(SupervisorError):
@@ -18,4 +18,4 @@ class StartFailed(SupervisorError):
 
 
 class StopRequested(BaseException):
-    """A person or the system asked for the end (Ctrl-C, SIGTERM, SIGHUP)."""
+    """A person or the system requested a stop (Ctrl-C, SIGTERM, SIGHUP)."""

@@ -1,6 +1,6 @@
 """The command lines of the console's services: `up` runs them here, docker-compose.yml in containers.
 
-A test compares the two, so that what is tried on one machine is what runs in production.
+A test compares the two, so that one machine runs the same commands as production.
 """
 
 import secrets
@@ -17,12 +17,12 @@ BARE_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", *ENVIRONMENT}
 )
 
-# Address, method, path without its query (which may name an account on Reddit), status, bytes, milliseconds.
+# Address, method, path without its query (which may contain the name of a Reddit account), status, bytes, milliseconds.
 ACCESS_LOG = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)s'
 
 # How long each service may take to end after SIGTERM (seconds), before it is killed.
 WEB_GRACE_SECONDS = 15.0  # gunicorn gives open requests 10 s
-WORKER_GRACE_SECONDS = 25.0  # a job hands back at its next checkpoint, after a batch or a page (ADR 6)
+WORKER_GRACE_SECONDS = 25.0  # a job stops at its next checkpoint, after a batch or a page (ADR 6)
 BEAT_GRACE_SECONDS = 10.0
 
 
@@ -56,12 +56,12 @@ def worker(*, concurrency: int | str = 4) -> list[str]:
 
 
 def beat() -> list[str]:
-    """Return the scheduler's command; several may run, one of them ticks."""
+    """Return the scheduler's command; several may run, but only one of them ticks."""
     return ["celery", "-A", "console", "--quiet", "beat", "--loglevel", "INFO", "--pidfile="]
 
 
 def sandbox_environment(*, var_dir: Path) -> dict[str, str]:
-    """Return what the sandbox needs beside ``BARE_ENVIRONMENT``: keys of its own, so that it reads none of the console's."""
+    """Return the sandbox's variables besides ``BARE_ENVIRONMENT``: its own keys instead of the console's."""
     return {
         "READ_DOT_ENV": "false",
         "VAR_DIR": str(var_dir),  # where it keeps its journal

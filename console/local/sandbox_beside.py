@@ -1,6 +1,6 @@
-"""The synthetic Reddit that `up` runs: written down while it runs, so that commands in a shell beside it scrape it too.
+"""Records where the synthetic Reddit of `up` runs, so that commands in another shell scrape it too.
 
-The settings read it, so nothing of Django may be needed here.
+The settings import this module, so it must not need Django.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ FILE = "sandbox.json"
 
 @contextlib.contextmanager
 def written_down(directory: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """Keep the variables that lead to the sandbox in a file of the directory, until the block is left."""
+    """Keep the sandbox's variables in a file in the directory while the block runs."""
     file = directory / FILE
     file.write_text(json.dumps(dict(environment)))
     try:
@@ -23,7 +23,7 @@ def written_down(directory: Path, environment: Mapping[str, str]) -> Iterator[No
 
 
 def variables(directory: Path) -> dict[str, str]:
-    """Return the variables that lead to the sandbox that runs beside us; empty: there is none."""
+    """Return the variables of the running sandbox; empty: there is none."""
     try:
         found = json.loads((directory / FILE).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The start of the whole console on this machine, step by step, from nothing to a page that answers."""
+"""Starts the whole console on this machine step by step, until its pages answer."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def run_console(*, host: str, port: int, workers: int) -> None:
         CommandError: a management command that a step calls failed.
     """
     refuse_taken_port(host, port)
-    os.umask(0o077)  # the database and the messages are for their owner only
+    os.umask(0o077)  # only their owner may read the database and the messages
     supervisor = Supervisor(
         directory=settings.VAR_DIR / "run",
         cwd=settings.BASE_DIR,
@@ -63,7 +63,7 @@ def run_console(*, host: str, port: int, workers: int) -> None:
 
 
 class Start:
-    """The steps from nothing to a console that works."""
+    """The steps that start a console."""
 
     def __init__(
         self, supervisor: Supervisor, *, stack: contextlib.ExitStack, host: str, port: int, workers: int
@@ -76,7 +76,7 @@ class Start:
         self.sandbox_environment: dict[str, str] = {}
 
     def run(self) -> None:
-        """Do all steps and print where the console is.
+        """Do all steps and print the console's address.
 
         Raises:
             SupervisorError: a step failed, or a service does not start.
@@ -154,7 +154,7 @@ class Start:
             call_command("migrate", interactive=False, verbosity=0)
 
     def start_sandbox(self, owner: User) -> None:
-        """Start the synthetic Reddit; on the first start of all, make bots that scrape it."""
+        """Start the synthetic Reddit; on the very first start, create bots that scrape it."""
         with self.step("Starting the sandbox Reddit"):
             port = sandbox_port(settings.VAR_DIR / "sandbox_port")
             address = f"http://{LOOPBACK}:{port}"
@@ -209,13 +209,13 @@ class Start:
                 seconds=READY_WAIT_SECONDS,
                 otherwise="The worker does not answer.",
             )
-            # Only the sandbox is scraped without being asked; the real Reddit waits for the schedule.
+            # Only the sandbox is scraped at once; the real Reddit is scraped by the schedule.
             if self.uses_sandbox and is_first_start():
                 for slug in jobs_of_first_start():
                     request_run(job=slug, trigger=JobRun.Trigger.COMMAND, by=None)
 
     def announce(self, owner: User, password: str | None) -> None:
-        """Print where the console is and how to sign in."""
+        """Print the console's address and how to sign in."""
         rows = [
             ("Console", f"http://{bracketed(reachable(self.host))}:{self.port}/"),
             ("User", owner.get_username()),
@@ -238,7 +238,7 @@ class Start:
 
 
 def service_environment() -> Mapping[str, str]:
-    """Return the services' environment: ours, what they all need, and this interpreter's commands first."""
+    """Return the environment of the services: ours, their own variables, this interpreter's directory first on PATH."""
     commands = Path(sys.executable).parent
     path = os.pathsep.join([str(commands), os.environ.get("PATH", os.defpath)])
     return os.environ | processes.ENVIRONMENT | {"PATH": path}
@@ -250,15 +250,15 @@ def jobs_of_first_start() -> list[str]:
 
 
 def is_first_start() -> bool:
-    """Return whether nothing was ever scraped here: the ledger has no run of a job of the first start."""
+    """Return whether the ledger has no run of a job of the first start, so nothing was ever scraped here."""
     return not JobRun.objects.filter(job__in=jobs_of_first_start()).exists()
 
 
 def a_worker_listens(since: datetime) -> bool:
-    """Return whether a worker that was started since then has told the database that it takes messages."""
+    """Return whether a worker that started since then has reported in the database that it takes messages."""
     return WorkerProcess.objects.filter(started_at__gte=since, listening_at__isnull=False).exists()
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of an error without its line breaks."""
+    """Return the message of an error without line breaks."""
     return " ".join(str(error).split())

@@ -1,7 +1,7 @@
 """Runs a set of long-lived processes together: starts, watches, restarts and stops them.
 
-Each child leads a session of its own, so that neither Ctrl-C nor a signal to the group reaches the
-children *it* started: Celery's and gunicorn's main processes stop those in their own time.
+Each child leads its own session, so that neither Ctrl-C nor a signal to the group reaches the children
+that *it* started: Celery's and gunicorn's main processes stop those in order.
 No child outlives the supervisor: the kernel kills them with it on Linux, and elsewhere the next
 supervisor of the same directory stops what an earlier one left behind.
 """
@@ -25,9 +25,9 @@ from console.local.errors import AlreadyRunning, ServiceFailed, StopRequested
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Signals that come together are one request: a terminal and `make` may each deliver theirs (seconds).
 SAME_REQUEST_SECONDS = 1.0
-# A child that ran this long was healthy; the count of quick deaths starts again (seconds).
+# A child that ran this long was healthy, and the count of quick deaths is reset (seconds).
 STABLE_SECONDS = 20.0
-# After this many quick deaths in a row, the supervisor gives the service up.
+# After this many quick deaths in a row, the supervisor does not restart the service again.
 MAX_QUICK_DEATHS = 5
 BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_MAX_SECONDS = 30.0
@@ -40,13 +40,13 @@ CONTROL_CHARACTERS = bytes(set(range(32)) - {9}) + b"\x7f"
 
 
 class Supervisor:
-    """Runs services; use as a context manager in the main thread: leaving it stops them all.
+    """Runs services; use it as a context manager in the main thread: leaving it stops them all.
 
-    Services stop in the reverse order of their start. A service that dies is started again, later and
-    later; one that dies ``MAX_QUICK_DEATHS`` times at its start is given up.
+    Services stop in the reverse order of their start. A service that dies is restarted with increasing
+    delays; after ``MAX_QUICK_DEATHS`` deaths at its start it has failed for good.
 
     Raises:
-        AlreadyRunning: on entry, when another supervisor holds ``directory``.
+        AlreadyRunning: on entry, if another supervisor has locked ``directory``.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Supervisor:
         handlers[signal.SIGCHLD] = lambda number, frame: None  # only to wake select()
         for number, handler in handlers.items():
             if signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup: whoever started us wants it ignored
+                continue  # nohup: it must stay ignored
             undo.callback(signal.signal, number, signal.signal(number, handler))
 
     def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
@@ -130,7 +130,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _deferring_signals(self) -> Iterator[None]:
-        """Let a stop signal be seen at the next ``_check_stop()`` instead of raising anywhere inside."""
+        """Defer a stop signal to the next ``_check_stop()``, so that it does not raise at an arbitrary place inside."""
         before, self._raise_at_once = self._raise_at_once, False
         try:
             yield
@@ -144,11 +144,11 @@ class Supervisor:
     # --- What callers use ---------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Print a line of the supervisor's own."""
+        """Print a line from the supervisor itself."""
         self._print("up", text.encode())
 
     def start(self, service: Service) -> None:
-        """Start a service and keep it up from now on."""
+        """Start a service and keep it running from now on."""
         with self._deferring_signals():
             child = self._children[service.name] = Child(service)
             self._width = max(self._width, len(service.name))
@@ -159,7 +159,7 @@ class Supervisor:
         """Watch the services until ``condition()`` holds.
 
         Raises:
-            ServiceFailed: a service was given up, or the time is over (the message is ``otherwise``).
+            ServiceFailed: a service failed for good, or the time is over (the message is ``otherwise``).
             StopRequested: a stop signal came.
         """
         with self._deferring_signals():
@@ -177,7 +177,7 @@ class Supervisor:
         """Watch the services until a stop signal comes.
 
         Raises:
-            ServiceFailed: a service was given up.
+            ServiceFailed: a service failed for good.
         """
         with self._deferring_signals():
             while not self._stop_requests:
@@ -191,23 +191,23 @@ class Supervisor:
         """Return True.
 
         Raises:
-            ServiceFailed: the service died since its start; for one that others cannot start without.
+            ServiceFailed: the service has died since its start; for a service that others need at their start.
         """
         if self._children[name].quick_deaths:
             raise ServiceFailed(f"{name} died at its start.")
         return True
 
     def pid(self, name: str) -> int | None:
-        """Return the service's main process, None between its death and its restart."""
+        """Return the pid of the service's main process; None between its death and its restart."""
         process = self._children[name].process
         return process.pid if process else None
 
     def last_line(self, name: str) -> str:
-        """Return the last line the service printed, empty if it said nothing."""
+        """Return the last line that the service printed; empty if it printed nothing."""
         return next((line for line in reversed(self._children[name].last_lines) if line.strip()), "")
 
     def stop(self) -> None:
-        """Stop the services, the last started first; a further stop signal kills what is left."""
+        """Stop the services, the last started first; another stop signal kills those that are left."""
         self._raise_at_once = False
         requests = self._stop_requests
         for child in reversed(list(self._children.values())):
@@ -267,7 +267,7 @@ class Supervisor:
         return self._directory / f"{child.service.name}.pid"
 
     def _watch(self, seconds: float, *, stopping: bool = False) -> None:
-        """Pass output on and look after dead children, for at most ``seconds``."""
+        """Forward output and handle dead children, for at most ``seconds``."""
         for key, _events in self._selector.select(seconds):
             key.data()
         for child in self._children.values():
@@ -282,7 +282,7 @@ class Supervisor:
         """Kill a process that has stopped responding; it is reaped and started again like one that died."""
         if service.alive_file is None:
             return
-        with contextlib.suppress(OSError):  # it has not touched its alive file yet
+        with contextlib.suppress(OSError):  # the service has not touched its alive file yet
             mark = service.alive_file.stat().st_mtime_ns
             if mark != process.alive_mark:
                 process.alive_mark, process.alive_at = mark, time.monotonic()
@@ -292,7 +292,7 @@ class Supervisor:
             kill_session(process.pid)
 
     def _read(self, child: Child, process: Process) -> bool:
-        """Print the process's complete lines and keep the rest. False: there was nothing more to read."""
+        """Print the process's complete lines and keep the rest. False: there was nothing to read."""
         try:
             data = os.read(process.output, LINE_MAX_BYTES)
         except BlockingIOError:
@@ -313,7 +313,7 @@ class Supervisor:
             self._selector.unregister(process.output)
 
     def _bury(self, child: Child, process: Process, *, stopping: bool) -> None:
-        """Reap a dead process, end what it left of its session, and plan the service's restart."""
+        """Reap a dead process, kill the rest of its session, and plan the service's restart."""
         kill_session(process.pid)
         code = process.popen.wait()
         while self._read(child, process):
@@ -352,7 +352,7 @@ class Supervisor:
     # --- Leftovers ----------------------------------------------------------------------------
 
     def _stop_leftovers(self) -> None:
-        """Stop children of a supervisor that was killed; a pid that another process has now is left alone."""
+        """Stop children of a supervisor that was killed; a pid that was reused by another process is left alone."""
         newest_first = sorted(self._directory.glob("*.pid"), key=lambda file: -file.stat().st_mtime_ns)
         for file in newest_first:
             pid_text, _space, mark = file.read_text().strip().partition(" ")

@@ -1,4 +1,4 @@
-"""What needs a person now: a function for each source, in one list."""
+"""The list "Needs you": everything that needs a person now, with one function for each source."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ __all__ = ["SOURCES", "Action", "Line", "Recovered", "World", "lines_for", "reco
 
 Source = Callable[[World], list[Line]]
 
-# In the order of the page. Each returns only what the person may see, with the buttons that they may use.
+# In the order of the page. Each source returns only what the person may see, with the buttons that they may use.
 SOURCES: tuple[Source, ...] = (
     services.scheduler,
     services.workers,
@@ -25,10 +25,10 @@ SOURCES: tuple[Source, ...] = (
 
 
 def lines_for(world: World) -> list[Line]:
-    """Return what needs the person."""
+    """Return the lines that need this person."""
     return [line for source in SOURCES for line in source(world)]
 
 
 def recovered_for(world: World) -> list[Recovered]:
-    """Return what failed today and has become well without them."""
+    """Return today's failures that recovered without a person."""
     return failures.recovered(world)

@@ -1,4 +1,4 @@
-"""Bots that Reddit stopped, and items of which it must be decided whether Reddit is right."""
+"""Bots that were paused because of Reddit's answers, and items that the verification set aside for a decision."""
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ READ_MAX = 200
 
 
 def stopped(world: World) -> list[Line]:
-    """Say in one line which bots Reddit's answers have paused."""
+    """Return one line that names the bots that Reddit's answers have paused."""
     if not world.may("scraping.view_botconfig"):
         return []
     paused = BotConfig.objects.visible_to(world.person).filter(paused_at__isnull=False).order_by("-paused_at")
@@ -43,7 +43,7 @@ def stopped(world: World) -> list[Line]:
 
 
 def set_aside(world: World) -> list[Line]:
-    """Say what the verification with Reddit has set aside for a person."""
+    """Return a line for the items that the verification with Reddit has set aside for a person."""
     if not world.may("scraping.view_setaside"):
         return []
     rows = list(SetAside.objects.filter(state=SetAside.State.OPEN).order_by("created_at")[:READ_MAX])

@@ -1,7 +1,7 @@
-"""Failures as an operator reads them: one line for what fails again and again, and what has become well by itself.
+"""Failures grouped for operators: one line for repeated failures, and those that recovered without a person.
 
-Runs of the same job with the same parameters belong together. One that fails now is a line until a later run of it
-succeeds; what failed in the last day and is well again folds away.
+Runs of the same job with the same parameters form a group. A failing group is a line until a later run of it
+succeeds; groups that failed in the last day and have recovered are collapsed.
 """
 
 import json
@@ -22,19 +22,19 @@ from maintenance.models import JobRun
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import get_job, is_known
 
-# What failed longer ago and never again is history.
+# Older failures are not listed.
 WITHIN = timedelta(days=7)
-# Somebody who asked by hand has seen the end; it need not stand there for a week.
+# Somebody who requested a run has seen how it ended, so it is not listed for a week.
 BY_HAND_WITHIN = timedelta(days=1)
 RECOVERED_WITHIN = timedelta(hours=24)
-# The newest failures that are looked at, of each state; the latest runs that a group is judged by.
+# How many of the newest failures of each state are read; and how many latest runs decide about a group.
 FAILURES_MAX = 50
 RUNS_MAX = 20
 RUNS_OF_A_SCHEDULE = 10
 JUDGED_BY = 10
 GROUPS_MAX = 30
 CAUSE_LENGTH = 160
-# So many bots that fail alike become one line.
+# From this many on, bots that fail with the same cause share one line.
 ALIKE_MIN = 3
 
 _ENDED = (JobRun.Status.SUCCEEDED, *FAILURES)
@@ -54,7 +54,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one job with the same parameters that ended; the newest first."""
+    """The ended runs of one job with the same parameters, newest first."""
 
     newest_failure: JobRun
     runs: Sequence[JobRun]
@@ -66,17 +66,17 @@ class Group:
 
     @property
     def failed(self) -> int:
-        """How many of the latest failed."""
+        """How many of the latest runs failed."""
         return max(1, sum(run.status in FAILURES for run in self.runs[:JUDGED_BY]))
 
     @property
     def of(self) -> int:
-        """How many were looked at."""
+        """How many runs were read."""
         return max(1, len(self.runs[:JUDGED_BY]))
 
     @property
     def since(self) -> datetime | None:
-        """When the first of the failures in a row ended."""
+        """When the first of the consecutive failures ended."""
         since = self.newest_failure.finished_at
         for run in self.runs:
             if run.status not in FAILURES:
@@ -86,14 +86,14 @@ class Group:
 
     @property
     def cause(self) -> str:
-        """What the latest failure says, as one line."""
+        """The message of the latest failure, as one line."""
         run = self.newest_failure
         text = " ".join((run.error or run.message or str(run.get_reason_display())).split())
         return text if len(text) <= CAUSE_LENGTH else f"{text[:CAUSE_LENGTH]}…"
 
 
 def key_of(run: JobRun) -> Key:
-    """Return what two runs share that do the same."""
+    """Return the key of the run's group."""
     return run.job, json.dumps(run.params, sort_keys=True)
 
 
@@ -110,7 +110,7 @@ def failing(world: World) -> list[Line]:
 
 
 def recovered(world: World) -> list[Recovered]:
-    """Return what failed in the last day and is fine since."""
+    """Return the groups that failed in the last day and have recovered."""
     found = []
     for group in groups(world):
         ended = group.newest_failure.finished_at
@@ -145,7 +145,7 @@ def _line(world: World, group: Group) -> Line:
 
 
 def _together(same: Sequence[Group]) -> Line:
-    """Return one line for bots, or parameters, that fail alike."""
+    """Return one line for bots, or parameters, that fail with the same cause."""
     run = max((group.newest_failure for group in same), key=lambda one: one.pk)
     text = ngettext(
         "%(name)s is failing for %(number)s set of parameters",
@@ -165,7 +165,7 @@ def _together(same: Sequence[Group]) -> Line:
 
 
 def groups(world: World) -> list[Group]:
-    """Return the groups with a failure, the latest failure first; read once a request, in two queries."""
+    """Return the groups with a failure, the latest failure first; read once per request, with two queries."""
     kept: dict[str, list[Group]] = vars(world)
     if "_failure_groups" not in kept:
         kept["_failure_groups"] = _read(world)
@@ -190,7 +190,7 @@ def _read(world: World) -> list[Group]:
 
 
 def _failures(world: World) -> list[JobRun]:
-    # By the index of a state and the number, however old: asked for their time, all failures of all time would be read.
+    # By the index of state and number, without a condition on time: that would read all failures ever stored.
     visible = JobRun.objects.visible_to(world.person).filter(dry_run=False)
     fields = (*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
     newest = first_of_each(
@@ -205,7 +205,7 @@ def _is_recent(run: JobRun, now: datetime) -> bool:
 
 
 def _later(failures: Sequence[JobRun]) -> list[JobRun]:
-    """Return the latest runs of the jobs that have failed, and of their schedules where a job has one for each bot."""
+    """Return the latest runs of the failed jobs, and of their schedules if a job has one for each bot."""
     ended = JobRun.objects.filter(dry_run=False, status__in=_ENDED).only(*_FIELDS)
     parts = [
         ended.filter(job=slug).order_by("-pk")[:RUNS_MAX]

@@ -1,4 +1,4 @@
-"""A line of the list "Needs you": what it says, and what this person can do about it."""
+"""A line of the list "Needs you": its content, and the actions of this person."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Action:
-    """A button; only what the person may do becomes one."""
+    """A button for an action that the person may do."""
 
     label: str
     url: str
@@ -14,22 +14,22 @@ class Action:
 
 @dataclass(frozen=True)
 class Line:
-    """Something that goes on until somebody acts, in the reader's language."""
+    """A problem that lasts until somebody acts, in the reader's language."""
 
-    # Names the shape and the colour (``adminkit.marks``).
+    # The name of the shape and the colour (``adminkit.marks``).
     kind: str
     text: str
     since: datetime | None = None
-    # Numbers, and what brought it about.
+    # Numbers, and the cause.
     figures: tuple[str, ...] = ()
     actions: tuple[Action, ...] = ()
-    # An error as a program wrote it.
+    # The error text of a program.
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """Failures of today that a later run has made good."""
+    """Failures of the last day after which a later run succeeded."""
 
     text: str
     times: int

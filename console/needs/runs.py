@@ -1,4 +1,4 @@
-"""Runs that wait for a person, that stand still, and slots that had none."""
+"""Runs that wait for a person, stalled runs, and missed slots."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from maintenance.scheduling.recovery import SILENT_HEARTBEATS
 
 BLOCKED_MAX = 10
 MISSED_MAX = 50
-# What was missed longer ago is past mending.
+# Older missed slots are not listed: nothing can be done about them.
 MISSED_WITHIN = timedelta(days=2)
 
 
@@ -31,7 +31,7 @@ def page_of(run: JobRun) -> str:
 
 
 def retry_url(world: World, run: JobRun) -> str | None:
-    """Return where the person can ask for the run again; None: they may not, or its job is no more."""
+    """Return the address at which the person can retry the run; None: they may not, or its job was removed."""
     if not is_known(run.job):
         return None
     job = get_job(run.job)
@@ -43,7 +43,7 @@ def retry_url(world: World, run: JobRun) -> str | None:
 
 
 def blocked(world: World) -> list[Line]:
-    """Name the runs that the safety cap has stopped, the one that has waited longest first."""
+    """Return a line for each run that the safety cap has stopped, the one that has waited longest first."""
     label = _("Review") if world.may("maintenance.approve_run") else _("Open")
     return [
         Line(
@@ -58,7 +58,7 @@ def blocked(world: World) -> list[Line]:
 
 
 def _planned(run: Any) -> tuple[str, ...]:
-    """Return how much it would delete, and by which rule."""
+    """Return how much the run would delete, and by which rule."""
     figures = [
         f"{number(table.rows)} {table.verbose_name}"
         for table in tables_of(run.plan)
@@ -73,7 +73,7 @@ def _planned(run: Any) -> tuple[str, ...]:
 
 
 def stalled(world: World) -> list[Line]:
-    """Name runs whose worker is silent, and runs that were cancelled and do not stop."""
+    """Return a line for each run whose worker is silent, and each cancelled run that does not stop."""
     lines = []
     patience = timedelta(seconds=SILENT_HEARTBEATS * settings.HEARTBEAT_SECONDS)
     for run in world.running:
@@ -93,7 +93,7 @@ def stalled(world: World) -> list[Line]:
 
 
 def missed(world: World) -> list[Line]:
-    """Name schedules whose slots passed without a scheduler, and that have not run since."""
+    """Return a line for each schedule whose slots passed without a scheduler, and that has not run since."""
     ran = Q(status__in=[*OPEN, *WORKED])
     later = JobRun.objects.filter(
         ran, schedule=OuterRef("schedule"), trigger="schedule", scheduled_for__gt=OuterRef("scheduled_for")
@@ -136,13 +136,13 @@ def _missed_line(world: World, runs: list[JobRun]) -> Line:
 
 
 def slots_of(run: JobRun) -> int:
-    """Return how many slots a row of missed ones stands for."""
+    """Return how many slots a row of missed slots counts."""
     slots = run.counts.get("slots_missed")
     return slots if type(slots) is int else 1
 
 
 def name_of(run: JobRun) -> str:
-    """Return the schedule's name while somebody has given it one, else the job's title in the reader's language."""
+    """Return the schedule's name if somebody has given it one, otherwise the job's title in the reader's language."""
     if run.schedule_name and not (is_known(run.job) and run.schedule_name == get_job(run.job).english_title):
         return run.schedule_name
     return job_title(run.job)

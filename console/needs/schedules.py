@@ -1,4 +1,4 @@
-"""Schedules that do not do what they are there for."""
+"""Schedules that cannot fire."""
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,13 +15,13 @@ LOOKED_AT_MAX = 30
 
 
 def broken(world: World) -> list[Line]:
-    """Name schedules that cannot fire, with the remedy.
+    """Return a line for each schedule that cannot fire, with the remedy.
 
-    One whose parameters its job does not take fires, and its runs fail: ``failures`` names it.
+    A schedule with parameters that its job refuses does fire, and its runs fail: ``failures`` lists them.
     """
     if not world.may(SEE):
         return []
-    # What is enabled and has no next slot is over, or broken.
+    # An enabled schedule without a next slot has ended, or is broken.
     asleep = ScheduleControl.objects.filter(next_slot_at__isnull=True).values("pk")
     enabled = PeriodicTask.objects.filter(pk__in=asleep, enabled=True).order_by("-pk")
     tasks = list(enabled.select_related(*schedules.RELATED)[:LOOKED_AT_MAX])

@@ -1,4 +1,4 @@
-"""Schedulers and workers that are not there."""
+"""Missing schedulers and workers."""
 
 from django.conf import settings
 from django.urls import reverse
@@ -11,7 +11,7 @@ from maintenance.ledger.worker_health import WorkersState
 
 
 def scheduler(world: World) -> list[Line]:
-    """Say that nothing is ticked, or that nobody would take over."""
+    """Return a line if no scheduler ticks, or if there is no standby."""
     if not world.sees_runs:
         return []
     found = world.scheduler
@@ -27,7 +27,7 @@ def scheduler(world: World) -> list[Line]:
 
 
 def workers(world: World) -> list[Line]:
-    """Say that nobody takes runs."""
+    """Return a line if no worker takes runs."""
     if not world.sees_runs or world.workers.is_well:
         return []
     texts = {

@@ -1,4 +1,4 @@
-"""What several sources of the dashboard look at: read once a request, when the first of them asks."""
+"""Data that several parts of the dashboard need: read once per request, when the first part needs it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from maintenance.scheduling import maintenance_mode
 from maintenance.scheduling.scheduler_health import SchedulerHealth, scheduler_health
 
 SEE_RUNS = "maintenance.view_jobrun"
-# What is open at once beyond these stands in the list of runs.
+# More open runs than this are shown only in the list of runs.
 OPEN_MAX = 50
 
 
@@ -29,7 +29,7 @@ class World:
 
     @property
     def person(self) -> Person:
-        """Who looks."""
+        """The person for whom the page is made."""
         return self.request.user
 
     @cached_property
@@ -39,11 +39,11 @@ class World:
 
     @property
     def sees_runs(self) -> bool:
-        """Whether they see every run, and with them how the service does as a whole."""
+        """Whether they may see every run, and so the state of the whole service."""
         return self.person.is_active and self.person.has_perm(SEE_RUNS)
 
     def may(self, permission: str) -> bool:
-        """Whether the person holds a permission."""
+        """Whether the person has a permission."""
         return self.person.is_active and self.person.has_perm(permission)
 
     def may_view(self, model: type) -> bool:
@@ -52,17 +52,17 @@ class World:
 
     @cached_property
     def scheduler(self) -> SchedulerHealth:
-        """Who ticks."""
+        """The state of the schedulers."""
         return scheduler_health(self.modes)
 
     @cached_property
     def workers(self) -> WorkerHealth:
-        """Who takes runs."""
+        """The state of the workers."""
         return worker_health()
 
     @property
     def modes(self) -> maintenance_mode.Modes:
-        """The switches over many schedules; every page shows them, and reads them once."""
+        """The switches that stop many schedules; every page shows them, and reads them once."""
         return maintenance_mode.modes_for(self.request)
 
     @cached_property
@@ -74,10 +74,10 @@ class World:
 
     @property
     def running(self) -> list[JobRun]:
-        """The runs under way, the oldest first."""
+        """The running runs, oldest first."""
         return [run for run in self._open_runs if run.is_running]
 
     @property
     def blocked(self) -> list[Any]:
-        """The runs that wait for a person, the longest first; ``policy_days``: the retention of their job."""
+        """The runs that wait for a person, longest wait first; ``policy_days``: the retention of their job."""
         return [run for run in self._open_runs if run.is_blocked]

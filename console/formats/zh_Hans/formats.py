@@ -1,4 +1,4 @@
-"""Chinese: Django puts no mark between groups of four digits; operators compare counts in both languages."""
+"""Chinese: thousands are separated as in English, because operators compare counts in both languages."""
 
 THOUSAND_SEPARATOR = ","
 NUMBER_GROUPING = 3

@@ -1,4 +1,4 @@
-"""``manage.py demo_history``: a fortnight of made-up life, for pictures and trials."""
+"""``manage.py demo_history``: two weeks of made-up data, for screenshots and trials."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ class Command(RecordedCommand):
     help = "Fill an empty database with a fortnight of made-up runs, bots and content."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the seed and the owner."""
+        """Add the options for the seed and the owner."""
         parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same life")
         parser.add_argument("--user", default="", help="whose the bots are (default: the first superuser)")
 
     def handle(self, *, seed: int, user: str, **_options: Any) -> None:
-        """Make it, or say why not."""
+        """Create the data, or say why that is refused."""
         people = User.objects.filter(username=user) if user else User.objects.filter(is_superuser=True)
         owner = people.order_by("pk").first()
         if owner is None:

@@ -1,7 +1,7 @@
-"""`manage.py makemessages`: Django's, which also collects what the jobs say of themselves.
+"""`manage.py makemessages`: Django's command, which also collects the titles and summaries of jobs.
 
-A job's title and summary come from its name and docstring, so that it is declared once; gettext looks for
-calls. For the time of the collection they stand in a file of calls.
+A job's title and summary come from its name and docstring, so that they are declared once; gettext looks for
+calls. During the collection a temporary file contains these calls.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from maintenance.registry import jobs
 
 
 class Command(makemessages.Command):
-    """Collect messages, the jobs' too."""
+    """Collect messages, including those of the jobs."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Collect."""

@@ -1,4 +1,4 @@
-"""`manage.py migrate`: Django's, one at a time for each database."""
+"""`manage.py migrate`: Django's command, but only one at a time for each database."""
 
 import fcntl
 import hashlib
@@ -12,17 +12,17 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
-# An advisory lock's key is a number of 64 bits; nothing else of ours takes one.
+# The key of an advisory lock is a 64-bit number; no other code of ours uses one.
 LOCK = int.from_bytes(hashlib.sha256(b"maintenance-console migrate").digest()[:8], signed=True)
-# How often the lock is asked for again.
+# The pause between two attempts to get the lock.
 SECONDS_BETWEEN = 0.2
 
 
 class Command(migrate.Command):
-    """Wait for whoever migrates the database already: two hosts that start at once must not migrate it together."""
+    """Waits for another process that migrates the database: two hosts that start at once must not migrate together."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Migrate under the lock."""
+        """Migrate while holding the lock."""
         with self._alone(options["database"]):
             super().handle(*args, **options)
 
@@ -33,14 +33,14 @@ class Command(migrate.Command):
             with _alone_on_sqlite(str(connection.settings_dict["NAME"]), self._tell):
                 yield
             return
-        # In a session of its own: the migrations' one may be closed by them, and its lock with it.
+        # In a separate session: migrations may close theirs, which would release the lock.
         own = connection.copy()
         try:
             with own.cursor() as cursor:
                 if not _locks(cursor):
                     self._tell()
-                    # Not pg_advisory_lock(): an index that is made concurrently waits for every statement under way,
-                    # and that one would wait for the lock: a deadlock.
+                    # Not pg_advisory_lock(): CREATE INDEX CONCURRENTLY waits for every running statement, and that
+                    # statement would wait for the lock: a deadlock.
                     while not _locks(cursor):
                         time.sleep(SECONDS_BETWEEN)
                 yield
@@ -58,7 +58,7 @@ def _locks(cursor: Any) -> bool:
 
 
 def lock_file(database: str) -> Path:
-    """Return the file whose lock means that somebody migrates this SQLite database."""
+    """Return the lock file for migrations of this SQLite database."""
     path = Path(database)
     if not path.is_absolute():  # in memory
         return (

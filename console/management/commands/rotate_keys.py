@@ -21,7 +21,7 @@ class Command(RecordedCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Rotate; exit 1 where a secret cannot be read."""
+        """Rotate the keys; exit with 1 if a secret cannot be read."""
         done = keys.rotate(dry_run=options["dry_run"])
         if options["json"]:
             self.stdout.write(json.dumps(asdict(done)))

@@ -1,4 +1,4 @@
-"""``up``: the whole console on this machine."""
+"""``manage.py up``: run the whole console on this machine."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """Run until a stop signal; every failure ends in one sentence and exit code 1."""
         if workers < 1:
             raise CommandError("--workers must be at least 1.")
-        if not 1 <= port <= 65_535:  # getaddrinfo() would wrap it round
+        if not 1 <= port <= 65_535:  # getaddrinfo() would use it modulo 65,536
             raise CommandError("--port must be between 1 and 65535.")
         try:
             with acting_as_shell():
