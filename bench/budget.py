@@ -1,8 +1,8 @@
-"""Many workers on one Reddit app use its budget up and never exceed it.
+"""Many workers of one Reddit app use its whole request budget and never exceed it.
 
-``python -m bench.budget`` starts the sandbox with an enforced limit of 100 requests a minute over ten minutes, scaled
-down in time, and worker processes that scrape bots and verify stored content as the jobs do. It prints what was sent
-in each window. The peer, in the same run: as many processes, each paced by PRAW alone.
+``python -m bench.budget`` starts the sandbox with an enforced limit of 100 requests per minute over ten minutes, scaled
+down in time, and worker processes that scrape bots and verify stored content as the jobs do. It prints the requests
+of each window. The peer, in the same run: the same number of processes, each paced by PRAW alone.
 """
 
 import json
@@ -27,7 +27,7 @@ PEER = "PRAW alone"
 
 
 def _impatient() -> None:
-    """Scale our own times down as well."""
+    """Scale down our own times as well."""
     from scraping.reddit import budget
 
     budget.PATIENCE_SECONDS = 10 / SCALE
@@ -35,7 +35,7 @@ def _impatient() -> None:
 
 
 def work(number: int, until: float) -> dict[str, Any]:
-    """Scrape this worker's bots one after another, as often as there is time; sleep only when all must wait."""
+    """Scrape this worker's bots in turn until the time is over; sleep only when all must wait."""
     from django.utils import timezone
 
     from scraping.models import BotConfig, ScrapeSession
@@ -74,7 +74,7 @@ def work(number: int, until: float) -> dict[str, Any]:
 
 
 def verify(until: float) -> dict[str, Any]:
-    """Verify stored content whenever there is a request for it."""
+    """Verify stored content whenever the budget has a request for it."""
     from django.utils import timezone
 
     from scraping.compliance.sweep import refresh_stored_content
@@ -94,7 +94,7 @@ def verify(until: float) -> dict[str, Any]:
 
 
 def praw_alone(number: int, until: float) -> dict[str, Any]:
-    """List and read comments with stock PRAW, which knows this process only."""
+    """List posts and read comments with plain PRAW, which paces only its own process."""
     import praw
     import prawcore
 
@@ -139,7 +139,7 @@ def _run(reddit: Any, database_url: str, parts: list[list[str]]) -> list[dict[st
 
 
 def _windows(reddit: Any) -> tuple[list[int], list[int], int]:
-    """Return requests let through and of them verifications, by whole window, and the number of 429s."""
+    """Return the accepted requests, and the verifications among them, of each full window, and the number of 429s."""
     passed: Counter[int] = Counter()
     info: Counter[int] = Counter()
     refused = 0
@@ -156,7 +156,7 @@ def _windows(reddit: Any) -> tuple[list[int], list[int], int]:
 
 @contextmanager
 def _watched_reddit() -> Iterator[Any]:
-    """A sandbox that enforces its limit and writes down in ``seen`` when it answered what, and how."""
+    """A sandbox that enforces its limit and records each answer in ``seen``: time, request and status."""
     from scraping.sandbox import SandboxReddit
 
     class Watched(SandboxReddit):
@@ -173,7 +173,7 @@ def _watched_reddit() -> Iterator[Any]:
         rate_window=WINDOW_SECONDS,
         enforce_rate_limit=True,
         latency=0.3 / SCALE,
-        clock=lambda: 1_790_000_000.0,  # content that does not change costs the server little
+        clock=lambda: 1_790_000_000.0,  # unchanging content is cheap for the server
     ) as reddit:
         reddit.rate.clock = time.time
         reddit.seen = []
@@ -194,7 +194,7 @@ def _make_bots() -> None:
 
 
 def _measure(label: str) -> list[str]:
-    """Return the row of the table for our workers, or for ones that PRAW alone paces."""
+    """Return the row of the table for our workers, or for workers paced by PRAW alone."""
     from django.db import connection
 
     with harness.scratch_database() as url, _watched_reddit() as reddit:

@@ -1,6 +1,6 @@
-"""The pages that list schedules, with ten and with many thousands of them: server time of a request, and memory.
+"""The pages that list schedules, with ten and with many thousands of them: server time per request, and memory.
 
-Half of the schedules scrape one bot each, the others are of the jobs; every hundredth is paused.
+Half of the schedules scrape one bot each, the others run the other jobs; every hundredth is paused.
 """
 
 import os
@@ -28,7 +28,7 @@ PAGES = {
 
 
 def make_schedules(number: int) -> None:
-    """Make the schedules as an import would, and what the scheduler would have noted of each."""
+    """Create the schedules as an import would, and the state that the scheduler would have stored for each."""
     from django.contrib.auth.models import User
     from django.db import connection
     from django_celery_beat.models import CrontabSchedule, PeriodicTask
@@ -78,7 +78,7 @@ def make_schedules(number: int) -> None:
 
 
 def measure(request: Callable[[], Any]) -> tuple[float, float]:
-    """Return the median and the 95th percentile of the time that a request takes, in milliseconds."""
+    """Return the median and the 95th percentile of the duration of a request, in milliseconds."""
     for _ in range(3):
         assert request().status_code == 200
     times = []
@@ -98,7 +98,7 @@ def main() -> None:
     from django.test import Client
 
     settings.ALLOWED_HOSTS = ["*"]
-    # The manifest of static files is made by a deploy.
+    # A deploy creates the manifest of static files; here there is none.
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.SECURE_SSL_REDIRECT = False
     print(f"{connection.vendor}: {REQUESTS} requests a page, ms")

@@ -1,4 +1,4 @@
-"""What a scrape and a re-check cost on our tables, and on the partitioned copies of ``bench.partitions``."""
+"""The cost of a scrape and of a re-check on our tables, and on the partitioned copies of ``bench.partitions``."""
 
 import statistics
 import time
@@ -7,7 +7,7 @@ POST = "scraping_redditpost"
 
 
 def timed(statement: str, repeat: int) -> float:
-    """Return the median of the milliseconds that a statement takes."""
+    """Return the median duration of a statement in milliseconds."""
     from django.db import connection
 
     took = []
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def upsert(table: str, conflict: str) -> str:
-    """Return the statement that stores a thousand posts of the first month a second time, with another score."""
+    """Return the statement that stores a thousand posts of the first month again, with another score."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -43,7 +43,7 @@ def upsert(table: str, conflict: str) -> str:
 
 
 def everyday_costs() -> dict[str, tuple[float, float]]:
-    """Return milliseconds on our tables and on partitioned ones of what a scrape and a re-check do."""
+    """Return the milliseconds of each operation of a scrape and a re-check, on our tables and on partitioned ones."""
     names = ", ".join(f"'t3_b{number}'" for number in range(1, 101))
     costs = {}
     for title, ours, theirs, repeat in (

@@ -1,9 +1,9 @@
-"""A world of a given size in the configured, empty database: ``python -m bench.fill --posts 1000000``.
+"""Fills the configured, empty database with test data of a given size: ``python -m bench.fill --posts 1000000``.
 
 For each million posts: 5,000,000 comments, 500,000 runs of 200 schedules, 100,000 sessions and events of 200 bots;
-schedules, bots and people do not grow with it. ``--schedules 10000`` makes so many of them. Everything is made by the
-database itself from the number of the row, so that the same size gives the same world. On PostgreSQL the secondary
-indexes are built behind the rows, and nothing is checked row by row: the connected role must be a superuser.
+the numbers of schedules, bots and people do not depend on it. ``--schedules 10000`` sets the number of schedules. The
+database generates everything from row numbers, so the same size gives the same data. On PostgreSQL the secondary
+indexes are built after the rows, and foreign keys are not checked: the connected role must be a superuser.
 """
 
 import argparse
@@ -34,12 +34,12 @@ JOBS = (
 
 
 def chance(salt: int, row: str = "i") -> str:
-    """Return SQL for a number from 0 up to 1, which looks random, of a row and a salt."""
+    """Return SQL for a pseudo-random number from 0 to below 1, computed from a row and a salt."""
     return f"(((({row} + {salt}) * 2654435761) % 4294967296) / 4294967296.0)"
 
 
 def pick(*shares: tuple[float, str], last: str, of: str) -> str:
-    """Return SQL that draws one of the texts: each with its share, the last with what remains."""
+    """Return SQL that draws one of the texts: each with its share, the last one with the remaining share."""
     limit, cases = 0.0, []
     for share, text in shares:
         limit += share
@@ -48,7 +48,7 @@ def pick(*shares: tuple[float, str], last: str, of: str) -> str:
 
 
 class Filler:
-    """Inserts rows by SQL; knows what a column that nobody names holds."""
+    """Inserts rows by SQL; fills columns that are not named with their defaults."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         from django.db import connection
@@ -70,7 +70,7 @@ class Filler:
         return "'" + str(value).replace("'", "''") + "'"
 
     def defaults(self, model: Any) -> dict[str, str]:
-        """Return SQL for each column with a default of Django's; the database fills in its own."""
+        """Return SQL for each column with a Django default; the database fills in its own defaults."""
         from django.db.models.fields import NOT_PROVIDED
 
         found: dict[str, str] = {}
@@ -84,7 +84,7 @@ class Filler:
         return found
 
     def insert(self, model: Any, rows: int, **columns: str) -> None:
-        """Insert ``rows`` rows; ``columns`` are SQL over ``i``, from 1 on."""
+        """Insert ``rows`` rows; ``columns`` are SQL expressions of ``i``, which counts from 1."""
         started = time.perf_counter()
         values = {**self.defaults(model), **columns}
         with self.connection.cursor() as cursor:
@@ -99,15 +99,15 @@ class Filler:
         return f"CAST({text} AS jsonb)" if self.is_postgres else text
 
     def at(self, days: str) -> str:
-        """Return SQL for the moment so many days ago."""
+        """Return SQL for the moment this many days ago."""
         return harness.days_ago(days)
 
     def day_of(self, row: str, rows: int, salt: int) -> str:
-        """Return SQL for the age of a row in days: the first is the oldest, neighbours are out of order by up to a day."""
+        """Return SQL for the age of a row in days, oldest first; neighbours may be out of order by a day."""
         return f"(({rows} - {row}) * {DAYS - 1}.0 / {rows} + {chance(salt, row)})"
 
     def reset_sequences(self, *models: Any) -> None:
-        """Let the next row of each model follow the keys that were given here."""
+        """Set the sequences, so that the next row of each model gets a key after those given here."""
         from django.core.management.color import no_style
 
         with self.connection.cursor() as cursor:
@@ -116,7 +116,7 @@ class Filler:
 
     @contextmanager
     def unchecked(self, *models: Any) -> Iterator[None]:
-        """On PostgreSQL: take the secondary indexes away and check no foreign key while rows are made."""
+        """On PostgreSQL: drop the secondary indexes and do not check foreign keys while rows are inserted."""
         if not self.is_postgres:
             yield
             return
@@ -142,7 +142,7 @@ class Filler:
 
 
 def fill_people(filler: Filler) -> None:
-    """Make the owners of bots, and the bots."""
+    """Create the owners of bots, and the bots."""
     from django.contrib.auth.models import User
 
     from scraping.models import BotConfig
@@ -174,7 +174,7 @@ def fill_people(filler: Filler) -> None:
 
 
 def fill_schedules(filler: Filler, schedules: int) -> None:
-    """Make schedules of the jobs beside those that migrations seed."""
+    """Create schedules of the jobs in addition to those that migrations seed."""
     from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
     from maintenance.models import ScheduleControl
@@ -216,7 +216,7 @@ def fill_schedules(filler: Filler, schedules: int) -> None:
 
 
 def fill_runs(filler: Filler, runs: int, schedules: int) -> None:
-    """Make the runs of the last days, most of them by schedules, and a log of each hundredth."""
+    """Create the runs of the last days, most of them scheduled, and a log for every hundredth."""
     from maintenance.models import JobRun, RunLogLine
 
     day = filler.day_of("i", runs, 1)
@@ -265,7 +265,7 @@ def fill_runs(filler: Filler, runs: int, schedules: int) -> None:
 
 
 def fill_sessions(filler: Filler, sessions: int) -> None:
-    """Make finished sessions of all bots."""
+    """Create finished sessions of all bots."""
     from scraping.models import ScrapeSession
 
     day = filler.day_of("i", sessions, 6)
@@ -288,7 +288,7 @@ def fill_sessions(filler: Filler, sessions: int) -> None:
 
 
 def shared(filler: Filler, rows: int, salt: int) -> dict[str, str]:
-    """Return what posts and comments share: author, state and times."""
+    """Return the columns that posts and comments share: author, state and times."""
     day = filler.day_of("i", rows, salt)
     return {
         "author": f"'author' || CAST({chance(salt + 1)} * {chance(salt + 2)} * 100000 AS integer)",
@@ -305,7 +305,7 @@ def shared(filler: Filler, rows: int, salt: int) -> dict[str, str]:
 
 
 def fill_content(filler: Filler, posts: int, sessions: int) -> None:
-    """Make posts with five comments each, and who found them."""
+    """Create posts with five comments each, and the sightings of the bots that found them."""
     from scraping.models import PostSighting, RedditComment, RedditPost
 
     held = f"{chance(21)} < 0.0002"
@@ -343,7 +343,7 @@ def fill_content(filler: Filler, posts: int, sessions: int) -> None:
 
 
 def fill(*, posts: int, schedules: int = 200, tell: Callable[[str], None] = lambda _line: None) -> None:
-    """Make the world in the configured database, which holds no posts yet.
+    """Create the data in the configured database, which must have no posts yet.
 
     Raises:
         SystemExit: there are posts already.

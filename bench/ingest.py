@@ -1,9 +1,9 @@
 """Storing 20,000 posts and 200,000 comments, half of them known, half of those changed.
 
-``python -m bench.ingest`` prints the table for the configured database. Every method starts with the same rows, made of
-Reddit's JSON and in the order of their fullnames; the last line shows what making them costs. Peers take turns, the
-median of the rounds counts. Posts come in pages of 100, comments in pages of 500, one transaction a page. Where a peer
-is too slow for all of it, it stores a sample, and the table says so.
+``python -m bench.ingest`` prints the table for the configured database. Every method starts with the same rows, made
+from Reddit's JSON and in the order of their fullnames; the last line shows the cost of making them. The methods take
+turns; the table has the medians of the rounds. Posts come in pages of 100, comments in pages of 500, with one
+transaction per page. A peer that is too slow for all rows stores a sample, and the table says so.
 """
 
 import os
@@ -58,7 +58,7 @@ def text(chance: random.Random, longest: int) -> str:
 
 
 def raw_item(kind: str, number: int) -> Raw:
-    """Return what posts and comments share."""
+    """Return the fields that posts and comments share."""
     return {
         "name": f"{kind}_{number:08d}",
         "author": f"author{number % 5000}",
@@ -107,16 +107,16 @@ def raw_comments(fullname: str, first: int, chance: random.Random) -> list[Raw]:
 
 
 def known_half(page: list[Raw]) -> list[Raw]:
-    """Return every second item as it was before: half of these with another score."""
+    """Return every second item in its earlier state: half of these with another score."""
     return [raw | {"score": raw["score"] + number % 2} for number, raw in enumerate(page[::2])]
 
 
-# Parents first.
+# Parents before children.
 TABLES = ("redditpost", "postsighting", "redditcomment")
 
 
 class Bench:
-    """The pages, and the database as it was before them."""
+    """The pages, and the state of the database before them."""
 
     def __init__(self) -> None:
         from django.contrib.auth.models import User
@@ -149,7 +149,7 @@ class Bench:
                 cursor.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM scraping_{table}")
 
     def reset(self) -> None:
-        """Bring the known half back, and leave no dead rows."""
+        """Restore the known half, without dead rows."""
         from django.db import connection
 
         is_postgres = connection.vendor == "postgresql"
@@ -172,7 +172,7 @@ class Bench:
         yield from self.comment_pages
 
     def pages(self, size: int | None) -> list[Page]:
-        """Return all pages, or about ``size`` rows in the same mixture."""
+        """Return all pages, or about ``size`` rows in the same proportion."""
         share = 1.0 if size is None else size / (POSTS + COMMENTS)
         posts = self.post_pages[: max(1, round(len(self.post_pages) * share))]
         comments = self.comment_pages[: max(1, round(len(self.comment_pages) * share))]
@@ -190,7 +190,7 @@ def rows_of(post: Any, items: list[Raw]) -> Page:
 
 
 def ours_from_json(bench: Bench) -> None:
-    """What a scrape does with the pages themselves."""
+    """Store the pages from Reddit's JSON, as a scrape does."""
     from scraping.content.storage import store_comments, store_posts
 
     for post, items in bench.raw_pages():
@@ -205,7 +205,7 @@ Peer = tuple[str, Callable[[list[Page]], None], int | None]
 
 
 def peers_on(vendor: str) -> list[Peer]:
-    """Return what is measured on this kind of database; the first is ours."""
+    """Return the methods to measure on this kind of database; the first is ours."""
     peers: list[Peer] = [
         ("store_posts, store_comments", ours, None),
         ("the same without sightings", without_sightings, None),
@@ -222,7 +222,7 @@ def peers_on(vendor: str) -> list[Peer]:
 
 
 def measure(peers: list[Peer]) -> tuple[dict[str, list[float]], dict[str, int], list[float]]:
-    """Return each peer's rows a second by round, how many rows it stored, and ours from Reddit's JSON."""
+    """Return the rows per second of each peer and round, how many rows it stored, and our rate from Reddit's JSON."""
     rates: dict[str, list[float]] = {name: [] for name, _, _ in peers}
     sizes: dict[str, int] = {}
     from_json: list[float] = []
@@ -257,7 +257,7 @@ def main() -> None:
             name,
             f"{sizes[name]:,}",
             f"{median[name]:,.0f}",
-            # Of the rounds, not of the medians: what slows the machine for a while slows neighbours alike.
+            # The ratio of each round, not of the medians: a slow phase of the machine affects both methods of a round.
             f"{statistics.median(a / b for a, b in zip(mine, rates[name], strict=True)):.2f}",
         ]
         for name, _, _ in peers

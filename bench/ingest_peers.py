@@ -8,13 +8,13 @@ from typing import Any
 SEEN_AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 Raw = dict[str, Any]
-Page = tuple[Any, Raw, list[Raw]]  # model, what all rows share, rows
+Page = tuple[Any, Raw, list[Raw]]  # model, common fields of all rows, rows
 
 SIGHT = {"first_seen_at": SEEN_AT, "last_seen_at": SEEN_AT, "checked_at": SEEN_AT, "missing_count": 0}
 
 
 def ours(pages: list[Page]) -> None:
-    """What a scrape does with the rows of its pages."""
+    """Store the rows of the pages as a scrape does."""
     from collections import Counter
 
     from scraping.content.storage import store_rows
@@ -27,7 +27,7 @@ def ours(pages: list[Page]) -> None:
 
 
 def without_sightings(pages: list[Page]) -> None:
-    """The same without writing down which bot found which post."""
+    """The same without recording which bot found which post."""
     from collections import Counter
 
     from scraping.content.storage import store_rows
@@ -37,7 +37,7 @@ def without_sightings(pages: list[Page]) -> None:
 
 
 def one_by_one(pages: list[Page]) -> None:
-    """``update_or_create`` of each item, one transaction a page."""
+    """``update_or_create`` of each item, one transaction per page."""
     from django.db import transaction
 
     for model, parent, rows in pages:
@@ -50,7 +50,7 @@ def one_by_one(pages: list[Page]) -> None:
 
 
 def bulk_create(pages: list[Page]) -> None:
-    """``bulk_create(update_conflicts=True)``, one transaction a page."""
+    """``bulk_create(update_conflicts=True)``, one transaction per page."""
     for model, parent, rows in pages:
         fields = [name for name in (*rows[0], *SIGHT) if name not in ("fullname", "first_seen_at")]
         model.objects.bulk_create(
@@ -62,7 +62,7 @@ def bulk_create(pages: list[Page]) -> None:
 
 
 def plain_pages(pages: list[Page]) -> list[Page]:
-    """Return the pages with all columns but the key, as the driver takes them: raw SQL gets its values for nothing."""
+    """Return the pages with all columns but the key, as values for the driver, so raw SQL need not convert them."""
     import json
 
     from django.db import connection
@@ -101,14 +101,14 @@ ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
 def copied(value: Any) -> str:
-    """Return a value as COPY reads it."""
+    """Return a value in the text format of COPY."""
     if value is None:
         return r"\N"
     return value.translate(ESCAPES) if isinstance(value, str) else str(value)
 
 
 def copy_batches(batch: int) -> Callable[[list[Page]], None]:
-    """COPY into a temporary table, then INSERT … ON CONFLICT from it, ``batch`` rows a transaction."""
+    """COPY into a temporary table, then INSERT … ON CONFLICT from it, ``batch`` rows per transaction."""
 
     def flush(model: Any, rows: list[Raw]) -> None:
         from django.db import connection, transaction
@@ -140,7 +140,7 @@ def copy_batches(batch: int) -> Callable[[list[Page]], None]:
 
 
 def executemany(pages: list[Page]) -> None:
-    """One ``executemany`` a page that writes every row: SQLite's limit without a look at what changed."""
+    """One ``executemany`` per page that writes every row: the best that SQLite can do without checking for changes."""
     from django.db import connection, transaction
 
     for model, _parent, rows in pages:

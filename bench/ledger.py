@@ -1,8 +1,8 @@
-"""What the ledger costs: no-op jobs through it, beside the same tasks under django-celery-results and bare Celery.
+"""The cost of the ledger: no-op jobs, compared with the same tasks under django-celery-results and plain Celery.
 
-Real worker processes, the same broker and database. Throughput: so many tasks are requested, then a worker of four
-processes starts; the time from its first task to its last. Latency: one request after another, from the request to
-the start of the work.
+It uses real worker processes and the same broker and database. Throughput: tasks are requested, then a worker of four
+processes starts; measured is the time from its first task to its last. Latency: one request after another, from the
+request to the start of the work.
 """
 
 import json
@@ -30,7 +30,7 @@ LABELS = {
     "bare": "bare Celery",
 }
 KINDS = tuple(LABELS)
-STARTED = "bench:started"  # a list in the broker: the time at which each piece of work began
+STARTED = "bench:started"  # a list in the broker: the start time of each task
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def worker(kind: str, database_url: str, socket: Path) -> Iterator[None]:
 
 
 def environment(kind: str, database_url: str, socket: Path) -> dict[str, str]:
-    """Return the environment of a worker, and of the child that requests its work."""
+    """Return the environment of a worker, and of the child that requests its tasks."""
     return {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -64,7 +64,7 @@ def environment(kind: str, database_url: str, socket: Path) -> dict[str, str]:
 
 
 def request(number: int) -> None:
-    """Request one piece of work of the configured kind."""
+    """Request one task of the configured kind."""
     kind = os.environ["BENCH_KIND"]
     if kind == "ledger":
         from maintenance.ledger import requests
@@ -77,7 +77,7 @@ def request(number: int) -> None:
 
 
 def request_all() -> dict[str, Any]:
-    """In a child: request the work for the measure of throughput."""
+    """In a child: request the tasks for the measurement of throughput."""
     started = time.monotonic()
     for number in range(JOBS):
         request(number)
@@ -85,7 +85,7 @@ def request_all() -> dict[str, Any]:
 
 
 def request_one_by_one() -> dict[str, Any]:
-    """In a child: request, wait until the work has begun, request the next; the times in milliseconds."""
+    """In a child: request a task, wait until it has begun, request the next; return the times in milliseconds."""
     import redis
 
     client = redis.Redis(unix_socket_path=os.environ["BENCH_SOCKET"])
@@ -101,7 +101,7 @@ def request_one_by_one() -> dict[str, Any]:
 
 
 def throughput(kind: str) -> float:
-    """Return the tasks a second that a worker of four processes does."""
+    """Return the tasks per second of a worker with four processes."""
     import redis
 
     with harness.scratch_database() as url, broker() as socket:
@@ -126,7 +126,7 @@ def latency(kind: str) -> list[float]:
 
 
 def child(part: str, kind: str, database_url: str, socket: Path) -> dict[str, Any]:
-    """Run a part of this file as a process of its own."""
+    """Run a part of this file in a separate process."""
     return harness.in_child(
         "bench.ledger", part, **{**environment(kind, database_url, socket), "database_url": database_url}
     )
@@ -163,7 +163,7 @@ def main() -> None:
 if __name__ == "__main__":
     os.environ.setdefault("LOG_LEVEL", "ERROR")
     os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings_with_results"
-    import bench.noop_app  # noqa: F401  (sets Django up, and knows the tasks)
+    import bench.noop_app  # noqa: F401  (sets Django up, and declares the tasks)
 
     if len(sys.argv) > 1:
         parts = {"request_all": request_all, "request_one_by_one": request_one_by_one}

@@ -1,7 +1,7 @@
-"""Memory of the two jobs that see the most rows: a purge of a million, a scrape of 20,000 comments.
+"""Memory of the two jobs with the most rows: a purge of a million rows, a scrape of 20,000 comments.
 
-``python -m bench.memory`` prints the tables; the peer of the purge is Django's ``QuerySet.delete()``,
-comments first, each in one transaction (our cascade is the database's, so it collects nothing in Python).
+``python -m bench.memory`` prints the tables; the peer of the purge is Django's ``QuerySet.delete()``, comments
+first, each in one transaction (the database performs our cascade, so Django does not collect rows for it).
 """
 
 import json
@@ -17,7 +17,7 @@ SURVIVORS = 1_000
 
 
 class Peak:
-    """The highest resident memory while the block ran, sampled every 20 ms."""
+    """The highest resident memory during the block, sampled every 20 ms."""
 
     def __enter__(self) -> "Peak":
         self.before = self.highest = harness.resident_mb()
@@ -41,7 +41,7 @@ def purge_by_job() -> dict[str, float]:
     from maintenance.ledger import performing, requests
     from maintenance.models import JobRun
 
-    performing.preview("cleanup_tokens")  # imports and connections are no growth
+    performing.preview("cleanup_tokens")  # so that imports and connections do not count as growth
     run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     started = time.monotonic()
     with Peak() as peak:
@@ -118,7 +118,7 @@ def main() -> None:
 
     from scraping.sandbox import SandboxReddit, items
 
-    # One in twenty is deleted, and the youngest posts have not all of theirs yet.
+    # One comment in twenty is deleted, and the youngest posts do not have all their comments yet.
     items.Post.comment_total = property(lambda post: 23)  # type: ignore[assignment,method-assign]
     with harness.scratch_database() as url, SandboxReddit(rate_limit=1_000_000) as reddit:
         connection.close()

@@ -1,8 +1,8 @@
 """The console's Celery application with tasks that do nothing: `celery -A bench.noop_app`.
 
-With BENCH_KIND=results their results are kept by django-celery-results, whose database connection is a new one for
-each task, as it comes; with "kept results" it keeps its connection as the ledger does. BENCH_SOCKET is the broker that
-is told when each began.
+With BENCH_KIND=results, django-celery-results stores their results and, by default, opens a new database connection for
+each task; with "kept results" it keeps its connection, as the ledger does. BENCH_SOCKET is the broker that gets the
+start time of each task.
 """
 
 import os
@@ -14,10 +14,10 @@ from bench import harness
 
 harness.set_up()
 
-# Below set_up(), because they need Django.
+# After set_up(), because these modules need Django.
 from django.conf import settings  # noqa: E402
 
-import maintenance.jobs  # noqa: E402, F401  (the list comes first, so that its order stays)
+import maintenance.jobs  # noqa: E402, F401  (first, so that the order of the jobs stays the same)
 from maintenance.context import JobContext  # noqa: E402
 from maintenance.registry import job  # noqa: E402
 

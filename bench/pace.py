@@ -1,8 +1,8 @@
-"""A scrape is bound by Reddit and not by our code: the share of its time outside HTTP, at Reddit's pace.
+"""Measures that Reddit limits a scrape, not our code: the share of its time outside HTTP, at Reddit's pace.
 
-``python -m bench.pace`` scrapes the sandbox and measures what is spent between requests: reading answers, the budget,
-storing, checkpoints. At Reddit's pace (100 requests a minute) a request takes 0.6 s. The peer is the same scrape
-without a database behind it, which reads the same answers.
+``python -m bench.pace`` scrapes the sandbox and measures the time between requests: parsing answers, the request
+budget, storing, checkpoints. At Reddit's pace (100 requests per minute) a request takes 0.6 s. The peer is the same
+scrape without a database, which reads the same answers.
 """
 
 import os
@@ -16,7 +16,7 @@ POSTS = 300
 
 
 class Clock:
-    """Adds up the time inside HTTP requests, and counts them."""
+    """Sums the time inside HTTP requests, and counts them."""
 
     def __init__(self) -> None:
         import requests
@@ -85,7 +85,7 @@ def main() -> None:
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = reddit.url
         settings.REDDIT_CLIENT_ID = settings.REDDIT_CLIENT_SECRET = "sandbox"
         settings.REDDIT_USER_AGENT = "bench:sandbox:1 (by /u/bench)"
-        read_only(clock)  # the sandbox makes its content
+        read_only(clock)  # so that the sandbox has generated its content
         for label, part in (("scrape", scrape), ("reading alone", read_only)):
             requests, seconds = part(clock)
             each = seconds / requests

@@ -1,9 +1,9 @@
-"""Every page and documented search of the console on a filled database, beside the stock admin's lists.
+"""Every page and documented search of the console on a filled database, compared with lists of the stock admin.
 
-Fill a database first (``python -m bench.fill --posts 1000000 --schedules 10000``), then run ``python -m bench.pages`` with
-the same DATABASE_URL; it only reads. Server time of a request, in milliseconds; queries and kilobytes of the answer.
-``BENCH_PAGES=runs`` measures the pages whose name contains that. The stock admin runs in a process of its own, with Django's
-templates.
+Fill a database first (``python -m bench.fill --posts 1000000 --schedules 10000``), then run ``python -m bench.pages``
+with the same DATABASE_URL; it only reads. It prints the server time of a request in milliseconds, the queries, and
+the kilobytes of the answer. ``BENCH_PAGES=runs`` measures only pages with that text in their names. The stock admin
+runs in a separate process with Django's templates.
 """
 
 import json
@@ -24,7 +24,7 @@ RUNS, SCHEDULES = "maintenance/jobrun/", "django_celery_beat/periodictask/"
 POSTS, COMMENTS, SESSIONS = "scraping/redditpost/", "scraping/redditcomment/", "scraping/scrapesession/"
 BOTS = "scraping/botconfig/"
 LISTS = (RUNS, SCHEDULES, POSTS, COMMENTS, SESSIONS, BOTS, "auth/user/")
-# Lists that the stock admin has too stand beside it.
+# Lists that the stock admin also has are compared with it.
 PAGES = {
     "dashboard": "",
     "schedules": SCHEDULES,
@@ -71,7 +71,7 @@ urlpatterns: list[URLPattern | URLResolver] = []
 
 
 def serve_stock_admin() -> None:
-    """Serve Django's stock admin of the same models at the same addresses, without the console's templates."""
+    """Serve Django's stock admin for the same models at the same addresses, without the console's templates."""
     from django.conf import settings
     from django.contrib import admin
 
@@ -115,7 +115,7 @@ def measure(client: Any, address: str) -> dict[str, Any]:
 
 
 def row_of(name: str, ours: dict[str, Any], peer: dict[str, Any] | None) -> list[str]:
-    """Return a line of the table; a star marks what is over its target."""
+    """Return a line of the table; a star marks a figure that is over its target."""
     if ours["status"] != 200:
         return [name, f"answers {ours['status']}", "", "", "", "", "*"]
     limit = TARGET_DASHBOARD_MS if name == "dashboard" else TARGET_MS
@@ -133,14 +133,14 @@ def row_of(name: str, ours: dict[str, Any], peer: dict[str, Any] | None) -> list
 
 
 def main(*, is_stock: bool) -> None:
-    """Print a table of all pages; for the stock admin one JSON object: name of the page → what was measured."""
+    """Print a table of all pages; for the stock admin one JSON object: name of the page → its measurements."""
     from django.conf import settings
     from django.contrib.auth.models import User
     from django.db import connection
     from django.test import Client
 
     settings.ALLOWED_HOSTS = ["*"]
-    # The manifest of static files is made by a deploy.
+    # A deploy creates the manifest of static files; here there is none.
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.SECURE_SSL_REDIRECT = False
     user, _is_new = User.objects.get_or_create(username="bench", is_superuser=True, is_staff=True)

@@ -1,9 +1,9 @@
-"""Monthly range partitions, dropped whole, against the purge's batches: speed, locks, and what they cost elsewhere.
+"""Compares dropping monthly range partitions with the purge's batches: speed, locks, and costs elsewhere.
 
 ``python -m bench.partitions [posts] [rounds]`` prints the tables; PostgreSQL only. The peers are
-``purge_old_content`` on our tables, and the same rows in partitioned copies of them (30 days each, one year, half of
-it expired) of which each expired month is detached and dropped, its comments first: with the foreign key from comments
-to posts, without one, and with held posts to keep. All are measured in every round.
+``purge_old_content`` on our tables, and the same rows in partitioned copies of them (partitions of 30 days over one
+year, half of it expired). Each expired month is detached and dropped, comments first: with the foreign key from
+comments to posts, without it, and with held posts that must be kept. All are measured in every round.
 """
 
 import json
@@ -23,7 +23,7 @@ POSTS, COMMENTS_PER_POST, ROUNDS = 20_000, 10, 3
 MONTHS, EXPIRED_MONTHS, DAYS_OF_MONTH = 12, 6, 30
 HELD_ONE_IN = 100
 COMMENT = "scraping_redditcomment"
-# Partitioned copies: two to drop whole, one of which held posts survive.
+# Partitioned copies: two whose months are dropped whole, and one of which held posts are kept.
 COPIES = ("whole", "loose", "held")
 NEAR_CUTOFF = 1_000
 
@@ -60,9 +60,9 @@ def fill(posts: int) -> None:
 
 
 def tables(copy: str) -> Iterator[str]:
-    """Yield the statements that make the partitioned tables.
+    """Yield the statements that create the partitioned tables.
 
-    A comment goes with its post, so it is partitioned by the post's time, which it must carry.
+    A comment is deleted with its post, so it is partitioned by the post's time, which its row must contain.
     """
     post, comment = f"{copy}_post", f"{copy}_comment"
     like = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
@@ -77,7 +77,7 @@ def tables(copy: str) -> Iterator[str]:
 
 
 def keys(copy: str) -> Iterator[str]:
-    """Yield the statements that give them our indexes.
+    """Yield the statements that create our indexes on them.
 
     Keys must contain the partition key: a fullname is unique only together with a time.
     """
@@ -104,11 +104,11 @@ def of_month(month: int) -> str:
 
 
 def months_to_drop() -> range:
-    """Return the months that lie wholly before the cutoff, oldest first."""
+    """Return the months that are completely before the cutoff, oldest first."""
     return range(MONTHS, EXPIRED_MONTHS - 1, -1)
 
 
-# --- What is measured, each in a process of its own ----------------------------------------------
+# --- The measurements, each in a separate process ------------------------------------------------
 
 
 def batches() -> dict[str, float]:
@@ -116,7 +116,7 @@ def batches() -> dict[str, float]:
     from maintenance.ledger import performing, requests
     from maintenance.models import JobRun
 
-    performing.preview("cleanup_tokens")  # imports and connections are no work
+    performing.preview("cleanup_tokens")  # so that imports and connections are not measured
     days = EXPIRED_MONTHS * DAYS_OF_MONTH
     run = requests.request_run(job="purge_old_content", trigger="command", params={"days": days}, send=False)
     started = time.monotonic()
@@ -128,17 +128,17 @@ def batches() -> dict[str, float]:
 
 
 def drop_whole() -> dict[str, float]:
-    """Detach and drop the expired months, a transaction each."""
+    """Detach and drop the expired months, with one transaction per month."""
     return _drop("whole", keep_held=False)
 
 
 def drop_loose() -> dict[str, float]:
-    """The same without a foreign key: nothing keeps comments of no post out."""
+    """The same without a foreign key, so comments without a post are possible."""
     return _drop("loose", keep_held=False)
 
 
 def drop_but_held() -> dict[str, float]:
-    """As ``drop_whole``, but held posts and their comments are copied into a new partition in the same transaction."""
+    """Like ``drop_whole``, but copy held posts and their comments to a new partition in the same transaction."""
     return _drop("held", keep_held=True)
 
 
@@ -164,8 +164,8 @@ def _drop(copy: str, *, keep_held: bool) -> dict[str, float]:
 def dropping(copy: str, month: int, *, keep_held: bool) -> Iterator[str]:
     """Yield the statements that drop a month, its comments before its posts.
 
-    A detached table of comments keeps its foreign key, and PostgreSQL 15 does not let go of it: it must be gone
-    before the posts can be detached. So what is kept of it waits in a temporary table.
+    A detached table of comments keeps its foreign key, which cannot be dropped in PostgreSQL 15: the table must be
+    dropped before the posts can be detached. So the comments to keep are moved to a temporary table meanwhile.
     """
     comment, post = f"{copy}_comment_{month + 1}", f"{copy}_post_{month + 1}"
     yield f"ALTER TABLE {copy}_comment DETACH PARTITION {comment}"
@@ -187,7 +187,7 @@ def dropping(copy: str, month: int, *, keep_held: bool) -> Iterator[str]:
 
 
 class Updates:
-    """One connection that updates posts just younger than the cutoff, and how long each update took, in ms."""
+    """One connection that updates posts just younger than the cutoff, and the durations of the updates in ms."""
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -204,7 +204,7 @@ class Updates:
         self._thread.join()
 
     def _work(self) -> None:
-        from django.db import connection  # of this thread
+        from django.db import connection  # the connection of this thread
 
         chance = random.Random(1)
         with connection.cursor() as cursor:
@@ -218,7 +218,7 @@ class Updates:
             while not self._ended.wait(0.002):
                 post = chance.choice(near)
                 started = time.monotonic()
-                # With the time, or the server would look into, and lock, every partition.
+                # With the time: otherwise the server would search and lock every partition.
                 cursor.execute(
                     f"UPDATE {self._table} SET score = score + 1 WHERE id = %s AND created_at = %s", post
                 )
@@ -226,7 +226,7 @@ class Updates:
         connection.close()
 
     def p99(self) -> float:
-        """The 99th percentile; where there are few, the greatest."""
+        """The 99th percentile, or the largest of few values."""
         return sorted(self.took)[min(len(self.took) - 1, int(len(self.took) * 0.99))]
 
 
@@ -239,7 +239,7 @@ PEERS = {
 
 
 class Rounds:
-    """What was measured, round by round, of each peer."""
+    """The measurements of each peer, by round."""
 
     def __init__(self) -> None:
         self.speed: dict[str, list[float]] = {label: [] for label in PEERS}
@@ -249,7 +249,7 @@ class Rounds:
         self.everyday: dict[str, list[tuple[float, float]]] = {}
 
     def measure(self, url: str, number: int, posts: int) -> None:
-        """Measure everything once; the peers take turns at being first."""
+        """Measure everything once; the order of the peers rotates."""
         from django.db import connection
 
         fill(posts)
@@ -271,7 +271,7 @@ class Rounds:
 
 
 def print_rounds(measured: Rounds, posts: int, rounds: int) -> None:
-    """Print both tables: the purge, and what partitions cost every day."""
+    """Print both tables: the purge, and the everyday costs of partitions."""
     ours = median(measured.speed["purge_old_content, batches"])
     rows: list[list[Any]] = [
         [

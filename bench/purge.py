@@ -1,8 +1,8 @@
-"""The purge engine beside Django's ``QuerySet.delete()`` and one raw DELETE, alternated, medians.
+"""Compares the purge engine with Django's ``QuerySet.delete()`` and one raw DELETE: medians of alternating rounds.
 
-``python -m bench.purge`` prints the tables of the configured database. Each method gets a fresh copy of the
-same filled database and a process of its own; a purge is a whole run, as a worker performs it. ROUNDS (5) and
-ROWS (``1000000,5000000``; SQLite 1,000,000) shorten it; PARTS picks from content, writers, childless, sessions.
+``python -m bench.purge`` prints the tables for the configured database. Each method gets a fresh copy of the
+same filled database and a separate process; a purge is a whole run, as a worker performs it. ROUNDS (5) and
+ROWS (``1000000,5000000``; SQLite 1,000,000) shorten it; PARTS selects from content, writers, childless, sessions.
 """
 
 import json
@@ -45,7 +45,7 @@ def medians(answers: list[Answer]) -> Answer:
 
 
 def print_ratios(title: str, answers: dict[str, Answer]) -> None:
-    """Print the methods with their speed as a share of each other's; the first is ours."""
+    """Print the methods with the ratios of their speeds; the first is ours."""
     ours, *peers = answers
     speed = {label: answer["rows"] / answer["batches"] for label, answer in answers.items()}
     whole = answers[ours]["rows"] / answers[ours]["seconds"]
@@ -92,12 +92,12 @@ CONTENT = {
 
 
 def posts_of(rows: int) -> int:
-    """Return how many posts make so many rows with their comments."""
+    """Return how many posts give this many rows together with their comments."""
     return rows // (1 + COMMENTS_PER_POST)
 
 
 def fill_half_expired(rows: int) -> Callable[[], None]:
-    """Return what fills in posts with comments, half of them expired."""
+    """Return a function that inserts posts with comments, half of them expired."""
     posts = posts_of(rows)
     return lambda: harness.fill_content(posts=posts, comments_per_post=COMMENTS_PER_POST, expired=posts // 2)
 
@@ -111,7 +111,7 @@ def content(rows: int, url: str) -> None:
 
 
 def writers(rows: int, url: str) -> None:
-    """Print how long others wait while content is purged: an update near the cutoff, an insert on SQLite."""
+    """Print how long other writers wait while content is purged: updates near the cutoff, inserts on SQLite."""
     from django.db import connection
 
     write = update_near_cutoff if connection.vendor == "postgresql" else insert
@@ -151,7 +151,7 @@ def writers(rows: int, url: str) -> None:
 
 
 def fill_childless() -> None:
-    """Make a million each of refresh tokens, simplejwt's tokens, login sessions and runs, half of them expired."""
+    """Create a million each of refresh tokens, simplejwt's tokens, login sessions and runs, half of them expired."""
     from django.contrib.auth.models import User
     from django.db import connection
 
@@ -162,7 +162,7 @@ def fill_childless() -> None:
         editor.create_model(OutstandingToken)
         editor.create_model(BlacklistedToken)
     rows, half = harness.series(1, CHILDLESS_ROWS), CHILDLESS_ROWS // 2
-    # Expired ones stand among the others, as they do where lifetimes differ and rows were replaced.
+    # Expired rows are mixed with the others, as they are when lifetimes differ and rows are replaced.
     days = (
         f"CASE WHEN i % 2 = 0 THEN 1 + i * 90.0 / {CHILDLESS_ROWS} ELSE -1 - i * 13.0 / {CHILDLESS_ROWS} END"
     )
@@ -177,7 +177,7 @@ def fill_childless() -> None:
         f" SELECT {user}, {key}, {secret}, {harness.days_ago('200')}, {expires} FROM {rows}",
         "INSERT INTO django_session (session_key, session_data, expire_date)"
         f" SELECT {key}, {secret}, {expires} FROM {rows}",
-        # Runs age in the order of their keys.
+        # The age of runs follows the order of their keys.
         "INSERT INTO maintenance_jobrun (job, status, reason, trigger, requested_by_name, schedule_name, dry_run, params,"
         " concurrency_key, queued_at, started_at, finished_at, worker, attempt, progress_done, stage, counts, message, error, traceback)"
         f" SELECT 'cleanup_tokens', 'succeeded', '', 'schedule', '', 'Cleanup tokens', {no}, '{{}}', 'cleanup_tokens',"
@@ -189,7 +189,7 @@ def fill_childless() -> None:
 
 
 def childless(url: str) -> None:
-    """Print the speed of deleting from tables without children (runs have log lines, but these have none)."""
+    """Print the speed of deleting from tables without child rows (runs can have log lines, but these have none)."""
     from django.db import connection
 
     for title, methods in {
@@ -214,7 +214,7 @@ def childless(url: str) -> None:
 
 
 def fill_sessions() -> None:
-    """Make 91,000 posts, each found by one of 1,667 old sessions."""
+    """Create 91,000 posts, each found by one of 1,667 old sessions."""
     from django.db import connection
 
     harness.fill_content(posts=91_000, comments_per_post=0, expired=0)
@@ -230,7 +230,7 @@ def fill_sessions() -> None:
 
 
 def sessions(url: str) -> None:
-    """Print what deleting sessions writes, as it is and with a foreign key that sets the posts' session null."""
+    """Print how much deleting sessions writes: now, and with a foreign key that sets the posts' session to null."""
     import psycopg2
 
     rows = []
@@ -295,7 +295,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("LOG_LEVEL", "CRITICAL")
-    # Only where they delete: Django would make the tables before those they point to.
+    # Only in the children that delete: otherwise Django would create these tables before those that they refer to.
     harness.set_up(apps=["bench.peers"] if len(sys.argv) > 1 else [])
     if len(sys.argv) > 1:
         print(json.dumps(CHILDREN[sys.argv[1]]()))

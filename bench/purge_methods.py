@@ -1,4 +1,4 @@
-"""The ways to delete that ``bench.purge`` compares: our jobs and their peers, each run in a process of its own."""
+"""The ways to delete that ``bench.purge`` compares: our jobs and their peers, each in a separate process."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,13 @@ Answer = dict[str, Any]
 
 
 def by_job(job: str) -> Answer:
-    """Delete as a worker does: request a run, plan, delete in batches, verify, renew the statistics."""
+    """Delete as a worker does: request a run, plan, delete in batches, verify, update the statistics."""
     from maintenance import context
     from maintenance.ledger import performing, requests
     from maintenance.models import JobRun
     from maintenance.purging import batches
 
-    performing.preview("cleanup_login_sessions")  # imports and connections are no growth
+    performing.preview("cleanup_login_sessions")  # so that imports and connections do not count as growth
     deleting: list[float] = []
     engine = batches.delete_in_batches
     looked_at: list[float] = []
@@ -58,7 +58,7 @@ def by_job(job: str) -> Answer:
 
 
 def untraced() -> Answer:
-    """Purge posts without writing down which ones went."""
+    """Purge posts without recording which ones were deleted."""
     from maintenance.purging.deletion import Deletion
 
     Deletion._returning = None  # type: ignore[assignment]  # for this process only
@@ -66,7 +66,7 @@ def untraced() -> Answer:
 
 
 def in_one_piece(delete: Callable[[], int]) -> Answer:
-    """Time a deletion that is one transaction."""
+    """Time a deletion in one transaction."""
     started = time.monotonic()
     with Peak() as peak:
         rows = delete()
@@ -81,7 +81,7 @@ def in_one_piece(delete: Callable[[], int]) -> Answer:
 
 
 def content_by_queryset() -> Answer:
-    """Delete posts as Django does where the foreign key says ``on_delete=CASCADE``."""
+    """Delete posts as Django does for a foreign key with ``on_delete=CASCADE``."""
     from django.db.models import CASCADE
 
     from scraping.models import RedditComment, RedditPost
@@ -92,7 +92,7 @@ def content_by_queryset() -> Answer:
 
 
 def content_by_statement() -> Answer:
-    """Delete posts by one statement whose cascade the database performs."""
+    """Delete posts with one statement; the database performs the cascade."""
     from scraping.models import RedditPost
 
     rows = RedditPost.objects.filter(created_at__lt=ago(90))
@@ -101,7 +101,7 @@ def content_by_statement() -> Answer:
 
 
 def tokens_by_peer() -> Answer:
-    """Delete tokens by the statement of simplejwt's command ``flushexpiredtokens``."""
+    """Delete tokens with the statement of simplejwt's command ``flushexpiredtokens``."""
     from django.utils import timezone
 
     from bench.peers.models import OutstandingToken
@@ -113,7 +113,7 @@ def tokens_by_peer() -> Answer:
 
 
 def login_sessions_by_peer() -> Answer:
-    """Delete login sessions by Django's ``clearsessions``."""
+    """Delete login sessions with Django's ``clearsessions``."""
     from django.contrib.sessions.models import Session
     from django.core.management import call_command
 
@@ -123,7 +123,7 @@ def login_sessions_by_peer() -> Answer:
 
 
 def run_history_by_statement() -> Answer:
-    """Delete runs by one statement, as django-celery-results does."""
+    """Delete runs with one statement, as django-celery-results does."""
     from maintenance.models import JobRun
 
     return in_one_piece(lambda: JobRun.objects.filter(finished_at__lt=ago(180))._raw_delete("default"))
@@ -145,7 +145,7 @@ CHILDREN: dict[str, Callable[[], Answer]] = {
 
 
 def ago(days: int) -> Any:
-    """Return the moment so many days ago."""
+    """Return the moment this many days ago."""
     from django.utils import timezone
 
     return timezone.now() - timedelta(days=days)

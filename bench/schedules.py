@@ -1,7 +1,7 @@
-"""The scheduler beside django-celery-beat's stock DatabaseScheduler: lag, CPU, memory, bursts, edits.
+"""Compares the scheduler with django-celery-beat's DatabaseScheduler: lag, CPU, memory, bursts, edits.
 
-Both run as real `celery beat` processes on the same database server and broker, one after the other; a consumer takes
-the messages from the broker and notes when each arrived. A run that was received counts as performed.
+Both run as real `celery beat` processes on the same database server and broker, one after the other; a consumer reads
+the messages from the broker and records when each arrived. A received run counts as performed.
 """
 
 import json
@@ -30,7 +30,7 @@ OURS, STOCK = (
     "django_celery_beat.schedulers:DatabaseScheduler",
 )
 NAMES = {OURS: "leased", STOCK: "stock"}
-# Seconds of watching, and schedules with their period: so many fire in that time.
+# The duration of a measurement in seconds, and numbers of schedules with their period in seconds.
 WATCHED = float(os.environ.get("BENCH_SECONDS", "40"))
 SPREAD = [(10, 20), (1_000, 400), (10_000, 3_600)]
 BURSTS = [1_000, 10_000]
@@ -40,17 +40,17 @@ EDITS = 5
 
 @dataclass
 class Arrivals:
-    """When the messages came, by the name of the schedule they are for."""
+    """The arrival times of messages, by the name of their schedule."""
 
     at: list[tuple[str, float]] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def more_than(self, number: int) -> bool:
-        """Whether more messages than that have come."""
+        """Whether more messages than this have arrived."""
         return len(self.at) > number
 
     def consume(self, socket: Path) -> None:
-        """Take messages until told to stop; a run that was received is marked as performed, twice a second."""
+        """Read messages until ``stop`` is set; received runs are marked as performed twice per second."""
         import redis
         from django.db import connection
 
@@ -87,7 +87,7 @@ def perform(run_ids: list[int]) -> None:
 
 @contextmanager
 def broker() -> Iterator[Path]:
-    """Start a broker of its own, as `manage.py up` does."""
+    """Start a private broker, as `manage.py up` does."""
     from console.local import broker as private
 
     directory = Path(harness.scratch_directory())
@@ -103,7 +103,7 @@ def broker() -> Iterator[Path]:
 
 
 def wait_until(condition: Callable[[], Any], seconds: float) -> bool:
-    """Return whether it came true in time."""
+    """Return whether the condition became true in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if condition():
@@ -114,7 +114,7 @@ def wait_until(condition: Callable[[], Any], seconds: float) -> bool:
 
 @contextmanager
 def beat(scheduler: str, database_url: str, socket: Path) -> Iterator[psutil.Process]:
-    """Run a scheduler as a process of its own."""
+    """Run a scheduler in a separate process."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -144,7 +144,7 @@ def beat(scheduler: str, database_url: str, socket: Path) -> Iterator[psutil.Pro
 
 
 def make_schedules(number: int, *, first_at: datetime, period: float, scheduler: str) -> dict[str, datetime]:
-    """Make interval schedules whose slots are spread evenly over a period from ``first_at`` on; return the first slots."""
+    """Create interval schedules with slots spread evenly over a period from ``first_at`` on; return the first slots."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
     from maintenance.models import ScheduleControl
@@ -190,11 +190,11 @@ def lags(arrivals: Arrivals, slots: dict[str, datetime]) -> list[float]:
 
 
 def spread(scheduler: str, number: int, period: float) -> dict[str, float]:
-    """Watch schedules that fire one after the other."""
+    """Measure schedules that fire one after the other."""
     from django.utils import timezone
 
     with harness.scratch_database() as url, broker() as socket:
-        warm_up = 6 + number / 1_000  # the stock scheduler reads them all at its start
+        warm_up = 6 + number / 1_000  # the stock scheduler reads all of them at its start
         slots = make_schedules(
             number, first_at=timezone.now() + timedelta(seconds=warm_up), period=period, scheduler=scheduler
         )
@@ -202,7 +202,7 @@ def spread(scheduler: str, number: int, period: float) -> dict[str, float]:
         consumer = threading.Thread(target=arrivals.consume, args=(socket,))
         consumer.start()
         with beat(scheduler, url, socket) as process:
-            time.sleep(warm_up)  # the measure is taken over a time, so it waits for it
+            time.sleep(warm_up)  # the start is not part of the measurement
             used = cpu_seconds(process)
             time.sleep(WATCHED)
             cpu = (cpu_seconds(process) - used) / WATCHED
@@ -224,7 +224,7 @@ def spread(scheduler: str, number: int, period: float) -> dict[str, float]:
 
 
 def burst(scheduler: str, number: int) -> dict[str, float]:
-    """Let all schedules be due in the same second; count how long their messages take."""
+    """Let all schedules be due in the same second; measure how long their messages take."""
     from django.utils import timezone
 
     with harness.scratch_database() as url, broker() as socket:
@@ -257,7 +257,7 @@ def due_at_once(at: datetime, scheduler: str) -> None:
 
 
 def edits(scheduler: str, number: int) -> list[float]:
-    """Retime one schedule of many to every second, several times; return how long each edit took to show."""
+    """Retime one schedule of many to every second, several times; return how long each edit took to have an effect."""
     from django.utils import timezone
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -273,13 +273,15 @@ def edits(scheduler: str, number: int) -> list[float]:
         with beat(scheduler, url, socket):
             time.sleep(6 + number / 1_000)  # until the schedules are read
             for n in range(EDITS):
-                time.sleep(0.37)  # at another moment of the scheduler's own second each time
+                time.sleep(
+                    0.37
+                )  # so that each edit comes at another moment of the scheduler's one-second loop
                 task = PeriodicTask.objects.get(name=f"s{n}")
                 task.interval, task.last_run_at = every_second, timezone.now()
                 seen, started = len(arrivals.at), time.time()
                 task.save()
                 came = wait_until(partial(arrivals.more_than, seen), 30)
-                # The first slot is a second after the edit.
+                # The first slot is one second after the edit.
                 waits.append(max(0.0, arrivals.at[seen][1] - started - 1) if came else float("inf"))
                 task.enabled = False
                 task.save()
@@ -291,7 +293,7 @@ def edits(scheduler: str, number: int) -> list[float]:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return the processor time it has used."""
+    """Return the CPU time that the process has used."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
@@ -302,7 +304,7 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def close_connection() -> None:
-    """Leave the scratch database, so that it can be dropped."""
+    """Disconnect from the scratch database, so that it can be dropped."""
     from django.db import connection
 
     connection.close()
@@ -353,6 +355,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("LOG_LEVEL", "ERROR")
-    import bench.noop_app  # noqa: F401  (the job must be known here too)
+    import bench.noop_app  # noqa: F401  (the job must be declared here too)
 
     main()

@@ -1,4 +1,4 @@
-"""The console's settings with django-celery-results, the ledger's peer, beside it."""
+"""The console's settings plus django-celery-results, with which the ledger is compared."""
 
 from console.settings import *  # noqa: F403
 from console.settings import INSTALLED_APPS

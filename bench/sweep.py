@@ -1,7 +1,7 @@
-"""Verifying 100,000 stored items with Reddit in 1,000 requests, through PRAW over a socket; memory must stay flat.
+"""Verifies 100,000 stored items with Reddit in 1,000 requests, through PRAW over a socket; memory must stay flat.
 
-``python -m bench.sweep`` prints the table for the configured database. One item in ten was deleted on Reddit, one in
-ten has a new score. The server runs in this process, the sweep in a child.
+``python -m bench.sweep`` prints the table for the configured database. One item in ten was deleted on Reddit, and one
+in ten has a new score. The server runs in this process, the sweep in a child.
 """
 
 import json
@@ -18,7 +18,7 @@ SAMPLES = 10
 
 
 def stored(fullname: str) -> dict[str, Any]:
-    """Return an item as it was stored."""
+    """Return an item in its stored state."""
     kind, _, number = fullname.partition("_")
     raw = ingest.raw_item(kind, int(number))
     body = f"The text of {fullname}, about as long as people write them. " * 6
@@ -68,13 +68,13 @@ def fill() -> None:
 
 
 class Memory:
-    """A progress that notes the resident memory now and then."""
+    """A progress that records the resident memory at intervals."""
 
     def __init__(self) -> None:
         self.samples: list[float] = []
 
     def report(self, done: int, total: int | None = None, stage: str = "") -> None:
-        """Note it at every tenth of the work."""
+        """Record it after every tenth of the work."""
         if done % ((POSTS + COMMENTS) // SAMPLES) == 0:
             self.samples.append(harness.resident_mb())
 

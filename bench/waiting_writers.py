@@ -1,4 +1,4 @@
-"""Others that write while rows are purged: how long each of their writes takes."""
+"""Measures how long writes of others take while rows are purged."""
 
 import random
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Rows on either side of the cutoff that others update, or the same number of inserts, while a purge runs.
+# How many rows on each side of the cutoff are updated, or how many are inserted, while a purge runs.
 NEAR = 2_000
 
 
@@ -17,7 +17,7 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def update_near_cutoff(url: str, posts: int, work: Callable[[], Any]) -> list[float]:
-    """Update posts on both sides of the cutoff while ``work`` runs; return the seconds each took."""
+    """Update posts on both sides of the cutoff while ``work`` runs; return the duration of each update in seconds."""
     import psycopg2
 
     connection = psycopg2.connect(url)
@@ -36,7 +36,7 @@ def update_near_cutoff(url: str, posts: int, work: Callable[[], Any]) -> list[fl
 
 
 def insert(url: str, posts: int, work: Callable[[], Any]) -> list[float]:
-    """Insert log lines while ``work`` runs; return the seconds each took. "database is locked" is an error."""
+    """Insert log lines while ``work`` runs; return the seconds of each. "database is locked" is an error."""
     import sqlite3
 
     connection = sqlite3.connect(
@@ -64,7 +64,7 @@ def insert(url: str, posts: int, work: Callable[[], Any]) -> list[float]:
 
 
 def meanwhile(work: Callable[[], Any], write: Callable[[], None]) -> list[float]:
-    """Write every few milliseconds while ``work`` runs; return the seconds each write took."""
+    """Write every few milliseconds while ``work`` runs; return the duration of each write in seconds."""
     ended, waits, failures = threading.Event(), list[float](), list[BaseException]()
 
     def go_on() -> None:

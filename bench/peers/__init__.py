@@ -1,1 +1,1 @@
-"""Tables of other projects, made here in their shape, for benchmarks to compare with."""
+"""Copies of tables of other projects, for comparison in benchmarks."""

@@ -5,7 +5,7 @@ from django.db import models
 
 
 class OutstandingToken(models.Model):
-    """A refresh token that was given out, with its secret."""
+    """An issued refresh token, with its secret."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
