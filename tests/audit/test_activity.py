@@ -1,4 +1,4 @@
-"""The Activity page: its filters, its pages, its search, and who sees what of it."""
+"""The Activity page: filters, pages, search, and which events a person sees."""
 
 import re
 from datetime import timedelta
@@ -25,7 +25,7 @@ URL = "admin:audit_event_changelist"
 
 
 def shown(client, address="", **query):
-    """Return the events of a page, in its order."""
+    """Return the events of a page, in the order of the page."""
     page = client.get(address or reverse(URL), query or None)
     assert page.status_code == 200
     return [row["event"] for row in page.context["rows"]]
@@ -108,7 +108,7 @@ def short_pages(monkeypatch):
 
 
 def walk(client, link, address):
-    """Return the pages that the link leads through, each a list of keys."""
+    """Follow the link from page to page; return each page as a list of keys."""
     found = []
     while address:
         page = client.get(address)
@@ -118,7 +118,7 @@ def walk(client, link, address):
 
 
 def many(number, **fields):
-    """Return so many events, several of the same moment, as the database's clock gives them."""
+    """Return this many events, several of them of the same moment, with times of the database's clock."""
     made = []
     for n in range(number):
         made.append(factories.event(**fields))
@@ -154,7 +154,7 @@ def test_a_search_goes_on_where_the_page_before_stopped_looking(client, root, mo
 
 @pytest.fixture
 def owned():
-    """Two owners, and an event about everything of each."""
+    """Two owners, and one event about every row of each."""
     world = {}
     for name in ("mine", "foreign"):
         owner = member(BOT_OWNERS, username=name)

@@ -1,4 +1,4 @@
-"""Who came in, who was turned away, and what a shell did."""
+"""Events of sign-ins, of refusals, and of shell commands."""
 
 import getpass
 
@@ -74,7 +74,7 @@ def test_a_refusal_that_cannot_be_stored_is_refused_all_the_same_and_logged(clie
 
 
 def no_events(execute, sql, params, many, context):
-    """Stand for a database that has become read-only since the page was authorised."""
+    """Simulate a database that has become read-only since the page was authorised."""
     if sql.startswith('INSERT INTO "audit_event"'):
         raise OperationalError("read-only")
     return execute(sql, params, many, context)

@@ -1,4 +1,4 @@
-"""What an event keeps, and that nobody changes or deletes it."""
+"""What an event keeps, and that nobody can change or delete it."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def append_only():
 
 
 def refused(statement):
-    """Whether the database refuses it; what it was about stays as it was."""
+    """Whether the database refuses the statement; the rows stay unchanged."""
     with pytest.raises(DatabaseError), transaction.atomic():
         statement()
     return True

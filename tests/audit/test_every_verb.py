@@ -1,4 +1,4 @@
-"""Whoever changes something writes an event: every service verb is found by its ``by``, and tried."""
+"""Every change writes an event: all service verbs are found by their argument ``by``, and called."""
 
 import importlib
 import inspect
@@ -29,7 +29,7 @@ from tests.kit import factories
 pytestmark = pytest.mark.django_db
 
 PACKAGES = (accounts, adminkit, audit, console, database, maintenance, scraping)
-# They take ``by`` and change nothing, or are the writing itself.
+# These take ``by`` but change nothing, or write the event itself.
 NO_VERBS = {
     "maintenance.admin.last_plans.made_now": "makes a plan, and changes nothing",
     "audit.events.record": "writes the event",
@@ -143,7 +143,7 @@ def blocked():
 
 
 def by_last_names(names):
-    """Names without their modules, which may be split: package and function."""
+    """Return names as package and function, without modules, because a module may be split."""
     return {(name.partition(".")[0], name.rpartition(".")[2]): name for name in names}
 
 

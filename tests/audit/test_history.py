@@ -1,4 +1,4 @@
-"""Entries of Django's own log become events: all of them by a migration, a person's before the person goes."""
+"""Entries of Django's log become events: all of them at a migration, a person's before the person is deleted."""
 
 import json
 from datetime import timedelta
@@ -40,7 +40,7 @@ def root():
 
 @pytest.fixture
 def people():
-    """One who goes, and one who stays; both have changed the same group."""
+    """One person who is deleted, and one who stays; both have changed the same group."""
     ada, bob = factories.superuser(username="ada"), factories.superuser(username="bob")
     group = Group.objects.create(name="Night shift")
     entry(ada, group, 1, '[{"added": {}}]', ADDITION)
@@ -132,7 +132,7 @@ def test_all_entries_move_once_in_batches_with_time_and_person(people):
         (bob, timedelta(minutes=2)),
         (ada, timedelta(minutes=3)),
     ]
-    # As the release before reads them beside its own entries.
+    # In the form that the previous release reads in addition to its own entries.
     assert [event.parameters["message"] for event in kept] == ['[{"added": {}}]', "second", "third"]
     assert {(event.verb, event.subject_id) for event in kept} == {(ENTRY, str(group.pk))}
 

@@ -1,4 +1,4 @@
-"""What a shell did: commands of the console, and Django's own that change something."""
+"""Events of shell commands: those of the console, and Django's own that change something."""
 
 import getpass
 import json
@@ -17,7 +17,7 @@ from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 
-# Commands that change nothing that the console keeps, and why; every other one is written down.
+# Commands that change no data of the console, with the reason; every other one is recorded.
 SILENT = {
     "check": "reads",
     "collectstatic": "copies files of the release",
@@ -50,7 +50,7 @@ SILENT = {
 
 
 def by_the_shell(verb):
-    """Return the one event of that verb, which this process's user did as a shell."""
+    """Return the only event of that verb; its actor is this process's user, as a shell."""
     event = Event.objects.get(verb=verb)
     assert (event.actor_kind, event.actor_name, event.actor) == ("shell", getpass.getuser(), None)
     return event

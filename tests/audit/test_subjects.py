@@ -1,4 +1,4 @@
-"""The Activity page links only subjects that are still there."""
+"""The Activity page links only subjects that still exist."""
 
 import pytest
 from django.urls import reverse

@@ -1,4 +1,4 @@
-"""A Celery application that knows jobs which misbehave, for workers of the tests (``celery -A tests.chaos.misbehaving``)."""
+"""A Celery application with jobs that misbehave, for the tests' workers (``celery -A tests.chaos.misbehaving``)."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from console.celery import app  # noqa: F401  (celery -A looks for it)
 from tests.full_disk import leave_no_room
 
-# Seconds that one attempt may take; its jobs hang for as good as ever.
+# How many seconds one attempt may take; these jobs hang much longer.
 LIMIT = 2
 EVER = 600
 
@@ -34,7 +34,7 @@ def hang_in_sql(ctx):
 
 
 def go_on(ctx):
-    """Reach checkpoints, three steps an attempt, for longer than the limit."""
+    """Reach checkpoints, three steps per attempt, for longer than the limit."""
     for step in range(ctx.cursor.get("step", 0), 8):
         ctx.checkpoint()
         time.sleep(LIMIT * 0.3)
@@ -42,14 +42,14 @@ def go_on(ctx):
 
 
 def stand_still(ctx):
-    """Reach checkpoints, and get nowhere."""
+    """Reach checkpoints, but make no progress."""
     while True:
         ctx.checkpoint()
         time.sleep(0.1)
 
 
 def fill_the_disk(ctx):
-    """Write until SQLite has no room left; to write down how that ended, there is some again."""
+    """Write until SQLite has no space left; afterwards there is some again, to store how the run ended."""
     leave_no_room(connection.connection)
     for _ in range(100):
         ctx.log("x" * 10_000)

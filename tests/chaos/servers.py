@@ -1,4 +1,4 @@
-"""Servers of a test's own, which it may kill: a PostgreSQL cluster and a broker."""
+"""Private servers of a test, which it may kill: a PostgreSQL cluster and a broker."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from tests.kit.waiting import wait_until
 
 
 class OwnBroker:
-    """A broker on a unix socket, as `up` starts it; killing it loses what it holds."""
+    """A broker on a unix socket, as `up` starts it; killing it loses its messages."""
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="broker-"))
@@ -35,7 +35,7 @@ class OwnBroker:
         wait_until(lambda: broker.broker_answers(self.socket), timeout=20)
 
     def hang(self):
-        """Stop answering with the port open, as a host that swaps or a frozen container does."""
+        """Stop answering while the port stays open, like a swapping host or a frozen container."""
         self._process.send_signal(signal.SIGSTOP)
 
     def go_on(self):
@@ -58,14 +58,14 @@ class OwnBroker:
 
 @contextlib.contextmanager
 def own_broker(settings):
-    """Let the services that the test starts use a broker of its own; this process sends nothing to it."""
+    """Let the test's services use a private broker; this process sends nothing to it."""
     with OwnBroker() as server:
         settings.CELERY_BROKER_URL = server.url
         yield server
 
 
 class OwnPostgres:
-    """A PostgreSQL cluster in a directory of its own."""
+    """A PostgreSQL cluster in a separate directory."""
 
     def __init__(self):
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -117,7 +117,7 @@ class OwnPostgres:
 
 @contextlib.contextmanager
 def own_postgres():
-    """Use a migrated database of the test's own in this process, and in the services that the test starts."""
+    """Use a private, migrated database in this process and in the services that the test starts."""
     with OwnPostgres() as server:
         before = dict(connection.settings_dict)
         connection.close()
@@ -132,7 +132,7 @@ def own_postgres():
             connection.settings_dict.update(before)
 
 
-# Calls without a schema find these before PostgreSQL's own.
+# Calls without a schema find these functions before PostgreSQL's own.
 MOVABLE_CLOCK = """
 CREATE SCHEMA shadow;
 CREATE TABLE shadow.clock (ahead interval NOT NULL);
@@ -148,20 +148,20 @@ ALTER DATABASE console SET search_path = shadow, pg_catalog, public;
 
 
 def make_clock_movable():
-    """Give the test's own PostgreSQL a clock that ``move_clock`` sets, for all connections from now on."""
+    """Give the private PostgreSQL a clock that ``move_clock`` sets, for all new connections."""
     with connection.cursor() as cursor:
         cursor.execute(MOVABLE_CLOCK)
     connection.close()
 
 
 def move_clock(ahead):
-    """Let the clock be so much ahead of the machine's, or behind it (a timedelta)."""
+    """Set the clock ahead of the machine's, or behind it, by a timedelta."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE shadow.clock SET ahead = %s", [ahead])
 
 
 def clock_shows():
-    """What the clock shows."""
+    """Return the time of the database's clock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]

@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 
 
 class Service:
-    """One service as a process of its own; leaving the block kills whatever is left of it."""
+    """One service in a separate process; leaving the block kills all processes that are left of it."""
 
     def __init__(self, command, **environment):
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115  # lives as long as the process
@@ -45,7 +45,7 @@ class Service:
 
     def __exit__(self, kind, *_):
         self.kill()
-        if kind:  # what it said, beside the failure
+        if kind:  # print its output together with the failure
             sys.stderr.write(f"--- {self.process.args!r}\n{self.output}\n")
         self.log.close()
 
@@ -61,7 +61,7 @@ class Service:
         self.process.send_signal(number)
 
     def kill(self):
-        """kill -9 of the process and all its children."""
+        """Kill the process and all its children with SIGKILL."""
         family: list[Any] = [self.process]
         with contextlib.suppress(psutil.NoSuchProcess):
             family += psutil.Process(self.process.pid).children(recursive=True)
@@ -85,7 +85,7 @@ def worker(hostname="worker", include=None, **environment):
 
 @contextlib.contextmanager
 def supervised_worker(**environment):
-    """A worker that is started again when it ends, as `up`, docker and systemd do.
+    """A worker that is restarted when it ends, as by `up`, docker and systemd.
 
     kombu's Redis transport ends it when the connection breaks while a message is not acknowledged.
     """

@@ -1,4 +1,4 @@
-"""What a test lets its worker import: SIGURG makes the main process stand still for ever, deaf to SIGTERM."""
+"""A module for a test's worker to import: at SIGURG the main process hangs for ever and ignores SIGTERM."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""The database's clock is set back by an hour under a scheduler that works."""
+"""The database's clock is set back by an hour while a scheduler runs."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def test_the_clock_is_set_back_again_and_again(settings):
             set_back_at, began, before = clock_shows(), time.monotonic(), slots_of(task)
             wait_until(lambda: slots_of(task) - before, timeout=90, every=0.05)  # noqa: B023
             noticed.append(time.monotonic() - began)
-            time.sleep(AFTERWARDS_SECONDS)  # the schedule's own time
+            time.sleep(AFTERWARDS_SECONDS)  # the schedule must fire in real time
             until = clock_shows() - timedelta(seconds=2)
             first = ScheduleControl.objects.get(pk=task.pk).effective_from
             assert first - set_back_at < EVERY, "slots before the tick that noticed have no row"
@@ -55,7 +55,7 @@ def test_the_clock_is_set_back_again_and_again(settings):
         task.enabled = False
         task.save()
         wait_until(lambda: not JobRun.objects.open().exists(), timeout=60)
-        # What deletes refuses to while the clocks disagree, which is right.
+        # Purges correctly refuse to run while the clocks disagree.
         ended = set(JobRun.objects.exclude(error__contains="clock").values_list("status", flat=True))
 
     print(f"\nclock set back by an hour {TIMES} times: the next slot ran after {max(noticed):.1f} s at most")  # noqa: T201

@@ -1,4 +1,4 @@
-"""Processes on hosts whose clocks disagree with the database's, by `faketime`."""
+"""Processes on hosts whose clocks differ from the database's (simulated with `faketime`)."""
 
 import json
 import os
@@ -29,7 +29,7 @@ DAYS_KEPT = 90
 
 
 def on_a_host_that_is_off_by(offset, *command):
-    """Run a command where the clock is off; return what it printed as JSON, and its exit code."""
+    """Run a command with a wrong clock; return its JSON output and its exit code."""
     done = subprocess.run(
         ["faketime", "-f", offset, sys.executable, "manage.py", *command, "--json"],
         cwd=settings.BASE_DIR,

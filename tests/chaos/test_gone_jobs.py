@@ -1,4 +1,4 @@
-"""A schedule whose job was removed fires for a while: every slot has its row, and says why nothing was done."""
+"""A schedule whose job was removed fires for a while: every slot has a row that says why nothing was done."""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Jobs that hang, in real workers: they are killed and named, and the worker goes on with the next."""
+"""Jobs that hang in real workers: they are killed and named, and the worker continues with the next run."""
 
 import contextlib
 import os
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture(autouse=True)
 def misbehaving_jobs(monkeypatch):
-    """Let this process request what its workers know."""
+    """Declare the workers' jobs in this process too, so that it can request them."""
     monkeypatch.setattr(registry, "_registry", dict(registry._registry))
     misbehaving.declare()
     monkeypatch.setattr(attempts, "PAUSES", (timedelta(), timedelta()))
@@ -37,7 +37,7 @@ def misbehaving_jobs(monkeypatch):
 
 @contextlib.contextmanager
 def worker(concurrency=1):
-    """One worker that knows the jobs above."""
+    """Start a worker that has the jobs above."""
     command = processes.worker(concurrency=concurrency)
     command[command.index("console")] = "tests.chaos.misbehaving"
     with Service(command) as service:
@@ -50,7 +50,7 @@ def request(job):
 
 
 def last_attempts(jobs):
-    """The last attempts of these jobs, once they are over; the leading scheduler's part is played here."""
+    """Return the last attempts of these jobs once they have ended; this process does the leading scheduler's work."""
 
     def over():
         JobRun.objects.queued().update(not_before=None)
@@ -64,7 +64,7 @@ def last_attempts(jobs):
 
 @pytest.fixture
 def no_room_at_commit():
-    """A PostgreSQL whose disk is full whenever a purge of posts commits; a post that such a purge would take."""
+    """A PostgreSQL whose disk is full whenever a purge of posts commits; and a post that such a purge would delete."""
     if connection.vendor == "sqlite":
         yield
         make_room(connection.connection)
@@ -90,7 +90,7 @@ def test_jobs_that_get_nowhere_end_and_others_go_on(no_room_at_commit):
         for job in jobs:
             request(job)
         last = last_attempts(jobs)
-        healthy = request("cleanup_login_sessions")  # the worker has other children by now
+        healthy = request("cleanup_login_sessions")  # by now the worker has new child processes
         wait_until(lambda: JobRun.objects.get(pk=healthy.pk).status == "succeeded", timeout=60)
         assert service.process.poll() is None
         assert_the_server_works_on_nothing()
@@ -105,7 +105,7 @@ def test_jobs_that_get_nowhere_end_and_others_go_on(no_room_at_commit):
         assert f"longer than its time limit of {misbehaving.LIMIT} s" in last[job].error
         assert "no other is made" in last[job].error
         assert job in last[job].traceback
-        assert "celery" not in last[job].traceback  # from the job on
+        assert "celery" not in last[job].traceback  # it begins at the job
         assert ends_before(job) == {("interrupted", "time_limit")}
     for job, reason in [
         ("stand_still", "handed_on"),

@@ -1,4 +1,4 @@
-"""The broker hangs: its port is open and nothing comes back. Schedulers, pages and runs do not care."""
+"""The broker hangs: its port is open but it does not answer. Schedulers, pages and runs work as usual."""
 
 import contextlib
 import os
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 FULL = os.environ.get("CHAOS") == "full"
 HUNG_SECONDS, CALM_SECONDS, PAGES = (110, 30, 20) if FULL else (12, 3, 5)
-# Of a few slots on a machine that is busy with other tests, the 99th percentile is the worst one.
+# With few slots, the 99th percentile is the worst one, and other tests may keep the machine busy.
 LAG_SECONDS = 2 if FULL else 4
 
 
 @pytest.fixture
 def server(settings, monkeypatch):
-    """A broker of the test's own, for its services and for itself."""
+    """A private broker for the test's services and this process."""
     PeriodicTask.objects.all().delete()
     with OwnBroker() as server:
         settings.CELERY_BROKER_URL = server.url
@@ -43,7 +43,7 @@ def server(settings, monkeypatch):
 
 
 class WithoutLeader(threading.Thread):
-    """Measures for how long no scheduler led."""
+    """Measures how long no scheduler was the leader."""
 
     def __init__(self):
         super().__init__()
@@ -88,8 +88,8 @@ def test_the_broker_hangs(server, client):
             services.enter_context(beat())
         wait_until(lambda: JobRun.objects.filter(status="succeeded").count() >= 3, timeout=60)
         seconds_of_a_page(client)  # the first one loads its templates
-        calm_from = timezone.now()  # before it the schedulers started
-        time.sleep(CALM_SECONDS)  # the schedule's own time, as below
+        calm_from = timezone.now()  # until now the schedulers were starting
+        time.sleep(CALM_SECONDS)  # the schedule must fire in real time, as below
         with WithoutLeader() as gaps:
             hung_at = timezone.now()
             server.hang()

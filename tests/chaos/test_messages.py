@@ -1,4 +1,4 @@
-"""Messages that nobody can read: each is dropped and logged, and the worker goes on."""
+"""Undecodable messages: each is dropped and logged, and the worker continues."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ MUTANTS = 2_000 if FULL else 60
 
 
 def envelope(body=None, *, tag="1", **changes):
-    """A message as kombu's Redis transport keeps it in its list; None takes a part away."""
+    """Return a message in the format of kombu's Redis transport; None removes a part."""
     body = (
         [[1], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
         if body is None
@@ -98,7 +98,7 @@ RUBBISH = {
 
 
 def mutants(number, seed=15):
-    """Whole messages with a few characters changed, or a part of them replaced."""
+    """Return valid messages with a few characters changed, or with one part replaced."""
     draw = random.Random(seed)  # no secret
     odd = [None, 5, "x", [], {}, True, -1, 1e300, [[]], {"x": None}]
     for n in range(number):

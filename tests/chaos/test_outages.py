@@ -1,4 +1,4 @@
-"""The broker, the database and the workers go away; every requested run reaches its end, and nothing is done twice."""
+"""The broker, the database and the workers fail; every requested run reaches its end, and nothing is done twice."""
 
 import os
 import time
@@ -22,10 +22,10 @@ from tests.kit.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# `make chaos` takes its time: servers away for half a minute, twenty workers killed.
+# `make chaos` is the long version: servers are down for half a minute, and twenty workers are killed.
 FULL = os.environ.get("CHAOS") == "full"
 AWAY, KILLS = (30, 20) if FULL else (8, 3)
-# A lost worker is found in 6 seconds; a purge takes nearly the whole table, and slowly enough to be met at it.
+# A lost worker is found in 6 seconds; a purge may delete nearly the whole table, slowly enough to be interrupted.
 QUICK = {"HEARTBEAT_SECONDS": "1", "PURGE_CAP_SHARE": "1", "PURGE_THROTTLE": "0.02"}
 
 
@@ -40,7 +40,7 @@ def every_second(job="cleanup_tokens"):
 
 
 def settled():
-    """Whether every run has its end; a database that is not back yet says no."""
+    """Whether every run has ended; False while the database is not back yet."""
     try:
         return not JobRun.objects.open().exists()
     except Error:
@@ -49,12 +49,12 @@ def settled():
 
 
 def has_ticked_past(task, moment):
-    """Whether the scheduler has dealt with every slot up to then: an edit would fold the rest into one row."""
+    """Whether the scheduler has recorded every slot up to then: an edit would fold the others into one row."""
     return ScheduleControl.objects.filter(pk=task.pk, next_slot_at__gt=moment).exists()
 
 
 def assert_no_slot_is_missing(task, *, since, until):
-    """``since``: when the schedule came into force; it moves with each edit."""
+    """``since``: when the schedule came into force; each edit changes it."""
     slots = list(
         JobRun.objects.filter(schedule=task, trigger="schedule").values_list("scheduled_for", flat=True)
     )
@@ -120,7 +120,7 @@ def test_the_database_is_restarted(settings):
 
 
 def settled_but(task):
-    """Whether every run but those of this schedule has its end."""
+    """Whether every run has ended, apart from those of this schedule."""
     try:
         return not JobRun.objects.open().exclude(schedule_id=task.pk).exists()
     except Error:

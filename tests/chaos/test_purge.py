@@ -1,6 +1,6 @@
-"""kill -9 at random moments of a purge: the right rows survive, and the history adds up to what is gone.
+"""kill -9 at random moments of a purge: the right rows survive, and the history has the count of the deleted ones.
 
-By default few kills over few rows; PURGE_KILLS=50 is the long version, over 200,000 rows.
+By default there are few kills and few rows; PURGE_KILLS=50 is the long version, with 200,000 rows.
 """
 
 import itertools
@@ -28,14 +28,14 @@ POSTS_PER_KILL, COMMENTS_PER_POST = 800, 4
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
 
-# Connections that a child has inherited: kept, because dropping them would close them for the parent too.
+# Connections that a child has inherited: referenced here, because closing them would close them for the parent too.
 inherited = []
 
 
 def perform(run_id, is_doomed):
-    """What a worker does, in a process of its own; one that is to be killed waits for that before it is done."""
-    # While a browser's event loop runs, the parent has another connection than the one without a loop, which is what
-    # the child would find here. It must use neither.
+    """Perform the run as a worker does, in a child process; one that will be killed waits for it before its end."""
+    # While a browser's event loop runs, the parent has two connections: one for the loop, and one without, which the
+    # child would find here. It must use neither.
     for wrapper in connections.all(initialized_only=True):
         inherited.append(wrapper.connection)
         wrapper.connection = None
@@ -73,7 +73,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, monke
     kills = 0
     while True:
         worker = start(run, is_doomed=kills < KILLS)
-        # Now and then before its first batch, as a rule within or between those after it.
+        # Sometimes before the first batch, usually during or between later ones.
         moment = begun if draw.random() < 0.2 else deleting
         wait_until(partial(moment, run), timeout=30, every=0.001)
         if kills < KILLS:

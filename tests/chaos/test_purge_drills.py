@@ -1,6 +1,6 @@
-"""A purge beside each thing that may be in its way: how it ends, what it says was the cause, what survives.
+"""A purge with each fault that may hinder it: how it ends, which cause it names, and which rows survive.
 
-``make soak`` runs them over 160,000 rows and prints the table. Waiting between attempts is skipped: it counts as passed.
+``make soak`` runs them with 160,000 rows and prints the table. The delays between attempts are skipped.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ def world(monkeypatch, settings):
 
 
 def drill(table, name, *, lasts=None, lift=lambda: None):
-    """Run the purge with all its attempts; ``lift`` ends the fault when ``lasts`` seconds are over."""
+    """Run the purge with all its attempts; ``lift`` ends the fault after ``lasts`` seconds."""
     run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     began, skipped, ends, left, causes = time.monotonic(), 0.0, [], [], []
     for _ in range(ATTEMPTS_MAX):
@@ -151,7 +151,7 @@ def test_the_database_takes_no_writes_for_30_seconds(table, monkeypatch):
     ],
 )
 def test_a_commit_fails(table, code, end, cause, monkeypatch):
-    """Whenever the row in the middle is among the rows of the batch."""
+    """It fails whenever the row in the middle is in the batch."""
     monkeypatch.setattr(batches, "REFUSED_SECONDS", 0.01)
     with connection.cursor() as cursor:
         cursor.execute(f"""
@@ -186,7 +186,7 @@ def test_the_disk_is_full_for_a_while(table):
             "CREATE TRIGGER heavy AFTER DELETE ON scraping_redditpost"
             " BEGIN INSERT INTO ballast VALUES (zeroblob(5000)); END"
         )
-        cursor.execute("VACUUM")  # free pages would be room
+        cursor.execute("VACUUM")  # without free pages, which could be reused
         full["pages"] = cursor.execute("PRAGMA page_count").fetchone()[0] + size(700, 7_000)
 
     def make_room():

@@ -1,4 +1,4 @@
-"""Several schedulers, of which the leading one is killed or frozen again and again: every slot has one row."""
+"""Several schedulers, of which the leader is killed or frozen repeatedly: every slot has exactly one row."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ from tests.kit.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
 
-# `make chaos` takes its time: five minutes, a blow every 20 seconds, frozen for 15.
+# `make chaos` is the long version: five minutes, with a kill or a freeze of 15 seconds every 20 seconds.
 FULL = os.environ.get("CHAOS") == "full"
 SECONDS, EVERY, FROZEN = (300, 20, 15) if FULL else (32, 14, 8)
 SCHEDULES = 20
@@ -51,7 +51,7 @@ def leader():
 
 
 def wait_for_another(pid):
-    """How long it takes until another scheduler leads."""
+    """Wait until another scheduler leads; return how long it took."""
     began = time.monotonic()
     wait_until(lambda: leader() not in (None, pid), timeout=4 * settings.BEAT_LEASE_SECONDS, every=0.05)
     return time.monotonic() - began
@@ -69,7 +69,7 @@ def assert_every_slot_has_its_row(tasks, *, until):
         assert len(seen) == len(set(seen)), "a slot ran twice"
         first = ScheduleControl.objects.get(pk=task.pk).effective_from + every
         expected = [first + n * every for n in range((until - first) // every + 1)]
-        # A row stands for its slot; a missed one may stand for several, but nobody was away for a minute.
+        # Each row is for one slot; a missed one may count several, but only after an outage of a minute.
         assert set(expected) <= set(seen), f"{task.name}: {sorted(set(expected) - set(seen))}"
     assert not JobRun.objects.filter(status="missed").exists()
 
@@ -81,7 +81,7 @@ def test_the_leader_is_killed_again_and_again(schedules_every_few_seconds):
         try:
             wait_until(leader, timeout=20)
             for _ in range(SECONDS // EVERY):
-                time.sleep(EVERY)  # the schedules' own time: nothing to wait for
+                time.sleep(EVERY)  # the schedules must fire in real time: there is no condition to wait for
                 pid = wait_until(leader, timeout=20)
                 (victim,) = (service for service in beats if service.process.pid == pid)
                 victim.kill()
@@ -111,7 +111,9 @@ def test_the_leader_freezes_again_and_again_and_wakes_as_a_zombie(schedules_ever
         try:
             wait_until(leader, timeout=20)
             for _ in range(SECONDS // EVERY):
-                time.sleep(EVERY - FROZEN)  # the schedules' own time: nothing to wait for
+                time.sleep(
+                    EVERY - FROZEN
+                )  # the schedules must fire in real time: there is no condition to wait for
                 pid = wait_until(leader, timeout=20)
                 frozen_at = time.monotonic()
                 os.kill(pid, signal.SIGSTOP)
@@ -146,7 +148,7 @@ def test_after_an_hour_without_a_scheduler_each_policy_gets_what_it_says():
             effective_from=now - timedelta(hours=1),
             next_slot_at=now - timedelta(minutes=59),
         )
-        # The slot of this minute would run for itself: that is not what this is about.
+        # The slot of this minute would run normally, which this test is not about.
         PeriodicTask.objects.filter(pk=task.pk).update(expires=now - timedelta(seconds=61))
         task = PeriodicTask.objects.get(pk=task.pk)
         control = ScheduleControl.objects.get(pk=task.pk)

@@ -33,7 +33,7 @@ def old_posts(number):
     RedditPost.objects.bulk_create(factories.unsaved_post(created_at=made) for _ in range(number))
 
 
-# All but one row of the table go, and slowly enough to be interrupted.
+# All rows of the table but one are deleted, slowly enough to be interrupted.
 LONG_PURGE = {"PURGE_CAP_SHARE": "1", "PURGE_THROTTLE": "0.1"}
 
 
@@ -80,7 +80,7 @@ def test_two_beats_and_one_broker_make_one_run_a_slot():
     tokens.save()
     with worker(), beat() as first, beat():
         edits.resume(tokens, by=None)
-        # Without the row for the slots of the pause.
+        # Excluding the row for the slots of the pause.
         made = JobRun.objects.filter(job="cleanup_tokens", trigger="schedule").exclude(reason="paused")
         wait_until(lambda: made.count() >= 4, timeout=30)
         first.kill()
@@ -119,7 +119,7 @@ def test_a_worker_killed_in_the_middle_of_a_purge_loses_and_repeats_nothing(monk
         run = requests.request_run(job="purge_old_content", trigger="admin")
         wait_until(lambda: JobRun.objects.filter(pk=run.pk, progress_done__gt=0).exists(), timeout=30)
         first.kill()
-    # Half a minute of silence, without waiting for it.
+    # Simulate half a minute without a heartbeat.
     JobRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
 
     with worker(**LONG_PURGE), beat():

@@ -1,4 +1,4 @@
-"""Workers that look alive and are not: each ends itself or is ended, is started again, and the work is done."""
+"""Workers that look alive but do not work: each exits or is killed and is restarted, and the work is done."""
 
 import signal
 import time
@@ -61,7 +61,9 @@ def test_a_worker_that_stands_still_and_is_deaf_to_signals_ends_itself():
 
 def test_a_worker_without_work_does_not_end_itself():
     with listening_worker() as service:
-        time.sleep(3 * float(QUICK["WORKER_STUCK_SECONDS"]))  # nothing to wait for: nothing may happen
+        time.sleep(
+            3 * float(QUICK["WORKER_STUCK_SECONDS"])
+        )  # there is no condition to wait for: nothing may happen
         assert service.process.poll() is None
         run = request()
         wait_until(lambda: succeeded(run), timeout=30)

@@ -1,4 +1,4 @@
-"""``manage.py up`` for real: it comes up, it stops without a trace, and it survives what is killed."""
+"""``manage.py up`` with real processes: it starts, it stops without leftovers, and it survives killed services."""
 
 import os
 import re
@@ -19,13 +19,13 @@ from console.local import processes
 from tests.kit.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-# `up` is tried as it comes: with its own SQLite file and its own broker.
+# `up` is tested with its defaults: its own SQLite file and its own broker.
 pytestmark = pytest.mark.skipif(
     not settings.USES_PRIVATE_BROKER, reason="belongs to the run of the suite on the embedded default"
 )
 START_SECONDS = 120
 STOP_SECONDS = 60
-# What would lead `up` away from its own directory, or from the sandbox.
+# Variables that would make `up` use another directory, or the real Reddit.
 FOREIGN = re.compile(
     r"DATABASE_URL|CELERY_BROKER_URL|SECRET_KEY|FIELD_ENCRYPTION_KEY|REDDIT_|ALLOWED_HOSTS|HTTPS|TIME_ZONE"
 )
@@ -74,7 +74,7 @@ class Up:
         return int((self.var / f"run/{service}.pid").read_text().split()[0])
 
     def stop(self) -> None:
-        """Press Ctrl-C and see that nothing is left."""
+        """Press Ctrl-C and check that no process is left."""
         family = self.family()
         assert len(family) >= 5
         self.process.send_signal(signal.SIGINT)
@@ -134,14 +134,14 @@ def everything_below(folder: Path) -> bytes:
 
 
 def assert_only_the_owner_reads(up):
-    """Check that everything but the static files is for its owner only."""
+    """Check that only the owner can read the files, apart from the static ones."""
     kept = [file for file in up.var.rglob("*") if file.is_file() and "static" not in file.parts]
     assert up.var / "console.sqlite3" in kept
     assert [file for file in kept if file.stat().st_mode & 0o077] == []
 
 
 def assert_is_said_once(password, up):
-    """Check that the password was shown, and is nowhere else."""
+    """Check that the password was shown, and is stored nowhere else."""
     commands = "\n".join(" ".join(process.cmdline()) for process in up.family())
     assert password not in commands
     assert up.said.count(password) == 1
@@ -163,12 +163,12 @@ def test_it_comes_up_scrapes_the_sandbox_stops_without_a_trace_and_comes_up_agai
     page = sign_in(up.address, "admin", password)
     assert page.url == f"{up.address}/admin/"
     assert sign_in(up.address, "admin", "wrong").url.startswith(f"{up.address}/admin/login/")
-    # The manifest's names: the static files were collected.
+    # Names from the manifest show that the static files were collected.
     styles = re.findall(r'href="(/static/[^"]+\.css)"', page.text)
     assert styles
     assert {requests.get(up.address + style, timeout=20).status_code for style in styles} == {200}
 
-    # The start's own, beside which its schedule may come due at any moment.
+    # Only the run that the start requested: the job's schedule may become due at any moment.
     run = "SELECT status FROM maintenance_jobrun WHERE job = 'auto_scraping' AND trigger = 'command'"
     wait_until(lambda: up.rows(run) == [("succeeded",)], timeout=60)
     ((posts,),) = up.rows("SELECT count(*) FROM scraping_redditpost")

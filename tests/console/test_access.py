@@ -1,7 +1,7 @@
 """Every address of the console, by method and role, against the table in docs/permissions.md.
 
-``python -m pytest tests/console/test_access.py`` says what differs. ``RENEW=1`` writes the table anew: read its diff
-as the list of what people may do from now on.
+``python -m pytest tests/console/test_access.py`` reports differences. ``RENEW=1`` rewrites the table: its diff shows
+how the permissions of people change.
 """
 
 import os
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.django_db
 
 TABLE = settings.BASE_DIR / "docs" / "permissions.md"
 ROLES = ("no role", VIEWERS, OPERATORS, APPROVERS, BOT_OWNERS)
-# Everybody's: signing in and out, probes, what only leads elsewhere.
+# Open to everybody: signing in and out, probes, redirects.
 FOR_ALL = {"", "index", "healthz", "livez", "readyz", "account_login", "login", "logout", "session", "jsi18n",
            "password_change", "password_change_done", "view_on_site", "app_list"}  # fmt: skip
-# With a row of one's own and one of somebody else's.
+# Models that are tested with an own row and with a row of somebody else.
 OWNED = ("botconfig", "scrapesession", "redditpost", "redditcomment", "redditapp", "jobrun")
 
 
@@ -42,7 +42,7 @@ def member(role):
 
 
 def make_world():
-    """One row of each model; of what has an owner, one of the bot owner's and one of somebody else's."""
+    """Create one row of each model; for models with owners, one of the bot owner and one of somebody else."""
     seeding.seed()
     people = {role: member(role) for role in ROLES}
     owned = {}
@@ -74,7 +74,7 @@ def world():
 
 
 def addresses(owned, one):
-    """Return (what the table calls it, path) for each address that is not for everybody."""
+    """Return (name in the table, path) for each address that is not open to everybody."""
     found = []
     for route in rubbish.routes():
         if route.name in FOR_ALL:
@@ -101,7 +101,7 @@ def addresses(owned, one):
 
 
 def verdict(client, method, path):
-    """Return whether the person may: yes, no, or · where there is no such method. Nothing that it does stays."""
+    """Return whether the person may: yes, no, or · if there is no such method. Its changes are rolled back."""
     with transaction.atomic():
         try:
             status = getattr(client, method)(path).status_code
@@ -157,7 +157,7 @@ def test_superusers_may_everything_and_strangers_nothing(client, world):
             assert answer.status_code == 302, name
             assert answer.url.startswith(reverse("admin:login")), name
     client.force_login(factories.superuser())
-    # What only the ledger and Reddit write; the boxes that complete names want parameters.
+    # Rows that only the ledger and Reddit write; and autocomplete views, which need parameters.
     never = ("_add", "_delete", "autocomplete")
     refused = [
         name

@@ -1,4 +1,4 @@
-"""The site: menu, banner, dashboard, and what every page owes its readers."""
+"""The site: menu, banner, dashboard, and what every page must have."""
 
 import re
 from datetime import timedelta
@@ -120,7 +120,7 @@ def test_no_page_carries_a_script_or_a_style_of_its_own(client, pages):
 
 
 def test_every_page_renders_in_chinese(client, pages):
-    with translation.override("en"):  # restores the language that the requests leave behind
+    with translation.override("en"):  # restores the language, which the requests change
         for address in pages:
             response = client.get(address, headers={"accept-language": "zh-hans"})
             assert response.status_code == 200, address

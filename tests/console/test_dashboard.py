@@ -1,4 +1,4 @@
-"""The dashboard: every state of the schedules, and as cheap with thousands of them as with ten."""
+"""The dashboard: every state of the schedules; and it is as cheap with thousands of them as with ten."""
 
 from datetime import timedelta
 
@@ -291,7 +291,7 @@ def test_a_schedule_of_a_deleted_bot_is_shown_as_broken(client, superuser):
     address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
     page = client.get(address)
     assert fault in page.content.decode()
-    # Who only moves the time is not asked to mend the parameters.
+    # A person who changes only the time does not have to correct the parameters.
     form = page.context["adminform"].form
     data = {name: form[name].value() for name in form.fields if form[name].value() is not None} | {
         "hour": "7"

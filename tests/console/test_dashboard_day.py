@@ -1,4 +1,4 @@
-"""The dashboard's line of the day, how it stays fresh, and what it says of what is stored."""
+"""The dashboard's summary of the day, its live updates, and its parts about stored content."""
 
 import re
 from datetime import timedelta
@@ -113,7 +113,7 @@ LIVE, STORED = reverse("admin:dashboard_live"), reverse("admin:dashboard_stored"
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Each poll looks for itself."""
+    """Turn off the cache, so that each poll computes its answer."""
     monkeypatch.setattr(page_module, "KEPT_SECONDS", 0)
 
 
@@ -140,14 +140,14 @@ def test_a_poll_that_knows_the_page_gets_204_and_then_only_what_changed(client, 
 @pytest.mark.usefixtures("at_once")
 def test_the_first_poll_of_a_page_brings_nothing_that_it_has_also_in_maintenance_mode(client, superuser):
     mode.start(by=superuser, reason="x")
-    for _page in range(2):  # the first brings the cookie of the forms' tokens
+    for _page in range(2):  # the first sets the cookie of the forms' tokens
         opened = client.get(INDEX)
 
     assert client.get(LIVE, {"v": version_of(opened)}).status_code == 204
 
 
 def test_the_tabs_of_one_person_share_an_answer_for_a_moment_and_nobody_elses(client, superuser):
-    for _tab in range(2):  # the first brings the cookie of the forms' tokens
+    for _tab in range(2):  # the first sets the cookie of the forms' tokens
         client.get(LIVE)
     with CaptureQueriesContext(connection) as captured:
         assert client.get(LIVE).status_code == 200

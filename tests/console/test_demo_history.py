@@ -1,4 +1,4 @@
-"""The made-up fortnight: it has all that the dashboard can show, and deceives nobody."""
+"""The made-up history: it has everything that the dashboard can show, and is refused in a database with real rows."""
 
 import pytest
 from django.core.management import call_command

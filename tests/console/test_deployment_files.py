@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = ("migrate", "web", "worker", "beat")
 ENVIRONMENT = COMPOSE["x-console"]["environment"]
-# Read from the environment by the settings, and meant for one machine or for development only.
-# WORKER_ALIVE_FILE is the worker's alone.
+# Variables that the settings read, but that are only for one machine or for development.
+# WORKER_ALIVE_FILE is only for the worker.
 NOT_FOR_COMPOSE = {"DEBUG", "VAR_DIR", "READ_DOT_ENV", "CONN_MAX_AGE", "WORKER_ALIVE_FILE"}
 DEADLINE_SECONDS = 60.0
 COMMANDS = Path(sys.executable).parent
@@ -239,7 +239,7 @@ def test_make_lists_its_targets_without_setting_anything_up(tmp_path):
     ("interpreter", "remedy"),
     [
         ("exit 127", "Python 3.11 or newer is needed"),
-        # New enough, but Debian keeps venv in a package of its own.
+        # New enough, but Debian has venv in a separate package.
         ('case "$2" in *venv*) exit 1;; esac', "apt-get install python3-venv"),
     ],
 )
@@ -319,7 +319,7 @@ def test_the_commands_of_compose_do_a_run_and_stop_in_time(tmp_path, free_port):
             return False
 
         wait_until(web_answers, timeout=DEADLINE_SECONDS)
-        # Before that, SIGTERM would meet an interpreter that has not heard of it.
+        # Before that line, the interpreter has no handler for SIGTERM yet.
         ticks = "holds the lease"
         wait_until(lambda: ticks in (tmp_path / "beat.log").read_text(), timeout=DEADLINE_SECONDS)
         run = request_run(job="cleanup_tokens", trigger=JobRun.Trigger.COMMAND, by=None)
@@ -334,6 +334,6 @@ def test_the_commands_of_compose_do_a_run_and_stop_in_time(tmp_path, free_port):
 
 
 def broken_off(process: subprocess.Popen[bytes]) -> None:
-    """End what a failed test left running."""
+    """End the process that a failed test left running."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)

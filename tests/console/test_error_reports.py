@@ -1,4 +1,4 @@
-"""No error tells a secret, and nobody can make the console send mail by causing one."""
+"""No error reveals a secret, and nobody can make the console send mail by causing an error."""
 
 import logging
 
@@ -20,14 +20,14 @@ PLANTED = "planted-4711"
 
 @pytest.fixture
 def planted(settings, monkeypatch, client):
-    """Secrets in the settings, the environment, the database and variables; a dashboard that fails beside them."""
+    """Secrets in the settings, the environment, the database and variables; and a dashboard that fails."""
     settings.CELERY_BROKER_URL = f"redis://:{PLANTED}-broker@127.0.0.1:6379/0"
     settings.SECRET_KEY = f"{PLANTED}-key-that-is-long-enough-to-sign-with"
     settings.FIELD_ENCRYPTION_KEY = [f"{PLANTED}-field"]
     settings.REDDIT_CLIENT_SECRET = f"{PLANTED}-reddit"
     settings.EMAIL_HOST_PASSWORD = f"{PLANTED}-mail"
     settings.HARMLESS_NAME = f"{PLANTED}-harmless"
-    # Whatever somebody configures: these are people who would get Django's reports.
+    # People who would get Django's reports, if somebody configures them.
     settings.ADMINS = [("ops", "ops@example.org")]
     settings.ALERT_EMAILS = ["ops@example.org"]
     app = factories.reddit_app(client_secret=f"{PLANTED}-app")
@@ -51,7 +51,7 @@ def test_an_error_tells_no_secret_and_mails_nothing(planted, settings, caplog, c
     answer = getattr(planted, method)(
         reverse("admin:index"),
         {"password": f"{PLANTED}-posted"} if method == "post" else {},
-        # As under `runserver`, whose requests carry the environment of the process.
+        # As under `runserver`, whose requests contain the environment of the process.
         CELERY_BROKER_URL=f"redis://:{PLANTED}-environment@127.0.0.1/0",
         headers={"Authorization": f"Bearer {PLANTED}-token"},
     )
@@ -85,7 +85,7 @@ def test_a_report_that_somebody_mails_nevertheless_tells_no_secret(planted):
         reporter = ExceptionReporter(request, type(error), error, error.__traceback__)
 
     for report in (reporter.get_traceback_text(), reporter.get_traceback_html()):
-        # The source line above stands in it; the values do not.
+        # The report contains the source line above, but not the values.
         assert f"{PLANTED}-" not in report.replace(f"{{{PLANTED}}}", "")
         assert "RuntimeError" in report
 

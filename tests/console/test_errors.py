@@ -1,4 +1,4 @@
-"""403 and 404 in the console's own frame."""
+"""The pages for 403 and 404, in the console's layout."""
 
 import pytest
 from django.urls import reverse

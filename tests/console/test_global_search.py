@@ -1,4 +1,4 @@
-"""One search over everything: what it finds, what it hides, and what it costs."""
+"""One search for everything: what it finds, what it hides, and what it costs."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""Every page of the console over rows that nothing of ours would write: none answers with an error.
+"""Every page of the console with rows that our code would never write: none answers with an error.
 
-The world is made of what imports, other tools, older versions and deletions leave behind. All addresses come from the
-admin itself, so a new page is walked too; one that takes an argument of a new name fails until it gets rows here.
+The rows are such as imports, other tools, older versions and deletions leave. All addresses come from the admin itself,
+so a new page is tested too; a page with an argument of a new name fails until it gets rows here.
 """
 
 import json
@@ -29,8 +29,8 @@ from tests.soak import IS_SOAK
 
 pytestmark = pytest.mark.django_db
 
-JSON_NULL = Value(None, JSONField())  # which a NOT NULL column takes
-# What a JSON column may hold besides what we write there.
+JSON_NULL = Value(None, JSONField())  # which a NOT NULL column accepts
+# Values of a JSON column that our code does not write.
 ODD = [[], "x", 5, {"x": None}, {"x": [1]}, {"a.b": {"c": "d"}}, JSON_NULL, True]
 ODD_COUNTS = [
     {"scraping.RedditPost": "many"},
@@ -62,7 +62,7 @@ ODD_TOTALS = [
 
 
 def odd_runs(bot):
-    """Runs of jobs that are no more, and with anything in their JSON columns."""
+    """Create runs of removed jobs, with unexpected values in their JSON columns."""
     for number, value in enumerate([*ODD, *ODD_COUNTS]):
         factories.job_run(counts=value, status=("succeeded", "running", "blocked")[number % 3])
     for number, value in enumerate([*ODD, *ODD_PLANS]):
@@ -108,7 +108,7 @@ def odd_runs(bot):
 
 
 def odd_schedules():
-    """Schedules that cannot fire, whose half of ours is missing or garbage, and of tasks that nobody knows."""
+    """Create schedules that cannot fire, whose control row is missing or garbage, and of unknown tasks."""
     for kind, make in spoilt.TIMES.items():
         if kind != "crontab gone":
             make()
@@ -142,7 +142,7 @@ def odd_schedules():
 
 
 def odd_content(bot):
-    """Sessions, posts and comments whose bot, session or texts are gone, and bots with anything in their lists."""
+    """Create sessions, posts and comments without bot, session or texts, and bots with unexpected values in lists."""
     gone = factories.bot_config()
     for value in [*ODD, *ODD_TOTALS]:
         session = factories.session(config=gone, totals=value, config_name="")
@@ -169,7 +169,7 @@ def odd_content(bot):
 
 
 def odd_history(subjects):
-    """Entries of the admin's log that nobody of ours wrote."""
+    """Create entries of the admin's log that our code did not write."""
     person = factories.user(username="historian")
     for subject in subjects:
         for text in (
@@ -189,7 +189,7 @@ def odd_history(subjects):
 
 @pytest.fixture
 def world():
-    """All of it; returns the person who owns the bots."""
+    """Create all of these rows; return the person who owns the bots."""
     seeding.seed()
     owner = factories.user(username="owner")
     bot = factories.bot_config(owner=owner)
@@ -241,7 +241,7 @@ def keys_of(model):
 
 
 def addresses():
-    """Return every address of the admin over the rows there are."""
+    """Return every address of the admin for the existing rows."""
     found = []
     for name, arguments, model in patterns():
         if name in ("logout", "login"):
@@ -295,20 +295,20 @@ def test_all_addresses_of_the_admin_are_walked(world):
         assert sum(part in address for address in found) > 5, part
 
 
-# The superuser sees all rows; of what the others are answered the suite draws every fifth, from another one each.
+# The superuser gets all addresses; each other role gets every fifth in the suite, beginning at a different one.
 ROLES = {"superuser": 0, OPERATORS: 1, BOT_OWNERS: 2, VIEWERS: 3, APPROVERS: 4}
 SAMPLED = 5
 
 
 def sampled(found, role, method):
-    """Return the addresses that this role asks for in this way."""
+    """Return the addresses that this role requests with this method."""
     if IS_SOAK or (role == "superuser" and method == "get"):
         return found
     return found[ROLES[role] + (method == "post") :: SAMPLED]
 
 
 def sign_in(client, role, owner):
-    """Sign in somebody of the role; the bot owner is the one whose bots there are."""
+    """Sign in a person with the role; the bot owner is the owner of the existing bots."""
     if role == "superuser":
         client.force_login(factories.superuser())
         return
@@ -318,9 +318,9 @@ def sign_in(client, role, owner):
 
 
 def answer(client, method, address, data):
-    """Return the status; an exception is told with its place."""
+    """Return the status, or an exception with its location."""
     try:
-        # Undone, so that every page is asked of the same world.
+        # Rolled back, so that every page is requested with the same rows.
         with transaction.atomic():
             response = getattr(client, method)(address, data)
             if response.streaming:

@@ -1,4 +1,4 @@
-"""Each role walks through all that it is shown: no link and no button leads to a refusal."""
+"""Each role follows everything that it is shown: no link and no button leads to a refusal."""
 
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -10,18 +10,18 @@ from tests.console.test_access import ROLES, make_world, verdict
 
 pytestmark = pytest.mark.django_db
 
-# Leaves the console, or ends the walk.
+# Addresses that leave the console, or would end the walk.
 LEFT_OUT = ("/admin/logout/", "/static/")
 
 
 class Shown(HTMLParser):
-    """The addresses that a page offers: links and fragments, and what its forms and buttons post to."""
+    """The addresses that a page offers: links, fragments, and the targets of its forms and buttons."""
 
     def __init__(self):
         super().__init__()
         self.links, self.posts = set(), set()
         self._posts_to = None
-        # Forms by their ids, and those that a button elsewhere names.
+        # Forms by their ids, and ids of forms that a button outside them names.
         self._forms, self._named = {}, set()
 
     def handle_starttag(self, tag, attrs):
@@ -56,13 +56,13 @@ class Shown(HTMLParser):
 
 
 def kind(address):
-    """Return what makes two addresses alike: sorting by another column shows no other page."""
+    """Return the key by which addresses count as the same page: sorting by another column is not another page."""
     parts = urlsplit(address)
     return parts.path, tuple(sorted(name for name, _value in parse_qsl(parts.query, keep_blank_values=True)))
 
 
 def inside(page, address):
-    """Return the absolute path of an address on a page; None where it leads out of the console."""
+    """Return the absolute path of an address on a page; None if it is outside the console."""
     parts = urlsplit(urljoin(page, address))
     if parts.netloc or parts.scheme not in ("", "http") or not parts.path.startswith("/admin/"):
         return None
@@ -72,7 +72,7 @@ def inside(page, address):
 
 
 def walk(client, start):
-    """Visit every kind of address that can be reached; return what was refused, as (page, method, address)."""
+    """Visit every kind of reachable address; return the refused ones as (page, method, address)."""
     waiting, met, refused = [start], {kind(start)}, []
     while waiting:
         page = waiting.pop()

@@ -1,4 +1,4 @@
-"""`manage.py` itself: it finds the project's own environment, or says how to make one."""
+"""`manage.py` itself: it finds the project's virtual environment, or says how to create one."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from django.conf import settings
 
 
 def test_manage_py_runs_in_the_projects_own_environment():
-    """`./manage.py` with an interpreter that has no Django."""
+    """Run `./manage.py` with an interpreter that has no Django."""
     bare = {"PATH": "/usr/bin:/bin", "VAR_DIR": str(settings.VAR_DIR), "READ_DOT_ENV": "false"}
     command = [sys.executable, "-S", "-E", "manage.py", "version"]
 

@@ -1,4 +1,4 @@
-"""Probes are answered by address and in plain HTTP; readiness names what is missing."""
+"""Probes are answered for any host name and over plain HTTP; readiness names what is missing."""
 
 from datetime import timedelta
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 
 def permissions_of(name):
-    """What a member may do who has no other rights."""
+    """Return the permissions of a member who has no other rights."""
     member = factories.user()
     member.groups.add(Group.objects.get(name=name))
     return member.get_all_permissions()

@@ -1,4 +1,4 @@
-"""Seeded rubbish over every address of the console: no answer of 5xx, nothing half written."""
+"""Seeded random requests to every address of the console: no answer is 5xx, and nothing is half written."""
 
 import logging
 import random
@@ -31,14 +31,14 @@ ARGUMENTS = {
 
 @pytest.fixture
 def quiet():
-    """No log: thousands of refusals are meant."""
+    """Turn off the log: thousands of refusals are expected."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
 def person(role):
-    """The account of a role, as it was: an earlier request may have changed or deleted it."""
+    """Restore and return the account of a role: an earlier request may have changed or deleted it."""
     user, _new = User.objects.update_or_create(
         username=f"rubbish-{role}",
         defaults={"is_staff": True, "is_active": True, "is_superuser": role == "superuser"},
@@ -60,7 +60,7 @@ def sign_in(client, role):
 
 
 def top_up():
-    """Make again what the requests deleted."""
+    """Create the rows again that the requests deleted."""
     seeding.seed()
     for model, make in (
         (BotConfig, factories.bot_config),
@@ -73,7 +73,7 @@ def top_up():
 
 
 def contents():
-    """Every row of every table but the log-in sessions."""
+    """Return every row of every table except the log-in sessions."""
     return {
         model._meta.label: sorted(map(repr, model._base_manager.values_list()))
         for model in apps.get_models()
@@ -82,7 +82,7 @@ def contents():
 
 
 def argument(draw, route, name):
-    """A value for an argument of a route: mostly one that exists."""
+    """Return a value for an argument of a route, usually one that exists."""
     if draw.random() > 0.75:
         return draw.choice(rubbish.NASTY) or "0"
     model = rubbish.model_of(route)
@@ -91,7 +91,7 @@ def argument(draw, route, name):
 
 
 class Request:
-    """One request of the draw, sent; ``fault`` says what is wrong with its answer."""
+    """One random request that was sent; ``fault`` says what is wrong with its answer."""
 
     def __init__(self, draw, client, routes, lists):
         self.route = draw.choice(lists if draw.random() < 0.3 else routes)
@@ -121,12 +121,12 @@ class Request:
         self.written = [label for label, rows in before.items() if rows != after[label]]
 
     def fault(self):
-        """Why the answer is wrong; empty where it is right."""
+        """Why the answer is wrong; empty if it is right."""
         status = self.answer.status_code
         if status >= 500:
             told = getattr(self.answer, "exc_info", None)
             return "".join(traceback.format_exception(*told)[-5:]) if told else "5xx"
-        # A refused page is an event. An export and a pop-up answer 200; whoever changed something logged it.
+        # A refused page writes an event. Exports and pop-ups answer 200; a request that changed something logged it.
         is_refusal = status == 403 and self.written == ["audit.Event"]
         if self.written and not is_refusal and (status >= 400 or "audit.Event" not in self.written):
             return f"{status} and wrote {self.written}"
@@ -140,11 +140,11 @@ class Request:
 @pytest.mark.timeout(0)
 @pytest.mark.django_db(transaction=True)
 def test_no_rubbish_is_a_server_error_or_half_written(client, settings, quiet):
-    settings.REDDIT_CLIENT_ID = ""  # nothing asks Reddit
+    settings.REDDIT_CLIENT_ID = ""  # no request goes to Reddit
     client.raise_request_exception = False
     every_page(person("superuser"))
     draw = random.Random(SEED)
-    # Without a name: redirects to other pages, and the catch-all.
+    # Routes without a name are redirects to other pages, and the catch-all.
     routes = [route for route in rubbish.routes() if route.name]
     lists = [route for route in routes if route.name.endswith(("_changelist", "_export"))]
     wrong, answers = [], Counter()
@@ -155,9 +155,8 @@ def test_no_rubbish_is_a_server_error_or_half_written(client, settings, quiet):
         if fault := request.fault():
             wrong.append(f"#{number} {request}\n{fault}")
 
-    assert answers["GET", 200] + answers["GET", 400] + answers["POST", 200] > REQUESTS / 5, (
-        answers
-    )  # it got in
+    # Enough requests got past sign-in and permissions.
+    assert answers["GET", 200] + answers["GET", 400] + answers["POST", 200] > REQUESTS / 5, answers
     assert not wrong, f"{len(wrong)} of {REQUESTS} wrong:\n" + "\n".join(wrong)
 
 

@@ -1,4 +1,4 @@
-"""Every setting is parsed strictly: rubbish ends the start in one line that names the variable and the remedy."""
+"""Every setting is parsed strictly: an invalid value ends the start with one line: the variable and the remedy."""
 
 import os
 import re
@@ -17,7 +17,7 @@ VARIABLES = set(re.findall(r"\benv\.\w+\(\s*\"(\w+)\"", SETTINGS.read_text()))
 SECRETS = {
     "SECRET_KEY", "FIELD_ENCRYPTION_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "REDDIT_CLIENT_SECRET"
 }  # fmt: skip
-# Whatever is written there is one.
+# Any text is a valid value of these.
 FREE = {"REDDIT_CLIENT_ID", "REDDIT_CLIENT_SECRET", "REDDIT_USER_AGENT", "WORKER_ALIVE_FILE"}
 SWITCH = ["enabled", "maybe", "2", "true # behind nginx", "-"]
 NUMBER = ["a", "1min", "9.5.0", "1e3", "nan", "inf", "-5", "1,5", "0x10", "٣", "9" * 30]
@@ -60,11 +60,11 @@ CASES = [(name, value) for name, values in RUBBISH.items() for value in values]
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """The settings of a project of their own, without an environment: its ``.env`` is beside them."""
+    """A separate copy of the settings, without an environment; its ``.env`` is beside it."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("READ_DOT_ENV", "on")
-    # What a .env adds to the environment goes with this test.
+    # Changes of the environment by a .env file end with this test.
     monkeypatch.setattr(os, "environ", dict(os.environ))
     (tmp_path / "console").mkdir()
     shutil.copy(SETTINGS, tmp_path / "console/settings.py")
@@ -236,10 +236,10 @@ def test_the_guide_the_example_and_the_clean_environment_name_every_variable():
     guide = set(re.findall(r"`([A-Z_]{4,})`", (ROOT / "docs/operating.md").read_text()))
     example = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     cleaned = set(re.findall(r"-u (\w+)|(READ_DOT_ENV)=", (ROOT / "Makefile").read_text()))
-    # Of the processes that start others, and of tests.
+    # Variables of processes that start others, and of tests.
     internal = {"READ_DOT_ENV", "WORKER_ALIVE_FILE"}
 
     assert VARIABLES - guide - internal == set()
     assert VARIABLES - example - internal == set()
-    # Tests name a directory of their own.
+    # Tests set their own directory.
     assert VARIABLES - {one or other for one, other in cleaned} - {"VAR_DIR"} == set()

@@ -1,4 +1,4 @@
-"""The command `up`; its steps are in tests/console/local, the whole with real processes in tests/chaos."""
+"""The command `up`; tests of its steps are in tests/console/local, those with real processes in tests/chaos."""
 
 import socket
 

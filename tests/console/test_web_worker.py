@@ -1,4 +1,4 @@
-"""The web server stops without resetting anybody: what it has accepted it answers, what comes later it refuses."""
+"""The web server stops without connection resets: it answers accepted connections, and refuses later ones."""
 
 import http.client
 import os
@@ -59,7 +59,7 @@ def web(tmp_path):
 
 
 def ask_until_refused(port, outcomes, answered, *, keeps_alive):
-    """Ask again and again, on one connection or each time on another, until nobody listens any more."""
+    """Send requests, on one connection or each on a new one, until no process listens any more."""
     connection, kind = None, "fresh"
     while True:
         if connection is None:

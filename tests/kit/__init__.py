@@ -1,1 +1,1 @@
-"""What tests are written with: the least valid row of each model, what Reddit answers, and the steps of a test."""
+"""Tools of the tests: the minimal valid row of each model, Reddit's answers, and common steps."""

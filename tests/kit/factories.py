@@ -1,4 +1,4 @@
-"""The least valid row of each model; a test names only what it is about."""
+"""Minimal valid rows of each model; a test sets only the fields that it is about."""
 
 import itertools
 from datetime import timedelta
@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 
 
 def database_url() -> str:
-    """The test database, for processes of their own."""
+    """Return the URL of the test database, for separate processes."""
     settings = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{settings['NAME']}"
@@ -47,7 +47,7 @@ def database_url() -> str:
 
 
 def user(*permissions: str, **fields: Any) -> User:
-    """A staff user with these permissions ("app.codename") and no others."""
+    """Create a staff user with only these permissions ("app.codename")."""
     number = next(_numbers)
     made = User.objects.create(**{"username": f"user{number}", "is_staff": True, **fields})
     for permission in permissions:
@@ -61,7 +61,7 @@ def superuser(**fields: Any) -> User:
 
 
 def operator(**fields: Any) -> User:
-    """Somebody who may run and cancel jobs and change schedules."""
+    """Create a user who may run and cancel jobs and change schedules."""
     return user(
         "maintenance.run_job",
         "maintenance.cancel_jobrun",
@@ -250,7 +250,7 @@ def comment(**fields: Any) -> RedditComment:
 
 
 def job_run(**fields: Any) -> JobRun:
-    """A run in the given status, with the times that the status demands."""
+    """Create a run in the given status, with the times that the status requires."""
     now = timezone.now()
     values = {"job": "cleanup_tokens", "status": "succeeded", "trigger": "command", **fields}
     if values["status"] == "running":
@@ -291,7 +291,7 @@ def retention_policy(*, job: str, days: int) -> RetentionPolicy:
 
 
 def retention_override(**fields: Any) -> RetentionOverride:
-    """One of a subreddit, unless the fields name a bot."""
+    """Create an override of a subreddit, unless the fields name a bot."""
     values = {"days": 30, **fields}
     if "config" not in values:
         values.setdefault("subreddit", f"sub{next(_numbers)}")

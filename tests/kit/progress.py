@@ -4,11 +4,11 @@ from scraping.progress import SilentProgress
 
 
 class Stop(BaseException):
-    """What a worker that must stop raises."""
+    """The exception of a worker that must stop."""
 
 
 class Recorder(SilentProgress):
-    """Keeps what it hears, and stops at a checkpoint."""
+    """Records what is reported to it, and stops at a checkpoint."""
 
     def __init__(self, stop_at: int = 0) -> None:
         self.lines: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""The steps of tests about purges: content that is old enough, and a purge by hand in each of its states."""
+"""Steps of tests about purges: expired content, and a manual purge in each of its states."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 def posts(number: int, *, days: float = 100, **fields: Any) -> list[RedditPost]:
-    """Store so many posts of that age."""
+    """Store this many posts of that age."""
     made = timezone.now() - days * DAY
     return RedditPost.objects.bulk_create(
         factories.unsaved_post(created_at=made, **fields) for _ in range(number)
@@ -25,7 +25,7 @@ def posts(number: int, *, days: float = 100, **fields: Any) -> list[RedditPost]:
 
 
 def comments(post: RedditPost, number: int) -> None:
-    """Store so many comments on a post, as old as it is."""
+    """Store this many comments on a post, as old as the post."""
     RedditComment.objects.bulk_create(
         RedditComment(
             fullname=f"t1_{post.pk}x{index}",
@@ -45,19 +45,19 @@ def keep(days: int, **subreddits: int) -> None:
 
 
 def requested_purge(**options: Any) -> JobRun:
-    """Request a purge by hand."""
+    """Request a manual purge."""
     return requested("purge_old_content", **options)
 
 
 def purged(run: JobRun | None = None, **options: Any) -> JobRun:
-    """Perform a purge, or a run of one."""
+    """Perform a new purge, or the given run of one."""
     run = run or requested_purge(**options)
     run.refresh_from_db()
     return performed(run)
 
 
 def blocked_purge(settings: Any, **options: Any) -> JobRun:
-    """Perform a purge that one row too many stops."""
+    """Perform a purge that a cap stops because of one row too many."""
     settings.PURGE_CAP_ROWS = 0
     run = purged(**options)
     assert run.status == JobRun.Status.BLOCKED
@@ -71,7 +71,7 @@ def approved(run: JobRun, **fields: Any) -> JobRun:
 
 
 def interrupted(run: JobRun, *, left: int) -> JobRun:
-    """Stop a purge when so many posts are left; return its next attempt."""
+    """Stop a purge when this many posts are left; return its next attempt."""
     performing.perform(run, stopping=lambda: RedditPost.objects.count() <= left)
     run.refresh_from_db()
     assert run.status == JobRun.Status.INTERRUPTED

@@ -1,4 +1,4 @@
-"""Raw items as Reddit sends them, and rows as a scrape leaves them; what a test cares about, it names."""
+"""Raw items as Reddit sends them, and rows as a scrape stores them; a test sets only the fields that it is about."""
 
 import itertools
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def _id36(number: int) -> str:
 
 
 def raw_post(**fields: Any) -> Raw:
-    """Return the data of a t3 with the keys every recorded post has."""
+    """Return the data of a t3 with the keys that every recorded post has."""
     id36 = fields.pop("id", None) or _id36(60_466_176 + next(_numbers))
     return {
         "id": id36,
@@ -51,7 +51,7 @@ def raw_post(**fields: Any) -> Raw:
 
 
 def raw_comment(post: Raw, **fields: Any) -> Raw:
-    """Return the data of a t1 below a raw post."""
+    """Return the data of a t1, a comment on a raw post."""
     id36 = fields.pop("id", None) or _id36(60_466_176 + next(_numbers))
     return {
         "id": id36,
@@ -72,7 +72,7 @@ def raw_comment(post: Raw, **fields: Any) -> Raw:
 
 
 def make_config(**fields: Any) -> BotConfig:
-    """Store a bot config that asks for no comments."""
+    """Store a bot config that fetches no comments."""
     return factories.bot_config(**{"comment_policy": "none"} | fields)
 
 

@@ -1,4 +1,4 @@
-"""The steps that many tests take: a scrape, a run from its request to its end, a page as a person sees it."""
+"""Steps of many tests: a scrape, a run from its request to its end, a page as a person sees it."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,14 +21,14 @@ def scrape(
     kind: ScrapeSession.Kind = ScrapeSession.Kind.MANUAL,
     run: JobRun | None = None,
 ) -> ScrapeSession:
-    """Scrape for a bot until the session ends, by hand unless ``kind`` says otherwise."""
+    """Scrape for a bot until the session ends, manually unless ``kind`` says otherwise."""
     return scrape_config(
         config, run_id=run.pk if run else None, kind=kind, progress=progress or SilentProgress()
     )
 
 
 def requested(slug: str, **options: Any) -> JobRun:
-    """Request a run as a command does, without a message."""
+    """Request a run as a command does, without sending a message."""
     return requests.request_run(job=slug, trigger="command", send=False, **options)
 
 
@@ -38,7 +38,7 @@ def ran(slug: str, **options: Any) -> JobRun:
 
 
 def at_once(run: JobRun | None) -> JobRun | None:
-    """Let the time of a next attempt come, if there is one."""
+    """Make the next attempt due at once, if there is one."""
     if run is not None:
         run.not_before = None
         run.save(update_fields=["not_before"])
@@ -46,7 +46,7 @@ def at_once(run: JobRun | None) -> JobRun | None:
 
 
 def performed(run: JobRun, **options: Any) -> JobRun:
-    """Perform a run in this process; return it as the database has it then."""
+    """Perform a run in this process; return its stored state afterwards."""
     performing.perform(run, **options)
     run.refresh_from_db()
     return run
@@ -66,5 +66,5 @@ def with_password(user: User, password: str) -> User:
 
 
 def listed(response: Any) -> list[Any]:
-    """Return the rows that a list of the admin shows."""
+    """Return the rows of a list in the admin."""
     return list(response.context["cl"].result_list)

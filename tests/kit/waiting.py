@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of sleeping for luck."""
+"""Waits for a condition instead of sleeping and hoping that it holds then."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Jobs of one test, a Reddit to scrape, and outside failures."""
+"""Jobs of one test, a Reddit to scrape, and failures of the outside world."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from scraping.sandbox import SandboxReddit
 
 @pytest.fixture
 def no_broker(monkeypatch):
-    """A broker that is away: every connection goes to a port where nobody listens."""
+    """A broker that is down: every connection goes to a port where no process listens."""
     monkeypatch.setattr(publishing, "_publisher", publishing.Publisher("redis://127.0.0.1:1/0"))
 
 
@@ -31,7 +31,7 @@ def declare(monkeypatch):
 
 @pytest.fixture
 def reddit(settings):
-    """A synthetic Reddit that the environment's app points to."""
+    """A synthetic Reddit, used by the environment's app."""
     with SandboxReddit(rate_limit=1_000_000) as server:
         settings.REDDIT_CLIENT_ID = settings.REDDIT_CLIENT_SECRET = "sandbox"
         settings.REDDIT_USER_AGENT = "tests:sandbox:1 (by /u/tests)"

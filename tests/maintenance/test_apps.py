@@ -1,4 +1,4 @@
-"""What starting Django declares and loads."""
+"""What is declared and loaded when Django starts."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Deleting a bot shows its schedules and deletes them where that is asked for."""
+"""Deleting a bot shows its schedules, and deletes them if the person chooses that."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the jobs that delete delete, each with a survivor."""
+"""Which rows the deleting jobs delete, each with a survivor."""
 
 from datetime import timedelta
 
@@ -90,7 +90,7 @@ def test_purge_old_content_keeps_subreddits_and_bots_as_long_as_operators_say():
         aged(89, subreddit="django"),
         aged(399, subreddit="python"),
         aged(399, subreddit="rust", config=archive),
-        aged(399, subreddit="Memes", config=archive),  # the longer of two
+        aged(399, subreddit="Memes", config=archive),  # the longer of two retentions
         aged(9, subreddit="Memes"),
     }
     aged(91, subreddit="django")
@@ -132,7 +132,7 @@ def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs(
         *runs_of_one[4:],
         lonely,
         waiting,
-    }  # 99 finished ones and the waiting one are the newest 100
+    }  # 99 finished runs and the waiting one are the newest 100
     assert list(RunLogLine.objects.exclude(run=run)) == [kept_line]
 
 

@@ -1,4 +1,4 @@
-"""Two schedules of one job in the same minute: said when one is saved."""
+"""Two schedules of one job in the same minute: a message says so when one is saved."""
 
 from datetime import UTC, datetime
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run_json(capsys, *arguments):
-    """The object a command prints, and its exit code."""
+    """Return the JSON object that a command prints, and its exit code."""
     code = 0
     try:
         call_command(*arguments, "--json")
@@ -196,7 +196,7 @@ def test_seed_schedules_says_what_it_made(capsys):
 
 
 def start(command, *arguments, **environment):
-    """A command as a process of its own on the test database."""
+    """Start a command in a separate process on the test database."""
     return subprocess.Popen(
         [sys.executable, "manage.py", command, *arguments],
         env={**os.environ, "DATABASE_URL": factories.database_url(), **environment},

@@ -1,4 +1,4 @@
-"""What a job function gets: its log."""
+"""The context of a job function: its log."""
 
 import pytest
 

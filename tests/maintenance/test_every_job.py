@@ -1,4 +1,4 @@
-"""What must hold for every job of the list."""
+"""Rules for every job in the list."""
 
 import dataclasses
 import inspect
@@ -38,7 +38,7 @@ SCHEDULED = {
 
 
 def test_these_are_the_jobs_and_their_defaults():
-    # At least these: a new job is no change of the contract.
+    # At least these: a new job does not change the contract.
     assert SCHEDULED.items() <= {job.slug: job.crontab for job in jobs()}.items()
     assert {"cleanup_sessions": 30, "purge_old_content": 90, "cleanup_run_history": 180}.items() <= {
         job.slug: job.retention_days for job in jobs()
@@ -52,7 +52,7 @@ def test_a_job_is_whole(slug):
     assert job.english_summary.endswith(".")
     assert getattr(job_list, slug) is job.function
     assert job.task_name == f"maintenance.{slug}"
-    app.loader.import_default_modules()  # what a worker does at its start
+    app.loader.import_default_modules()  # as a worker does at its start
     assert job.task_name in app.tasks
     assert slug in get_commands()
     assert vars(type(load_command_class("maintenance", slug)))["job"] == slug
@@ -88,7 +88,7 @@ def test_a_dry_run_changes_nothing(slug, reddit):
 
 
 def contents():
-    """All rows of all tables but the ledger's; that the run was asked for is an event."""
+    """Return all rows of all tables except those of the ledger and of events, because a request writes an event."""
     rows = {}
     with connection.cursor() as cursor:
         for table in sorted(connection.introspection.table_names(cursor)):
@@ -104,7 +104,7 @@ def test_a_default_schedule_cannot_be_declared_for_a_job_that_requires_a_paramet
 
 
 def test_what_a_declaration_says_is_what_the_job_has(declare):
-    """The list of options is written thrice in the registry: none may be lost on the way."""
+    """The registry has the list of options three times: none may be missing in one of them."""
     said = {
         "crontab": "1 2 * * *",
         "retention_days": 7,

@@ -1,4 +1,4 @@
-"""Every next time that is shown is one that will happen: in the list, the preview, under a pause and maintenance mode."""
+"""Every next time that is shown will happen: in the list, in the preview, during a pause and maintenance mode."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Whether schedules are being ticked, as the database knows it."""
+"""The health of the schedulers, as it is stored in the database."""
 
 from datetime import timedelta
 

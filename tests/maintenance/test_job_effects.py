@@ -1,6 +1,6 @@
-"""What each job does, and what it leaves alone: one function a job, named after it, that sets up both.
+"""What each job changes, and what it does not: one function per job, with the job's name, sets up both.
 
-A new job adds its function here; ``test_a_job_has_its_effect_and_leaves_its_survivors`` performs the job and looks.
+Add a function for a new job here; ``test_a_job_has_its_effect_and_leaves_its_survivors`` performs the job and checks.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @dataclass
 class Effect:
-    """What is there before the job is performed, and what becomes of it."""
+    """Rows that exist before the job is performed, and what must happen to them."""
 
-    survivors: list  # rows that are the same afterwards
-    gone: list = field(default_factory=list)  # rows that are no more
+    survivors: list  # rows that must be unchanged afterwards
+    gone: list = field(default_factory=list)  # rows that must be deleted
     happened: Callable[[], bool] | None = None  # for a job that does not delete: False before, True after
     params: dict = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ def cleanup_login_sessions():
 
 
 def refresh_stored_content():
-    """Reddit has never heard of this post; it shows the others."""
+    """Reddit does not know one of the posts, but knows the others."""
     config = factories.bot_config(subreddits=["python"], post_limit=2)
     performing.perform(
         requests.request_run(job="scrape_now", trigger="command", params={"config": config.pk}, send=False)
@@ -104,7 +104,7 @@ def scrape_now():
 
 
 def stored(row):
-    """Return the columns of the row as they are now; None: it is gone."""
+    """Return the current columns of the row; None: it was deleted."""
     return type(row)._base_manager.filter(pk=row.pk).values().first()
 
 

@@ -1,4 +1,4 @@
-"""What is done in one language is read in the other: on pages, in JSON, in what commands print."""
+"""Texts of a run in one language are read in the other: on pages, in JSON, in the output of commands."""
 
 import json
 import re
@@ -113,7 +113,7 @@ def a_scrape_without_an_app(by):
 
 
 def performed_badly(run):
-    with pytest.raises(BaseException):  # noqa: B017, PT011  (whatever; the row says it)
+    with pytest.raises(BaseException):  # noqa: B017, PT011  (any exception; the row has its text)
         performing.perform(run)
     run.refresh_from_db()
     return run
@@ -170,7 +170,7 @@ def page_of(client, run, language):
 
 
 def texts(run):
-    """What a run says of itself, in the active language."""
+    """Return the texts of a run, in the active language."""
     run = JobRun.objects.get(pk=run.pk)
     said = [run.message, run.error, run.stage, *(line.text for line in run.log_lines.all())]
     return [text for text in said if text]

@@ -1,4 +1,4 @@
-"""The page that asks before a purge does not wait for its plan."""
+"""The confirmation page of a purge does not wait for its plan."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def post():
 
 @pytest.fixture
 def slow(monkeypatch):
-    """A database too big for the page's patience."""
+    """Make plans so slow that the page does not wait for them, as with a big database."""
 
     def too_slow(*_arguments):
         raise TooSlow

@@ -1,4 +1,4 @@
-"""The global switch: nothing scheduled starts, manual runs do, and the history says why."""
+"""Maintenance mode: scheduled runs do not start, manual runs do, and the history says why."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Until when a pause and maintenance mode last: in whose time zone, and by quick choices."""
+"""The end of a pause and of maintenance mode: its time zone, and the quick choices."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Schedules that other tools, other hosts and deletions have spoilt: read, shown and repaired, never an error."""
+"""Schedules that other tools, other hosts or deletions have damaged are read, shown and repaired without errors."""
 
 import json
 from datetime import timedelta
@@ -52,7 +52,7 @@ def test_a_schedule_that_cannot_fire_says_why_and_what_to_do(kind, spoil):
 
 @pytest.fixture
 def spoil():
-    """Make a schedule of this kind; what breaks a foreign key is gone before the test's database is checked."""
+    """Create a schedule with this damage; broken foreign keys are removed before the test's database is checked."""
     made = []
 
     def of(kind):
@@ -131,7 +131,7 @@ def test_reading_writes_nothing_and_asks_as_much_for_many_as_for_few():
         assert [reading.params for reading in readings] == [{"config": bot.pk} for bot in bots[:number]]
         return len(captured)
 
-    assert queries(2) == queries(12) == 2  # the bots, maintenance mode
+    assert queries(2) == queries(12) == 2  # one for the bots, one for maintenance mode
     assert not ScheduleControl.objects.exists()
 
 

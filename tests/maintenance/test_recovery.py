@@ -49,7 +49,7 @@ def test_a_run_that_kills_its_workers_fails_at_the_third_loss():
     recovery.interrupt_lost_runs()
 
     run.refresh_from_db()
-    assert waits == [False, True]  # a second loss is no accident
+    assert waits == [False, True]  # a second loss may have a cause in the run
     assert (run.status, run.reason, run.attempt) == ("failed", "too_many_attempts", 3)
     assert "no other is made" in run.error
     assert not JobRun.objects.filter(retry_of=run).exists()

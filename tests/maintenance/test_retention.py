@@ -1,4 +1,4 @@
-"""Overrides, what an edit would do, and the edit itself."""
+"""Overrides, the preview of an edit, and the edit itself."""
 
 from datetime import timedelta
 
@@ -59,7 +59,7 @@ def test_a_shorter_retention_deletes_more_with_the_comments(policy):
     for days in (50, 60, 70):
         factories.comment(post=aged(days))
     aged(40)
-    aged(100)  # goes either way
+    aged(100)  # deleted in both cases
     factories.post(created_at=timezone.now() - 65 * DAY, held_at=timezone.now(), hold_reason="x")
 
     found = retention.effect(policy, Retention(45))
@@ -173,7 +173,7 @@ class AnyEdit(TestCase):
         policy.refresh_from_db()
         doomed = {"before": set(), "after": set()}
         for age, name, bot in posts:
-            # An hour to each side of a day: the clock goes on while the test runs.
+            # One hour before and after the limit, because time passes while the test runs.
             post = factories.post(
                 created_at=now - age * DAY - timedelta(hours=1),
                 subreddit=name,
@@ -245,7 +245,7 @@ def test_going_below_the_floor_takes_the_permission_to_approve(policy, operator,
     "after",
     [
         Retention(90, (subreddit("python", 1),)),  # the days of another subreddit
-        Retention(1, (subreddit("spam", 1),)),  # … of everybody
+        Retention(1, (subreddit("spam", 1),)),  # the days of all other subreddits
     ],
 )
 def test_days_below_the_floor_are_for_what_they_were_approved_for(policy, operator, approver, after):

@@ -147,7 +147,7 @@ def test_resuming_counts_from_now(purge):
 
 
 def deviation_of(task):
-    """As a new process sees it: whether there is one, the former default, whose choice it is."""
+    """Return what a new process reads: the default, the former default, and whether the schedule overrides it."""
     found = schedules.deviation(PeriodicTask.objects.get(pk=task.pk))
     return found and (str(found.default), found.former and str(found.former), found.is_override)
 
@@ -263,7 +263,7 @@ def test_an_edit_of_a_paused_schedule_keeps_what_beat_counts(purge):
     assert (purge.last_run_at, purge.total_run_count) == (last, 7)
 
 
-# --- What has no effect on a job of ours ------------------------------------------------------------
+# --- Options without effect on our jobs --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the jobs that ask Reddit do."""
+"""The jobs that send requests to Reddit."""
 
 from datetime import timedelta
 
@@ -75,14 +75,14 @@ def test_scrape_now_is_for_the_owner_and_superusers():
 
 
 def used_up(seconds=300):
-    """Use up the requests of the environment's app."""
+    """Use up the request allowance of the environment's app."""
     allowance = Allowance("sandbox")
     allowance.note(RateHeaders(1000, 0, seconds))
     allowance.give_back()
 
 
 def goes_on(run):
-    """Perform the attempt that follows, as a worker does when its time has come."""
+    """Perform the next attempt, as a worker does when it is due."""
     JobRun.objects.filter(retry_of=run).update(not_before=timezone.now())
     RequestBudget.objects.all().delete()
     attempt = JobRun.objects.get(retry_of=run)
@@ -240,7 +240,7 @@ def test_a_sweep_that_does_not_keep_up_ends_partial_and_says_by_how_much(reddit,
     ran("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
     assert RedditPost.objects.count() + RedditComment.objects.count() <= 100
     RedditPost.objects.update(checked_at=None)
-    monkeypatch.setattr(job_list, "COMPLIANCE_REQUESTS", 0)  # as if there were far more to do
+    monkeypatch.setattr(job_list, "COMPLIANCE_REQUESTS", 0)  # as if there were far more items to verify
 
     run = ran("refresh_stored_content")
 

@@ -109,6 +109,6 @@ def test_an_outline_is_one_link_with_a_shape_for_each_state():
 
     assert drawn.count("<a ") == 1
     assert 'href="/runs/?job=x&amp;y"' in drawn
-    assert drawn.count("<path") == 3  # a path of bars for each state, and the shape of the failure
+    assert drawn.count("<path") == 3  # one path with the bars of each state, and the shape of the failure
     assert "succeeded: 2 · failed: 1" in drawn
     assert run_strip.outline([], "/") == '<span class="quiet-line">never run</span>'

@@ -67,7 +67,7 @@ def test_a_worker_keeps_its_connection_from_task_to_task_unless_it_is_broken():
 
     def server_process():
         celery.on_task_prerun(task)
-        task.run(-1)  # no run has this id: it is looked for
+        task.run(-1)  # no run has this id, so the task only queries for it
         celery.on_task_postrun(task)
         return connection.connection.info.backend_pid
 

@@ -1,4 +1,4 @@
-"""All that decides when a schedule fires, written down and read back."""
+"""A schedule's timing, stored and read back."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_none(text):
     [
         ("*/5 0-6 1,15 jan-mar mon", Crontab.parse("*/5 0-6 1,15 jan-mar mon")),
         ("0, 30 3 * * *", Crontab(minute="0,30", hour="3")),
-        # Never fired; nothing may be made of it but that it was broken.
+        # It never fired; it may only be read as a broken timing.
         ("1 2 3 * * *", Crontab(minute="1 2 3 * * *")),
     ],
 )
@@ -154,6 +154,6 @@ def test_a_span_holds_no_more_slots_than_it_is_asked_for(crontab, slots, after):
     timing = Timing(crontab=Crontab.parse(crontab), zone="UTC")
     until = after + timing.span_of(slots)
 
-    # A part of a day may hold all the slots of that day.
+    # A part of a day may contain all slots of that day.
     day = len(timing.crontab.matches["hour"]) * len(timing.crontab.matches["minute"])
     assert len(list(timing.fire_times(after=after, until=until, anchor=after))) <= slots + day

@@ -1,4 +1,4 @@
-"""Which run took an item: a line for each post purged and each item blanked, found by fullname and by link."""
+"""Which run deleted an item: each purged post and blanked item has a line, found by fullname and by link."""
 
 import json
 from datetime import timedelta

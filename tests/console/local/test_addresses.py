@@ -1,4 +1,4 @@
-"""Ports that are free, addresses that answer."""
+"""Free ports, and addresses that answer."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Who signs in first, and with which password."""
+"""The first superuser, and their password."""
 
 from datetime import timedelta
 

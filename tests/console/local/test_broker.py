@@ -1,4 +1,4 @@
-"""The private broker: found, started and asked for real."""
+"""The private broker with a real server: it is found, started and queried."""
 
 import contextlib
 import os
@@ -52,7 +52,7 @@ def fake_server(directory: Path, name: str, says: str) -> None:
 
 @pytest.fixture
 def home(tmp_path_factory) -> Path:
-    # A short path with a space: socket paths are limited, and quoting is the server's weak spot.
+    # A short path with a space: the length of socket paths is limited, and the server may fail at quoting.
     directory = tmp_path_factory.mktemp("b r")
     assert len(str(directory / "b.sock")) < 104
     return directory
@@ -101,7 +101,7 @@ def test_nobody_answers_on_a_stale_socket(home):
         assert (home / "b.sock").exists()
         assert not broker_answers(home / "b.sock")
 
-    with running(find_server(), home):  # it takes the stale socket over
+    with running(find_server(), home):  # it replaces the stale socket
         pass
 
 

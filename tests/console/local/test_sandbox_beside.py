@@ -1,4 +1,4 @@
-"""A command in a shell beside `up` scrapes the sandbox that `up` started."""
+"""A command in another shell scrapes the sandbox that `up` started."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from console.local import sandbox_beside
 
 
 def settings_in_a_shell(directory, **environment):
-    """What the settings of a command in a shell say of Reddit."""
+    """Return the settings for Reddit of a command in a shell."""
     code = "from console import settings as s; print(s.REDDIT_CLIENT_ID, s.REDDIT_URL, s.HAS_OWN_REDDIT_APP)"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("REDDIT_")}
     clean |= {"VAR_DIR": str(directory), "READ_DOT_ENV": "false", **environment}

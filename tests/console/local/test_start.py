@@ -1,4 +1,4 @@
-"""The steps of a start; the whole of it, with real processes, is in tests/chaos."""
+"""The steps of a start; a whole start with real processes is in tests/chaos."""
 
 import contextlib
 import io

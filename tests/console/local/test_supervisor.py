@@ -22,7 +22,7 @@ from console.local.supervisor import Supervisor
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_SECONDS = 20.0
 
-# Ends on SIGTERM as a good service does, and says so.
+# A service that ends on SIGTERM, and prints that.
 OBEDIENT = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print("bye"), sys.exit(0)))
@@ -55,7 +55,7 @@ def is_alive(pid: int) -> bool:
 
 
 def signalled(supervisor: Supervisor, *numbers: signal.Signals) -> Supervisor:
-    """Send this process a signal at each of the supervisor's next looks at its services."""
+    """Send this process one signal each time the supervisor next checks its services."""
     watch, left = supervisor._watch, list(numbers)
 
     def watch_after_a_signal(seconds: float, *, stopping: bool = False) -> None:
@@ -229,7 +229,7 @@ def test_a_second_supervisor_of_the_same_directory_is_refused(make):
     with make(), pytest.raises(AlreadyRunning, match=rf"already running .*process {os.getpid()}"), make():
         pass
 
-    with make():  # and it is free again afterwards
+    with make():  # the directory is free again afterwards
         pass
 
 

@@ -1,4 +1,4 @@
-"""Each line of "Needs you": it appears, it disappears, and it is shown to nobody whom it does not concern."""
+"""Each line of "Needs you": it appears, it disappears, and only the people whom it concerns see it."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def served():
-    """A scheduler and a worker that are alive."""
+    """A live scheduler and a live worker."""
     now = timezone.now()
     BeatLease.objects.update_or_create(
         pk=BeatLease.ROW, defaults={"holder": "host:1:a", "expires_at": now + HOUR / 60, "ticked_at": now}
@@ -208,7 +208,7 @@ def test_the_owner_of_a_bot_sees_its_failures_and_nobody_elses():
     assert lines(other) == []
 
 
-# --- Runs and slots that stand still -------------------------------------------------------------
+# --- Stalled runs and missed slots ---------------------------------------------------------------
 
 
 def test_a_run_whose_worker_is_silent_stands_still():

@@ -1,4 +1,4 @@
-"""The schedules of a new installation, and two of the purge."""
+"""The schedules of a new installation, including two of the purge."""
 
 import pytest
 from django.urls import reverse
@@ -36,7 +36,7 @@ def preview(policy):
 
 @pytest.fixture
 def editor(client):
-    """Somebody who may change retentions, and nothing else, signed in."""
+    """Sign in a user who may only change retentions."""
     user = factories.user(retention.PERMISSION, "maintenance.view_retentionpolicy")
     client.force_login(user)
     return user

@@ -1,8 +1,8 @@
-"""What the tests of retentions in the admin share."""
+"""Steps that the tests of retentions in the admin share."""
 
 
 def edit(days, *overrides, stored=(), delete=()):
-    """The form as a browser posts it; an override is (subreddit, bot, days)."""
+    """Return the form data as a browser posts it; an override is (subreddit, bot, days)."""
     form = {
         "days": days,
         "overrides-TOTAL_FORMS": len(overrides) + len(stored),

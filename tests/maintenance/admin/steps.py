@@ -1,4 +1,4 @@
-"""What the tests of the admin share: addresses, a form as it is posted, what a page says."""
+"""Steps that the tests of the admin share: addresses, posted forms, messages of a page."""
 
 from django.urls import reverse
 

@@ -1,4 +1,4 @@
-"""Schedules in the admin: pausing, resuming, and back to the default."""
+"""Schedules in the admin: pausing, resuming, and resetting to the default."""
 
 from datetime import timedelta
 
@@ -44,7 +44,7 @@ def test_the_page_that_pauses_asks_for_a_reason(client, operator, purge):
     target = reverse("admin:maintenance_schedule_pause", args=[purge.pk])
     until = timezone.localtime(timezone.now() + timedelta(days=1)).replace(second=0, microsecond=0)
 
-    # The switch of a list: no reason yet, so nothing happens.
+    # The switch in a list posts no reason, so nothing happens yet.
     client.post(target, {"next": "/admin/"})
     assert PeriodicTask.objects.get(pk=purge.pk).enabled
     assert "reason" in client.post(target, {"reason": " "}).context["form"].errors

@@ -1,4 +1,4 @@
-"""Each view of schedules, runs and retentions asks for its permission, and looking changes nothing."""
+"""Each view of schedules, runs and retentions requires its permission, and viewing changes nothing."""
 
 import pytest
 from django.urls import reverse
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 
 
 VIEWS = [
-    # name, method, permissions that suffice, permissions that do not, status with
+    # name, method, sufficient permissions, insufficient permissions, status with the sufficient ones
     (PREVIEW, "get", [SEE], [SEE_RUNS, RUN], 200),
     ("admin:maintenance_schedule_pause", "get", [EDIT], [SEE, RUN], 200),
     ("admin:maintenance_schedule_pause", "post", [EDIT], [SEE, RUN], 200),

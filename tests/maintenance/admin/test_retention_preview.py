@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def confirmed(page):
-    """What the second page posts."""
+    """Return the form data that the second page posts."""
     return {**dict(page.context["kept"]), "opened": page.context["opened"], "seen": page.context["seen"]}
 
 
@@ -153,7 +153,7 @@ def test_days_below_the_floor_that_still_stand_hinder_no_edit_of_others(client, 
     form = edit(120, stored=[row])
     after = retention.Retention(90, (RetentionOverride(subreddit="spam", days=1),))
     retention.change(policy, retention.Retention(91, after.overrides), by=factories.superuser())
-    retention.change(policy, after, by=factories.superuser())  # stored anew: the row has another key
+    retention.change(policy, after, by=factories.superuser())  # stored again, so the row has another key
 
     assert client.post(form_address, form).status_code == 302
     assert stored(policy) == (120, [("spam", None, 1)])

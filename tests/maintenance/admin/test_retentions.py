@@ -125,7 +125,7 @@ def test_many_overrides_take_no_query_each(client, superuser, policy, form_addre
 
     pages = (form_address, reverse("admin:maintenance_retentionpolicy_changelist"))
     factories.retention_override(policy=policy, config=factories.bot_config())
-    client.get(form_address)  # content types are asked for once a process
+    client.get(form_address)  # content types are queried once per process
     few = [queries(page) for page in pages]
     for _ in range(5):
         factories.retention_override(policy=policy, config=factories.bot_config())

@@ -55,7 +55,7 @@ def test_a_run_below_the_floor_is_refused_by_the_name_of_what_is_missing(client)
 
 
 def confirmed(page):
-    """What the form of the job's page would post with Run now."""
+    """Return the form data that the job's page posts with Run now."""
     return {"run": "1", "plan": page.context["plan_token"]}
 
 

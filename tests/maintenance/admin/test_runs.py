@@ -139,7 +139,7 @@ def test_a_poll_that_has_the_latest_version_is_told_nothing(client, operator):
     run.record(progress_done=2)
     page = client.get(target, {"v": version}).content.decode()
     assert 'id="run-status"' in page
-    assert 'id="run-facts"' not in page  # as it was: what a reader has selected in it stays
+    assert 'id="run-facts"' not in page  # unchanged parts are not sent, so a reader's selection stays
     session = factories.session(run=run, status="running", finished_at=None)
     page = client.get(target, {"v": version_in(page)}).content.decode()
     assert session.config_name in page

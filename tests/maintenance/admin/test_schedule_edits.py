@@ -1,4 +1,4 @@
-"""Schedules in the admin: two people at one form, and an edit beside a tick."""
+"""Schedules in the admin: stale edits, and an edit during a tick."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def opened(client, address):
-    """The form's hidden field as the page brings it."""
+    """Return the form's hidden field from the page."""
     page = client.get(address)
     form = page.context["adminform"].form if "adminform" in page.context else page.context["form"]
     value = form["opened"].value()
@@ -86,13 +86,13 @@ def test_looking_at_a_form_takes_no_lock_and_posting_it_does(client, purge, kind
             args=[RetentionPolicy.objects.get(job="purge_old_content").pk],
         ),
     }[kind]
-    client.get(address)  # what is made at the first look is made
+    client.get(address)  # creates the rows that the first view creates
     begins = "BEGIN" if connection.vendor == "sqlite" else "FOR UPDATE"
 
     with CaptureQueriesContext(connection) as looking:
         client.get(address)
     with CaptureQueriesContext(connection) as posting:
-        client.post(address, {"reason": ""})  # refused, so that no service adds a lock of its own
+        client.post(address, {"reason": ""})  # refused, so that no service takes another lock
 
     assert not any(begins in query["sql"] for query in looking)
     asked = [query["sql"] for query in posting]

@@ -1,4 +1,4 @@
-"""Schedules in the admin: what the form takes, and what it refuses at which field."""
+"""Schedules in the admin: what the form accepts, and at which field it refuses the rest."""
 
 import json
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def second_purge():
-    """A schedule that is no job's default: it may be given another job."""
+    """A schedule that is not the default of a job, so it may be given another job."""
     return factories.schedule(task="maintenance.purge_old_content", crontab="30 2 * * 0")
 
 
@@ -97,7 +97,8 @@ def test_a_schedule_may_not_go_below_the_floor_of_the_retentions(client, operato
     client.force_login(factories.user(SEE, EDIT, RUN, APPROVE))
     assert client.post(reverse(CHANGE, args=[purge.pk]), few).status_code == 302
 
-    # Who may not go so low may still move the time of a schedule that does, but not give its days to another job.
+    # Without the permission for so few days, a person may still change the time of a schedule that has them, but not
+    # give these days to another job.
     client.force_login(factories.user(SEE, EDIT, RUN))
     assert client.post(reverse(CHANGE, args=[purge.pk]), {**few, "hour": "9"}).status_code == 302
     response = client.post(reverse(CHANGE, args=[purge.pk]), {**few, "task": "maintenance.cleanup_sessions"})

@@ -99,7 +99,9 @@ def test_deleting_a_schedule_waits_for_a_run_that_is_being_handed_back(rf):
         assert run.finish("interrupted", reason="worker_stopped")
         thread.start()
         wait_until(is_waiting, timeout=20)
-        attempt = requests.request_next_attempt(run)  # would be a deadlock if the schedule were locked first
+        attempt = requests.request_next_attempt(
+            run
+        )  # if the schedule were locked first, this would be a deadlock
     thread.join(20)
 
     attempt.refresh_from_db()

@@ -1,4 +1,4 @@
-"""What becomes of a run whose attempt ended before its work, and what is told of the database."""
+"""What follows when an attempt ends before its work is done, and what it reports about the database."""
 
 import contextlib
 import sqlite3
@@ -34,12 +34,12 @@ on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's b
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Ask the database again at once."""
+    """Retry at once when the database refuses."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 def chain(*ends):
-    """Ended attempts of a run, as (reason, cursor), and the running one after them with the last cursor."""
+    """Create ended attempts of a run, as (reason, cursor), and a running one after them with the last cursor."""
     run, cursor = None, None
     for number, (reason, cursor) in enumerate(ends, start=1):
         run = factories.job_run(
@@ -67,7 +67,7 @@ STOOD = ("time_limit", {"step": 1})
         ([("time_limit", None)], "worker_lost", None, 2),
         ([("time_limit", None), ("database_lost", None)], "terminated", None, 3),
         ([("time_limit", None), ("time_limit", None)], "time_limit", {"step": 1}, 0),
-        # The first of them moved the cursor: it did get further.
+        # The first attempt moved the cursor, so it made progress.
         ([STOOD, STOOD], "time_limit", {"step": 1}, 2),
         ([("worker_stopped", None), ("waits", None)], "handed_on", None, 1),
         ([("time_limit", None), ("worker_stopped", None)], "time_limit", None, 2),
@@ -106,7 +106,7 @@ def test_a_worker_that_is_stopped_again_and_again_costs_a_run_nothing():
 
 def test_what_reports_progress_elsewhere_has_got_further(declare):
     def scrape(ctx):
-        """Keep the place in a table of its own."""
+        """Store the position in another table than that of runs."""
         ctx.within(1, 2, "bot").report(3)
         raise SystemExit
 
@@ -115,7 +115,7 @@ def test_what_reports_progress_elsewhere_has_got_further(declare):
     with pytest.raises(SystemExit):
         performing.perform(run)
 
-    # Saved with the progress, at most half a second later.
+    # It is saved with the progress, at most half a second later.
     run.refresh_from_db()
     assert (run.status, run.reason, run.cursor["reports"]) == ("interrupted", "terminated", 1)
     assert attempts_without_progress(run, reason="terminated", cursor=run.cursor) == 0
@@ -281,13 +281,13 @@ def test_a_full_disk_is_named_and_the_end_is_written_once_there_is_room(declare,
     room = {"pages": None}
 
     def limit(connection, **_):
-        # None: as many as SQLite can.
+        # None: as many pages as SQLite allows.
         connection.connection.execute(f"PRAGMA max_page_count = {room['pages'] or 4294967294}")
 
     def fill(ctx):
         """Write until there is no room left."""
         leave_no_room(connection.connection)
-        room["pages"] = None  # somebody makes room before the connection is opened anew
+        room["pages"] = None  # somebody frees space before the connection is opened again
         for _ in range(100):
             ctx.log("x" * 10_000)
 

@@ -1,4 +1,4 @@
-"""Who decided what about a run stays on record; who asked may be kept from approving."""
+"""Decisions about runs stay on record; a setting prevents people from approving runs that they requested."""
 
 import pytest
 from django.core.exceptions import PermissionDenied

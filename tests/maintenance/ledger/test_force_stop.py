@@ -1,4 +1,4 @@
-"""Stopping a run by force, from its page; what happens to the process is in tests/chaos/test_hanging.py."""
+"""Stopping a run by force, from its page; tests/chaos/test_hanging.py tests what happens to the process."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Attempts that end before their work: the next one goes on, at once or later, or there is none."""
+"""Attempts that end before their work is done: another attempt continues, at once or later, or there is none."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The thread beside a job; real processes are killed in tests/chaos/test_hanging.py."""
+"""The heartbeat thread of a job; real processes are killed in tests/chaos/test_hanging.py."""
 
 import threading
 from datetime import timedelta
@@ -25,7 +25,7 @@ def at_once(monkeypatch):
 
 @pytest.fixture
 def killed():
-    """Set when the process would have been killed: the job that hangs ends by it."""
+    """An event that is set when the process would have been killed; it ends the hanging job."""
     return threading.Event()
 
 
@@ -133,7 +133,7 @@ def test_a_table_locked_for_longer_than_the_silence_is_no_lost_worker(declare, k
         connection.close()
 
     def be_locked_out(ctx):
-        """Work while nobody gets at the ledger."""
+        """Work while the ledger is locked."""
         threads[0].start()
         locked.wait(10)
         threads[1].start()

@@ -1,4 +1,4 @@
-"""What people decide about a run: cancel, approve, reject."""
+"""Decisions of people about a run: cancel, approve, reject."""
 
 import threading
 from datetime import timedelta

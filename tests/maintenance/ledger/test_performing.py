@@ -1,4 +1,4 @@
-"""A run from its claim to its end: what it leaves behind, and who comes next."""
+"""A run from its claim to its end: what it stores, and which run follows."""
 
 from datetime import timedelta
 

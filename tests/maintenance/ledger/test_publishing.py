@@ -1,4 +1,4 @@
-"""Nobody waits for a broker that does not answer, and nothing is lost by not waiting."""
+"""No process waits for a broker that does not answer, and no message is lost because of that."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.kit.waiting import wait_until
 MESSAGE = Message("maintenance.cleanup_tokens", [1])
 
 
-# The publisher itself, and a scheduler that sends somebody else's task through it.
+# The publisher itself, and the scheduler, which sends tasks of other packages through it.
 MAY_TALK_TO_THE_BROKER = {"maintenance/ledger/publishing.py", "maintenance/scheduling/beat.py"}
 TALKS = re.compile(
     r"\.(apply_async|delay|send_task|connection_for_\w+|producer_or_acquire|producer_pool|control\.\w+)\("
@@ -28,7 +28,7 @@ TALKS = re.compile(
 
 
 def test_nobody_else_talks_to_the_broker():
-    """A second way to it would be one without a deadline."""
+    """Any other connection to the broker would have no deadline."""
     sources = [
         file
         for package in ("console", "maintenance", "scraping", "accounts")
@@ -41,7 +41,7 @@ def test_nobody_else_talks_to_the_broker():
 
 @pytest.fixture
 def server(monkeypatch):
-    """A broker of the test's own, that this process publishes to."""
+    """A private broker, to which this process publishes."""
     with OwnBroker() as server:
         monkeypatch.setattr(publishing, "_publisher", Publisher(server.url))
         yield server
@@ -119,7 +119,7 @@ def test_a_broker_that_takes_messages_one_by_one_and_slowly_is_left_after_a_whil
 
     assert time.monotonic() - began < 2 * publishing.PATIENCE_IN_ALL_SECONDS
     assert 1 <= count < 15
-    # The one that was on its way arrives, no other does.
+    # The message that was being sent arrives, and no other one.
     time.sleep(1)
     assert count <= publishing.messages_waiting() <= count + 1
 
@@ -132,7 +132,7 @@ def test_what_the_work_raises_is_its_callers(server):
 
 
 def test_no_more_than_a_hundred_wait(server, monkeypatch):
-    monkeypatch.setattr(publishing._publisher, "_start", lambda: None)  # nobody does anything
+    monkeypatch.setattr(publishing._publisher, "_start", lambda: None)  # no thread publishes
     monkeypatch.setattr(publishing._publisher, "_wait_for", lambda errand: errand)
     for _ in range(publishing.QUEUE_MAX):
         publishing.ask(lambda *_: None)
@@ -172,7 +172,7 @@ def test_a_page_that_publishes_does_not_wait_for_a_broker_that_hangs(server, cli
 
     run = JobRun.objects.get()
     assert (run.status, run.sent_at) == ("queued", None)
-    assert took < 2  # of which half a second for the broker; the rest is this machine's
+    assert took < 2  # half a second for the broker, the rest for a slow machine
 
 
 @pytest.mark.django_db(transaction=True)

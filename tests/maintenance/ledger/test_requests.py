@@ -1,4 +1,4 @@
-"""A request: who may make it, what it says, and which plan it refers to."""
+"""A request: who may make it, what it contains, and to which plan it refers."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Trying again soon what failed for a cause that may pass."""
+"""Retries after failures with a transient cause."""
 
 from datetime import timedelta
 

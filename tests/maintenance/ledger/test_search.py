@@ -1,4 +1,4 @@
-"""Runs are found by words, wherever these stand and however the run ended."""
+"""Runs are found by words in any of their texts, and with any status."""
 
 import pytest
 

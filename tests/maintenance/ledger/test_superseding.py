@@ -1,4 +1,4 @@
-"""A run that waits for a person, and the newer ones of its job."""
+"""A run that waits for a person, and newer runs of its job."""
 
 from datetime import timedelta
 
@@ -72,7 +72,7 @@ def test_a_newer_run_that_blocks_too_takes_its_place_and_has_waited_as_long():
     assert waiting.status == "cancelled"
     assert (run.status, run.waiting_since) == ("blocked", SINCE)
     assert RedditPost.objects.count() == len(posts)
-    # A third one inherits it again.
+    # A third run inherits it from the second.
     assert performed().waiting_since == SINCE
 
 

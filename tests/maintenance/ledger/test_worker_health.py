@@ -1,4 +1,4 @@
-"""What the database knows of the workers, and how the dashboard says it."""
+"""The state of the workers in the database, and on the dashboard."""
 
 from datetime import timedelta
 

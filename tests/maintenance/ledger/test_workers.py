@@ -1,4 +1,4 @@
-"""When a worker takes itself for sick; what it does then is tried on real ones in ``tests/chaos``."""
+"""When a worker counts itself as stuck; ``tests/chaos`` tests with real workers what it does then."""
 
 import time
 from datetime import timedelta
@@ -18,7 +18,7 @@ LONG_AGO = timedelta(minutes=5)
 
 @pytest.fixture
 def watch(monkeypatch):
-    """The watch of a worker that was started five minutes ago, listens and is idle."""
+    """The watchdog of a worker that started five minutes ago, is connected to the broker, and is idle."""
     now = time.monotonic()
     monkeypatch.setattr(Ear, "heard_at", now)
     monkeypatch.setattr(workers._taken_at, "value", now - LONG_AGO.total_seconds(), raising=False)

@@ -1,4 +1,4 @@
-"""A run in the foreground: the progress bar of a terminal. Signals and exit codes are in test_commands.py."""
+"""A run in the foreground: its progress bar in a terminal. test_commands.py tests signals and exit codes."""
 
 import sys
 from datetime import timedelta
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def purge_on(terminal, capsys, monkeypatch, *arguments):
-    """What a purge of one old post prints on stderr."""
+    """Return what a purge of one old post prints on stderr."""
     factories.post(created_at=timezone.now() - timedelta(days=100))
     survivor = factories.post()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)

@@ -1,4 +1,4 @@
-"""A claim: one of many takes a run that may start, and only who took it writes it."""
+"""A claim: only one of many processes claims a run that may start, and only that process may write it."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a run says of its state."""
+"""The properties of a run that describe its state."""
 
 import pytest
 

@@ -21,7 +21,7 @@ from tests.kit import factories
 from tests.kit.waiting import wait_until
 from tests.soak import size
 
-# Either walk for every test: along the key, and over the table as it is stored.
+# Every test runs with both walks: in the order of the key, and in the order in which the table is stored.
 WALKS = {"along the key": 2, "over the table": 0}
 CUTOFF = datetime(2026, 6, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -182,7 +182,7 @@ def test_a_row_that_somebody_holds_locked_is_waited_for_and_then_deleted(monkeyp
 
 
 def while_somebody_waits_for_a_lock(act):
-    """A thread that acts once PostgreSQL sees a statement wait for a lock."""
+    """Start a thread that calls ``act`` as soon as a statement waits for a lock in PostgreSQL."""
 
     def wait_and_act():
         with contextlib.closing(psycopg2.connect(factories.database_url())) as observer:
@@ -233,7 +233,7 @@ def test_comments_that_come_while_their_post_goes_are_counted_too(monkeypatch):
     post = factories.post(created_at=CUTOFF - MICROSECOND)
     factories.comment(post=post)
     writer = psycopg2.connect(factories.database_url())
-    # It holds the post by its foreign key, so the batch waits for it after it has begun.
+    # Its foreign key locks the post, so the batch begins and then waits for it.
     writer.cursor().execute(
         "INSERT INTO scraping_redditcomment (fullname, author, author_fullname, body, score, created_at, is_edited,"
         " distinguished, is_stickied, state, is_author_deleted, first_seen_at, last_seen_at, missing_count, post_id,"
@@ -283,7 +283,7 @@ def test_a_purge_works_for_its_share_of_the_time(monkeypatch, settings):
 
     delete(expired())
 
-    assert set(pauses) == {3.0}  # once a batch: a heap with room left in it takes more than one
+    assert set(pauses) == {3.0}  # once per batch: with free space in the heap there is more than one batch
 
 
 ZONES = ("UTC", "Asia/Shanghai", "America/St_Johns", "Pacific/Apia")
@@ -297,10 +297,10 @@ HOLDS = {
 
 @pytest.fixture
 def small_table(db):
-    """A table of posts without the blocks of earlier tests' rows, each of which a walk in small batches visits."""
+    """A table of posts without the blocks of earlier tests' rows: a walk in small batches would visit each of them."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE scraping_redditpost CASCADE")  # undone with the test's transaction
+            cursor.execute("TRUNCATE scraping_redditpost CASCADE")  # rolled back with the test's transaction
 
 
 @pytest.mark.soak
@@ -356,7 +356,7 @@ def is_held(post):
 
 
 def deleted_in_two_attempts(cutoff, stop_after):
-    """Delete, interrupted after so many batches and resumed; return what both counted."""
+    """Delete, interrupted after this many batches and resumed; return the counts of both attempts."""
     rows = RedditPost.objects.created_before(cutoff).not_held(cutoff)
     batches = []
 

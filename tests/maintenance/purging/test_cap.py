@@ -1,4 +1,4 @@
-"""The safety cap: what looks wrong, what an approval covers, who is told."""
+"""The safety cap: what it blocks, what an approval covers, and who gets a mail."""
 
 from datetime import timedelta
 
@@ -67,7 +67,7 @@ def test_of_a_small_table_everything_may_go():
 def test_an_estimate_refuses_nobody():
     old_posts(100)
 
-    assert reasons(posts(11, total=11)) == []  # the planner had last seen 11 rows
+    assert reasons(posts(11, total=11)) == []  # only 11 rows by the estimate
 
 
 def earlier_runs(*rows, **fields):
@@ -124,7 +124,7 @@ def test_of_content_the_share_counts_from_a_hundred_rows_on(settings):
     assert reasons(posts(99, total=99), share_min_rows=100) == []
     old_posts(1)
     assert reasons(posts(100, total=100), share_min_rows=100)
-    assert reasons(posts(100, total=100)) == []  # of another job's table, it may
+    assert reasons(posts(100, total=100)) == []  # for other jobs the share counts from more rows on
 
 
 def test_a_small_installation_does_not_lose_everything_to_a_typing_error(settings):

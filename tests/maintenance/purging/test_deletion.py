@@ -1,4 +1,4 @@
-"""A deletion of a run from its plan to its verification."""
+"""The deletion of a run, from its plan to its verification."""
 
 from collections import Counter
 from datetime import timedelta
@@ -23,7 +23,7 @@ Status = JobRun.Status
 
 def test_a_worker_that_is_told_to_exit_in_a_batch_counts_only_what_is_gone(monkeypatch):
     monkeypatch.setattr(batches, "BATCH_ROWS_FIRST", 2)
-    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 2)  # rows so few stand on one page
+    monkeypatch.setattr(batches, "STORAGE_WALK_SHARE", 2)  # so few rows are stored on one page
     for _ in range(4):
         factories.post(created_at=timezone.now() - timedelta(days=100))
     record, recorded = JobRun.record, []
@@ -123,7 +123,7 @@ def test_batches_that_were_undone_are_not_counted_though_the_row_cannot_be_read_
         asked.append(context)
         if len(asked) == 1:
             raise OperationalError("there is no server")
-        if has_crashed:  # the server has lost the last commit before that, and the rows are back
+        if has_crashed:  # the server has lost the previous commit too, and the rows are back
             JobRun.objects.filter(pk=context.run.pk).update(counts={}, cursor=None, progress_done=0)
         reread(context)
 

@@ -1,4 +1,4 @@
-"""A plan names what decides it: subreddits, bots, rules, holds that end, and what is usual."""
+"""A plan names the facts that decide it: subreddits, bots, rules, holds that end, and the usual number of rows."""
 
 from datetime import timedelta
 
@@ -59,7 +59,7 @@ def test_what_overrides_keep_longer_and_take_sooner_stands_in_the_plan():
     aged(20, subreddit="memes")
     aged(100, subreddit="memes")
     aged(100, config=bot)
-    aged(100, config=bot, subreddit="memes")  # the longer of two decides
+    aged(100, config=bot, subreddit="memes")  # the longer of two retentions counts
     aged(500, config=bot)
     aged(100, config=bot, held_at=timezone.now(), hold_reason="kept anyway")
 

@@ -1,4 +1,4 @@
-"""A thread that is kept while it is alive: a post is as old as its newest comment, if the retention says so."""
+"""Threads are kept while they are alive: if the retention says so, a post is as old as its newest comment."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ def keep_live(policy, after=ALIVE):
 
 
 def thread(days, quiet=None, **fields):
-    """A post so many days old whose newest comment is ``quiet`` days old."""
+    """Create a post of this age in days; its newest comment is ``quiet`` days old."""
     now = timezone.now()
     newest = None if quiet is None else now - quiet * DAY
     post = factories.post(created_at=now - days * DAY, newest_comment_at=newest, **fields)
@@ -176,7 +176,7 @@ def test_the_form_counts_and_saves_and_keeps_it_in_the_history(client, policy, a
     assert RetentionPolicy.objects.get(pk=policy.pk).keeps_live_threads
     assert Event.objects.get().after["keeps_live_threads"] is True
 
-    asked = client.post(address, {"days": 90})  # off again: two rows more go
+    asked = client.post(address, {"days": 90})  # off again: two more rows would be deleted
     assert "Delete more?" in asked.content.decode()
     assert RetentionPolicy.objects.get(pk=policy.pk).keeps_live_threads
     client.post(address, {"days": 90, "seen": asked.context["seen"], "opened": asked.context["opened"]})

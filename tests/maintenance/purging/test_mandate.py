@@ -1,4 +1,4 @@
-"""What was authorised is what happens: the mandate of a run, and each way of giving one."""
+"""A run does only what was authorised: its mandate, and each way of giving one."""
 
 from datetime import timedelta
 
@@ -52,7 +52,7 @@ def test_an_approval_does_not_cover_other_rows_than_those_of_the_plan(settings):
 
     assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 400)
     assert "Changed since the plan: under the retention as it is now, 200 other posts" in run.message
-    approved(run)  # of the new plan
+    approved(run)  # with the new plan
     assert run.status == Status.SUCCEEDED
     assert set(RedditPost.objects.values_list("subreddit", flat=True)) == {"old"}
     assert not RedditPost.objects.filter(pk__in=[post.pk for post in others]).exists()

@@ -1,4 +1,4 @@
-"""What stops a purge or narrows it: growth over all attempts, a rule that moved, an edit while it runs."""
+"""What stops or narrows a purge: growth over all attempts, a changed rule, an edit while it runs."""
 
 import pytest
 from django.utils import timezone
@@ -44,7 +44,7 @@ def test_what_earlier_attempts_deleted_counts(small_batches):
     posts(150)
     dry = purged(dry_run=True)
     attempt = interrupted(requested_purge(shown=shown(dry)), left=50)
-    posts(150, days=95)  # 200 match, 100 are gone: twice as many as were planned
+    posts(150, days=95)  # 200 match and 100 were deleted: twice as many as planned
 
     purged(attempt)
 
@@ -68,7 +68,7 @@ def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would
 
 
 def test_rows_that_only_the_newer_of_two_retentions_takes_stay_though_nothing_stopped_the_run(small_batches):
-    """They came after the look: the deletion itself is narrowed to both."""
+    """They were stored after the check, so the deletion itself is limited to rows that both retentions delete."""
     posts(100)
     attempt = interrupted(requested_purge(), left=50)
     keep(40)

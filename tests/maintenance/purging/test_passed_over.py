@@ -1,4 +1,4 @@
-"""A purge beside sessions that hold locks: what is free goes, what is locked is named and goes soon."""
+"""A purge while other sessions hold locks: free rows are deleted; locked rows are named, and deleted soon after."""
 
 import contextlib
 import sqlite3
@@ -44,7 +44,7 @@ def short(monkeypatch, settings):
 
 @pytest.fixture
 def doomed():
-    """Old posts, the oldest first, each second one with a comment; some young ones survive."""
+    """Old posts, oldest first, every second one with a comment; and some young ones, which survive."""
     old = timezone.now() - timedelta(days=200)
     posts = [factories.post(created_at=old + timedelta(minutes=number)) for number in range(POSTS)]
     for post in posts[::2]:
@@ -56,7 +56,7 @@ def doomed():
 
 @contextlib.contextmanager
 def session(*statements):
-    """Another session, in whose transaction these statements were executed."""
+    """Open another session, and execute these statements in a transaction of it."""
     other = psycopg2.connect(factories.database_url(), application_name="forgotten psql")
     with contextlib.closing(other), other.cursor() as cursor:
         for statement in statements:
@@ -210,7 +210,7 @@ def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(do
 
 @on_postgresql
 def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(doomed):
-    """Each row takes 5 ms, so that batches of 60 would run into 150 ms."""
+    """Each row takes 5 ms, so that a batch of 60 rows would exceed 150 ms."""
     with connection.cursor() as cursor:
         cursor.execute("""
             CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
-"""Plans: what they count, what they keep of it, and how they are compared."""
+"""Plans: what they count, what they store, and how they are compared."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a dry run says of the real one, and what the last attempt says of all."""
+"""What a dry run reports about the real run, and what the last attempt reports about all attempts."""
 
 import pytest
 from django.urls import reverse

@@ -1,4 +1,4 @@
-"""A purge under a ``statement_timeout`` that is meant for others."""
+"""A purge with a ``statement_timeout`` that is meant for other statements."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ READS = ("date_trunc", "COUNT(", "ANALYZE", "pg_table_size")
 
 @pytest.fixture
 def hurried():
-    """Each connection of this process ends statements that take longer; what else runs here takes less."""
+    """A short timeout for each connection of this process; other statements of the test are faster."""
 
     def set_timeout(connection, **_):
         with connection.cursor() as cursor:

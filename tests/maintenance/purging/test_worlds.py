@@ -1,11 +1,11 @@
-"""Random worlds against a naive reference: nothing goes that the mandate did not name.
+"""Random worlds are compared with a naive reference: a purge deletes only rows that its mandate covers.
 
-A world is some posts, a retention with overrides, holds, and one run that is asked for in one of the ways there are.
-Between plan, block, approval and every single batch anybody may edit the retention, place and release holds, and scrape
-old posts, and lock posts and comments; two approvers look at the same page; the run is stopped or killed at a commit, and
-its commits fail, are refused for a while, or succeed without the answer arriving. The reference knows no SQL: it
-keeps every row, the retention and what was authorised as plain values, and says before each attempt whether it must be
-blocked, and of each row that went whether it might.
+A world consists of posts, a retention with overrides, holds, and one run, which is requested in one of the possible
+ways. Between plan, block, approval and all batches, other people may edit the retention, place and release holds,
+scrape old posts, and lock posts and comments. Two approvers use the same page. The run is stopped, or killed at a
+commit; its commits fail, are refused for a while, or succeed without an answer. The reference uses no SQL: it keeps
+every row, the retention and the mandate as plain values. Before each attempt it says whether the attempt must be
+blocked, and for each deleted row whether it was allowed to be deleted.
 """
 
 from collections import Counter
@@ -58,4 +58,4 @@ def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings, first
             raise
         clear()
     assert ends[Status.SUCCEEDED] > sum(ends.values()) / 4, ends
-    print(dict(ends))  # noqa: T201  (of a soak)
+    print(dict(ends))  # noqa: T201  (shown by `make soak`)

@@ -1,4 +1,4 @@
-"""A random world: posts, a retention with overrides, holds, and one run; and the naive reference that judges it."""
+"""A random world (posts, a retention with overrides, holds, one run) and the naive reference that checks it."""
 
 import random
 import sqlite3
@@ -25,18 +25,18 @@ Status = JobRun.Status
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SUBREDDITS = ("Python", "DJANGO", "rust")
 DAYS = (1, 6)
-# Scaled to worlds of some dozens of rows.
+# The cap for growth, scaled down to worlds of a few dozen rows.
 GROWTH_ROWS = 3
 CAP_ROWS = 25
 ROUNDS_MAX = 12
-# Worlds of one test.
+# How many worlds one test runs.
 CHUNK = 50
 POST, COMMENT = "scraping.RedditPost", "scraping.RedditComment"
-# What may become of a commit; each as often as the others.
+# The possible faults of a commit, all with the same probability.
 COMMITS = ("fails", "refused", "killed before", "killed after", "answer lost")
 
 
-# Of the purge, for locks that nobody lets go while it waits.
+# Short waits of the purge, because the locks are not released while it waits.
 PATIENCE = {
     "LOCK_TIMEOUT_MS": 60,
     "LOCATE_TIMEOUT_MS": 5,
@@ -51,7 +51,7 @@ class Killed(BaseException):
 
 
 def refusal():
-    """What a lock that is not granted looks like; causes are told by the driver's error, whichever database it is."""
+    """Return the error of a lock that is not granted; on every database, the driver's error determines the cause."""
     error = OperationalError("refused")
     error.__cause__ = sqlite3.OperationalError("refused")
     error.__cause__.sqlite_errorname = "SQLITE_BUSY"
@@ -60,22 +60,22 @@ def refusal():
 
 @dataclass
 class Row:
-    """A post as the reference knows it."""
+    """The reference's copy of a post."""
 
     age: int
     subreddit: str
     bot: int | None
     held: bool
     comments: int
-    quiet: int  # days since its newest comment; of a post without any as its age
+    quiet: int  # days since its newest comment, or the post's age if it has none
 
 
 @dataclass
 class Kept:
-    """A retention as the reference knows it."""
+    """The reference's copy of a retention."""
 
     days: int
-    overrides: dict = field(default_factory=dict)  # of a subreddit's lower name, or a bot's index
+    overrides: dict = field(default_factory=dict)  # days by a subreddit's lower-case name, or a bot's index
     keeps_live_threads: bool = False
 
     def dooms(self, row):
@@ -86,16 +86,16 @@ class Kept:
 
 @dataclass
 class Authority:
-    """What somebody allowed."""
+    """What a person or the first attempt authorised."""
 
-    kept: Kept | None = None  # None: what the first attempt finds
+    kept: Kept | None = None  # None: the retention that the first attempt finds
     rows: Counter | None = None
     takes_first_plan: bool = False
     past_caps: bool = False
 
 
 class World:
-    """The database, and beside it what the reference knows of it."""
+    """The database, and the reference's copy of it."""
 
     def __init__(self, seed, monkeypatch):
         self.random = random.Random(seed)
@@ -106,7 +106,7 @@ class World:
         self.rows, self.gone = {}, Counter()
         self.kept, self.authority, self.planned = Kept(90), Authority(), None
         self.next_commit, self.refusals, self.was_refused, self.has_moved = "", 0, False, False
-        # Posts that are locked, or a comment of which is, by another session; and whether that moved in this attempt.
+        # Posts that another session has locked, itself or a comment of it; and whether that changed in this attempt.
         self.locked, self.have_locks_moved, self.holder = set(), False, None
         self.edit()
         for _ in range(self.random.randint(0, 40)):
@@ -159,11 +159,11 @@ class World:
         self.rows[post.pk] = row
 
     def comment_on(self, pk, row):
-        """Let the post have a newest comment as old as the row says."""
+        """Store a comment on the post, as old as the row's newest one."""
         RedditPost.objects.filter(pk=pk).update(newest_comment_at=self.now - row.quiet * DAY - HOUR)
 
     def revive(self):
-        """Let some threads get a younger comment, once nobody holds their posts locked."""
+        """Add a younger comment to some threads, unless their posts are locked."""
         self.unlock()
         for pk, row in self.random.sample(sorted(self.rows.items()), min(len(self.rows), 5)):
             if row.comments:
@@ -183,7 +183,7 @@ class World:
 
     def lock_some(self):
         if connection.vendor != "postgresql":
-            return  # no row can be: see refusal()
+            return  # SQLite cannot lock a row: see refusal()
         self.holder = self.holder or psycopg2.connect(factories.database_url())
         self.unlock()
         posts = self.random.sample(sorted(self.rows), min(len(self.rows), self.random.randint(1, 4)))
@@ -233,7 +233,7 @@ class World:
         ]
 
     def must_block(self):
-        """Say whether an attempt that begins now must be blocked; note what it is held to if not."""
+        """Return whether an attempt that begins now must be blocked; if not, store what it may delete."""
         now, authority = self.matching() + self.gone, self.authority
         if authority.takes_first_plan and authority.rows is None:
             authority.rows = self.matching()
@@ -248,7 +248,7 @@ class World:
         return False
 
     def check_what_went(self):
-        """Compare with the database; called before each batch, with whatever the last one deleted."""
+        """Compare with the database; called before each batch, to check the rows that the last one deleted."""
         stored = set(RedditPost.objects.values_list("pk", flat=True))
         for pk in set(self.rows) - stored:
             row = self.rows.pop(pk)
@@ -281,7 +281,7 @@ class World:
         return requests.request_run(**options)
 
     def perform(self, run):
-        """Perform one attempt, and return the run as it is then."""
+        """Perform one attempt, and return the run's state after it."""
         must_block, self.began_under = self.must_block(), self.kept
         gone_before, self.has_moved = self.gone.copy(), False
         self.locks_move(0.3)
@@ -291,7 +291,7 @@ class World:
         try:
             performing.perform(run)
         except OperationalError as failure:
-            assert "disk full" in str(failure)  # noqa: PT017  (an end among others)
+            assert "disk full" in str(failure)  # noqa: PT017  (one of several possible ends)
         except Killed:
             run.refresh_from_db()
             assert run.mark_lost(silent_for=0, status="interrupted", reason="worker_lost", error="killed")
@@ -303,9 +303,9 @@ class World:
         if must_block:
             assert (run.status, self.gone) == (Status.BLOCKED, gone_before)
         if run.status == Status.BLOCKED:
-            # Either at once, or because rows came or were released while it ran.
+            # Either at its start, or because rows were added or released while it ran.
             assert must_block or self.has_moved
-            # Its plan is of the retention that it began under: an edit since is met by the next attempt.
+            # Its plan uses the retention at its start: the next attempt uses a later edit.
             self.planned = (self.began_under, self.matching(self.began_under) + self.gone)
             assert {table.model: table.rows + table.gone for table in decisions.plan_of(run)} == {
                 POST: self.planned[1][POST],
@@ -316,7 +316,7 @@ class World:
         return run
 
     def check_what_waits(self, run):
-        """Whatever could be deleted was."""
+        """Check that only rows that could not be deleted are left."""
         left = {pk for pk, row in self.rows.items() if self.began_under.dooms(row) and not row.held}
         if "could not be deleted" in run.message:
             assert self.locked or self.have_locks_moved or self.was_refused
@@ -327,7 +327,7 @@ class World:
             assert f"session {self.holder.info.backend_pid} " in run.message
 
     def commit(self):
-        """Happen at the end of a batch's transaction."""
+        """Simulate a commit at the end of a batch's transaction, perhaps with a fault."""
         if self.refusals:
             self.refusals -= 1
             raise refusal()
@@ -337,7 +337,7 @@ class World:
             raise Killed if "killed" in commit else OperationalError("disk full")
 
         if commit == "refused":
-            # Once, or as often as it takes to end the walk.
+            # Once, or often enough to end the walk.
             self.refusals, self.was_refused = self.random.choice([0, batches.REFUSALS_MAX]), True
             raise refusal()
         if commit in ("killed after", "answer lost"):
@@ -346,7 +346,7 @@ class World:
             fail()
 
     def between_batches(self):
-        """Happen before each batch."""
+        """Let other people act before each batch."""
         self.check_what_went()
         self.something_happens(0.25)
         self.locks_move(0.1)
@@ -356,7 +356,7 @@ class World:
             self.next_commit = self.random.choice(COMMITS)
 
     def decide(self, run):
-        """Two approvers look at the page of a blocked run; whoever is late changes nothing."""
+        """Two approvers decide on the page of a blocked run; the later decision changes nothing."""
         first, second = self.random.sample(self.approvers, 2)
         pages = [JobRun.objects.get(pk=run.pk) for _ in range(2)]
         plan_at = run.plan["at"]
@@ -390,7 +390,7 @@ class World:
         if self.holder is not None:
             self.holder.close()
         if run.status == Status.SUCCEEDED:
-            # An edit that only takes more counts from the next run on.
+            # An edit that only deletes more counts from the next run on.
             rules = (self.authority.kept, self.began_under, self.kept)
             assert not [
                 row for row in self.rows.values() if all(kept.dooms(row) for kept in rules) and not row.held

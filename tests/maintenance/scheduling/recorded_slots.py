@@ -1,4 +1,4 @@
-"""The slots of a schedule as the history has them."""
+"""The recorded slots of a schedule."""
 
 from datetime import UTC, datetime
 

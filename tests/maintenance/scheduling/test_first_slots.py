@@ -1,4 +1,4 @@
-"""Which slots a schedule owes that was just made, and one answer about a schedule's timing everywhere."""
+"""Which slots of a new schedule are due, and that all code agrees on a schedule's timing."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def imported(**fields):
-    """A schedule as an import or another tool writes it."""
+    """Create a schedule as an import or another tool writes it."""
     row = CrontabSchedule.objects.create(**{"minute": "0", "hour": "3", "timezone": "UTC", **fields})
     return PeriodicTask.objects.create(name="imported", task="maintenance.cleanup_tokens", crontab=row)
 
@@ -48,7 +48,7 @@ def test_a_retime_from_any_row_brings_back_no_past_slot(fields):
 
 @pytest.mark.parametrize("fields", ["0, 30 3 * * *", "1 2 3 * * *", "0 3 * * mon#1"])
 def test_a_retime_after_an_upgrade_brings_back_no_past_slot(fields):
-    """The timing was written by the version before, fields and zone in a row."""
+    """The timing was written by the previous version, with fields and zone in one text."""
     with time_machine.travel(NOON.replace(hour=10), tick=False):
         task = imported(minute="0, 30")
         ScheduleControl.objects.filter(pk=task.pk).update(

@@ -1,4 +1,4 @@
-"""One switch over all scraping: no scrape starts, whoever asks; everything else goes on, and the history says why."""
+"""The switch that pauses scraping: no scrape starts, not even a manual one; everything else continues."""
 
 from datetime import UTC, datetime, timedelta
 

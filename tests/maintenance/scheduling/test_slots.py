@@ -1,4 +1,4 @@
-"""No slot is left without an answer: what an edit, a pause and an outage leave in the history."""
+"""Every slot is recorded: what an edit, a pause and an outage write to the history."""
 
 from datetime import UTC, datetime, timedelta
 

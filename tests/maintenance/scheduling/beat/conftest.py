@@ -1,4 +1,4 @@
-"""A scheduler, and nothing to schedule but what a test makes."""
+"""A scheduler, and only those schedules that a test creates."""
 
 import pytest
 from django_celery_beat.models import PeriodicTask

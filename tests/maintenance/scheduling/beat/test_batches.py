@@ -1,4 +1,4 @@
-"""Beat with many schedules, and with ones that cannot be computed: batches and audits."""
+"""Beat with many schedules, and with schedules that cannot be computed: batches and audits."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
         scheduler.tick()
         clock.shift(61)
         asked = []
-        monkeypatch.setattr(recovery, "sweep", lambda **_: None)  # its own question may come due too
+        monkeypatch.setattr(recovery, "sweep", lambda **_: None)  # its queries may become due too
 
         def publish_none(waiting):
             asked.append(waiting)
@@ -216,6 +216,6 @@ def test_a_schedule_that_cannot_even_be_read_stops_neither_the_tick_nor_recovery
         scheduler.tick()
 
         assert len(made(good)) == 1
-        # The slot of the time before; none by what it says now.
+        # The slot of the earlier timing; the current one has no slots.
         assert [status for _, status in made(bad)] == ["missed"]
         assert len(swept) == 2

@@ -1,4 +1,4 @@
-"""Beat and the tasks of others, jobs that are gone, parameters that nobody can read."""
+"""Beat with tasks of other packages, removed jobs, and unreadable parameters."""
 
 import pytest
 import time_machine

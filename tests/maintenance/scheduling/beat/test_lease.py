@@ -1,4 +1,4 @@
-"""The lease: one scheduler leads, and one that lost it cannot write."""
+"""The lease: one scheduler leads, and a scheduler that lost the lease cannot write."""
 
 import time
 from datetime import timedelta
@@ -32,7 +32,7 @@ def test_a_leader_that_slept_does_not_undo_what_its_heir_has_settled(scheduler):
         heir.tick()
         finish_all()
         settled = ScheduleControl.objects.get(pk=task.pk)
-        # Its stopwatch stood still, so it believes that its lease needs no renewal yet.
+        # Its monotonic clock stood still, so it believes that its lease needs no renewal yet.
         scheduler._lease.now = lambda: fell_asleep_at
         scheduler._lease._renewed_at = scheduler._lease._seen_at = time.monotonic()
         look_everywhere(scheduler)
@@ -79,7 +79,7 @@ def test_one_of_two_schedulers_holds_the_lease():
 
 
 def stale(lease):
-    """The lease as its holder sees it when it is time to renew it."""
+    """Change the lease's state so that its holder must renew it."""
     lease._renewed_at = float("-inf")
     return lease
 

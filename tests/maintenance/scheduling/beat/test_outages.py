@@ -1,4 +1,4 @@
-"""Beat after an outage, and with a clock that was set back: what is missed, made up, and written down."""
+"""Beat after an outage, and with a clock that was set back: which slots are missed, caught up, and recorded."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ def test_extending_an_expired_schedule_makes_up_for_nothing(scheduler):
         task.save()
         scheduler.tick()
 
-        # The one slot before its end: nobody ticked it.
+        # The only slot before the end: no scheduler ticked then.
         assert made(task) == [(NOON + timedelta(minutes=1), "missed")]
         assert JobRun.objects.get(schedule=task).reason == "edited"
 
@@ -144,7 +144,7 @@ def test_workers_are_not_judged_just_after_the_database_was_away(scheduler, monk
     scheduler.tick()
     with monkeypatch.context() as away:
         away.setattr(scheduler, "_run_due", lambda: (_ for _ in ()).throw(OperationalError("away")))
-        scheduler.tick()  # a lock that was not granted is no outage
+        scheduler.tick()  # a lock that is not granted does not count as an outage
         assert scheduler._judge_at == float("-inf")
         away.setattr(connection, "is_usable", lambda: False)
         scheduler.tick()

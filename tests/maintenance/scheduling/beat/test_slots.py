@@ -1,4 +1,4 @@
-"""A tick of beat: one run a slot, whatever the broker, an edit, a pause or an overlap does."""
+"""A tick of beat: one run per slot, in spite of broker failures, edits, pauses and overlaps."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def daily_at_three():
-    """A schedule in force since yesterday, whose slot of today is dealt with: another hour would owe one."""
+    """A schedule in force since yesterday, with today's slot recorded: at another hour, a slot would be due."""
     yesterday = NOON - timedelta(days=1)
     return schedule("0 3 * * *", effective_from=yesterday, last_slot_at=NOON.replace(hour=3))
 
@@ -63,7 +63,7 @@ def test_a_replayed_tick_after_a_crash_makes_no_second_run(scheduler):
         scheduler.tick()
         clock.shift(61)
         scheduler.tick()
-        in_force(task, last_slot_at=None)  # as if the write was lost
+        in_force(task, last_slot_at=None)  # as if the write had been lost
         scheduler.close()
         again = LeasedDatabaseScheduler(app=app, lazy=True)
         again.tick()

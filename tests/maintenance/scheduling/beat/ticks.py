@@ -1,4 +1,4 @@
-"""What the tests of beat share: schedules in force, with the clock in hand."""
+"""Steps that the tests of beat share: schedules in force, and ticks at a given time."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ def schedule(crontab="* * * * *", job="cleanup_tokens", expires=None, **control)
 
 
 def in_force(task, **control):
-    """The schedule with these values, as the database's and beat's."""
+    """Set these values of the schedule's control row, plan its next slot, and return the schedule."""
     ScheduleControl.objects.filter(pk=task.pk).update(**control)
     task = PeriodicTask.objects.get(pk=task.pk)
     replanning.plan_next(task.control, Timing.of(task))
@@ -33,7 +33,7 @@ def made(task):
 
 
 def look_everywhere(scheduler):
-    """Let the next tick audit all schedules."""
+    """Make the next tick audit all schedules."""
     scheduler._sweep_at = scheduler._audit_at = float("-inf")
 
 

@@ -1,4 +1,4 @@
-"""Zones, and crontabs at random."""
+"""Time zones, and random crontabs."""
 
 import calendar
 from datetime import datetime
@@ -28,7 +28,7 @@ def local_time(text, zone):
 
 
 def local_times(crontab, *, after, zone, number=None, until=None):
-    """The fire times between two wall-clock times, as an operator reads them: "2026-03-29 03:30 +0200"."""
+    """Return the fire times between two wall-clock times, as an operator reads them: "2026-03-29 03:30 +0200"."""
     after, until = local_time(after, zone), until and local_time(until, zone)
     times = fire_times(Crontab.parse(crontab), after=after, until=until, timezone=zone)
     return [f"{time.astimezone(zone):%Y-%m-%d %H:%M %z}" for time in islice(times, number)]
@@ -72,7 +72,7 @@ def crontabs(draw, day_fields=("day_of_month", "month_of_year", "day_of_week")):
 
 @st.composite
 def spaced(draw, name):
-    """A field as people and tools write it: with white space about commas, in capitals."""
+    """Draw a field as people and tools write it: with white space around commas, in capitals."""
     text = draw(field_texts(name))
     text = draw(st.sampled_from([",", ", ", " ,", " , "])).join(text.split(","))
     return draw(st.sampled_from(["", " "])) + draw(st.sampled_from([text, text.upper()]))

@@ -1,4 +1,4 @@
-"""Fire times where clocks are put forward or back, one by one."""
+"""Fire times at changes of the clocks, case by case."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ import pytest
 from maintenance.scheduling.firetimes import Crontab, clock_changes
 from tests.maintenance.scheduling.firetimes.crontabs import BERLIN, LORD_HOWE, NEW_YORK, SHANGHAI, local_times
 
-APIA = ZoneInfo("Pacific/Apia")  # left out 30 December 2011
+APIA = ZoneInfo("Pacific/Apia")  # skipped 30 December 2011
 
 
 def test_a_time_in_the_gap_fires_once_after_it():

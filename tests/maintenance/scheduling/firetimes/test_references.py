@@ -1,4 +1,4 @@
-"""Fire times beside Celery's, beside two other readers of crontabs, and beside every minute looked at."""
+"""Fire times compared with Celery's, with two other crontab libraries, and with a check of every minute."""
 
 import calendar
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +28,7 @@ from tests.soak import size
 
 
 def celery_times(crontab, *, after, zone, number):
-    """What Celery's own crontab would do, asked again after every run."""
+    """Return the fire times of Celery's own crontab, computed again after every run."""
     theirs = celery_crontab(
         minute=crontab.minute,
         hour=crontab.hour,
@@ -92,7 +92,7 @@ def is_due(crontab, *, last_run_at, now):
 
 
 def reference(crontab, *, after, until, zone):
-    """The rules at the top of firetimes.py, spelled out minute by minute."""
+    """Apply the rules at the top of firetimes.py to every single minute."""
     matches = {name: set(numbers) for name, numbers in crontab.matches.items()}
 
     def runs_twice(hour):
@@ -108,14 +108,14 @@ def reference(crontab, *, after, until, zone):
         )
 
     times = set()
-    # Every real minute, as the clock on the wall shows it; fold: it shows this for the second time.
+    # Every real minute as wall-clock time; fold: the clock shows this time for the second time.
     moment = after.replace(second=0, microsecond=0)
     while moment <= until:
         wall = moment.astimezone(zone)
         if is_match(wall) and (not wall.fold or runs_twice(wall.hour)):
             times.add(moment)
         moment += timedelta(minutes=1)
-    # Every minute that no clock on the wall showed.
+    # Every wall-clock minute that was skipped.
     wall = after.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0) - timedelta(days=1)
     while wall < until.astimezone(zone).replace(tzinfo=None):
         moment = wall.replace(tzinfo=zone).astimezone(UTC)
@@ -174,7 +174,7 @@ def test_fire_times_ascend_and_may_be_asked_for_one_by_one(crontab, after, zone)
 
 @given(crontab=crontabs(), after=MOMENTS, zone=st.sampled_from([ZoneInfo("UTC"), SHANGHAI]))
 def test_it_agrees_with_a_library_that_knows_nothing_of_celery(crontab, after, zone):
-    # Where only one of the day fields is restricted: Unix cron fires on either, Celery on both.
+    # Only crontabs with at most one restricted day field: Unix cron fires if either matches, Celery if both do.
     assume(not crontab.needs_both_days)
     assume("*/" not in crontab.day_of_month + crontab.day_of_week)  # which Unix cron calls unrestricted
     start = after.astimezone(zone)
@@ -186,7 +186,7 @@ def test_it_agrees_with_a_library_that_knows_nothing_of_celery(crontab, after, z
 
 
 def in_numbers(crontab):
-    """Celery's names in full, its wrapping ranges and long steps are its own: give the numbers."""
+    """Replace names, wrapping ranges and long steps, which only Celery understands, by numbers."""
     return " ".join(
         "*" if len(numbers) > last - first else ",".join(map(str, numbers))
         for numbers, (first, last) in zip(crontab.matches.values(), BOUNDS.values(), strict=True)
@@ -194,7 +194,7 @@ def in_numbers(crontab):
 
 
 def numbers_of(name, text):
-    """A field's numbers, read anew from Celery's rules: names, ranges that wrap, steps, lists, white space."""
+    """Return a field's numbers by a second implementation of Celery's rules: names, ranges, steps, lists, spaces."""
     first, last = BOUNDS[name]
     names = {"month_of_year": [m.lower() for m in calendar.month_name], "day_of_week": SUNDAY_FIRST}.get(
         name, []
@@ -229,7 +229,7 @@ SUNDAY_FIRST = [calendar.day_name[n - 1].lower() for n in range(7)]
 
 
 def oracle(texts, *, after, until, zone):
-    """Every minute of UTC, as clocks on the wall show it; no search, no folds of our own."""
+    """Check every minute of UTC as wall-clock time, without a search and without our handling of folds."""
     fields = {name: numbers_of(name, text) for name, text in texts.items()}
     found, shown = set(), {}
     minute = after.replace(second=0, microsecond=0) - timedelta(days=2)
@@ -239,7 +239,7 @@ def oracle(texts, *, after, until, zone):
         walls = [(wall, minute)]
         jump = previous and wall - previous - timedelta(minutes=1)
         if jump and jump > timedelta(0):
-            # Times that were left out run as much later as the clock jumped.
+            # Skipped times run later by as much as the clock jumped.
             walls += [
                 (wall - timedelta(minutes=n), minute + jump - timedelta(minutes=n))
                 for n in range(1, jump // timedelta(minutes=1) + 1)

@@ -1,4 +1,4 @@
-"""Which crontabs are valid, and what is said about the others."""
+"""Which crontabs are valid, and the messages for the others."""
 
 import calendar
 import re
@@ -118,7 +118,7 @@ def test_a_valid_crontab_keeps_its_spelling(text):
 
 
 def test_white_space_about_commas_says_nothing():
-    """As an import or another tool writes it; Celery fires at both minutes."""
+    """An import or another tool may write it this way; Celery fires at both minutes."""
     spaced = Crontab(minute=" 0, 30", hour="3 ,4")
 
     spaced.validate()
