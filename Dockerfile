@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image for all services; docker-compose.yml says which command each runs.
+# One image for all services; docker-compose.yml has the command of each.
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
@@ -16,7 +16,7 @@ COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
 # The static files are part of the image, so that the container needs no writable directory. The two keys
-# serve this one command only; the real ones come from the environment at run time.
+# are only for this command; the real ones come from the environment at run time.
 RUN SECRET_KEY=only-for-building-the-static-files FIELD_ENCRYPTION_KEY=only-for-building-the-static-files python manage.py collectstatic --noinput --verbosity 0 \
     && python -m compileall -q accounts adminkit audit console database maintenance scraping
 USER console
