@@ -332,6 +332,7 @@ def fill_content(filler: Filler, posts: int, sessions: int) -> None:
     filler.insert(
         RedditComment,
         comments,
+        id="i",
         fullname="'t1_' || i",
         **shared(filler, comments, 40),
         body=f"'{WORDS}'",
@@ -364,7 +365,9 @@ def fill(*, posts: int, schedules: int = 200, tell: Callable[[str], None] = lamb
         fill_runs(filler, runs, schedules)
         fill_sessions(filler, sessions)
         fill_content(filler, posts, sessions)
-    filler.reset_sequences(User, BotConfig, CrontabSchedule, PeriodicTask, JobRun, ScrapeSession, RedditPost)
+    filler.reset_sequences(
+        User, BotConfig, CrontabSchedule, PeriodicTask, JobRun, ScrapeSession, RedditPost, RedditComment
+    )
     harness.settle()
 
 

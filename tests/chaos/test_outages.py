@@ -68,8 +68,9 @@ def assert_no_slot_is_missing(task, *, since, until):
 def test_the_broker_is_killed_and_emptied(settings):
     with own_broker(settings) as server, supervised_worker(**QUICK), beat():
         task = every_second()
-        since = task.control.effective_from
         wait_until(lambda: JobRun.objects.filter(status="succeeded").count() >= 3, timeout=40)
+        # As it is stored: the scheduler may have noticed the new schedule in the same moment.
+        since = ScheduleControl.objects.get(pk=task.pk).effective_from
         server.kill_and_empty()
         requested = [
             requests.request_run(job=job, trigger="api", send=False)
@@ -93,8 +94,9 @@ def test_the_database_is_restarted(settings):
     with own_broker(settings), own_postgres() as server, supervised_worker(**QUICK), beat():
         PeriodicTask.objects.all().delete()
         task = every_second()
-        since = task.control.effective_from
         wait_until(lambda: JobRun.objects.filter(status="succeeded").count() >= 3, timeout=40)
+        # As it is stored: the scheduler may have noticed the new schedule in the same moment.
+        since = ScheduleControl.objects.get(pk=task.pk).effective_from
         RedditPost.objects.bulk_create(
             factories.unsaved_post(created_at=timezone.now() - timedelta(days=100)) for _ in range(20_000)
         )
