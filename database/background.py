@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -9,6 +10,8 @@ from database.statement_timeout import is_limited
 
 # More than any count here needs, but finite: planning a purge of five million rows takes seconds.
 STATEMENT_SECONDS = 1_800
+# The databases on which the settings are applied already: a block inside another needs no savepoint of its own.
+_applied: ContextVar[frozenset[str]] = ContextVar("background_reads", default=frozenset())
 
 
 @contextmanager
@@ -20,12 +23,16 @@ def background_reads(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     plan that takes longer would fail every time. A process that limits its own statements (the web) keeps that limit.
     SQLite uses one core in any case, and no transaction is opened there: it would lock out every writer.
     """
-    if connections[using].vendor != "postgresql":
+    if connections[using].vendor != "postgresql" or using in _applied.get():
         yield
         return
     with transaction.atomic(using=using):
         take_time(using)
-        yield
+        token = _applied.set(_applied.get() | {using})
+        try:
+            yield
+        finally:
+            _applied.reset(token)
 
 
 def take_time(using: str = DEFAULT_DB_ALIAS) -> None:

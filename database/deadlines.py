@@ -53,12 +53,14 @@ def _within_on_postgresql(end: float, using: str) -> Iterator[None]:
             cursor.execute(f"SET LOCAL statement_timeout = {left}")
         return execute(*arguments)
 
+    # The end of an own transaction sets the limit back.
+    before = statement_timeout(using) if connection.in_atomic_block else None
     with transaction.atomic(using=using):
-        before = statement_timeout(using)
         with connection.execute_wrapper(give_the_rest):
             yield
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {before}")
+        if before is not None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {before}")
 
 
 @contextmanager

@@ -64,6 +64,16 @@ def _look_up(causes: dict[str, Cause], code: str | None) -> Cause | None:
     return next((cause for start, cause in causes.items() if (code or "").startswith(start)), None)
 
 
+# What a caller should wait: longer than a fail-over's first refusals, shorter than people's patience.
+RETRY_AFTER_SECONDS = 5
+PASSING = frozenset({Cause.LOCKED, Cause.OVERLOADED, Cause.READ_ONLY, Cause.LOST})
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed in a few seconds: the database is locked, overloaded or being replaced."""
+    return cause_of(error) in PASSING
+
+
 def once_it_answers(
     ask: Callable[[], Result], *, for_seconds: float, give_up: Callable[[], bool], pause: float = 1.0
 ) -> Result:

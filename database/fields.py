@@ -1,4 +1,4 @@
-"""Text that is encrypted at rest."""
+"""Text that is encrypted at rest, and text that must hold no secret."""
 
 import base64
 import hashlib
@@ -11,6 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
+from database.opened_secrets import remember
+from database.redaction import redacted
+
 
 class SecretUnreadable(ImproperlyConfigured):
     """None of the keys decrypts a stored secret; the message names its column and the remedy."""
@@ -20,6 +23,11 @@ class SecretUnreadable(ImproperlyConfigured):
 def _fernet(key: str) -> Fernet:
     # Any text can be a key: its SHA-256 gives the 32 bytes that Fernet needs. Keys must be long and random.
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()))
+
+
+def encrypt(text: str) -> str:
+    """Return the text encrypted with the first key, for secrets that are stored inside other values."""
+    return _fernet(settings.FIELD_ENCRYPTION_KEY[0]).encrypt(text.encode()).decode()
 
 
 class Sealed:
@@ -40,12 +48,14 @@ class Sealed:
         """
         keys = [_fernet(key) for key in settings.FIELD_ENCRYPTION_KEY]
         try:
-            return MultiFernet(keys).decrypt(self.token.encode()).decode()
+            text = MultiFernet(keys).decrypt(self.token.encode()).decode()
         except InvalidToken:
             raise SecretUnreadable(
                 f"{self._column} was encrypted with a key that is not in FIELD_ENCRYPTION_KEY: put that key back"
                 " behind the new one, or enter the secret again."
             ) from None
+        remember(text)
+        return text
 
     @property
     def is_readable(self) -> bool:
@@ -98,7 +108,8 @@ class EncryptedTextField(models.TextField):
         value = super().get_prep_value(value)
         if value in (None, ""):
             return value
-        return _fernet(settings.FIELD_ENCRYPTION_KEY[0]).encrypt(value.encode()).decode()
+        remember(value)
+        return encrypt(value)
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         """Return the stored secret, sealed."""
@@ -110,3 +121,24 @@ class EncryptedTextField(models.TextField):
         """Return the value without decrypting it."""
         kept = model_instance.__dict__
         return kept[self.attname] if self.attname in kept else super().pre_save(model_instance, add)
+
+
+class _RedactedAttribute(DeferredAttribute):
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.field.attname] = redacted(value) if isinstance(value, str) else value
+
+
+class RedactedTextField(models.TextField):
+    """A plain text without secrets, such as a traceback. Migrations see a plain column."""
+
+    descriptor_class = _RedactedAttribute
+
+    def deconstruct(self) -> Any:
+        """Describe a plain column."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the text without secrets."""
+        text = super().get_prep_value(value)
+        return redacted(text) if isinstance(text, str) else text

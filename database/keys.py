@@ -8,7 +8,7 @@ from django.apps import apps
 from django.core import checks
 from django.db import DatabaseError, connections, models, transaction
 
-from database.fields import EncryptedTextField, Sealed
+from database.fields import EncryptedTextField, Sealed, encrypt
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,21 @@ class StoredSecret:
     column: str
     key: Any
     value: Sealed
+    # The name of the value inside a JSON column; empty: the column itself is encrypted.
+    inside: str = ""
 
     def __str__(self) -> str:
-        return f"{self.model._meta.label} {self.key}, {self.column}"
+        column = f"{self.column}.{self.inside}" if self.inside else self.column
+        return f"{self.model._meta.label} {self.key}, {column}"
+
+
+# Encrypted values inside JSON columns of other packages: (model label, column) to the names of the values.
+_inside_json: dict[tuple[str, str], tuple[str, ...]] = {}
+
+
+def register_inside_json(label: str, column: str, names: tuple[str, ...]) -> None:
+    """Register encrypted values inside a JSON column, so that they are rotated and checked too."""
+    _inside_json[label, column] = names
 
 
 @dataclass
@@ -50,6 +62,12 @@ def stored_secrets(using: str = "default") -> Iterator[StoredSecret]:
         for key, value in rows:
             if isinstance(value, Sealed):
                 yield StoredSecret(model, column, key, value)
+    for (label, column), names in _inside_json.items():
+        model = apps.get_model(label)
+        for key, values in model._base_manager.using(using).order_by("pk").values_list("pk", column):
+            for name in names:
+                if values.get(name):
+                    yield StoredSecret(model, column, key, Sealed(values[name], f"{label}.{name}"), name)
 
 
 def rotate(*, dry_run: bool = False) -> Rotation:
@@ -70,9 +88,20 @@ def _rotate_one(secret: StoredSecret) -> bool:
     with transaction.atomic():
         rows = secret.model._base_manager.select_for_update().filter(pk=secret.key)
         value = rows.values_list(secret.column, flat=True).first()
+        if secret.inside:
+            return _rotate_inside(secret, value)
         if not isinstance(value, Sealed) or not value.is_readable:
             return False
         secret.model._base_manager.filter(pk=secret.key).update(**{secret.column: value.open()})
+    return True
+
+
+def _rotate_inside(secret: StoredSecret, values: Any) -> bool:
+    sealed = Sealed((values or {}).get(secret.inside, ""), str(secret))
+    if not sealed.is_readable:
+        return False
+    values = {**values, secret.inside: encrypt(sealed.open())}
+    secret.model._base_manager.filter(pk=secret.key).update(**{secret.column: values})
     return True
 
 

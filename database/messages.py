@@ -19,6 +19,8 @@ from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import trans_real
 
+from database.redaction import redacted
+
 Row = TypeVar("Row", bound=models.Model)
 
 # {"code": msgid, "params": {name: value or parts}, "plural": msgid, "number": int, "context": str, "capfirst": true}
@@ -207,6 +209,33 @@ def _value(value: Any, language: _Language) -> Any:
 # --- Storing -------------------------------------------------------------------------------------
 
 
+def without_secrets(text: Any) -> Any:
+    """Return the text without secrets; a message stays one, unless only its whole sentence shows the secret."""
+    if not isinstance(text, str) or not text:
+        return text
+    parts = parts_of(text)
+    if parts is None:
+        return redacted(text)
+    message = Message(_redacted_parts(parts))
+    english = redacted(message.english)
+    return message if english == message.english else english
+
+
+def _redacted_parts(parts: Any) -> Any:
+    """Return the parts with redacted parameters; the sentences themselves are of the console's own code."""
+    if isinstance(parts, str):
+        return redacted(parts)
+    if not isinstance(parts, dict):
+        return parts
+    params = {name: _redacted_parts(value) for name, value in parts.get("params", {}).items()}
+    sentences = [_redacted_parts(part) for part in parts.get("sentences", ())]
+    return {
+        **parts,
+        **({"params": params} if params else {}),
+        **({"sentences": sentences} if sentences else {}),
+    }
+
+
 class _InWords(DeferredAttribute):
     """The attribute of a ``MessageField`` on an instance: the text in the reader's language."""
 
@@ -221,7 +250,9 @@ class _InWords(DeferredAttribute):
         return told(value, getattr(instance, self.field.attname + SUFFIX))
 
     def __set__(self, instance: Any, value: Any) -> None:
-        instance.__dict__[self.field.attname] = message_of(value) if isinstance(value, Promise) else value
+        """Take a text from the code or from the database: neither is shown with a secret."""
+        text = message_of(value) if isinstance(value, Promise) else value
+        instance.__dict__[self.field.attname] = without_secrets(text)
 
 
 class _Told(models.Field):
@@ -230,8 +261,8 @@ class _Told(models.Field):
     descriptor_class = _InWords
 
     def get_prep_value(self, value: Any) -> Any:
-        """Return the English text."""
-        return super().get_prep_value(english_of(value))
+        """Return the English text, without secrets."""
+        return super().get_prep_value(english_of(without_secrets(value)))
 
 
 class MessageField(_Told, models.TextField):
@@ -291,7 +322,7 @@ class MessagesQuerySet(models.QuerySet[Row]):
         """Return the parts of those values that are texts, by the name of their column."""
         fields = {field.name: field for field in self.model._meta.concrete_fields}
         return {
-            name + SUFFIX: parts_of(value)
+            name + SUFFIX: parts_of(without_secrets(value))
             for name, value in values.items()
             if isinstance(fields.get(name), _Told)
         }
@@ -301,7 +332,7 @@ class MessagesQuerySet(models.QuerySet[Row]):
 
 
 def as_json(value: Any) -> Any:
-    """Return a JSON document with each text in English and its parts beside it, so that it can be translated later."""
+    """Return a JSON document with each text in English, without secrets, and its parts beside it, to be translated later."""
     if isinstance(value, dict):
         document = {}
         for name, item in value.items():
@@ -311,15 +342,15 @@ def as_json(value: Any) -> Any:
         return document
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
-    return str.__str__(english_of(value)) if isinstance(value, str | Promise) else value
+    return str.__str__(english_of(without_secrets(value))) if isinstance(value, str | Promise) else value
 
 
 def _parts_in(item: Any) -> Any:
     """Return the parts of a text or of a list of texts; None: there are none."""
     if isinstance(item, list | tuple):
-        each = [parts_of(text) for text in item]
+        each = [parts_of(without_secrets(text)) for text in item]
         return each if any(each) else None
-    return parts_of(item)
+    return parts_of(without_secrets(item))
 
 
 def from_json(document: Mapping[str, Any], name: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models.expressions import RawSQL
 
 Row = TypeVar("Row", bound=models.Model)
@@ -22,6 +22,22 @@ def first_of_each(querysets: Sequence["models.QuerySet[Row]"]) -> list[Row]:
         return []
     found: list[Row] = list(querysets[0].model._default_manager.raw(sql, params))
     return found
+
+
+def values_of_each(querysets: Sequence["models.QuerySet[Any, tuple[Any, ...]]"]) -> list[tuple[Any, ...]]:
+    """Return the values of all the sliced querysets, which are lists of the same values of one model.
+
+    A fraction of the work of ``first_of_each`` where hundreds of rows are read.
+    """
+    sql, params = _union(querysets)
+    if not sql:
+        return []
+    compiler = querysets[0].query.get_compiler(DEFAULT_DB_ALIAS)
+    compiler.setup_query()
+    converters = compiler.get_converters([column for column, _sql, _alias in compiler.select or []])
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return [tuple(row) for row in compiler.apply_converters(cursor.fetchall(), converters)]
 
 
 def keys_of_each(querysets: Sequence["models.QuerySet[Any]"]) -> RawSQL | list[int]:
