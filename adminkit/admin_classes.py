@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
-from adminkit.paginator import BoundedPaginator
+from adminkit.key_list import KeyList, KeyPaginator
+from adminkit.links import select_box
 
 
 @contextmanager
@@ -23,12 +28,26 @@ def holding_for_edit(request: HttpRequest, row: Model | None) -> Iterator[None]:
         yield
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """For records that grow without bound: they are read-only, and the list reads a bounded number of rows."""
+class PlainBoxes(admin.ModelAdmin):
+    """Draws the boxes of the actions as strings: a form's widget for each row takes as long as the rest of the row."""
+
+    def action_checkbox(self, obj: Model) -> SafeString:
+        """Return the box, labelled as Django's."""
+        label = gettext("Select this object for an action - {}").format(obj)
+        return select_box(ACTION_CHECKBOX_NAME, obj.pk, label)
+
+
+class ReadOnlyAdmin(PlainBoxes):
+    """For records that grow without bound: they are read-only, and the list has pages by key.
+
+    Each column of ``sortable_by`` orders by the key, or by a column that begins an index.
+    """
 
     list_per_page = 50
     list_max_show_all = 0
-    paginator = BoundedPaginator
+    paginator = KeyPaginator
+    has_pages_by_key = True
+    sortable_by: ClassVar[tuple[str, ...]] = ()
     show_full_result_count = False
     # "Show counts" would count the table once for each choice of each filter.
     show_facets = admin.ShowFacets.NEVER
@@ -46,13 +65,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """Return False."""
         return False
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list with pages by key."""
+        return KeyList
+
     def is_list(self, request: HttpRequest) -> bool:
         """Whether the request shows the list, which does not need the long columns."""
         match: Any = request.resolver_match
         return bool(match and match.url_name and match.url_name.endswith("_changelist"))
 
 
-class PersonalAdmin(admin.ModelAdmin):
+class PersonalAdmin(PlainBoxes):
     """Gives its form the user as `form.person`: permissions and the owner of a new row depend on it."""
 
     def get_form(

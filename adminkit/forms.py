@@ -14,13 +14,13 @@ from django.utils.translation import gettext_lazy as _
 from database.ends import refuse_end
 
 
-class EndField(forms.DateTimeField):
-    """When something ends automatically; empty: only when somebody ends it."""
+class MomentField(forms.DateTimeField):
+    """A moment in a time zone that the form chooses; it may be empty."""
 
     def __init__(self, **kwargs: Any) -> None:
         # The browser's own picker: in the admin's pair of fields the second one has no label.
         picker = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
-        super().__init__(**{"label": _("Until"), "required": False, "widget": picker, **kwargs})
+        super().__init__(**{"required": False, "widget": picker, **kwargs})
         # The time zone in which the time is entered; None: the reader's.
         self.zone: tzinfo | None = None
 
@@ -36,6 +36,13 @@ class EndField(forms.DateTimeField):
 
     def _in_its_zone(self) -> AbstractContextManager[None]:
         return timezone.override(self.zone) if self.zone else nullcontext()
+
+
+class EndField(MomentField):
+    """When something ends automatically; empty: only when somebody ends it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"label": _("Until"), **kwargs})
 
     def validate(self, value: datetime | None) -> None:
         """Refuse an end that is in the past or too far ahead."""
@@ -116,3 +123,11 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
+
+
+class OptionalReasonForm(ReasonForm):
+    """Why somebody did something, if they want to say so."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = False

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
@@ -57,6 +58,11 @@ def news(request: HttpRequest, now: Rendered) -> str | None:
     pairs = zip(now.parts, now.digests[1:], older, strict=True)
     changed = "".join(text for text, digest, before in pairs if digest != before)
     return now.main.replace(_VERSION, ".".join(now.digests)) + changed
+
+
+def for_reader(request: HttpRequest, text: str) -> str:
+    """Return a text that may have been rendered for another reader, with this reader's token in its forms."""
+    return _TOKEN.sub(lambda _found: f'name="csrfmiddlewaretoken" value="{get_token(request)}"', text)
 
 
 def answer(

@@ -25,6 +25,10 @@ PATHS: Final = {
     "blocked": "M6 0L12 6L6 12L0 6z",
     "paused": "M2 1H5V11H2zM7 1H10V11H7z",
     "warning": "M6 0.5L12 11.5H0zM5.3 4.5V8H6.7V4.5zM5.3 9V10.3H6.7V9z",
+    # How a figure has changed.
+    "up": "M6 1L11 10H1z",
+    "down": "M6 11L1 2H11z",
+    "same": "M1 3H11V5H1zM1 7H11V9H1z",
     "planned": "M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8zM6 3.4a2.6 2.6 0 1 1 0 5.2a2.6 2.6 0 1 1 0-5.2z",
 }
 

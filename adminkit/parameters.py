@@ -26,6 +26,8 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from adminkit.key_list import PLACE_VARS
+
 # Longer than any name that people search for; each word adds a condition to the query.
 TEXT_MAX = 200
 # How many values one ``in``, or one repeated parameter, may have.
@@ -57,7 +59,11 @@ def clean_query(model_admin: Any, request: HttpRequest) -> None:
     """
     allowed = Lookups(model_admin, request)
     cleaned = request.GET.copy()
+    # A list with pages by key shows its first page where it cannot use them.
+    unchecked = PLACE_VARS if getattr(model_admin, "has_pages_by_key", False) else ()
     for name, values in request.GET.lists():
+        if name in unchecked:
+            continue
         if len(values) > VALUES_MAX:
             raise RefusedParameter(name, _("It is repeated too often."))
         for value in values:

@@ -6,10 +6,10 @@ from django import template
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.timesince import timesince, timeuntil
-from django.utils.translation import gettext as _
 
 from adminkit.moments import with_zone
 from database import clock
+from database.messages import gettext as _
 
 register = template.Library()
 

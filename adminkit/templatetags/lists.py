@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django import template
@@ -86,12 +87,17 @@ def labelled_cells(result: Any, headers: Any) -> list[SafeString]:
     ]
 
 
+@lru_cache(maxsize=512)
+def _title_text(title: str) -> str:
+    """Return a column's title for the cells; that of the actions' column is a check box itself."""
+    return "" if "<" in title else conditional_escape(capfirst(title))
+
+
 def _labelled(cell: Any, title: Any) -> SafeString:
     """Add the title to the cell's opening tag."""
-    # The title of the actions' column is a check box itself.
-    text = "" if "<" in str(title) else conditional_escape(capfirst(str(title)))
+    text = _title_text(str(title))
     nothing = " data-nothing" if _NOTHING.match(str(cell)) else ""
     # Both parts are safe: Django made the cell, and the title is escaped.
-    return mark_safe(  # noqa: S308
+    return mark_safe(  # noqa: S308  # see above
         _OPENING.sub(lambda opening: f'{opening[0]} data-label="{text}"{nothing}', str(cell), count=1)
     )
