@@ -10,13 +10,13 @@ from django.forms.models import ModelChoiceIterator
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 # Django creates these four permissions for each model.
 _VERBS = {"view": _("see"), "add": _("add"), "change": _("change"), "delete": _("delete")}
-# The menu's word; the library calls them "periodic tasks".
-_NAMES = {"django_celery_beat.periodictask": _("schedules")}
+# The names of models of packages that have no translation of their own.
+_UNTRANSLATED = (gettext_noop("authenticators"),)
 
 
 def plain_name(permission: Permission) -> str:
@@ -34,7 +34,8 @@ def group_name(permission: Permission) -> str:
     model = permission.content_type.model_class()
     if model is None:
         return gettext("%(name)s (no longer installed)") % {"name": permission.content_type.model}
-    return str(capfirst(str(_NAMES.get(model._meta.label_lower, model._meta.verbose_name_plural))))
+    # Packages have names that they do not translate.
+    return str(capfirst(gettext(str(model._meta.verbose_name_plural))))
 
 
 def _place(permission: Permission) -> tuple[bool, str, int, str]:

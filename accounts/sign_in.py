@@ -1,7 +1,7 @@
 """Sign-in through django-allauth, with limits by account and by address.
 
-Each attempt is one log line. The answer does not tell whether an account exists. Second factors, passkeys and OpenID
-Connect are apps of the same library.
+Each attempt is one log line. The answer does not tell whether an account exists. Second factors and passkeys are apps of
+the same library.
 """
 
 import logging
@@ -9,18 +9,21 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import LoginForm
+from allauth.account.internal import stagekit
 from allauth.account.signals import user_logged_in
 from allauth.account.views import LoginView
 from django import forms
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.core.exceptions import PermissionDenied
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from audit import door
+from audit import access
 
 logger = logging.getLogger(__name__)
 # How many characters of a typed account name are logged.
@@ -41,12 +44,22 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
             user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         except forms.ValidationError:
             self._log("refused, too many failures", request, credentials)
-            door.sign_in_failed(str(credentials.get("username", "")), is_refused=True)
+            access.sign_in_failed(str(credentials.get("username", "")), is_refused=True)
             raise
         if user is None:
-            door.sign_in_failed(str(credentials.get("username", "")))
+            access.sign_in_failed(str(credentials.get("username", "")))
         self._log("signed in" if user else "failed", request, credentials)
         return user
+
+    def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
+        """Refuse accounts that may not use the console, whatever they signed in with."""
+        if not (user.is_active and getattr(user, "is_staff", False)):
+            access.sign_in_failed(user.get_username())
+            stagekit.clear_login(request)
+            messages.error(request, _("Your account may not use the console."))
+            return HttpResponseRedirect(reverse("admin:login"))
+        response: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return response
 
     def _log(self, outcome: str, request: HttpRequest, credentials: dict[str, Any]) -> None:
         logger.log(
@@ -60,9 +73,9 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-allauth's 
 
 
 @receiver(user_logged_in, dispatch_uid="accounts.signed_in")
-def signed_in(*, user: User, **_kwargs: Any) -> None:
+def signed_in(*, user: User, through: str = "", **_kwargs: Any) -> None:
     """Write the event of a sign-in."""
-    door.signed_in(user)
+    access.signed_in(user, through=through)
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # as above
@@ -72,7 +85,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]  # as above
         """Refuse accounts that may not use the console as if they did not exist."""
         cleaned: dict[str, Any] = super().clean()
         if self.user is not None and not self.user.is_staff:
-            door.sign_in_failed(self.user.get_username())
+            access.sign_in_failed(self.user.get_username())
             raise self.adapter_error()
         return cleaned
 
@@ -94,4 +107,9 @@ class SignInView(LoginView):  # type: ignore[misc]  # as above
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the context of all console pages."""
         context: dict[str, Any] = super().get_context_data(**kwargs)
-        return {**admin.site.each_context(self.request), "title": _("Log in"), **context}
+        return {
+            **admin.site.each_context(self.request),
+            "title": _("Log in"),
+            "provider": settings.OIDC_ISSUER and settings.OIDC_NAME,
+            **context,
+        }
