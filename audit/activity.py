@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from adminkit.parameters import FIRST_YEAR, LAST_YEAR, RefusedParameter, require_text
 from audit import words
 from audit.models import Event
-from database.text import row_key
 
 # Kinds of subjects that are not database rows.
 PAGE, LIST, COMMAND, SIGN_IN = "page", "list", "command", "sign-in"
@@ -23,10 +22,9 @@ KINDS = {
     LIST: gettext_noop("list"),
     COMMAND: gettext_noop("command"),
     SIGN_IN: gettext_noop("sign-in"),
-    # The library says "periodic task", the console "schedule".
-    "django_celery_beat.PeriodicTask": gettext_noop("schedule"),
 }
-NO_PLACE = _("It is the number of an event that the list has shown.")
+# The parameters that set where a page begins: older, or newer, than a cursor.
+PLACES = ("before", "after")
 MOMENT = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 
 
@@ -87,16 +85,15 @@ class ActivityForm(forms.Form):
         for name in self.data:
             if name not in self.fields:
                 raise RefusedParameter(name, _("The list cannot be filtered so."))
+            if name in PLACES:  # a page is the first where it cannot use them
+                continue
             for value in self.data.getlist(name):  # type: ignore[attr-defined]  # a query string
                 require_text(name, value)
-        if not self.is_valid():
-            name, errors = next(iter(self.errors.items()))
+        faults = [(name, errors) for name, errors in self.errors.items() if name not in PLACES]
+        if faults:
+            name, errors = faults[0]
             raise RefusedParameter(str(name), str(errors[0]))
-        places = {name: row_key(self.cleaned_data[name]) for name in ("before", "after")}
-        for name, key in places.items():
-            if self.cleaned_data[name] and not key:
-                raise RefusedParameter(name, NO_PLACE)
-        return {**self.cleaned_data, **places}
+        return {**self.cleaned_data, **{name: self.data.get(name, "") for name in PLACES}}
 
     def clean_since(self) -> datetime | None:
         """Refuse dates at the ends of the calendar."""

@@ -13,16 +13,17 @@ from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
-from audit.activity import ActivityForm, kind_name
+from adminkit.key_list import NO_SUCH_PLACE
+from audit import subject_names
+from audit.activity import PLACES, ActivityForm, kind_name
 from audit.changes import rows_of
+from audit.events import subject_of
 from audit.models import Event
 from audit.pages import EVENTS_PER_PAGE, page_for
 from audit.visibility import is_number, sees_all
 from audit.words import in_words
 from database.messages import told
 
-# The parameters that set where a page begins.
-PLACES = ("before", "after")
 # The addresses of subjects, by kind and key.
 Pages = dict[tuple[str, str], str]
 
@@ -67,13 +68,21 @@ class EventAdmin(admin.ModelAdmin):
         if wanted["kind"] and wanted["id"]:
             subjects.add((wanted["kind"], wanted["id"]))
         pages = _pages(subjects, self.admin_site, request)
+        subject = _subject(shown, wanted, pages)
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Activity"),
             "form": form,
+            # The heading names the subject already.
+            "is_filtered": any(
+                wanted[name]
+                for name in form.fields
+                if name not in (*PLACES, *(("kind", "id") if subject else ()))
+            ),
             "rows": [_row(event, pages) for event in shown],
             "sees_all": sees_all(request.user),
-            "subject": _subject(shown, wanted, pages),
+            "subject": subject,
+            "notice": NO_SUCH_PLACE if page.is_misled else "",
             "newest_url": _url(request) if wanted["before"] or wanted["after"] else "",
             "newer_url": _url(request, after=page.newer_than) if page.newer_than else "",
             "older_url": _url(request, before=page.older_than) if page.older_than else "",
@@ -84,10 +93,10 @@ class EventAdmin(admin.ModelAdmin):
         return TemplateResponse(request, "audit/activity.html", context)
 
 
-def _url(request: HttpRequest, **page: int) -> str:
+def _url(request: HttpRequest, **page: str) -> str:
     """Return the address of another page of the same list."""
     query = {name: str(value) for name, value in request.GET.items() if name not in PLACES and value}
-    return f"?{urlencode({**query, **{name: str(key) for name, key in page.items()}})}"
+    return f"?{urlencode({**query, **page})}"
 
 
 def _row(event: Event, pages: Pages) -> dict[str, Any]:
@@ -125,6 +134,12 @@ def _subject(shown: list[Event], wanted: dict[str, Any], pages: Pages) -> dict[s
     """Return the subject by which the page is filtered; None: it is not filtered by one."""
     if not (wanted["kind"] and wanted["id"]):
         return None
-    name = shown[0].subject_name if shown else wanted["id"]
+    name = shown[0].subject_in_words if shown else _name_of(wanted["kind"], wanted["id"], pages)
     url = pages.get((wanted["kind"], wanted["id"]))
     return {"kind": kind_name(wanted["kind"]), "name": name, "url": url}
+
+
+def _name_of(kind: str, key: str, pages: Pages) -> str:
+    """Return the name of a row to which nothing has happened, if its page is open to the person; otherwise its key."""
+    row = apps.get_model(kind)._base_manager.filter(pk=key).first() if (kind, key) in pages else None
+    return subject_names.read(kind, subject_of(row).name) if row else key

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -39,6 +40,8 @@ class RecordedAdmin(admin.ModelAdmin):
     # Declared without a value: a value here would hide that of the admin class behind this one.
     # False if the service behind the form writes the event of a change itself.
     records_changes: bool
+    # False if the service behind ``delete_model`` writes the event of a deletion itself.
+    records_deletions: bool
     # Fields whose changes a service records.
     recorded_elsewhere: tuple[str, ...]
 
@@ -79,14 +82,20 @@ class RecordedAdmin(admin.ModelAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Delete the row, and record what it was."""
         with transaction.atomic():
-            _record_deletion(request, obj)
+            if getattr(self, "records_deletions", True):
+                # The reason is of a page that asks for one.
+                record_deletion(obj, by=request.user, reason=request.POST.get("reason", ""))
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete the rows, and record what they were."""
         with transaction.atomic():
+            if not getattr(self, "records_deletions", True):
+                for row in queryset:
+                    self.delete_model(request, row)
+                return
             for row in queryset:
-                _record_deletion(request, row)
+                record_deletion(row, by=request.user, reason=request.POST.get("reason", ""))
             super().delete_queryset(request, queryset)
 
     def history_view(
@@ -101,13 +110,15 @@ class RecordedAdmin(admin.ModelAdmin):
         return HttpResponseRedirect(activity_url(self.opts.label, row.pk))
 
 
-def _record_deletion(request: HttpRequest, row: Model) -> None:
+def record_deletion(row: Model, *, by: User | AnonymousUser | None, reason: str = "") -> None:
+    """Write the event of a row that is about to be deleted, in the transaction of its deletion."""
     children = deleted_with(row)
     record(
         DELETED,
         row,
-        by=request.user,
+        by=by,
         before=snapshots.without_secrets(type(row), snapshots.snapshot(row)),
+        reason=reason,
         parameters={"deleted_with_it": children} if children else None,
     )
 

@@ -13,7 +13,8 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receiver for sign-outs; convert the entries of Django's log after each ``migrate``."""
-        from audit import door, history  # models are not loaded earlier
+        # Models are not loaded earlier. The web server runs no command, but shows the words for them.
+        from audit import access, commands, history  # noqa: F401
 
-        door.connect()
+        access.connect()
         post_migrate.connect(history.move_entries, sender=self)

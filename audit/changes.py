@@ -39,7 +39,10 @@ def rows_of(event: Event) -> list[Change]:
     kept = _object(event.parameters)
     model = _model(event.subject_type)
     found = [
-        Change(_name(model, name), _side(before, name), _side(after, name)) for name in _names(before, after)
+        Change(_name(model, name), _side(before, name), _side(after, name))
+        for name in _names(before, after)
+        # What stayed as it was is no change; some services write the whole setting.
+        if name not in before or name not in after or before[name] != after[name]
     ]
     if (message := message_of_entry(kept)) is not None:
         return [*found, Change("", None, message)] if message else found
@@ -66,8 +69,9 @@ def _model(label: str) -> type[models.Model] | None:
 def _name(model: type[models.Model] | None, name: str) -> str:
     if model is not None:
         try:
-            field: Any = model._meta.get_field(name)
-            return str(capfirst(getattr(field, "verbose_name", name)))
+            # A reverse relation has no words of its own.
+            if words := getattr(model._meta.get_field(name), "verbose_name", ""):
+                return str(capfirst(words))
         except FieldDoesNotExist:
             pass
     words = name.replace("_", " ").strip()

@@ -1,8 +1,8 @@
 """Writes events, in the transaction of the change that they record."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from ipaddress import ip_address
 from itertools import islice
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
 # The user of the shell from which this process was started to change something; None: there is none.
 _shell: ContextVar[str | None] = ContextVar("audit_shell", default=None)
+# Whether the current request is signed by a token, not by a browser's session.
+_by_token: ContextVar[bool] = ContextVar("audit_by_token", default=False)
 WRITTEN_AT_ONCE = 500
 # Models whose str() has more than the name: that of a schedule contains its times.
 NAME_FIELDS = {"django_celery_beat.PeriodicTask": "name"}
@@ -44,6 +46,16 @@ def acting_from(address: str | None) -> Iterator[None]:
 
 
 @contextmanager
+def acting_by_token() -> Iterator[None]:
+    """Attribute the events of people inside the block to their tokens."""
+    token = _by_token.set(True)
+    try:
+        yield
+    finally:
+        _by_token.reset(token)
+
+
+@contextmanager
 def acting_in_shell(name: str) -> Iterator[None]:
     """Attribute events inside the block to a shell's user, unless they name another actor."""
     token = _shell.set(name)
@@ -56,6 +68,22 @@ def acting_in_shell(name: str) -> Iterator[None]:
 def current_address() -> str | None:
     """Return the client address of the request that this thread answers."""
     return _address.get()
+
+
+def acting_as_now() -> Callable[[], AbstractContextManager[None]]:
+    """Return what attributes later events to the client address, and the kind of sign-in, of this moment."""
+    address, by_token = _address.get(), _by_token.get()
+
+    @contextmanager
+    def acting() -> Iterator[None]:
+        kept = _by_token.set(by_token)
+        try:
+            with acting_from(address):
+                yield
+        finally:
+            _by_token.reset(kept)
+
+    return acting
 
 
 def _usable(address: str | None) -> str | None:
@@ -157,7 +185,7 @@ def _event(
 
 def _kind_of(person: User | None, shell: str | None) -> str:
     if person:
-        return Event.ActorKind.PERSON
+        return Event.ActorKind.TOKEN if _by_token.get() else Event.ActorKind.PERSON
     return Event.ActorKind.SYSTEM if shell is None else Event.ActorKind.SHELL
 
 

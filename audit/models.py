@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
-from django.db import connections, models
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from audit import subject_names
+from database.constraints import DatabaseOnDelete, OnDelete
+
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """Queries of events, by age and position in the list."""
+    """Queries of events, by age."""
 
     def made_before(self, moment: datetime) -> Self:
         """Return the events before the moment."""
@@ -20,26 +23,6 @@ class EventQuerySet(models.QuerySet["Event"]):
     def newest_first(self) -> Self:
         """Return the events in the order of the page and of its indexes."""
         return self.order_by("-at", "-pk")
-
-    def behind(self, event: "Event", *, itself: bool = False) -> Self:
-        """Return the events after this one in the list, newest first."""
-        at, keys = self._time_of(event), {"pk__gt" if itself else "pk__gte": event.pk}
-        return self.filter(at__lte=at).exclude(at=at, **keys)
-
-    def oldest_first(self) -> Self:
-        """Return the events in the opposite order."""
-        return self.order_by("at", "pk")
-
-    def ahead_of(self, event: "Event", *, itself: bool = False) -> Self:
-        """Return the events before this one in the list, newest first."""
-        at, keys = self._time_of(event), {"pk__lt" if itself else "pk__lte": event.pk}
-        return self.filter(at__gte=at).exclude(at=at, **keys)
-
-    def _time_of(self, event: "Event") -> datetime | models.Subquery:
-        if connections[self.db].vendor != "sqlite":
-            return event.at
-        # Use the stored value: SQLite compares texts, and ".123" from its clock differs from Python's ".123000".
-        return models.Subquery(self.model._base_manager.filter(pk=event.pk).values("at"))
 
 
 class Event(models.Model):
@@ -62,7 +45,8 @@ class Event(models.Model):
     actor_kind = models.CharField(_("kind of actor"), max_length=6, choices=ActorKind)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
         null=True,
         blank=True,
         db_index=False,  # event_actor
@@ -94,6 +78,8 @@ class Event(models.Model):
                 name="event_actor_kind_known",
                 condition=Q(actor_kind__in=["person", "system", "shell", "token"]),
             ),
+            # In the database, so that a release that does not know the table yet can delete a person.
+            DatabaseOnDelete(name="event_actor_fk", field="actor", action=OnDelete.SET_NULL),
             models.CheckConstraint(name="event_has_verb", condition=~Q(verb="")),
             models.CheckConstraint(
                 name="event_has_subject", condition=~Q(subject_type="") & ~Q(subject_id="")
@@ -114,3 +100,8 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.subject_name}"
+
+    @property
+    def subject_in_words(self) -> str:
+        """The subject's name in the reader's language."""
+        return subject_names.read(self.subject_type, self.subject_name)

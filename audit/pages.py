@@ -6,67 +6,62 @@ reads a limited number of events; if they do not fill it, the next page continue
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from adminkit.parameters import RefusedParameter
-from audit.activity import NO_PLACE, offered_kinds
+from audit.activity import offered_kinds
 from audit.models import Event, EventQuerySet
 from audit.visibility import Candidate, Person, sees_all, visible_among
+from database.keyset import BadCursor, Order, Place, decoded, encoded, place_of, with_values
 
 EVENTS_PER_PAGE = 50
 # How many events a page searches for words, and for how many it checks whether the person may see them.
 SEARCHED_MAX = 20_000
-ASKED_MAX = 5_000
+ASKED_MAX = 3_000
 # Most pages are full after the first step.
 STEPS = (0, 500, ASKED_MAX)
+NEWEST_FIRST: Final = Order("at")
 
 
 @dataclass(frozen=True)
 class EventPage:
-    """Events, newest first, and the keys from which the previous and the next page continue, if there are any."""
+    """Events, newest first, and the cursors from which the previous and the next page continue, if there are any."""
 
     events: list[Event]
-    newer_than: int | None
-    older_than: int | None
+    newer_than: str | None
+    older_than: str | None
+    # Whether the address has a cursor that cannot be used, so that this is the first page instead.
+    is_misled: bool = False
 
 
 def page_for(user: Person, wanted: dict[str, Any]) -> EventPage:
-    """Return the requested page.
-
-    Raises:
-        RefusedParameter: there is no event with the key to continue from.
-    """
+    """Return the requested page; the first one if there is no such page."""
     is_forwards = bool(wanted["after"])  # in time
-    start = _event(wanted, "after" if is_forwards else "before")
-    kept = _filtered(wanted)
-    if is_forwards and start is not None:
-        kept = kept.ahead_of(start).oldest_first()
-    else:
-        kept = (kept.behind(start) if start is not None else kept).newest_first()
-    events, last = _look(kept, user, wanted["q"])
+    heading = NEWEST_FIRST.reverse if is_forwards else NEWEST_FIRST
+    cursor, is_misled = wanted["after"] or wanted["before"], False
+    start: Place | None = None
+    if cursor:
+        try:
+            start = decoded(cursor, Event.objects.all(), NEWEST_FIRST)
+        except BadCursor:
+            heading, is_forwards, is_misled = NEWEST_FIRST, False, True
+    events, last = _look(_filtered(wanted), user, wanted["q"], heading, start)
     shown = events[:EVENTS_PER_PAGE]
-    ahead = shown[-1].pk if len(events) > EVENTS_PER_PAGE else last
-    behind = shown[0].pk if shown else (start.pk if start else None)
+    ahead = place_of(shown[-1], NEWEST_FIRST) if len(events) > EVENTS_PER_PAGE else last
+    behind = place_of(shown[0], NEWEST_FIRST) if shown else start
     if is_forwards:
-        return EventPage(shown[::-1], newer_than=ahead, older_than=behind)
-    return EventPage(shown, newer_than=behind if start else None, older_than=ahead)
+        return EventPage(shown[::-1], newer_than=_cursor(ahead), older_than=_cursor(behind))
+    return EventPage(shown, _cursor(behind if start else None), _cursor(ahead), is_misled)
 
 
 def newest_for(user: Person) -> list[Event]:
     """Return the newest events that the person may see, at most one page."""
-    return _look(Event.objects.newest_first(), user, "")[0][:EVENTS_PER_PAGE]
+    return _look(Event.objects.all(), user, "", NEWEST_FIRST, None)[0][:EVENTS_PER_PAGE]
 
 
-def _event(wanted: dict[str, Any], name: str) -> Event | None:
-    """Return the event at which another page ended."""
-    if not wanted[name]:
-        return None
-    event = Event.objects.filter(pk=wanted[name]).first()
-    if event is None:
-        raise RefusedParameter(name, NO_PLACE)
-    return event
+def _cursor(place: Place | None) -> str | None:
+    return encoded(place, NEWEST_FIRST) if place is not None else None
 
 
 def _filtered(wanted: dict[str, Any]) -> EventQuerySet:
@@ -83,24 +78,34 @@ def _filtered(wanted: dict[str, Any]) -> EventQuerySet:
     return Event.objects.filter(**{name: value for name, value in columns.items() if value})
 
 
-def _look(kept: EventQuerySet, user: Person, term: str) -> tuple[list[Event], int | None]:
-    """Return up to one event more than a page has, and the key of the last one that was read, if more follow."""
+def _look(
+    kept: QuerySet[Event], user: Person, term: str, heading: Order, start: Place | None
+) -> tuple[list[Event], Place | None]:
+    """Return up to one event more than a page has, and the place of the last one that was read, if more follow."""
+    if start is not None:
+        kept = kept.filter(heading.behind(start))
+    kept = with_values(kept, heading).order_by(*heading.terms())
     if sees_all(user) and not term:
         return list(kept[: EVENTS_PER_PAGE + 1]), None
-    end: int | None = None
+    end: Place | None = None
     if term:
         last = kept.only("at")[SEARCHED_MAX - 1 : SEARCHED_MAX].first()
-        end = last.pk if last is not None else None
+        if last is not None:
+            end = place_of(last, heading)
+            kept = kept.filter(heading.reverse.behind(end, itself=True))
         words = Q(subject_name__icontains=term) | Q(reason__icontains=term) | Q(actor_name__icontains=term)
-        kept = _up_to(kept, last).filter(words)
+        kept = kept.filter(words)
     if sees_all(user):
         return list(kept[: EVENTS_PER_PAGE + 1]), end
-    return _visible(kept, user, end)
+    return _visible(kept, user, heading, end)
 
 
-def _visible(kept: EventQuerySet, user: Person, end: int | None) -> tuple[list[Event], int | None]:
+def _visible(
+    kept: QuerySet[Event], user: Person, heading: Order, end: Place | None
+) -> tuple[list[Event], Place | None]:
     """Return the same for the events that the person may see; ``end``: reading ends there in any case."""
     keys: list[int] = []
+    places = with_values(Event.objects.all(), heading)
     for start, stop in pairwise(STEPS):
         some = [Candidate(*row) for row in kept.values_list(*Candidate._fields)[start:stop]]
         visible = visible_among(some, user)
@@ -108,15 +113,8 @@ def _visible(kept: EventQuerySet, user: Person, end: int | None) -> tuple[list[E
         if len(some) < stop - start or len(keys) > EVENTS_PER_PAGE:
             break
     else:
-        end = some[-1].pk
+        last = places.filter(pk=some[-1].pk).first()
+        end = place_of(last, heading) if last is not None else None
     keys = keys[: EVENTS_PER_PAGE + 1]
-    found = Event.objects.in_bulk(keys)
+    found = places.in_bulk(keys)
     return [found[key] for key in keys if key in found], end
-
-
-def _up_to(kept: EventQuerySet, end: Event | None) -> EventQuerySet:
-    """Return the events up to this one, in their order."""
-    if end is None:
-        return kept
-    is_newest_first = str(kept.query.order_by[0]).startswith("-")
-    return kept.ahead_of(end, itself=True) if is_newest_first else kept.behind(end, itself=True)

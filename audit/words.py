@@ -37,6 +37,7 @@ def in_words(verb: str) -> str:
 
 # Names in "before", "after" and "parameters" that are not model fields.
 NAMES = (
+    gettext_noop("through"),
     gettext_noop("schedule"),
     gettext_noop("enabled"),
     gettext_noop("pause"),
@@ -49,6 +50,7 @@ NAMES = (
     gettext_noop("posts"),
     gettext_noop("message"),
     gettext_noop("plan"),
+    gettext_noop("plan at"),
     gettext_noop("format"),
     gettext_noop("filters"),
     gettext_noop("complete"),
@@ -61,6 +63,9 @@ NAMES = (
     gettext_noop("page"),
     gettext_noop("items"),
     gettext_noop("cause"),
+    gettext_noop("factor"),
+    gettext_noop("sessions"),
+    gettext_noop("factors"),
     gettext_noop("scope"),
     gettext_noop("dry run"),
     gettext_noop("job"),
