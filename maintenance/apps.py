@@ -23,10 +23,12 @@ class MaintenanceConfig(AppConfig):
         """Declare the jobs, and connect the signals."""
         from django_celery_beat import models as beat
 
+        from audit import subject_names
         from audit.visibility import register_owned
         from database.zones import StoredTimeZoneField
         from maintenance.jobs import content_cutoffs  # declares all jobs
-        from maintenance.models import JobRun
+        from maintenance.models import JobRun, RetentionPolicy
+        from maintenance.registry import job_title
         from maintenance.scheduling.bot_schedules import BotSchedules
         from maintenance.scrape_runs import ScrapeRuns
         from scraping.content.expiry import register_cutoffs
@@ -34,16 +36,38 @@ class MaintenanceConfig(AppConfig):
         from scraping.runs import register_runs
 
         StoredTimeZoneField.adopt(beat.CrontabSchedule._meta.get_field("timezone"))
+        _name_as_the_glossary(beat)
         register_schedules(BotSchedules())
         register_runs(ScrapeRuns())
         # Owners of a bot see its runs without the permission to see all runs.
         register_owned(JobRun, needs_view_permission=False)
         register_cutoffs(content_cutoffs)
+        subject_names.register(RetentionPolicy._meta.label, lambda name: str(job_title(name)))
+        subject_names.register(JobRun._meta.label, _name_of_run)
         post_migrate.connect(_seed, sender=self)
         pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)
         for kind in (beat.CrontabSchedule, beat.IntervalSchedule, beat.ClockedSchedule, beat.SolarSchedule):
             post_save.connect(_note_timing_of_users, sender=kind)
+
+
+def _name_of_run(stored: str) -> str:
+    """Return a run's name, such as "purge_old_content #7", with the title of its job."""
+    from maintenance.registry import job_title
+
+    slug, mark, number = stored.partition(" #")
+    return f"{job_title(slug)}{mark}{number}"
+
+
+def _name_as_the_glossary(beat: Any) -> None:
+    """Name the library's models by our words in every language: it says "periodic task", 周期性任务, 计划任务."""
+    names = {
+        beat.PeriodicTask: (_("schedule"), _("schedules")),
+        beat.CrontabSchedule: (_("crontab"), _("crontabs")),
+    }
+    for model, (one, many) in names.items():
+        model._meta.verbose_name, model._meta.verbose_name_plural = one, many
+    installed_apps.get_app_config("django_celery_beat").verbose_name = _("Schedules")
 
 
 def _seed(*, apps: Any = installed_apps, **_: Any) -> None:

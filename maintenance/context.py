@@ -18,10 +18,10 @@ from maintenance.models import JobRun, RetentionOverride, RunLogLine
 from maintenance.purging.days import Retention
 from maintenance.purging.deletion import Deletion
 from maintenance.purging.facts import Facts
+from maintenance.purging.interface import Condition, DeletionRules, Trace
 from maintenance.purging.mandate import Mandate
 from maintenance.purging.plan import TablePlan
 from maintenance.purging.run_plan import RunPlan
-from maintenance.purging.surroundings import Condition, Terms, Trace
 from maintenance.stops import CancelRun, HandBack, LostClaim, SkipRun
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class JobContext:
         *,
         run: JobRun | None,
         params: Mapping[str, Any],
-        terms: Terms | None = None,
+        rules: DeletionRules | None = None,
         retention: Retention | None = None,
         dry_run: bool,
         stopping: Callable[[], bool] = never,
@@ -59,8 +59,8 @@ class JobContext:
         on_plan: Callable[[JobRun], None] | None = None,
     ) -> None:
         self.run, self.params, self.dry_run = run, params, dry_run
-        self.terms = terms
-        self.retention = terms.read_retention() if terms else retention
+        self.rules = rules
+        self.retention = rules.read_retention() if rules else retention
         # An approved run continues with the counts from before it was blocked.
         self.counts: Counter[str] = Counter(run.counts if run else {})
         self.message = ""
@@ -288,8 +288,8 @@ class JobContext:
 
     def conditions_under(self, retention: Retention) -> list[Condition]:
         """Return what the job would delete now under this retention."""
-        assert self.terms is not None
-        return conditions(self.terms.function, retention, now=self.now)
+        assert self.rules is not None
+        return conditions(self.rules.function, retention, now=self.now)
 
     def keep_plan(self, tables: list[TablePlan]) -> None:
         """Add these tables to the run's plan, or replace what it has of them."""

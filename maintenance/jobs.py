@@ -10,14 +10,16 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from django.db.models import Q
 
-from accounts.models import PasswordResetToken, RefreshToken
+from accounts.models import ApiToken, IdempotencyKey, PasswordResetToken, PersonalToken, RefreshToken
 from audit.models import Event
 from audit.triggers import KEPT_DAYS
 from database import clock
 from database.messages import gettext as _
 from database.messages import joined, message_of
+from maintenance import history, job_groups
 from maintenance.context import JobContext
-from maintenance.models import JobRun, RetentionOverride
+from maintenance.failed_parts import FAILED_IN, bots_wanted, clean_failed_in
+from maintenance.models import HookCall, JobRun, RetentionOverride
 from maintenance.models.deleted_schedules import forget_deleted_schedules
 from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
@@ -52,7 +54,11 @@ COMPLIANCE_REQUESTS = 500
 
 @job(crontab="0 * * * *", has_relative_caps=False, retries=RETRIES_OF_DELETION[:3])
 def cleanup_tokens(ctx: JobContext) -> None:
-    """Delete expired or revoked refresh tokens and expired or used password-reset tokens."""
+    """Delete expired or revoked API tokens, expired or used password-reset tokens, and old keys of requests."""
+    ctx.delete(HookCall.objects.old(ctx.now), by="at")
+    ctx.delete(IdempotencyKey.objects.expired(ctx.now), by="expires_at")
+    ctx.delete(PersonalToken.objects.expired_or_revoked(ctx.now), by="expires_at")
+    ctx.delete(ApiToken.objects.expired_or_revoked(ctx.now), by="expires_at")
     ctx.delete(RefreshToken.objects.expired_or_revoked(ctx.now), by="expires_at")
     ctx.delete(PasswordResetToken.objects.expired_or_used(ctx.now), by="expires_at")
 
@@ -151,14 +157,15 @@ def _group_name(group: str, value: Any) -> str:
 
 @job(
     crontab="0 0,6,12,18 * * *",
+    params={FAILED_IN: clean_failed_in},
     keeps_its_place=True,
     retries=RETRIES,
     runs_at_first_start=True,
-    group="scraping",
+    group=job_groups.SCRAPING.slug,
 )
 def auto_scraping(ctx: JobContext) -> None:
     """Scrape every active bot that has automatic scraping on."""
-    configs = list(BotConfig.objects.auto_scraped().select_related("app").order_by("pk"))
+    configs, parts = bots_wanted(ctx.params)
     if not configs:
         ctx.message = _("No bot is active with automatic scraping on: nothing was scraped.")
         return
@@ -167,6 +174,7 @@ def auto_scraping(ctx: JobContext) -> None:
         return
     finished: list[int] = list(ctx.cursor.get("finished", []))
     failures = int(ctx.cursor.get("failures", 0))
+    refused: list[int] = list(ctx.cursor.get("refused", []))
     # Bots with a transient failure are not finished: another attempt scrapes them again.
     failed_for_now = 0
     postponed: list[ContinueLater] = []
@@ -177,6 +185,7 @@ def auto_scraping(ctx: JobContext) -> None:
         kind=ScrapeSession.Kind.AUTO,
         progress_of=lambda config: ctx.within(len(finished), len(configs), config.name),
         cutoffs=content_cutoffs,
+        parts=parts,
     ):
         match outcome:
             case ContinueLater():
@@ -186,6 +195,7 @@ def auto_scraping(ctx: JobContext) -> None:
             case ScrapeRefused():
                 ctx.log(joined([f"{config.name}:", str(outcome)]), "warning")
                 failures += 1
+                refused.append(config.pk)
             case _:
                 succeeded = _tally(ctx, outcome)
                 if not succeeded and outcome.has_transient_error:
@@ -193,18 +203,18 @@ def auto_scraping(ctx: JobContext) -> None:
                     continue
                 failures += not succeeded
         finished.append(config.pk)
-        ctx.save_cursor(finished=finished, failures=failures)
+        ctx.save_cursor(finished=finished, failures=failures, refused=refused)
         ctx.report(len(finished), len(configs), config.name)
     if postponed:
-        text = _(
-            "%(done)s of %(all)s bots scraped; the others go on when their Reddit app has requests again."
-        )
-        ctx.hand_back(
-            until=min(outcome.until for outcome in postponed),
-            message=text % {"done": len(finished) - failures, "all": len(configs)},
-        )
+        _wait_for(ctx, postponed, done=len(finished) - failures, number=len(configs))
     ctx.report(len(configs), len(configs), "")
     _sum_up(ctx, len(configs), failures + failed_for_now, is_transient=failed_for_now > 0)
+
+
+def _wait_for(ctx: JobContext, postponed: Sequence[ContinueLater], *, done: int, number: int) -> None:
+    text = _("%(done)s of %(all)s bots scraped; the others go on when their Reddit app has requests again.")
+    until = min(outcome.until for outcome in postponed)
+    ctx.hand_back(until=until, message=text % {"done": done, "all": number})
 
 
 def _say_what_would_be_scraped(ctx: JobContext, configs: Sequence[BotConfig]) -> None:
@@ -229,7 +239,7 @@ def _sum_up(ctx: JobContext, number: int, failures: int, *, is_transient: bool) 
 def cleanup_run_history(ctx: JobContext) -> None:
     """Delete finished job runs and their log lines older than the retention, but never a job's newest 100.
 
-    With them go the lines that say which item was deleted or blanked by which run, as old.
+    With them go the lines that say which item was deleted or blanked by which run, and closed alerts, as old.
     """
     newest = Q()
     for slug in JobRun.objects.order_by().values_list("job", flat=True).distinct():
@@ -239,6 +249,8 @@ def cleanup_run_history(ctx: JobContext) -> None:
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
     # All trace lines of one purge become old in the same night, which is no error.
     ctx.delete(Erasure.objects.made_before(ctx.cutoff), by="at", has_relative_caps=False, is_indexed=False)
+    for older_than, by in history.registered():
+        ctx.delete(older_than(ctx.cutoff), by=by, has_relative_caps=False, is_indexed=False)
     if not ctx.dry_run:
         forget_deleted_schedules(between=ctx.checkpoint)
 
@@ -300,8 +312,8 @@ def clean_config(value: Any) -> int:
 
 def owns_configs(user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Whether the user may scrape with each of these bots: owners and superusers may."""
-    if not user.is_active:
-        return [False] * len(many)
+    if not user.is_active or user.is_superuser:
+        return [user.is_active] * len(many)
     keys: list[Any] = [params.get("config") for params in many]
     owned = set(BotConfig.objects.managed_by(user).filter(pk__in=keys).values_list("pk", flat=True))
     return [key in owned for key in keys]
@@ -326,7 +338,7 @@ def of_own_configs(user: Person) -> Q:
     shown_to=of_own_configs,
     keeps_its_place=True,
     retries=RETRIES,
-    group="scraping",
+    group=job_groups.SCRAPING.slug,
 )
 def scrape_now(ctx: JobContext) -> None:
     """Scrape one bot now."""

@@ -16,14 +16,14 @@ from database.messages import gettext, joined
 from maintenance.context import JobContext
 from maintenance.models import Person as Person
 from maintenance.models import group_runs, show_runs
+from maintenance.models.schedules import TIME_LIMIT_SECONDS_MAX
 from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention, stored_retention
-from maintenance.purging.surroundings import Terms
+from maintenance.purging.interface import DeletionRules
 
 TASK_PREFIX = "maintenance."
 TIME_LIMIT = timedelta(hours=1)
-# The broker gives a message to another worker after 7,200 s (visibility_timeout): the work must end before.
-TIME_LIMIT_MAX = timedelta(seconds=7_000)
+TIME_LIMIT_MAX = timedelta(seconds=TIME_LIMIT_SECONDS_MAX)
 DAYS_MAX = 36_500
 
 Cleaner = Callable[[Any], Any]
@@ -178,6 +178,11 @@ class Job:
         return TASK_PREFIX + self.slug
 
     @property
+    def queue(self) -> str:
+        """The queue of its messages: that of its kind of work."""
+        return self.group if self.group in settings.JOB_QUEUES else str(settings.JOB_QUEUES[0])
+
+    @property
     def english_title(self) -> str:
         """The slug as words; the message id of the translated title."""
         return self.slug.replace("_", " ").capitalize()
@@ -252,10 +257,10 @@ class Job:
         )
         return replace(stored, days=(params or {}).get("days", stored.days))
 
-    def terms(self, params: Mapping[str, Any]) -> Terms:
-        """Return the terms under which a run with these parameters deletes."""
+    def rules(self, params: Mapping[str, Any]) -> DeletionRules:
+        """Return the rules under which a run with these parameters deletes."""
         caps = Caps.in_force(has_relative=self.has_relative_caps, share_min_rows=self.share_cap_min_rows)
-        return Terms(
+        return DeletionRules(
             job=self.slug,
             function=self.function,
             read_retention=lambda: self.retention(params),

@@ -1,31 +1,34 @@
 """Retentions: the stored ones, the effect of an edit, and the edit itself."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
+from django.utils.formats import number_format
 from django.utils.translation import gettext_noop
 
 from audit import words
 from audit.events import record
 from database import clock
 from database.constraints import cascaded_children
+from database.estimates import table_sizes
 from database.messages import gettext as _
 from maintenance.context import conditions
 from maintenance.models import RetentionOverride, RetentionPolicy
+from maintenance.purging.counting import count_deletion
 from maintenance.purging.days import Retention as Retention
 from maintenance.purging.days import range_between
+from maintenance.purging.interface import Condition
+from maintenance.purging.plan import worth_estimating
 from maintenance.registry import Job, Person, clean_days_from, get_job, is_known, may_keep
 
 PERMISSION = "maintenance.change_retentionpolicy"
 CHANGED = "retention.changed"
 words.register({CHANGED: gettext_noop("changed the retention")})
-# A preview counts this many rows of one table, about one second of work; for more it only says "more than".
-COUNTED_ROWS_MAX = 1_000_000
 
 
 def overrides_of(job: Job) -> list[RetentionOverride]:
@@ -49,15 +52,22 @@ def retention_of(policy: RetentionPolicy) -> Retention:
 
 @dataclass(frozen=True)
 class Rows:
-    """The number of rows by table; a table's number is ``COUNTED_ROWS_MAX`` where ``is_more``."""
+    """The number of rows by table."""
 
     tables: tuple[tuple[str, int], ...]
-    is_more: bool = False
+    # The names of the tables whose rows are estimated, as in a preview of a purge.
+    estimated: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
         """The sum over the tables."""
         return sum(rows for _name, rows in self.tables)
+
+    @property
+    def total_text(self) -> str:
+        """The sum in words: with "about" if a part of it is estimated."""
+        shown = number_format(self.total, force_grouping=True)
+        return _("about %(number)s") % {"number": shown} if self.estimated else shown
 
 
 @dataclass(frozen=True)
@@ -69,42 +79,53 @@ class Effect:
 
 
 def effect(policy: RetentionPolicy, after: Retention) -> Effect:
-    """Count the rows that the next run would delete under ``after`` but not under the stored retention, and vice versa.
+    """Count what the next run would delete under ``after`` but not under the stored retention, and vice versa."""
+    return effect_on(policy.job, retention_of(policy), after)
+
+
+def effect_on(job: str, before: Retention, after: Retention) -> Effect:
+    """Count the rows that the next run would delete under ``after`` but not under ``before``, and vice versa.
 
     The job's function tells what it would delete, as in a run. Only rows whose age lies between the shortest and the
-    longest retention are read, a range of the index: both retentions treat all other rows alike.
+    longest retention are read, a range of the index: both retentions treat all other rows alike. The rows of a big
+    table to which the database cascades are estimated: counting millions of comments takes longer than all the rest.
     """
-    before, now = retention_of(policy), clock.now()
-    more: list[tuple[str, int]] = []
-    fewer: list[tuple[str, int]] = []
-    if before.key() != after.key() and is_known(policy.job):
-        function = get_job(policy.job).function
+    now = clock.now()
+    more: list[Rows] = []
+    fewer: list[Rows] = []
+    if before.key() != after.key() and is_known(job):
+        function = get_job(job).function
         old_and_new = zip(
             conditions(function, before, now=now), conditions(function, after, now=now), strict=True
         )
         for old, new in old_and_new:
             between = range_between(old.by, now, before, after)
             taken, spared = new.queryset.filter(**between), old.queryset.filter(**between)
-            more += _counts(taken, without=spared)
-            fewer += _counts(spared, without=taken)
-    return Effect(_rows(more), _rows(fewer))
+            if not after.deletes_nothing_beyond(before):
+                more.append(_counts(taken, old, without=spared))
+            if not before.deletes_nothing_beyond(after):
+                fewer.append(_counts(spared, old, without=taken))
+    return Effect(_joined(more), _joined(fewer))
 
 
-def _counts(rows: models.QuerySet[Any], *, without: models.QuerySet[Any]) -> Iterator[tuple[str, int]]:
-    rows = rows.filter(~Exists(without.filter(pk=OuterRef("pk")))).order_by()
-    children = [
-        field.model._default_manager.filter(**{f"{field.name}__in": rows.values("pk")}).order_by()
-        for field in cascaded_children(rows.model)
-    ]
-    for queryset in (rows, *children):
-        name = str(queryset.model._meta.verbose_name_plural)
-        yield name, queryset[: COUNTED_ROWS_MAX + 1].count()
-
-
-def _rows(counts: list[tuple[str, int]]) -> Rows:
+def _counts(rows: models.QuerySet[Any], condition: Condition, *, without: models.QuerySet[Any]) -> Rows:
+    children = [child.model for child in cascaded_children(rows.model)]
+    estimates = condition.facts.estimates
+    if estimates:
+        estimates = worth_estimating(estimates, children, table_sizes(children, rows.db))
+    lost = rows.filter(~Exists(without.filter(pk=OuterRef("pk"))))
+    found = count_deletion(lost, key=condition.by, estimates=estimates)
+    names = {label: str(apps.get_model(label)._meta.verbose_name_plural) for label in found}
     return Rows(
-        tuple((name, min(rows, COUNTED_ROWS_MAX)) for name, rows in counts),
-        is_more=any(rows > COUNTED_ROWS_MAX for _name, rows in counts),
+        tuple((names[label], number) for label, number in found.items()),
+        frozenset(names[label] for label in estimates),
+    )
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    return Rows(
+        tuple(table for part in parts for table in part.tables),
+        frozenset().union(*(part.estimated for part in parts)),
     )
 
 
@@ -133,14 +154,14 @@ def _new_days(before: Retention, after: Retention) -> set[int]:
     }
 
 
-def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
-    """Store the retention; it applies from the next run or attempt on.
+def change(policy: RetentionPolicy, after: Retention, *, by: Person | None) -> None:
+    """Store the retention; it applies from the next run or attempt on. ``by``: None is this host's shell.
 
     Raises:
         PermissionDenied: the person may not change retentions, or not set so few days.
         ValidationError: nobody may set so few days.
     """
-    if not (by.is_active and by.has_perm(PERMISSION)):
+    if by is not None and not (by.is_active and by.has_perm(PERMISSION)):
         raise PermissionDenied(_("You may not change retentions."))
     with transaction.atomic():
         stored = RetentionPolicy.objects.select_for_update().get(pk=policy.pk)
@@ -148,13 +169,13 @@ def change(policy: RetentionPolicy, after: Retention, *, by: Person) -> None:
         for days in _new_days(before, after):
             if is_known(stored.job):
                 clean_days_from(get_job(stored.job).floor_days)(days)
-            if not may_keep(by, days):
+            if by is not None and not may_keep(by, days):
                 raise PermissionDenied(
                     _("You may not go below %(floor)s days.") % {"floor": settings.RETENTION_FLOOR_DAYS}
                 )
         if after.key() == before.key():
             return
-        stored.days, stored.updated_by_id = after.days, by.pk
+        stored.days, stored.updated_by_id = after.days, by.pk if by else None
         stored.keeps_live_threads = after.keeps_live_threads
         stored.save(update_fields=["days", "keeps_live_threads", "updated_by", "updated_at"])
         stored.overrides.all().delete()

@@ -11,15 +11,13 @@ from celery.exceptions import Reject
 from django.db import close_old_connections
 
 from maintenance.ledger import performing
+from maintenance.ledger.limits import DEEP_HANG_SECONDS
 from maintenance.models import JobRun
 from maintenance.registry import Job, jobs
 
 # Shared memory, created before the pool forks, so that children see when the main process is told to stop; Celery
 # does not tell a busy child. A byte, not an Event: a child killed inside an Event's lock would block the others.
 _stopping = RawValue("b", 0)
-
-# Celery's own limit is for a job that hangs in C code, where not even the heartbeat thread can kill it.
-DEEP_HANG_SECONDS = 60
 
 
 @signals.worker_shutting_down.connect

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.cache import cache
 
+from database.background import background_reads
 from database.deadlines import TooSlow, superseding, within
 from database.messages import from_json
 from maintenance.ledger.performing import Preview, preview
@@ -28,7 +29,7 @@ def at_once(job: Job, params: dict[str, Any]) -> tuple[Preview | None, bool]:
     last, seconds = _read(kept) if kept else (None, 0.0)
     if seconds <= PATIENCE_SECONDS:
         try:
-            with within(PATIENCE_SECONDS):
+            with within(PATIENCE_SECONDS), background_reads():  # all of it in one block
                 return preview(job.slug, params), True
         except TooSlow:
             pass
@@ -42,7 +43,7 @@ def made_now(job: Job, params: dict[str, Any], *, by: Person) -> Preview:
         Superseded: the same person has requested a plan again.
     """
     started = time.monotonic()
-    with superseding(f"plan of {job.slug} by {by.pk}"[:63]):
+    with superseding(f"plan of {job.slug} by {by.pk}"[:63]), background_reads():
         made = preview(job.slug, params)
     kept = {"plan": made.plan, "seconds": time.monotonic() - started}
     cache.set(_key(job, params), json.dumps(kept), VALID.total_seconds())

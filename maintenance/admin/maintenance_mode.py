@@ -1,4 +1,4 @@
-"""The pages of maintenance mode and of the pause of scraping: a reason and an optional end; one click ends it."""
+"""The pages of maintenance mode and of the pauses of groups of jobs: a reason and an optional end; one click ends it."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from adminkit.admin_classes import holding_for_edit
 from maintenance.admin.pause_form import PauseForm
+from maintenance.models.groups import get_group
 from maintenance.scheduling import maintenance_mode
 
 
@@ -36,19 +37,15 @@ class Words:
 
 
 def _words(scope: str) -> Words:
-    if scope == maintenance_mode.SCRAPING:
+    if (group := get_group(scope)) is not None:
         return Words(
-            address="admin:maintenance_pause_scraping",
-            title=_("Pause scraping"),
-            meaning=_(
-                "While it is on, no scrape starts, neither by a schedule nor by hand: a request for one is refused with"
-                " this reason. Purges and the verification with Reddit go on, and so does what is running. Slots that pass"
-                " meanwhile are written down as skipped."
-            ),
-            start=_("Pause scraping"),
-            end=_("Resume scraping"),
-            is_on=_("Scraping is paused."),
-            is_off=_("Scraping goes on: schedules start again."),
+            address=f"admin:maintenance_pause_{group.slug}",
+            title=group.pause,
+            meaning=group.meaning,
+            start=group.pause,
+            end=group.resume,
+            is_on=group.is_on,
+            is_off=group.is_off,
         )
     return Words(
         address="admin:maintenance_mode",

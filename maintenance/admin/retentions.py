@@ -70,6 +70,7 @@ class RetentionPolicyAdmin(PersonalAdmin):
     fields = ("job_name", "summary", "days")
     readonly_fields = ("job_name", "summary")
     inlines = [OverrideInline]
+    empty_list = _("Each job that deletes old rows has its retention here; manage.py migrate makes them.")
     sortable_by = ()
     actions = None
 

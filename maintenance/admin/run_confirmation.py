@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from database.deadlines import Superseded
 from database.messages import from_json
 from maintenance.admin import last_plans
+from maintenance.failed_parts import FAILED_IN, bots_wanted
 from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun
 from maintenance.purging import mandate as mandates
@@ -79,9 +80,15 @@ def job_run(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "maintenance/_run_question.html", {"job": job, **context})
     earlier = JobRun.objects.open().filter(concurrency_key=job.concurrency_key(params)).order_by("pk").first()
     bot = BotConfig.objects.filter(pk=params["config"]).first() if "config" in params else None
-    return _page(
-        request, job, {**context, "earlier": earlier, "bot": bot, "subreddits": params.get("subreddits")}
-    )
+    context |= {"earlier": earlier, "bot": bot, "subreddits": params.get("subreddits")}
+    if FAILED_IN in params:
+        bots, parts = bots_wanted(params)
+        context["failed"] = {
+            "run": params[FAILED_IN],
+            "bots": len(bots),
+            "subreddits": sum(len(parts[one.pk]) for one in bots),
+        }
+    return _page(request, job, context)
 
 
 def _of_plan(

@@ -190,12 +190,16 @@ def outline(runs: Sequence[JobRun], url: str) -> SafeString:
         kind = f"bar-{bar.run.status}{' bar-dry' if bar.run.dry_run else ''}"
         box = f"M{bar.x} {bar.y}h{BAR_WIDTH}v{bar.height}h-{BAR_WIDTH}z"
         shapes[kind] = shapes.get(kind, "") + box
-    counts = Counter(str(run.get_status_display()) for run in runs)
+    counts = Counter(run.status for run in runs)
     paths = "".join(f'<path class="{kind}" d="{shape}"/>' for kind, shape in shapes.items())
     return format_html(
         '<a href="{}" title="{}"><svg class="strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg></a>',
         url,
-        (said := " · ".join(f"{status}: {number}" for status, number in counts.most_common())),
+        (
+            said := " · ".join(
+                f"{JobRun.Status(status).label}: {number}" for status, number in counts.most_common()
+            )
+        ),
         WIDTH,
         HEIGHT_WITH_SHAPES,
         said,

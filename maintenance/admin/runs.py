@@ -8,13 +8,25 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.filters import rare_choices
-from adminkit.links import badge
+from adminkit.links import badge, time_ago
+from adminkit.templatetags.display import duration, number
 from database.text import row_key
+from maintenance.admin.comparison import RunComparison
+from maintenance.admin.run_actions import RunActions
+from maintenance.admin.run_export import RunExport
 from maintenance.admin.run_figures import rows_of
+from maintenance.admin.run_filters import (
+    JobFilter,
+    LongFilter,
+    PersonFilter,
+    QueuedFilter,
+    without_blank_days,
+)
 from maintenance.admin.run_views import RunViews
 from maintenance.ledger.search import erasures_of, having_words
 from maintenance.models import JobRun
@@ -24,41 +36,34 @@ from scraping.models import BotConfig
 ERROR_EXCERPT = 120
 
 
-class JobFilter(admin.SimpleListFilter):
-    """Runs of one job."""
-
-    title = _("job")
-    parameter_name = "job"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the declared jobs."""
-        return [(job.slug, job.title) for job in jobs()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> QuerySet[JobRun]:
-        """Keep the chosen one."""
-        return queryset.filter(job=self.value()) if self.value() else queryset
-
-
 @admin.register(JobRun)
-class JobRunAdmin(RunViews, ReadOnlyAdmin):
+class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin):
     """The ledger. Owners of bots see the runs of their own bots without any permission."""
 
     change_form_template = "maintenance/run.html"
     change_list_template = "maintenance/run_list.html"
-    list_display = ("run", "status_badge", "started", "duration", "rows", "triggered", "error_excerpt")
+    list_display = ("run", "status_badge", "started", "took", "rows", "triggered", "error_excerpt")
     list_filter = (
         "status",
         JobFilter,
         ("trigger", rare_choices(JobRun.Trigger.SCHEDULE)),
         "dry_run",
-        "queued_at",
+        LongFilter,
+        PersonFilter,
+        ("queued_at", QueuedFilter),
     )
+    # For the runs behind a figure of a comparison.
+    lookups = ("schedule", "attempt")
     search_fields = ("id",)
     search_help_text = _(
         "A run’s number, a job, words of messages, logs, parameters and people (newest 20,000 runs), or a post’s or"
         " comment’s fullname or link: which run deleted or blanked it."
     )
-    sortable_by = ()
+    empty_list = _(
+        "A run appears here when a schedule fires, or when somebody presses Run… on the dashboard or calls a job’s"
+        " command."
+    )
+    sortable_by = ("run",)
 
     # --- Permissions
 
@@ -110,13 +115,15 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show which run deleted or blanked an item that is searched for."""
+        request.GET = without_blank_days(request.GET)  # type: ignore[assignment]
         sees_all = request.user.has_perm("maintenance.view_jobrun")
         found = erasures_of(request.GET.get(SEARCH_VAR, "")) if sees_all else []
-        return super().changelist_view(request, {"erasures": found, **(extra_context or {})})
+        context = {"erasures": found, "legend": [(each, each.label, each.meaning) for each in JobRun.Status]}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     # --- List
 
-    @admin.display(description=_("run"))
+    @admin.display(description=_("run"), ordering="pk")
     def run(self, run: JobRun) -> str:
         """Name the job and the number."""
         return render_to_string("maintenance/_run_name.html", {"run": run, "title": job_title(run.job)})
@@ -129,22 +136,23 @@ class JobRunAdmin(RunViews, ReadOnlyAdmin):
     @admin.display(description=_("started"))
     def started(self, run: JobRun) -> str:
         """Say how long ago it started."""
-        return render_to_string("maintenance/_started.html", {"run": run})
+        return time_ago(run.started_at) if run.started_at else "–"
 
     @admin.display(description=_("duration"))
-    def duration(self, run: JobRun) -> str:
+    def took(self, run: JobRun) -> str:
         """Say how long it took."""
-        return render_to_string("maintenance/_duration.html", {"run": run})
+        return duration(run.duration)
 
     @admin.display(description=_("rows"))
     def rows(self, run: JobRun) -> str:
         """Sum the rows it deleted or stored."""
-        return render_to_string("maintenance/_number.html", {"number": rows_of(run)})
+        return number(rows_of(run))
 
     @admin.display(description=_("trigger"))
     def triggered(self, run: JobRun) -> str:
         """Show what triggered the run, and who requested it."""
-        return render_to_string("maintenance/_trigger.html", {"run": run})
+        who = f" · {run.requested_by_name}" if run.requested_by_name else ""
+        return f"{capfirst(run.get_trigger_display())}{who}"
 
     @admin.display(description=_("error"))
     def error_excerpt(self, run: JobRun) -> str | None:

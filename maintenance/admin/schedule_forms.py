@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
@@ -12,16 +11,26 @@ from django_celery_beat.models import PeriodicTask
 
 from adminkit.forms import StaleEditForm
 from adminkit.long_select import LongSelect
-from database import zones
+from maintenance import schedule_parts
+from maintenance.admin.time_form import TimeForm
 from maintenance.models import ScheduleControl
 from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_params
-from maintenance.scheduling import schedules
-from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
+from maintenance.scheduling import days_off, schedules
 from maintenance.scheduling.reading import read
 from maintenance.scheduling.targets import is_gone
 
-CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-CONTROL_FIELDS = ("misfire_policy", "misfire_limit", "catch_up_after_pause", "overlap_policy")
+CONTROL_FIELDS = (
+    "misfire_policy",
+    "misfire_limit",
+    "catch_up_hours",
+    "catch_up_after_pause",
+    "overlap_policy",
+    "days_off",
+    "days_off_weekends",
+    "retries",
+    "time_limit_seconds",
+    "pause_after_failures",
+)
 
 # The values that the preset buttons write into the crontab fields.
 PRESETS = [
@@ -33,9 +42,9 @@ PRESETS = [
 ]
 
 
-def zone_choices() -> list[tuple[str, str]]:
-    """Return the choices of a timezone field."""
-    return [(name, name) for name in zones.offered()]
+def calendars() -> list[tuple[str, str]]:
+    """Return the choices of a calendar of days off: none, or that of a country."""
+    return [("", "–"), *((code, f"{name} ({code})") for code, name in days_off.countries().items())]
 
 
 def tasks() -> list[tuple[str, str]]:
@@ -43,41 +52,8 @@ def tasks() -> list[tuple[str, str]]:
     return [(job.task_name, job.title) for job in jobs()]
 
 
-class CrontabForm(forms.Form):
-    """The five fields of a crontab, and its time zone."""
-
-    minute = forms.CharField(label=_("Minute"), max_length=240, initial="0")
-    hour = forms.CharField(label=_("Hour"), max_length=96, initial="4")
-    day_of_month = forms.CharField(label=_("Day of month"), max_length=124, initial="*")
-    month_of_year = forms.CharField(label=_("Month"), max_length=64, initial="*")
-    day_of_week = forms.CharField(
-        label=_("Day of week"), max_length=64, initial="*", help_text=_("0 is Sunday; mon-fri works")
-    )
-    timezone = forms.ChoiceField(
-        label=_("Timezone"),
-        choices=zone_choices,
-        widget=LongSelect,
-        initial=settings.TIME_ZONE,
-        help_text=_("The time zone of this schedule."),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse what Celery could not run, with an error at the field that is wrong."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if any(name not in cleaned for name in CRONTAB_FIELDS):
-            return cleaned
-        crontab = Crontab(**{name: cleaned[name] for name in CRONTAB_FIELDS})
-        try:
-            crontab.validate()
-        except InvalidCrontab as error:
-            self.add_error(error.field, error.message)
-        else:
-            cleaned["crontab"] = crontab
-        return cleaned
-
-
-class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
-    """The form of a schedule: what runs, when, and what happens to missed and overlapping slots."""
+class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
+    """The form of a schedule: what runs, when, and what happens to missed and overlapping slots, and after failures."""
 
     # The person who edits; without one, nothing below the floor of the retentions is allowed.
     person: Person = AnonymousUser()
@@ -85,6 +61,7 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
     task = forms.ChoiceField(label=_("Job"), choices=tasks)
     misfire_policy = ScheduleControl._meta.get_field("misfire_policy").formfield()
     misfire_limit = ScheduleControl._meta.get_field("misfire_limit").formfield()
+    catch_up_hours = ScheduleControl._meta.get_field("catch_up_hours").formfield()
     catch_up_after_pause = ScheduleControl._meta.get_field("catch_up_after_pause").formfield()
     reason = forms.CharField(
         label=_("Reason"),
@@ -94,6 +71,17 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
         help_text=_("Why the time is changed; kept in the history."),
     )
     overlap_policy = ScheduleControl._meta.get_field("overlap_policy").formfield()
+    days_off = forms.ChoiceField(
+        label=_("Not on holidays of"),
+        choices=calendars,
+        required=False,
+        widget=LongSelect(attrs={"data-time": "1"}),
+        help_text=ScheduleControl._meta.get_field("days_off").help_text,
+    )
+    days_off_weekends = ScheduleControl._meta.get_field("days_off_weekends").formfield()
+    retries = ScheduleControl._meta.get_field("retries").formfield()
+    time_limit_seconds = ScheduleControl._meta.get_field("time_limit_seconds").formfield()
+    pause_after_failures = ScheduleControl._meta.get_field("pause_after_failures").formfield()
 
     class Meta:
         model = PeriodicTask
@@ -109,13 +97,20 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         schedule: PeriodicTask = self.instance
+        for part in schedule_parts.registered():
+            self.fields.update(part.fields())
         for name in self.fields:
-            if name in (*CRONTAB_FIELDS, *CONTROL_FIELDS, "timezone"):
+            if name in CONTROL_FIELDS:
                 self.fields[name].widget.attrs.setdefault("autocomplete", "off")
+        self.fields["days_off_weekends"].widget.attrs["data-time"] = "1"
+        self.fields["task"].widget.attrs["data-time"] = "1"  # whose usual durations the preview compares
         if schedule.pk is None:
             return
         control = schedules.control_of(schedule)
         self.initial.update({name: getattr(control, name) for name in CONTROL_FIELDS})
+        if control.days_off and not days_off.is_known(control.days_off):
+            offered: Any = self.fields["days_off"]
+            offered.choices = [*calendars(), (control.days_off, control.days_off)]
         if is_gone(schedule):
             field: Any = self.fields["task"]
             field.choices = [(schedule.task, _("%(name)s (no such job)") % {"name": schedule.task}), *tasks()]
@@ -128,35 +123,23 @@ class ScheduleForm(CrontabForm, StaleEditForm, forms.ModelForm):
                 "This is the job’s default schedule: add another one for another job."
             )
         stored = read(schedule)
-        self._has_no_time = bool(stored.timing_fault) and stored.crontab is None
-        if not stored.takes_crontab:
-            # An interval, a clocked or a solar schedule: it has no crontab to edit.
-            for name in (*CRONTAB_FIELDS, "timezone", "reason"):
-                del self.fields[name]
-        elif stored.crontab is not None:
-            self.initial.update({name: getattr(stored.crontab, name) for name in CRONTAB_FIELDS})
-            self.initial["timezone"] = stored.zone
-            self._keep_zone(stored.zone)
+        self.show_time(schedule, stored.zone, is_usable=not stored.timing_fault)
+        self.set_zone()
         self.set_stored({name: self.initial.get(name) for name in self.fields if name in self.initial})
 
-    def _keep_zone(self, name: str) -> None:
-        """Show a stored zone that is not among the choices, instead of the first choice."""
-        field: Any = self.fields["timezone"]
-        if not zones.is_offered(name):
-            field.choices = [(name, _("%(name)s (choose another)") % {"name": name}), *zone_choices()]
+    def is_valid(self) -> bool:
+        """Return False for a request that only asks for the preview: it saves nothing."""
+        return super().is_valid() and not self.is_preview
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether *Preview* was pressed, which works without JavaScript."""
+        return "_preview" in self.data
 
     @property
     def is_retimed(self) -> bool:
-        """Whether the crontab or its zone was edited, or replaces an unusable time."""
-        is_new = self.instance.pk is None or self._has_no_time
-        return is_new or bool({*CRONTAB_FIELDS, "timezone"} & set(self.changed_data))
-
-    def clean_timezone(self) -> str:
-        """Refuse a zone that only the stored schedule has."""
-        name: str = self.cleaned_data["timezone"]
-        if not zones.is_offered(name):
-            raise ValidationError(_("This time zone cannot be used: choose another."))
-        return name
+        """Whether the time was edited, or replaces an unusable one; only after the form was found valid."""
+        return self.is_another(self.cleaned_data["time"])
 
     def validate_unique(self) -> None:
         """Check only the name: PeriodicTask also requires its crontab row, which ``retime`` adds on saving."""

@@ -1,6 +1,7 @@
 """What lists and pages show of a schedule: its reading, the latest runs of its job, the link to *Run now*."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
@@ -15,8 +16,16 @@ from django_celery_beat.models import PeriodicTask
 from database.messages import ngettext
 from maintenance.admin import run_strip
 from maintenance.admin.run_confirmation import run_url
+from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import TASK_PREFIX, get_job, jobs
+from maintenance.scheduling import days_off, schedules
+from maintenance.scheduling.bot_schedules import naming
 from maintenance.scheduling.reading import Reading, read, read_all
+from scraping.models import BotConfig
+
+OWNERS_MAX = 200
+# What a schedule may set; null: it does not.
+OPTIONAL = ("catch_up_hours", "retries", "time_limit_seconds", "pause_after_failures")
 
 
 class ScheduleList(ChangeList):
@@ -40,7 +49,7 @@ class ScheduleList(ChangeList):
 
     @property
     def result_text(self) -> str:
-        """The number of schedules, with the console's word instead of "periodic tasks"."""
+        """The number of schedules, with the measure word that Chinese wants."""
         number = self.result_count
         text = ngettext("%(number)s schedule", "%(number)s schedules", number)
         return text % {"number": number_format(number, force_grouping=True)}
@@ -59,6 +68,56 @@ class ScheduleJobFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
         """Keep the chosen one."""
         return queryset.filter(task=f"{TASK_PREFIX}{self.value()}") if self.value() else queryset
+
+
+class BotOwnerFilter(admin.SimpleListFilter):
+    """Schedules whose parameters name a bot of one owner."""
+
+    title = _("owner of the bot")
+    parameter_name = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the owners of bots that the person may see."""
+        bots = BotConfig.objects.visible_to(request.user)
+        owners = bots.order_by("owner__username").values_list("owner_id", "owner__username").distinct()
+        return [(str(pk), name) for pk, name in owners[:OWNERS_MAX]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
+        """Keep those of the chosen owner."""
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        if chosen not in {pk for pk, _name in self.lookup_choices}:
+            return queryset.none()
+        bots = BotConfig.objects.visible_to(request.user).filter(owner=int(chosen))
+        return queryset.filter(pk__in=[task.pk for task in naming(list(bots))])
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What follows if a schedule is deleted."""
+
+    title: str
+    runs: int
+    open_runs: int
+    job: str  # its title; empty: it starts no job of this console
+    others: int  # other schedules of the job
+    comes_back: bool
+    default: str
+
+    @classmethod
+    def of(cls, task: PeriodicTask) -> "Fate":
+        """Return what would follow."""
+        job, runs = schedules.job_of(task), JobRun.objects.filter(schedule=task.pk)
+        return cls(
+            title=schedules.title(task),
+            runs=runs.count(),
+            open_runs=runs.open().count(),
+            job=job.title if job else "",
+            others=schedules.others_of_job(task),
+            comes_back=schedules.comes_back(task),
+            default=(job and job.crontab) or "",
+        )
 
 
 def reading_of(task: Any) -> Reading:
@@ -83,3 +142,20 @@ def run_now_urls(tasks: Sequence[Any], user: Any) -> list[str | None]:
             if may_run
         }
     return [urls.get(task.pk) for task in tasks]
+
+
+def policies_in_words(control: ScheduleControl) -> str:
+    """Return what happens to missed and overlapping slots, and after failures."""
+    parts = [
+        f"{control.get_misfire_policy_display()} ({control.misfire_limit})",
+        control.get_overlap_policy_display(),
+    ]
+    parts += [
+        f"{field.verbose_name}: {number_format(value)}"
+        for field in control._meta.concrete_fields
+        if field.name in OPTIONAL and (value := getattr(control, field.name)) is not None
+    ]
+    if control.days_off:
+        country = days_off.countries().get(control.days_off, control.days_off)
+        parts.append(_("not on holidays of %(country)s") % {"country": country})
+    return " · ".join(parts)

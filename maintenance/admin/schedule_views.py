@@ -1,5 +1,6 @@
-"""The pages behind a schedule's buttons: preview, pause, resume, reset, keep, create the default."""
+"""The pages behind a schedule's buttons: preview, pause, resume, duplicate, reset, keep, create the default."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,10 +16,13 @@ from django_celery_beat.models import PeriodicTask
 from adminkit.admin_classes import holding_for_edit
 from database import clock, zones
 from database.messages import gettext
+from maintenance import schedule_parts
 from maintenance.admin.pause_form import PauseForm
-from maintenance.admin.schedule_forms import CrontabForm
+from maintenance.admin.schedule_hook import hook_page
+from maintenance.admin.time_form import TimeForm
 from maintenance.registry import UnknownJob, get_job
-from maintenance.scheduling import edits, schedules, seeding
+from maintenance.scheduling import creation, edits, schedules, seeding
+from maintenance.scheduling.crontab import InvalidSchedule
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
 
@@ -33,24 +37,46 @@ class ScheduleViews(admin.ModelAdmin):
             path("preview/", own(self.preview_view), name="maintenance_schedule_preview"),
             path("<int:pk>/pause/", own(self.pause_view), name="maintenance_schedule_pause"),
             path("<int:pk>/resume/", own(self.resume_view), name="maintenance_schedule_resume"),
+            path("<int:pk>/duplicate/", own(self.duplicate_view), name="maintenance_schedule_duplicate"),
             path("<int:pk>/reset/", own(self.reset_view), name="maintenance_schedule_reset"),
             path("<int:pk>/keep/", own(self.keep_view), name="maintenance_schedule_keep"),
+            path("<int:pk>/address/", own(self.hook_view), name="maintenance_schedule_hook"),
+            path("<int:pk>/part/<slug:name>/", own(self.part_view), name="maintenance_schedule_part"),
             path("default/<slug:slug>/", own(self.default_view), name="maintenance_schedule_default"),
             *super().get_urls(),
         ]
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with a fragment: what the crontab in the query string would do."""
+        """Answer with a fragment: what the time in the query string would do."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        form = CrontabForm(request.GET)
+        schedule = request.GET.get("schedule", "")
+        task = self.get_object(request, schedule) if schedule else None
+        return render(request, "maintenance/_preview.html", self.preview_of(request.GET, task))
+
+    def preview_of(self, data: Any, task: PeriodicTask | None) -> dict[str, Any]:
+        """Return the context of the preview of what was typed: the form's errors, or the next times."""
+        form = TimeForm(data)
+        if task is not None:
+            reading = read(task)
+            form.show_time(task, reading.zone, is_usable=not reading.timing_fault)
         context: dict[str, Any] = {"form": form}
         if form.is_valid():
-            crontab, zone = form.cleaned_data["crontab"], ZoneInfo(form.cleaned_data["timezone"])
-            schedule = request.GET.get("schedule", "")
-            task = self.get_object(request, schedule) if schedule else None
-            context |= vars(preview(crontab, zone, task=task, now=clock.now()))
-        return render(request, "maintenance/_preview.html", context)
+            typed = copy.copy(task) if task else PeriodicTask(enabled=True)
+            typed.task = data.get("task") or typed.task
+            context |= vars(
+                preview(
+                    form.cleaned_data["time"],
+                    ZoneInfo(form.cleaned_data["timezone"]),
+                    task=typed,
+                    now=clock.now(),
+                    reader_zone=zones.find(data.get("reader_zone", "")),
+                    calendar=(data["days_off"][:10], "days_off_weekends" in data)
+                    if "days_off" in data
+                    else None,
+                )
+            )
+        return context
 
     def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask for the reason; pause with it.
@@ -108,6 +134,23 @@ class ScheduleViews(admin.ModelAdmin):
         messages.success(request, done % {"name": schedules.title(task)})
         return self._back(request)
 
+    def duplicate_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Add a paused copy, and open it in the form."""
+        task = self._changeable(request, pk)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            copied = creation.duplicate(task, by=request.user)
+        except InvalidSchedule as error:
+            text = gettext("%(name)s cannot be copied: %(error)s")
+            messages.error(request, text % {"name": schedules.title(task), "error": error})
+            return self._back(request)
+        text = gettext("This is a copy of “%(name)s”. It is paused: change it, then resume it.")
+        messages.success(request, text % {"name": schedules.title(task)})
+        return HttpResponseRedirect(reverse("admin:django_celery_beat_periodictask_change", args=[copied.pk]))
+
     def reset_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Put the job's default crontab back."""
         return self._decide(request, pk, edits.reset, gettext("%(name)s is back on its default."))
@@ -115,6 +158,20 @@ class ScheduleViews(admin.ModelAdmin):
     def keep_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Keep the schedule although its default has changed."""
         return self._decide(request, pk, edits.keep, gettext("%(name)s stays as it is."))
+
+    def hook_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Give the schedule an address that starts it, or take it away."""
+        return hook_page(request, self._changeable(request, pk), self.admin_site.each_context(request))
+
+    def part_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
+        """Do what a button of a registered part says."""
+        task, part = self._changeable(request, pk), schedule_parts.find(name)
+        if part is None:
+            raise Http404
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        part.act(request, task)
+        return HttpResponseRedirect(reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]))
 
     def default_view(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Create the default schedule of a job that has none."""

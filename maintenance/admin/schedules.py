@@ -5,9 +5,10 @@ from typing import Any
 import django_celery_beat.admin  # noqa: F401  (registers the classes that are replaced here)
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -19,15 +20,28 @@ from django_celery_beat.models import (
 
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
 from adminkit.paginator import BoundedPaginator
+from adminkit.templatetags.display import local, zoned
 from database import clock
 from database.messages import gettext
-from maintenance.admin.schedule_forms import CONTROL_FIELDS, CRONTAB_FIELDS, PRESETS, ScheduleForm
-from maintenance.admin.schedule_summary import ScheduleJobFilter, ScheduleList, reading_of, run_now_urls
+from maintenance import schedule_parts
+from maintenance.admin.schedule_actions import ScheduleActions
+from maintenance.admin.schedule_forms import CONTROL_FIELDS, PRESETS, ScheduleForm
+from maintenance.admin.schedule_summary import (
+    BotOwnerFilter,
+    Fate,
+    ScheduleJobFilter,
+    ScheduleList,
+    policies_in_words,
+    reading_of,
+    run_now_urls,
+)
 from maintenance.admin.schedule_views import ScheduleViews
-from maintenance.models import JobRun
+from maintenance.admin.time_form import CRONTAB_FIELDS, INTERVAL_FIELDS, TIME_FIELDS
+from maintenance.registry import job_of_task
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.collisions import collisions
 from maintenance.scheduling.reading import read
+from maintenance.scheduling.time_rows import COLUMNS
 
 # django-celery-beat's own actions let staff with only the view permission run and disable tasks.
 admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule])
@@ -36,28 +50,41 @@ SCHEDULES_PER_PAGE = 50
 COLLISIONS_SAID = 3
 
 
+def _next_in_words(task: PeriodicTask) -> str:
+    """Return when the schedule starts its job next, in its zone and in the reader's; or that it will not."""
+    reading = read(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
+    if reading.next_run_at is None:
+        return gettext("It does not start its job: it is paused, or has no more fire times.")
+    there, here = zoned(reading.next_run_at), zoned(local(reading.next_run_at))
+    return gettext("Next: %(time)s") % {"time": there if there == here else f"{there} ({here})"}
+
+
 @admin.register(PeriodicTask)
-class ScheduleAdmin(ScheduleViews, PersonalAdmin):
+class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
     """Schedules. Every change goes through ``edits``, which checks, writes events and notifies beat."""
 
     form = ScheduleForm
     change_list_template = "maintenance/schedule_list.html"
     change_form_template = "maintenance/schedule_form.html"
-    # ``schedules`` writes the events of these itself.
-    recorded_elsewhere = ("crontab", "interval", "clocked", "solar", "enabled")
+    records_deletions = False
+    # ``edits`` writes the events of these itself.
+    recorded_elsewhere = (*COLUMNS, "enabled", "one_off")
     delete_confirmation_template = "maintenance/schedule_delete.html"
     list_display = ("schedule_name", "active", "when", "next_run", "last_runs", "run_now")
-    list_filter = ("enabled", ScheduleJobFilter)
+    list_filter = ("enabled", ScheduleJobFilter, BotOwnerFilter)
     list_per_page = SCHEDULES_PER_PAGE
     # As for lists that grow without bound: one schedule per bot is not unusual.
     list_max_show_all = 0
     paginator = BoundedPaginator
     show_full_result_count = False
     search_fields = ("name", "task")
-    sortable_by = ()
+    empty_list = _(
+        "A schedule starts a job by itself. Add one and choose its job and its time; manage.py migrate puts the defaults"
+        " back."
+    )
+    sortable_by = ("schedule_name", "next_run")
     ordering = ("name",)
     show_facets = admin.ShowFacets.NEVER
-    actions = None
 
     # --- Permissions
 
@@ -68,19 +95,37 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
     # --- Form
 
     def get_fieldsets(self, request: HttpRequest, obj: PeriodicTask | None = None) -> Any:
-        """Show the crontab of a schedule that has one; show only facts to a person who may not change it."""
+        """Show only facts to a person who may not change it."""
         if obj is not None and not self.has_change_permission(request, obj):
-            return ((None, {"fields": ("name", "task", "description", "when", "policies", "kwargs")}),)
+            return ((None, {"fields": ("name", "job_title", "description", "when", "policies", "kwargs")}),)
         general = (None, {"fields": ("name", "task", "description")})
         slots = (
             _("Missed and overlapping slots"),
-            {"fields": (("misfire_policy", "misfire_limit"), "catch_up_after_pause", "overlap_policy")},
+            {
+                "fields": (
+                    ("misfire_policy", "misfire_limit", "catch_up_hours"),
+                    "catch_up_after_pause",
+                    "overlap_policy",
+                )
+            },
+        )
+        failures = (
+            _("Failures"),
+            {"fields": (("retries", "time_limit_seconds"), "pause_after_failures")},
         )
         parameters = (_("Parameters"), {"fields": ("kwargs",), "classes": ("collapse",)})
-        if obj is not None and not read(obj).takes_crontab:
-            return (general, slots, parameters)
-        crontab = (_("Schedule"), {"fields": (CRONTAB_FIELDS, "timezone", "reason")})
-        return (general, crontab, slots, parameters)
+        fields = (
+            "kind",
+            CRONTAB_FIELDS,
+            INTERVAL_FIELDS,
+            "once_at",
+            "timezone",
+            ("starts_at", "ends_at"),
+            ("days_off", "days_off_weekends"),
+            "reason",
+        )
+        added = ((part.title, {"fields": tuple(part.fields())}) for part in schedule_parts.registered())
+        return (general, (_("Schedule"), {"fields": fields}), slots, failures, *added, parameters)
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
@@ -89,26 +134,22 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         return super().get_form(request, obj, change, **{**kwargs, "fields": list(ScheduleForm.Meta.fields)})
 
     def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
-        """Delete it under the lock that a tick takes, because the tick writes rows that refer to it."""
-        # Its open runs first: a worker that hands a run back locks the run and then the schedule.
-        list(JobRun.objects.open().filter(schedule=obj).order_by("pk").select_for_update().values_list("pk"))
-        list(PeriodicTask.objects.select_for_update().filter(pk=obj.pk))
-        super().delete_model(request, obj)
+        """Delete it, with the reason of a page that asks for one."""
+        edits.delete(obj, by=request.user, reason=request.POST.get("reason", ""))
 
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
-        """Save the names, then retime if the crontab was edited, then the policies."""
+        """Save the names, then the time if it was edited, then the policies."""
         if change:
             edits.save_edit(obj)
-        if form.is_retimed and "crontab" in form.cleaned_data:
-            edits.retime(
-                obj,
-                by=request.user,
-                crontab=form.cleaned_data["crontab"],
-                timezone_name=form.cleaned_data["timezone"],
-                reason=form.cleaned_data["reason"],
+        if form.is_retimed:
+            edits.set_time(
+                obj, by=request.user, time=form.cleaned_data["time"], reason=form.cleaned_data["reason"]
             )
         policies = {name: form.cleaned_data[name] for name in CONTROL_FIELDS}
         edits.set_policies(obj, policies, by=request.user)
+        for part in schedule_parts.registered():
+            part.save(obj, form.cleaned_data, by=request.user)
+        messages.info(request, _next_in_words(obj))
         for collision in collisions(obj, now=clock.now())[:COLLISIONS_SAID]:
             messages.warning(request, str(collision))
 
@@ -116,7 +157,8 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> list[Any]:
         """Leave out time and policies: ``edits`` has written their events with before and after."""
-        told = {*CRONTAB_FIELDS, *CONTROL_FIELDS, "timezone", "reason"}
+        added = [name for part in schedule_parts.registered() for name in part.fields()]
+        told = {*TIME_FIELDS, *CONTROL_FIELDS, *added, "reason"}
         form.changed_data = [name for name in form.changed_data if name not in told]
         return super().construct_change_message(request, form, formsets, add)
 
@@ -131,18 +173,13 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         """Use the list that loads the runs."""
         return ScheduleList
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Title the list "schedules" instead of "periodic tasks"."""
-        return super().changelist_view(request, {"title": gettext("Schedules"), **(extra_context or {})})
-
-    @admin.display(description=_("name"))
+    @admin.display(description=_("name"), ordering="name")
     def schedule_name(self, task: PeriodicTask) -> str:
         """Name the schedule; mark one that differs from its default."""
-        return render_to_string(
-            "maintenance/_schedule_name.html", {"task": task, "deviation": schedules.deviation(task)}
-        )
+        deviation = schedules.deviation(task)
+        if deviation is None:
+            return schedules.title(task)
+        return render_to_string("maintenance/_schedule_name.html", {"task": task, "deviation": deviation})
 
     @admin.display(description=_("active"))
     def active(self, task: Any) -> str:
@@ -161,13 +198,19 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         """Say when it runs, as a sentence and as it is stored."""
         return render_to_string("maintenance/_when.html", {"reading": reading_of(task)})
 
+    @admin.display(description=_("job"))
+    def job_title(self, task: PeriodicTask) -> str:
+        """Name the job; a task that is no job of ours by its own name."""
+        job = job_of_task(task.task)
+        return str(job.title) if job else task.task
+
     @admin.display(description=_("missed and overlapping slots"))
     def policies(self, task: PeriodicTask) -> str:
-        """Say what happens to missed and overlapping slots."""
-        control = schedules.control_of(task)
-        return f"{control.get_misfire_policy_display()} ({control.misfire_limit}) · {control.get_overlap_policy_display()}"
+        """Say what happens to missed and overlapping slots, and after failures."""
+        return policies_in_words(schedules.control_of(task))
 
-    @admin.display(description=_("next run"))
+    # What never fires comes last.
+    @admin.display(description=_("next run"), ordering=F("control__next_slot_at").asc(nulls_last=True))
     def next_run(self, task: PeriodicTask) -> str:
         """Say when it runs next."""
         return render_to_string("maintenance/_next_run.html", {"schedule": task, "reading": reading_of(task)})
@@ -183,9 +226,22 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
         """Link to the page that asks before it runs the job now."""
         if task.run_url is None:
             return None
-        return render_to_string("maintenance/_run_button.html", {"url": task.run_url, "task": task})
+        return format_html(
+            '<a class="push" href="{}">{} <span class="visually-hidden">{}</span></a>',
+            task.run_url,
+            _("Run…"),
+            schedules.title(task),
+        )
 
     # --- Pages
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say what happens to the history and to the job's default."""
+        task = self.get_object(request, object_id)
+        context = {"fate": Fate.of(task)} if task is not None else {}
+        return super().delete_view(request, object_id, {**context, **(extra_context or {})})
 
     def changeform_view(
         self,
@@ -213,15 +269,23 @@ class ScheduleAdmin(ScheduleViews, PersonalAdmin):
             "show_save_and_add_another": False,
         }
         task = self.get_object(request, object_id) if object_id else None
+        if request.method == "POST" and "_preview" in request.POST:
+            shown = self.preview_of(request.POST, task)
+            context["preview"] = render_to_string("maintenance/_preview.html", shown, request)
         if task is not None:
             task.reading = read(task)
             context |= {
+                "title": schedules.title(task),
                 "subtitle": None,
                 "job": task.reading.job,
                 "schedule": task,
                 "reading": task.reading,
                 "run_url": run_now_urls([task], request.user)[0],
                 "deviation": schedules.deviation(task),
-                "may_change": self.has_change_permission(request, task),
+                "may_change": (may_change := self.has_change_permission(request, task)),
+                "cards": [
+                    part.card(request, task, may_change=may_change) for part in schedule_parts.registered()
+                ],
+                "may_add": self.has_add_permission(request),
             }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})

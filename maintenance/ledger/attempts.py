@@ -14,6 +14,7 @@ from database.errors import Cause
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance.models import JobRun
+from maintenance.models.chain import attempts_before
 from maintenance.models.statuses import FAILURES
 
 Reason = JobRun.Reason
@@ -82,14 +83,13 @@ def _not_before(reason: str, number: int) -> datetime | None:
 def attempts_without_progress(run: JobRun, *, reason: str, cursor: Mapping[str, Any] | None) -> int:
     """Return how many attempts in a row, this one included, have ended where they began."""
     number = 0
-    while True:
-        earlier = run.retry_of
+    for earlier in [*attempts_before(run), None]:
         if _place(cursor) != _place(earlier.cursor if earlier else None):
             return number
         number += reason not in BLAMELESS
-        if earlier is None:
-            return number
-        run, reason, cursor = earlier, earlier.reason, earlier.cursor
+        if earlier is not None:
+            reason, cursor = earlier.reason, earlier.cursor
+    return number
 
 
 def retry_at(run: JobRun, retries: Sequence[timedelta]) -> datetime | None:
@@ -99,10 +99,7 @@ def retry_at(run: JobRun, retries: Sequence[timedelta]) -> datetime | None:
         run: the run, which is still running.
         retries: the delay after each such end.
     """
-    used, earlier = 0, run.retry_of
-    while earlier is not None:
-        used += earlier.status in FAILURES
-        earlier = earlier.retry_of
+    used = sum(earlier.status in FAILURES for earlier in attempts_before(run))
     if used >= len(retries) or run.dry_run or is_cancel_requested(run):
         return None
     return clock.now() + retries[used]

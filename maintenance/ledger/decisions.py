@@ -1,6 +1,6 @@
 """People's decisions about runs: the plan they saw, the mandate they give, and the event that records it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from database.messages import as_json, from_json
 from database.messages import gettext as _
 from database.text import row_key
 from maintenance.models import JobRun
+from maintenance.models.chain import attempts_of
 from maintenance.purging import mandate as mandates
 from maintenance.purging.kept_plan import made_at, tables_of
 from maintenance.purging.mandate import Mandate
@@ -44,6 +45,8 @@ WORDS = {
     REQUESTED: gettext_noop("asked for"),
     CANCELLED: gettext_noop("cancelled"),
 }
+# Verbs whose reason is optional, with one.
+WITH_REASON = {CANCELLED: gettext_noop("cancelled: %(reason)s")}
 # The same for a list of events, which has columns for reason and message.
 words.register(
     {
@@ -150,12 +153,14 @@ def is_plan_expired(run: JobRun) -> bool:
 # --- Recording -------------------------------------------------------------------------------
 
 
-def record_request(run: JobRun, *, by: Person | None, shown: Mapping[str, Any] | None) -> None:
+def record_request(
+    run: JobRun, *, by: Person | None, shown: Mapping[str, Any] | None, reason: str = ""
+) -> None:
     """Write an event for a request of a run, if it was made with a plan or past the caps."""
     mandate = Mandate.from_json(run.mandate)
     if mandate is None:
         what = {"job": run.job, "dry_run": run.dry_run, "params": run.params}
-        record(REQUESTED, run, by=_user(by), kind=_kind(by), parameters=what)
+        record(REQUESTED, run, by=_user(by), kind=_kind(by), reason=reason, parameters=what)
         return
     plan = {"plan": mandate.plan, "rows": dict(mandate.rows or {})}
     if shown:
@@ -171,19 +176,17 @@ def record_decision(verb: str, run: JobRun, *, by: Person | None = None, reason:
     record(verb, run, by=_user(by), reason=reason, parameters=as_json(plan))
 
 
-def decisions_about(run: JobRun) -> list[Event]:
-    """Return the decisions about a run and the attempts before it, oldest first."""
-    keys, earlier = [run.pk], run.retry_of
-    while earlier is not None:
-        keys.append(earlier.pk)
-        earlier = earlier.retry_of
+def decisions_about(run: JobRun, attempts: Iterable[JobRun] | None = None) -> list[Event]:
+    """Return the decisions about a run in all its attempts, oldest first; the caller may have read the attempts."""
+    keys = {run.pk, *(one.pk for one in (attempts_of(run).only("pk") if attempts is None else attempts))}
     return list(events_of(JobRun, keys).exclude(verb=REQUESTED))
 
 
 def in_words(event: Event) -> str:
     """Return the text of a decision in the reader's language."""
     message = from_json(event.parameters or {}, "message") or ""
-    return _(WORDS.get(event.verb, event.verb)) % {"reason": event.reason, "message": message}
+    words = WITH_REASON if event.reason and event.verb in WITH_REASON else WORDS
+    return _(words.get(event.verb, event.verb)) % {"reason": event.reason, "message": message}
 
 
 def _user(by: Person | None) -> User | None:

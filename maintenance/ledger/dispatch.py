@@ -1,10 +1,18 @@
 """Sends the messages of runs: decides which may be sent now, and to which task."""
 
 from collections.abc import Sequence
+from contextvars import Context
+
+from django.db.models import Case, When
 
 from maintenance.ledger import publishing
+from maintenance.ledger.limits import broker_limit_of
 from maintenance.models import JobRun
 from maintenance.registry import get_job, is_known
+
+# Two of the steps of Celery's Redis transport (0, 3, 6, 9), of which it takes the lowest first: what a person, a command
+# or the API asked for goes before what a schedule asked for. All attempts of a run keep its priority.
+ASKED_PRIORITY, SCHEDULED_PRIORITY = 0, 6
 
 
 def publish(run: JobRun) -> bool:
@@ -21,15 +29,27 @@ def publish_all(runs: Sequence[JobRun]) -> int:
     Never waits long for the broker (``ledger.publishing``): what was not sent is sent by recovery.
     """
     ready = [run for run in runs if is_known(run.job) and run.is_due]
-    number = publishing.send([publishing.Message(get_job(run.job).task_name, [run.pk]) for run in ready])
+    number = publishing.send([_message(run) for run in ready])
     JobRun.mark_sent(ready[:number])
     return number
 
 
+def _message(run: JobRun) -> publishing.Message:
+    job = get_job(run.job)
+    return publishing.Message(
+        job.task_name,
+        [run.pk],
+        queue=job.queue,
+        priority=SCHEDULED_PRIORITY if run.scheduled_for else ASKED_PRIORITY,
+        time_limit=broker_limit_of(run),
+    )
+
+
 def publish_next(concurrency_key: str) -> None:
-    """Send the message of the run that has waited longest behind this key."""
+    """Send the message of the run that is next behind this key: what somebody asked for, then what waited longest."""
     # A queued run is open anyway; open() makes the database use the index.
     queued = JobRun.objects.open().may_start().filter(concurrency_key=concurrency_key)
-    waiting = queued.order_by("id").only("job", "not_before").first()
+    in_turn = queued.order_by(Case(When(scheduled_for=None, then=0), default=1), "id")
+    waiting = in_turn.only("job", "not_before", "scheduled_for", "time_limit_seconds").first()
     if waiting:
-        publish(waiting)
+        Context().run(publish, waiting)  # it is not part of the trace of the run that ended

@@ -6,20 +6,29 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
+from django.db.models import Q
+from django.db.models.functions import Now
 
+from database.sessions import pid_of
 from maintenance.context import JobContext
+from maintenance.ledger.process_state import ProcessState
 from maintenance.models import JobRun
 
 logger = logging.getLogger(__name__)
 
-# Seconds within which a cancel is noticed, with one small SELECT each time.
+# Seconds within which a cancel is noticed, or that somebody watches, with one small SELECT each time.
 POLL_SECONDS = 1.0
+# Its statements are not part of the run's trace.
+THREAD_NAME = "heartbeat"
+# The heartbeat of a run that somebody watches; at most.
+WATCHED_SECONDS = 2.0
 # To end a run that hangs: how long to wait for the run's own transaction, and then, before the process is killed, for
 # a job that has just ended.
 END_LOCK_SECONDS = 3.0
@@ -55,7 +64,12 @@ class Heartbeat:
         self._ended = threading.Event()
         self._job_thread = threading.get_ident()
         self._job_connection: Any = connections[DEFAULT_DB_ALIAS]
-        self._thread = threading.Thread(target=self._live, name="heartbeat", daemon=True)
+        self._process_state = ProcessState(self._job_thread)
+        self._is_watched = False
+        self._beaten_at = self._started
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._live,), name=THREAD_NAME, daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,24 +88,26 @@ class Heartbeat:
     def _live(self) -> None:
         run = self._context.run
         assert run is not None
-        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
         try:
             while not self._ended.wait(min(POLL_SECONDS, self._seconds_left())):
-                reason: str | None = JobRun.Reason.TIME_LIMIT if self._seconds_left() <= 0 else None
-                try:
-                    if time.monotonic() >= beat_at and run.beat():
-                        beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
-                    if self._hears_of_force(run):
-                        reason = JobRun.Reason.OPERATOR
-                except Error:
-                    # The database does not answer: the job will notice that itself, unless it is back before.
-                    logger.warning("Heartbeat of %s failed.", run, exc_info=True)
-                    connection.close()
-                if reason:
+                if reason := self._turn(run):
                     self._put_an_end(run, reason)
                     return
         finally:
             connection.close()
+
+    def _turn(self, run: JobRun) -> str:
+        """Hear what people want of the run, and write its heartbeat; return why it must be ended, or nothing."""
+        reason: str = JobRun.Reason.TIME_LIMIT if self._seconds_left() <= 0 else ""
+        try:
+            if self._hears_of_force(run):
+                reason = JobRun.Reason.OPERATOR
+            self._beat_when_due(run)
+        except Error:
+            # The database does not answer: the job will notice that itself, unless it is back before.
+            logger.warning("Heartbeat of %s failed.", run, exc_info=True)
+            connection.close()
+        return reason
 
     def _seconds_left(self) -> float:
         if self._limit is None:
@@ -99,13 +115,25 @@ class Heartbeat:
         since = self._context.checked_at if self._from_checkpoint else self._started
         return max(0.0, since + self._limit.total_seconds() - time.monotonic())
 
+    def _beat_when_due(self, run: JobRun) -> None:
+        period = settings.HEARTBEAT_SECONDS
+        if self._is_watched:
+            period = min(period, WATCHED_SECONDS)
+        if time.monotonic() < self._beaten_at + period:
+            return
+        state = self._process_state.as_json() if self._is_watched else None
+        if run.beat(backend_pid=pid_of(self._job_connection), process_state=state):
+            self._beaten_at = time.monotonic()
+
     def _hears_of_force(self, run: JobRun) -> bool:
         """Pass a cancel or a lost claim on to the context; return whether the run must be stopped by force."""
         mine = JobRun.objects.running().filter(pk=run.pk, worker=run.worker)
-        row = mine.values("cancel_requested_at", "force_stop_at").first()
+        watched = Q(watched_until__isnull=False) & Q(watched_until__gt=Now())
+        row = mine.values("cancel_requested_at", "force_stop_at", is_watched=watched).first()
         if row is None:
             self._context.lose()
             return False
+        self._is_watched = row["is_watched"]
         if row["cancel_requested_at"]:
             self._context.cancel()
         return row["force_stop_at"] is not None

@@ -1,4 +1,4 @@
-"""What people can do with an existing run: cancel, stop by force, approve, reject."""
+"""What people can do with an existing run: cancel, stop by force, approve, reject, run again."""
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -6,8 +6,9 @@ from django.db import transaction
 from database.messages import gettext as _
 from maintenance.ledger import decisions
 from maintenance.ledger.dispatch import publish
+from maintenance.ledger.requests import request_run
 from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine
-from maintenance.registry import Person
+from maintenance.registry import Person, is_known
 
 
 class NotPossible(Exception):
@@ -18,18 +19,22 @@ class PlanExpired(NotPossible):
     """The plan was too old to be approved; the run makes a new one."""
 
 
-def cancel_run(run: JobRun, *, by: Person) -> None:
-    """Cancel a queued run at once, a running one at its next checkpoint.
+def cancel_run(run: JobRun, *, by: Person, reason: str = "") -> None:
+    """Cancel a queued run at once, a running one at its next checkpoint; the reason is optional.
 
     Raises:
         PermissionDenied; NotPossible when the run is over.
     """
     if not _may(by, "maintenance.cancel_jobrun"):
         raise PermissionDenied(_("You may not cancel runs."))
-    message = _("Cancelled by %(name)s.") % {"name": by.get_username()}
+    message = (
+        _("Cancelled by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
+        if reason
+        else _("Cancelled by %(name)s.") % {"name": by.get_username()}
+    )
     with transaction.atomic():
         if run.cancel_queued(message=message) or run.ask_to_cancel():
-            decisions.record_decision(decisions.CANCELLED, run, by=by)
+            decisions.record_decision(decisions.CANCELLED, run, by=by, reason=reason)
             return
     run.refresh_from_db()
     raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
@@ -104,6 +109,37 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
         if not run.reject(message=message):
             raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
         decisions.record_decision(decisions.REJECTED, run, by=by, reason=reason)
+
+
+def refuse_retry(run: JobRun) -> None:
+    """Raise NotPossible if the run cannot be requested again now: it is open, or its job is gone or is waiting to run."""
+    if not is_known(run.job):
+        raise NotPossible(_("No job is named %(job)s any more.") % {"job": run.job})
+    if not run.is_final:
+        status = run.get_status_display()
+        raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": status})
+    same = JobRun.objects.open().filter(job=run.job, params=run.params, dry_run=run.dry_run)
+    if (waiting := same.order_by("pk").first()) is not None:
+        raise NotPossible(_("#%(id)s does the same and is not over.") % {"id": waiting.pk})
+
+
+def retry_run(run: JobRun, *, by: Person, reason: str = "") -> JobRun:
+    """Request another run of the same job with the same parameters; the reason goes into the event.
+
+    It has no mandate of its own: the caps stop it as they stop a scheduled one.
+
+    Raises:
+        PermissionDenied; InvalidParams; JobsPaused; NotPossible (``refuse_retry``).
+    """
+    refuse_retry(run)
+    return request_run(
+        job=run.job,
+        trigger=JobRun.Trigger.ADMIN,
+        by=by,
+        dry_run=run.dry_run,
+        params=run.params,
+        reason=reason,
+    )
 
 
 def _may(user: Person, permission: str) -> bool:

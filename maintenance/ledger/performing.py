@@ -13,16 +13,17 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django_celery_beat.models import PeriodicTask
 
 import maintenance.jobs  # noqa: F401  (declares the jobs)
-from database import clock
+from database import clock, trace_points
 from database.errors import cause_of, once_it_answers
 from database.json_fields import Unreadable
 from database.messages import gettext as _
 from maintenance.context import JobContext, Listener, never
-from maintenance.ledger import decisions
+from maintenance.ledger import current_run, decisions
 from maintenance.ledger.attempts import Verdict, judge, reason_of, retry_at
 from maintenance.ledger.blocked import run_blocked
 from maintenance.ledger.dispatch import publish_next
 from maintenance.ledger.heartbeat import Heartbeat
+from maintenance.ledger.limits import retries_of, time_limit_of
 from maintenance.ledger.requests import request_next_attempt
 from maintenance.ledger.superseding import supersede_blocked
 from maintenance.models import JobRun
@@ -71,19 +72,40 @@ def perform(
             the limit counts from checkpoint to checkpoint.
         kill: ends the process of a run that hangs.
     """
+    kept = current_run.current.set(run.pk)
+    try:
+        return trace_points.around_run(
+            run,
+            lambda: _perform(run, worker, stopping=stopping, listener=listener, hands_on=hands_on, kill=kill),
+        )
+    finally:
+        current_run.current.reset(kept)
+
+
+def _perform(
+    run: JobRun,
+    worker: str,
+    *,
+    stopping: Callable[[], bool],
+    listener: Listener | None,
+    hands_on: bool,
+    kill: Callable[[], None] | None,
+) -> bool:
     job = get_job(run.job)
     if not run.claim(worker=worker or worker_name()):
         return False
 
+    limit = time_limit_of(job, run)
+
     def make() -> JobContext:
-        hands_on_after = job.time_limit * HAND_ON_SHARE if hands_on else None
+        hands_on_after = limit * HAND_ON_SHARE if hands_on else None
         return _context(job, run, stopping=stopping, listener=listener, hands_on_after=hands_on_after)
 
     context = once_it_answers(make, for_seconds=UNWRITTEN_SECONDS, give_up=stopping)
     try:
         with Heartbeat(
             context,
-            limit=job.time_limit,
+            limit=limit,
             from_checkpoint=not hands_on,
             end=lambda reason, where: _end_by_force(job, run, reason, where),
             kill=kill,
@@ -106,7 +128,7 @@ def _context(
     return JobContext(
         run=run,
         params=run.params,
-        terms=job.terms(run.params),
+        rules=job.rules(run.params),
         dry_run=run.dry_run,
         stopping=stopping,
         listener=listener,
@@ -149,7 +171,7 @@ def _end(
     job: Job, run: JobRun, context: JobContext, status: str, *, error: str = "", is_transient: bool
 ) -> None:
     """End a run whose job has finished or failed; perhaps it is tried again soon."""
-    again = _write(context, lambda: retry_at(run, job.retries)) if is_transient else None
+    again = _write(context, lambda: retry_at(run, retries_of(job, run))) if is_transient else None
     _finish(run, context, status, error=error, next_attempt=again is not None, not_before=again)
 
 
@@ -220,7 +242,7 @@ def _end_by_force(job: Job, run: JobRun, reason: str, where: str) -> bool:
         ended = row.finish(JobRun.Status.CANCELLED, reason=reason, error=error, traceback=where)
         close_abandoned_sessions()
         return ended
-    limit = {"limit": f"{job.time_limit.total_seconds():,.0f}"}
+    limit = {"limit": f"{time_limit_of(job, run).total_seconds():,.0f}"}
     error = _("It took longer than its time limit of %(limit)s s without reaching a checkpoint.") % limit
     verdict = judge(row, reason=reason, cursor=row.cursor, error=error)
     with transaction.atomic():
@@ -305,6 +327,6 @@ def preview(job: str, params: Mapping[str, Any] | None = None) -> Preview:
     """
     declared = get_job(job)
     cleaned = declared.clean(params)
-    context = JobContext(run=None, params=cleaned, terms=declared.terms(cleaned), dry_run=True)
+    context = JobContext(run=None, params=cleaned, rules=declared.rules(cleaned), dry_run=True)
     declared.function(context)
     return Preview(context.plan.as_json(), context.plan.tables, context.plan.would_wait_for)

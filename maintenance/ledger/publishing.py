@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,13 @@ class Message:
 
     task: str
     args: Sequence[Any]
+    queue: str | None = None
+    # 0 to 9; what has the lowest number is taken first.
+    priority: int = 0
+    # Seconds until Celery kills the process; None: as the task declares.
+    time_limit: int | None = None
+    # Of the caller, who may be in the middle of a trace: the thread that sends has none of its own.
+    context: Context = field(default_factory=copy_context, compare=False, repr=False)
 
 
 class Line:
@@ -70,17 +78,33 @@ class Line:
 
     def send(self, message: Message) -> None:
         """Send one message."""
-        current_app.send_task(message.task, args=message.args, producer=self.producer, retry=False)
+        # A copy, because an attempt that fails may leave something in it.
+        message.context.copy().run(self._send, message)
+
+    def _send(self, message: Message) -> None:
+        current_app.send_task(
+            message.task,
+            args=message.args,
+            queue=message.queue,
+            priority=message.priority,
+            time_limit=message.time_limit,
+            producer=self.producer,
+            retry=False,
+        )
 
     def ping(self) -> None:
         """Ask whether the broker answers."""
-        self.messages_waiting()
+        self.waiting_by_queue()
 
-    def messages_waiting(self) -> int:
-        """Return how many messages wait in the queue of the jobs."""
-        # Celery's Redis transport returns the length of the list and creates nothing.
-        name = current_app.conf.task_default_queue
-        return int(self.channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count)
+    def waiting_by_queue(self) -> dict[str, int]:
+        """Return how many messages wait in each queue, of all priorities."""
+        # Celery's Redis transport returns the length of the lists and creates nothing.
+        return {
+            queue.name: int(
+                self.channel.queue_declare(queue=queue.name, durable=True, auto_delete=False).message_count
+            )
+            for queue in settings.CELERY_TASK_QUEUES
+        }
 
     def close(self) -> None:
         """Close the connection; errors only go to the log."""
@@ -263,9 +287,16 @@ def send(messages: Sequence[Message]) -> int:
     return count
 
 
-def messages_waiting() -> int | None:
-    """Return how many messages wait in the jobs' queue; None: the broker does not answer."""
+def waiting_by_queue() -> dict[str, int] | None:
+    """Return how many messages wait in each queue; None: the broker does not answer."""
     try:
-        return int(ask(lambda line, _errand: line.messages_waiting()))
+        waiting: dict[str, int] = ask(lambda line, _errand: line.waiting_by_queue())
     except BrokerAway:
         return None
+    return waiting
+
+
+def messages_waiting() -> int | None:
+    """Return how many messages wait in all queues; None: the broker does not answer."""
+    waiting = waiting_by_queue()
+    return None if waiting is None else sum(waiting.values())

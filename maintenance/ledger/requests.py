@@ -19,7 +19,8 @@ from database import clock
 from database.messages import gettext as _
 from maintenance.ledger import decisions
 from maintenance.ledger.dispatch import publish
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
+from maintenance.models import JobRun, MaintenanceMode, PlannedWindow, ScheduleControl
+from maintenance.models.groups import group_title
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import InvalidParams, Job, JobsPaused, Person, get_job
 
@@ -33,7 +34,9 @@ def request_run(
     params: Mapping[str, Any] | None = None,
     shown: Mapping[str, Any] | None = None,
     force_reason: str = "",
+    reason: str = "",
     send: bool = True,
+    schedule: PeriodicTask | None = None,
 ) -> JobRun:
     """Create the row of a run, and send its message after the commit.
 
@@ -45,10 +48,11 @@ def request_run(
         params: values by name, checked by the job.
         shown: the plan that they saw (``shown_by_run``, ``mandate.shown``), 15 minutes old at most.
         force_reason: why the run is not to stop at the safety cap; needs the permission to approve.
+        reason: why they request it, for the event.
         send: False if the caller performs the run itself.
+        schedule: on whose behalf the run starts, outside its slots.
 
-    Raises:
-        UnknownJob, InvalidParams, JobsPaused, PermissionDenied.
+    Raises UnknownJob, InvalidParams, JobsPaused, PermissionDenied.
     """
     declared = get_job(job)
     cleaned = declared.clean(params)
@@ -61,34 +65,49 @@ def request_run(
         run = JobRun.objects.create(
             job=job,
             trigger=trigger,
-            requested_by=by if isinstance(by, User) else None,
-            requested_by_name=by.get_username() if by else "",
+            **_on_behalf_of(by, schedule),
             dry_run=dry_run,
             params=cleaned,
             mandate=mandate.as_json() if mandate else None,
-            # A dry run changes nothing: it may run beside a real one.
             concurrency_key="" if dry_run else declared.concurrency_key(cleaned),
         )
-        decisions.record_request(run, by=by, shown=shown)
+        decisions.record_request(run, by=by, shown=shown, reason=reason)
         if send:
             transaction.on_commit(lambda: publish(run))
     return run
 
 
+def _on_behalf_of(by: Person | None, schedule: PeriodicTask | None) -> dict[str, Any]:
+    return {
+        "requested_by": by if isinstance(by, User) else None,
+        "requested_by_name": by.get_username() if by else "",
+        "schedule": schedule,
+        "schedule_name": schedule.name if schedule else "",
+    }
+
+
 def refuse_paused(job: Job) -> None:
-    """Raise JobsPaused, with the reason and the end, while the job's group is paused."""
-    pause = MaintenanceMode.objects.on().filter(scope=job.group).first() if job.group else None
-    if pause is None:
+    """Raise JobsPaused, with the reason and the end, while the job's group is paused, by a switch or a planned window."""
+    if not job.group:
         return
+    pauses = MaintenanceMode.objects.on().filter(scope=job.group).values_list("until", "reason")
+    windows = PlannedWindow.objects.open().filter(scope=job.group).values_list("ends_at", "reason")
+    found = pauses.first() or windows.first()
+    if found is None:
+        return
+    until, reason = found
     text = (
-        _("Scraping is paused until %(until)s: %(reason)s")
-        if pause.until
-        else _("Scraping is paused until somebody resumes it: %(reason)s")
+        _("Jobs of the group “%(group)s” are paused until %(until)s: %(reason)s")
+        if until
+        else _("Jobs of the group “%(group)s” are paused until somebody resumes them: %(reason)s")
     )
     zone = get_default_timezone()
-    until = f"{pause.until.astimezone(zone):%Y-%m-%d %H:%M} {zone}" if pause.until else ""
-    told = text % {"until": until, "reason": pause.reason}
-    raise JobsPaused({NON_FIELD_ERRORS: told})
+    told = {
+        "group": group_title(job.group),
+        "until": f"{until.astimezone(zone):%Y-%m-%d %H:%M} {zone}" if until else "",
+        "reason": reason,
+    }
+    raise JobsPaused({NON_FIELD_ERRORS: text % told})
 
 
 def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
@@ -101,6 +120,8 @@ def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:
         schedule_name=schedule.name,
         scheduled_for=slot,
         queued_at=now,
+        retries=schedule.control.retries,
+        time_limit_seconds=schedule.control.time_limit_seconds,
     )
     try:
         run.params = job.clean_stored(schedule.kwargs)
@@ -174,6 +195,8 @@ def request_next_attempt(run: JobRun, *, not_before: datetime | None = None) -> 
             "plan": run.plan,
             "mandate": run.mandate,
             "waiting_since": run.waiting_since,
+            "retries": run.retries,
+            "time_limit_seconds": run.time_limit_seconds,
             "attempt": run.attempt + 1,
             "not_before": not_before,
         },

@@ -5,7 +5,7 @@ from typing import Any
 
 from database.messages import SUFFIX, english_of, parts_of
 from maintenance.models import JobRun
-from maintenance.purging.surroundings import GONE
+from maintenance.purging.interface import GONE
 
 
 def would_do(run: JobRun) -> str | None:

@@ -21,7 +21,7 @@ ERASURES_SHOWN = 100
 SENTENCES_SEARCHED = 4
 
 
-def _read_as(words: str, field: str) -> Q:
+def read_as(words: str, field: str) -> Q:
     """Return the condition that a text contains the words, in English or in the reader's language."""
     said, codes = Q(**{f"{field}__icontains": words}), codes_that_read(words)
     if not codes:
@@ -36,13 +36,13 @@ def having_words(runs: QuerySet[JobRun], words: str) -> QuerySet[JobRun]:
     """Return those of the newest runs that contain these words, whatever the case."""
     newest = JobRun.objects.order_by("-pk").values_list("pk", flat=True)[RUNS_SEARCHED : RUNS_SEARCHED + 1]
     newest_lines = RunLogLine.objects.order_by("-pk").values_list("pk", flat=True)
-    lines = RunLogLine.objects.filter(_read_as(words, "text"), run=OuterRef("pk"))
+    lines = RunLogLine.objects.filter(read_as(words, "text"), run=OuterRef("pk"))
     if beyond := list(newest_lines[LINES_SEARCHED : LINES_SEARCHED + 1]):
         lines = lines.filter(pk__gt=beyond[0])
     said = Q()
     for field in ("requested_by_name", "schedule_name", "_params"):
         said |= Q(**{f"{field}__icontains": words})
-    said |= _read_as(words, "error") | _read_as(words, "message")
+    said |= read_as(words, "error") | read_as(words, "message")
     said |= Q(Exists(lines))
     if oldest := list(newest):
         said &= Q(pk__gt=oldest[0])

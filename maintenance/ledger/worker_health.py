@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Count, F, Min
@@ -19,7 +20,10 @@ class WorkersState(StrEnum):
     """The state of the workers, the worst first."""
 
     NONE = "none"  # no worker is alive
-    DEAF = "deaf"  # none of them listens: no connection to the broker, or their event loops hang
+    UNSERVED = "unserved"  # a queue has no worker; the others have one
+    UNRESPONSIVE = (
+        "unresponsive"  # none of them listens: no connection to the broker, or their event loops hang
+    )
     STUCK = "stuck"  # runs have waited for long, and no worker takes any
     BUSY = "busy"  # runs have waited for long because all workers are busy
     WELL = "well"
@@ -32,6 +36,8 @@ class WorkerHealth:
     alive: list[str]
     # How many of them could take a message.
     listening: list[str]
+    # The queues from which none of them takes messages.
+    unserved: list[str]
     # Seconds since any of them last took a run; None: none ever did.
     taken_age: timedelta | None
     # Seconds since the workers were last seen; None: there are none.
@@ -40,13 +46,15 @@ class WorkerHealth:
     waiting: int
     queue_age: timedelta
 
-    @property
+    @cached_property
     def state(self) -> WorkersState:
-        """The verdict."""
+        """The verdict; one more query, if runs have waited for long."""
         if not self.alive:
             return WorkersState.NONE
         if not self.listening:
-            return WorkersState.DEAF
+            return WorkersState.UNRESPONSIVE
+        if self.unserved:
+            return WorkersState.UNSERVED
         patience = timedelta(seconds=settings.WORKER_STUCK_SECONDS)
         if self.queue_age > patience:
             is_idle = self.taken_age is None or self.taken_age > patience
@@ -66,13 +74,16 @@ def worker_health() -> WorkerHealth:
     now = clock.now()
     gone = timedelta(seconds=GONE_HEARTBEATS * settings.HEARTBEAT_SECONDS)
     alive = list(WorkerProcess.objects.filter(seen_at__gt=now - gone))
-    listening = [worker.name for worker in alive if worker.listening_at and worker.listening_at > now - gone]
+    listening = [worker for worker in alive if worker.listening_at and worker.listening_at > now - gone]
     waiting_since = Greatest("queued_at", Coalesce("not_before", F("queued_at")))
     waiting = JobRun.objects.could_start().aggregate(number=Count("pk"), first=Min(waiting_since))
     first: datetime | None = waiting["first"]
     return WorkerHealth(
         alive=[worker.name for worker in alive],
-        listening=listening,
+        listening=[worker.name for worker in listening],
+        unserved=[
+            name for name in settings.JOB_QUEUES if not any(worker.takes(name) for worker in listening)
+        ],
         taken_age=_age(now, [worker.taken_at for worker in alive]),
         seen_age=_age(now, [worker.seen_at for worker in alive]),
         waiting=waiting["number"],

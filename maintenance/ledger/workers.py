@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ from django.db.models.functions import Now
 from database import clock
 from maintenance.ledger import publishing
 from maintenance.models import JobRun, WorkerProcess
-from maintenance.registry import is_known, jobs
+from maintenance.registry import get_job, is_known, jobs
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two notes that the event loop makes of itself.
 TURN_SECONDS = 1.0
 # A loop that made no note for this long takes no message: it hangs, or has no connection.
-DEAF_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
+UNRESPONSIVE_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
 # A run whose message was sent this long ago should have been taken.
 UNTAKEN_SECONDS = min(10.0, settings.WORKER_STUCK_SECONDS)
 # A worker that ends itself gives its runs this long to hand back, then kills them.
@@ -51,11 +51,11 @@ def _note_that_work_was_taken(**_: Any) -> None:
     _taken_at.value = time.monotonic()
 
 
-class Ear(bootsteps.StartStopStep):
+class EventLoopNote(bootsteps.StartStopStep):
     """Notes regularly that the event loop runs; restarted with every connection, which clears the loop's timers."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    heard_at = 0.0
+    ran_at = 0.0
 
     def __init__(self, consumer: Any, **_: Any) -> None:
         """Start without a note."""
@@ -67,7 +67,7 @@ class Ear(bootsteps.StartStopStep):
 
     @classmethod
     def _note(cls) -> None:
-        cls.heard_at = time.monotonic()
+        cls.ran_at = time.monotonic()
 
 
 class Liveness(bootsteps.StartStopStep):
@@ -82,7 +82,10 @@ class Liveness(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """Start watching."""
         self._watch = Watch(
-            name=worker.hostname, concurrency=worker.concurrency, pids=lambda: _pool_pids(worker)
+            name=worker.hostname,
+            concurrency=worker.concurrency,
+            pids=lambda: _pool_pids(worker),
+            queues=list(worker.app.amqp.queues.consume_from),
         )
         self._watch.start()
 
@@ -104,8 +107,15 @@ def _pool_pids(worker: Any) -> list[int]:
 class Watch:
     """The work of the two threads."""
 
-    def __init__(self, *, name: str, concurrency: int, pids: Callable[[], list[int]]) -> None:
-        self.name, self.concurrency, self._pids = name, concurrency, pids
+    def __init__(
+        self,
+        *,
+        name: str,
+        concurrency: int,
+        pids: Callable[[], list[int]],
+        queues: Sequence[str] = (*settings.JOB_QUEUES, settings.OTHER_QUEUE),
+    ) -> None:
+        self.name, self.concurrency, self._pids, self._queues = name, concurrency, pids, queues
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._touch, name="alive", daemon=True),
@@ -140,9 +150,12 @@ class Watch:
         while True:
             try:
                 close_old_connections()
-                waiting = publishing.messages_waiting()
+                by_queue = publishing.waiting_by_queue()
+                waiting = None
+                if by_queue is not None:
+                    waiting = sum(by_queue.get(name, 0) for name in self._queues)
                 if waiting is not None:  # while the broker hangs, even a running loop receives nothing
-                    self._listening_at = Ear.heard_at
+                    self._listening_at = EventLoopNote.ran_at
                 self.write_row()
                 self.judge(self.why_sick(waiting))
             except Error as error:
@@ -170,6 +183,7 @@ class Watch:
 
         seen = {
             "pid": os.getpid(),
+            "queues": ",".join(self._queues)[:200],
             "seen_at": Now(),
             "started_at": moment(self._started_at),
             "listening_at": moment(self._listening_at),
@@ -182,14 +196,14 @@ class Watch:
     def why_sick(self, waiting: int | None) -> str:
         """Return why this worker takes no work although it should; empty: there is no fault of its own.
 
-        ``waiting``: the messages in the queue; None: the broker does not answer.
+        ``waiting``: the messages in its queues; None: the broker does not answer.
         """
         if waiting is None:
             return ""  # a fault of the broker
         now = time.monotonic()
-        if now - max(Ear.heard_at, self._started_at) > DEAF_SECONDS:
+        if now - max(EventLoopNote.ran_at, self._started_at) > UNRESPONSIVE_SECONDS:
             return "Its event loop stands still although the broker answers."
-        if now - max(_taken_at.value, self._started_at) < DEAF_SECONDS:
+        if now - max(_taken_at.value, self._started_at) < UNRESPONSIVE_SECONDS:
             return ""
         reserved = len(state.reserved_requests) - len(state.active_requests)
         if (waiting or reserved > 0) and self._busy() < self.concurrency and self._work_waits():
@@ -204,7 +218,8 @@ class Watch:
     def _work_waits(self) -> bool:
         sent_before = clock.now() - timedelta(seconds=UNTAKEN_SECONDS)
         waiting = JobRun.objects.could_start().filter(queued_at__lt=sent_before, sent_at__isnull=False)
-        return any(is_known(job) for job in waiting.values_list("job", flat=True).distinct())
+        slugs = waiting.values_list("job", flat=True).distinct()
+        return any(is_known(slug) and get_job(slug).queue in self._queues for slug in slugs)
 
     def judge(self, why: str) -> None:
         """End the worker when it has been unhealthy for long enough without interruption."""

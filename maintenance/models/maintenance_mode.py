@@ -1,14 +1,16 @@
 """Switches that stop many schedules at once: all of them, or those of a group of jobs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import ClassVar, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+
+from maintenance.models.groups import group_title
+
+# The scope of all schedules. Any other scope is the slug of a group of jobs.
+ALL = ""
 
 
 class MaintenanceModeQuerySet(models.QuerySet["MaintenanceMode"]):
@@ -18,10 +20,6 @@ class MaintenanceModeQuerySet(models.QuerySet["MaintenanceMode"]):
         """Return the switches that are on."""
         return self.filter(started_at__isnull=False, ended_at__isnull=True)
 
-    def of_all(self) -> Self:
-        """Return the switch of all schedules: maintenance mode."""
-        return self.filter(scope=MaintenanceMode.Scope.ALL)
-
 
 class MaintenanceMode(models.Model):
     """One switch per scope. While the one for all schedules is on, nothing scheduled starts; manual runs still may.
@@ -30,20 +28,11 @@ class MaintenanceMode(models.Model):
     latest period, so that slots which passed in it are not counted as missed.
     """
 
-    class Scope(models.TextChoices):
-        """What a switch stops."""
-
-        ALL = "", _("all schedules")
-        SCRAPING = "scraping", _("scraping")
-
+    # The key of the switch of all schedules; that of a group has the next one that is free.
     ROW = 1
-    # One row per scope, which is its key.
-    ROWS: ClassVar = {Scope.ALL: ROW, Scope.SCRAPING: 2}
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ROW)
-    scope = models.CharField(
-        _("scope"), max_length=20, choices=Scope, default=Scope.ALL, db_default=Scope.ALL, blank=True
-    )
+    scope = models.CharField(_("scope"), max_length=20, default=ALL, db_default=ALL, blank=True)
     started_at = models.DateTimeField(_("on since"), null=True, blank=True)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -63,9 +52,10 @@ class MaintenanceMode(models.Model):
         verbose_name = _("maintenance mode")
         verbose_name_plural = _("maintenance mode")
         constraints = [
+            models.UniqueConstraint(fields=["scope"], name="maintenancemode_one_row_per_scope"),
             models.CheckConstraint(
-                name="maintenancemode_one_row_per_scope",
-                condition=Q(id=1, scope="") | Q(id=2, scope="scraping"),
+                name="maintenancemode_first_row_is_of_all",
+                condition=Q(id=1, scope="") | (~Q(id=1) & ~Q(scope="")),
             ),
             models.CheckConstraint(
                 name="maintenancemode_has_reason", condition=Q(started_at__isnull=True) | ~Q(reason="")
@@ -78,36 +68,11 @@ class MaintenanceMode(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self._meta.verbose_name if self.scope == self.Scope.ALL else _("pause of scraping"))
+        if self.scope == ALL:
+            return str(self._meta.verbose_name)
+        return _("pause of %(group)s") % {"group": group_title(self.scope)}
 
     @property
     def is_on(self) -> bool:
         """Whether it is in force now."""
         return self.started_at is not None and self.ended_at is None
-
-    def holds(self, group: str) -> bool:
-        """Whether the switch applies to jobs of this group."""
-        return self.scope in (self.Scope.ALL, group)
-
-    def covers(self, slot: datetime) -> bool:
-        """Whether the slot, which has passed, was in the latest period; a slot at its exact end is not."""
-        return (
-            self.started_at is not None
-            and self.started_at < slot
-            and (self.ended_at is None or slot < self.ended_at)
-        )
-
-
-@dataclass(frozen=True)
-class Window:
-    """The latest periods of all switches that apply to one schedule."""
-
-    modes: Sequence[MaintenanceMode] = ()
-
-    def covers(self, slot: datetime) -> bool:
-        """Whether the slot, which has passed, was in one of them."""
-        return any(mode.covers(slot) for mode in self.modes)
-
-    def reason_of(self, slot: datetime) -> str:
-        """Return why the slot did not fire."""
-        return next((mode.reason for mode in self.modes if mode.covers(slot)), "")

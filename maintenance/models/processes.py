@@ -54,6 +54,8 @@ class WorkerProcess(models.Model):
     pid = models.PositiveIntegerField(_("process"), default=0)
     started_at = models.DateTimeField(_("started"))
     seen_at = models.DateTimeField(_("last seen"))
+    # The queues that it takes messages from, comma-separated; empty: all, as workers of earlier releases.
+    queues = models.CharField(_("queues"), max_length=200, blank=True, default="", db_default="")
     # When its event loop last ran, so that it could take a message; null: not yet.
     listening_at = models.DateTimeField(_("last listening"), null=True, blank=True)
     # When a process of its pool last took a message; null: not yet.
@@ -66,3 +68,7 @@ class WorkerProcess(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def takes(self, queue: str) -> bool:
+        """Whether it takes messages from the queue."""
+        return not self.queues or queue in self.queues.split(",")

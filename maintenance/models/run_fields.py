@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from database import clock
+from database.fields import RedactedTextField
 from database.json_fields import JSONObjectField
 from database.kept_keys import KeptForeignKey
 from database.messages import MessageField, PartsField, ShortMessageField
@@ -57,6 +58,15 @@ class RunFields(models.Model):
     # It did not stop: its process must be killed.
     force_stop_at = models.DateTimeField(_("force stop requested"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=200, blank=True)
+    # Of its schedule when the run was created, for all attempts; null: its job's.
+    retries = models.PositiveSmallIntegerField(_("retries"), null=True, blank=True)
+    time_limit_seconds = models.PositiveIntegerField(_("time limit in seconds"), null=True, blank=True)
+    # The process id of its session on PostgreSQL, as of the claim or the last heartbeat.
+    backend_pid = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    # Until when somebody watches it from inside (the database's clock); null: nobody has.
+    watched_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Written with a heartbeat while somebody watches: ledger.process_state.ProcessState.as_json()
+    process_state = JSONObjectField(null=True, blank=True, editable=False)
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
     progress_done = models.BigIntegerField(_("done"), default=0)
     progress_total = models.BigIntegerField(_("total"), null=True, blank=True)
@@ -73,7 +83,7 @@ class RunFields(models.Model):
     message_parts = PartsField(of="message")
     error = MessageField(_("error"), blank=True)
     error_parts = PartsField(of="error")
-    traceback = models.TextField(_("traceback"), blank=True)
+    traceback = RedactedTextField(_("traceback"), blank=True)
 
     class Meta:
         abstract = True

@@ -12,7 +12,9 @@ from django.db.models.functions import Now
 
 from database import clock
 from database.messages import MessagesQuerySet
-from maintenance.models.maintenance_mode import MaintenanceMode
+from maintenance.models.groups import jobs_by_group
+from maintenance.models.maintenance_mode import ALL, MaintenanceMode
+from maintenance.models.planned_windows import PlannedWindow
 from maintenance.models.statuses import OPEN, Status
 
 if TYPE_CHECKING:
@@ -29,13 +31,10 @@ def show_runs(condition: Callable[[Person], Q]) -> None:
     _shown_to.append(condition)
 
 
-# The jobs of each group, by its scope. Filled by ``registry``.
-_grouped: dict[str, list[str]] = {}
-
-
-def group_runs(slug: str, scope: str) -> None:
-    """Let the switch of this scope stop the runs of this job."""
-    _grouped.setdefault(MaintenanceMode.Scope(scope), []).append(slug)
+def _held(scope: str) -> Q:
+    """Return the condition that the switch of this scope is on, or a planned window of it open."""
+    switch = MaintenanceMode.objects.on().filter(scope=scope)
+    return Q(Exists(switch)) | Q(Exists(PlannedWindow.objects.open().filter(scope=scope)))
 
 
 class JobRunQuerySet(MessagesQuerySet["JobRun"]):
@@ -64,10 +63,9 @@ class JobRunQuerySet(MessagesQuerySet["JobRun"]):
 
     def may_start(self) -> Self:
         """Return queued runs that a worker may claim now, unless another run with their key is running."""
-        on = MaintenanceMode.objects.on()
-        runs = self.queued().due().filter(Q(scheduled_for__isnull=True) | ~Exists(on.of_all()))
-        for scope, slugs in _grouped.items():
-            runs = runs.filter(~Q(job__in=slugs) | Q(dry_run=True) | ~Exists(on.filter(scope=scope)))
+        runs = self.queued().due().filter(Q(scheduled_for__isnull=True) | ~_held(ALL))
+        for scope, slugs in jobs_by_group().items():
+            runs = runs.filter(~Q(job__in=slugs) | Q(dry_run=True) | ~_held(scope))
         return runs
 
     def could_start(self) -> Self:

@@ -15,12 +15,15 @@ from database import clock
 from database.commits import without_waiting
 from database.constraints import DatabaseOnDelete
 from database.returning import update_rows
+from database.sessions import pid_of
 from maintenance.models import statuses
 from maintenance.models.run_fields import RunFields
 from maintenance.models.run_queries import JobRunQuerySet
 
 # A run that reaches no checkpoint within this time after it was cancelled may be stopped by force.
 FORCE_STOP_AFTER = timedelta(seconds=30)
+# One look asks the worker for this long; somebody who goes on looking asks again after half of it.
+WATCHED_FOR = timedelta(seconds=15)
 
 
 class JobRun(RunFields):
@@ -123,6 +126,12 @@ class JobRun(RunFields):
             ),
             # admin filter by dry run: few are
             models.Index(fields=["-id"], name="jobrun_dry", condition=Q(dry_run=True)),
+            # the usual duration (ledger.usual): the newest ones of a key that succeeded at the first attempt
+            models.Index(
+                fields=["concurrency_key", "-id"],
+                name="jobrun_usual",
+                condition=Q(status=statuses.Status.SUCCEEDED, dry_run=False, attempt=1),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -181,6 +190,7 @@ class JobRun(RunFields):
         Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
         scheduled and nothing scheduled may start.
         """
+        connection.ensure_connection()
         # One statement, because every run waits for it.
         mine = JobRun.objects.may_start().filter(without_waiting(), pk=self.pk, job=self.job)
         values = {
@@ -188,6 +198,8 @@ class JobRun(RunFields):
             "worker": worker,
             "started_at": clock.now(),
             "heartbeat_at": Now(),
+            "backend_pid": pid_of(connection),
+            "process_state": None,
         }
         try:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
@@ -200,17 +212,31 @@ class JobRun(RunFields):
                 setattr(self, field.attname, getattr(run, field.attname))
         return bool(claimed)
 
-    def beat(self) -> bool:
+    def beat(self, *, backend_pid: int | None = None, process_state: dict[str, Any] | None = None) -> bool:
         """Write a heartbeat for recovery, by the database's clock, because the hosts' clocks may disagree.
 
         False: the row is locked, for example by a batch of this run. It does not wait for the lock, because a run that
-        hangs there must not stop the thread that watches it.
+        hangs there must not stop the thread that watches it. ``backend_pid``: the database session in which the job
+        works. ``process_state``: what somebody who watches is told; None: nobody watches.
         """
-        mine = JobRun.objects.running().filter(without_waiting(), pk=self.pk, worker=self.worker)
+        mine = self._running_and_unlocked().filter(without_waiting(), worker=self.worker)
+        values = {"backend_pid": backend_pid, "process_state": process_state}
+        return bool(mine.update(heartbeat_at=Now(), **values))
+
+    def watch(self) -> bool:
+        """Ask the worker to tell the state of its process for a while. False: it is asked already, or cannot be now.
+
+        It cannot be asked when it has ended, or while its row is locked.
+        """
+        soon = Q(watched_until__isnull=True) | Q(watched_until__lt=Now() + WATCHED_FOR / 2)
+        return bool(self._running_and_unlocked().filter(soon).update(watched_until=Now() + WATCHED_FOR))
+
+    def _running_and_unlocked(self) -> JobRunQuerySet:
+        rows = JobRun.objects.running().filter(pk=self.pk)
         if connection.vendor == "postgresql":
             unlocked = "SELECT id FROM maintenance_jobrun WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED"
-            mine = mine.filter(pk__in=RawSQL(unlocked, [self.pk]))  # noqa: S611  (a constant)
-        return bool(mine.update(heartbeat_at=Now()))
+            rows = rows.filter(pk__in=RawSQL(unlocked, [self.pk]))  # noqa: S611  (a constant)
+        return rows
 
     def finish(
         self,

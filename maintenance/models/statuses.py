@@ -3,6 +3,7 @@
 from typing import Final
 
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,6 +20,25 @@ class Status(models.TextChoices):
     SKIPPED = "skipped", _("skipped")
     MISSED = "missed", _("missed")
     BLOCKED = "blocked", _("blocked")
+
+    @property
+    def meaning(self) -> str:
+        """One sentence that tells this state from the others."""
+        return str(_MEANINGS[self])
+
+
+_MEANINGS: dict[Status, Promise] = {
+    Status.QUEUED: _("It waits for a worker, or for another attempt."),
+    Status.RUNNING: _("A worker performs it."),
+    Status.SUCCEEDED: _("It did all that it was to do."),
+    Status.PARTIAL: _("It ended, and left something undone; its page says what."),
+    Status.FAILED: _("It ended with an error."),
+    Status.CANCELLED: _("A person stopped it; what was done until then stays done."),
+    Status.INTERRUPTED: _("Its worker was lost or stopped; another attempt goes on."),
+    Status.SKIPPED: _("It was left out on purpose: a pause, or a run of the job that was not finished."),
+    Status.MISSED: _("Its slot passed while no scheduler was alive."),
+    Status.BLOCKED: _("It would delete more than it may: a person must approve or reject it."),
+}
 
 
 class Trigger(models.TextChoices):

@@ -8,10 +8,10 @@ from database.messages import file_size, joined
 from database.messages import gettext as _
 from maintenance.models import JobRun
 from maintenance.models.statuses import WORKED
+from maintenance.purging.interface import DeletionContext, gone
 from maintenance.purging.kept_plan import tables_of
 from maintenance.purging.passed_over import PassedOver
 from maintenance.purging.plan import TablePlan
-from maintenance.purging.surroundings import Surroundings, gone
 
 # After at least this many deleted rows, the planner's statistics of a table are renewed.
 ANALYZE_ROWS_MIN = 10_000
@@ -28,7 +28,7 @@ def what_waits(passed_over: PassedOver, table: TablePlan, left: int) -> str:
     }
 
 
-def tell_what_is_left(context: Surroundings, table: TablePlan, left: int) -> None:
+def tell_what_is_left(context: DeletionContext, table: TablePlan, left: int) -> None:
     """End the run as partial: rows that match are still there, although nobody locked them."""
     run = context.run
     assert run is not None
@@ -51,14 +51,14 @@ def tell_what_is_left(context: Surroundings, table: TablePlan, left: int) -> Non
     context.log(message, "warning")
 
 
-def total_in_words(context: Surroundings, tables: list[TablePlan]) -> str:
+def total_in_words(context: DeletionContext, tables: list[TablePlan]) -> str:
     """Return what all attempts have deleted together: the last one may have found nothing more to do."""
     rows = gone(context)
     each = joined((f"{rows[table.model]} " + table.verbose_name for table in tables), by=", ")
     return _("All attempts together deleted %(rows)s.") % {"rows": each}
 
 
-def renew_statistics(context: Surroundings, tables: list[TablePlan], *, using: str) -> None:
+def renew_statistics(context: DeletionContext, tables: list[TablePlan], *, using: str) -> None:
     """Renew the planner's statistics of the tables; where that is not permitted, the run's log says so."""
     try:
         analyze([apps.get_model(table.model) for table in tables], using)
@@ -72,7 +72,7 @@ def footprints(tables: list[TablePlan], *, using: str) -> list[Footprint | None]
 
 
 def report_footprints(
-    context: Surroundings, tables: list[TablePlan], before: list[Footprint | None], *, using: str
+    context: DeletionContext, tables: list[TablePlan], before: list[Footprint | None], *, using: str
 ) -> None:
     """Renew the planner's statistics after a large purge and report the size of the tables."""
     large = [table for table in tables if context.counts[table.model] >= ANALYZE_ROWS_MIN]

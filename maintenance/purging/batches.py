@@ -160,7 +160,7 @@ class _Batches:
             self._narrow(self._rows_of(found.window))
         elif (again := self._attempt(lambda: found.window, is_asking=True)).refusal is not None:
             # Locked for longer than a writer needs, on the second try as well.
-            if not again.is_of_rows or self._passed_over.holds_table:
+            if not again.is_of_rows or self._passed_over.holds_table or self._passed_over.is_unknown:
                 return self._wait()
             self._narrow(self._rows_of(found.window))
         assert found.window is not None
@@ -340,8 +340,8 @@ def _delete_on_sqlite(
     """Delete the children, one statement per table, then the rows; SQLite has one writer, so no row changes between."""
     counts: Counter[str] = Counter()
     for field in children:
-        doomed = field.model._default_manager.filter(**{f"{field.name}__in": rows.order_by().values("pk")})
-        counts[field.model._meta.label] += doomed._raw_delete(rows.db)
+        referring = field.model._default_manager.filter(**{f"{field.name}__in": rows.order_by().values("pk")})
+        counts[field.model._meta.label] += referring._raw_delete(rows.db)
     counts[rows.model._meta.label] += delete_rows(rows, returning)
     return counts
 

@@ -31,6 +31,19 @@ class Retention:
             **{(folded(row.subreddit), row.config_id): row.days for row in self.overrides},
         }
 
+    def deletes_nothing_beyond(self, other: "Retention") -> bool:
+        """Whether it surely deletes no row that ``other`` keeps; False if that takes a look at the rows.
+
+        Only two retentions with the same overrides can be compared by their days: of two that match, the longer
+        decides.
+        """
+        mine, theirs = self.days_by_target(), other.days_by_target()
+        return (
+            mine.keys() == theirs.keys()
+            and all(days >= theirs[target] for target, days in mine.items())
+            and self.keeps_live_threads == other.keeps_live_threads
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return what an event stores of it; equal retentions give equal values."""
         return {

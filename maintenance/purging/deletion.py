@@ -15,11 +15,11 @@ from database.returning import Returning
 from maintenance.models import JobRun
 from maintenance.purging import afterwards, batches
 from maintenance.purging.cap import usual
-from maintenance.purging.facts import grouped, rule_effects
+from maintenance.purging.counting import count_deletion
+from maintenance.purging.interface import GONE, Condition, DeletionContext, gone
 from maintenance.purging.mandate_check import MandateCheck, NotAllowed
 from maintenance.purging.passed_over import PassedOver
-from maintenance.purging.plan import TablePlan, count_deletion, plan_deletion
-from maintenance.purging.surroundings import GONE, Condition, Surroundings, gone
+from maintenance.purging.plan import TablePlan, plan_deletion
 from maintenance.purging.walks import Cursor
 from maintenance.stops import BlockRun, JobFailed
 
@@ -27,7 +27,7 @@ from maintenance.stops import BlockRun, JobFailed
 class Deletion:
     """The deletion of one queryset and of what the database cascades from its rows."""
 
-    def __init__(self, context: Surroundings, condition: Condition, *, number: int) -> None:
+    def __init__(self, context: DeletionContext, condition: Condition, *, number: int) -> None:
         self._context, self._condition = context, condition
         self._label = condition.queryset.model._meta.label
         self._using = condition.queryset.db
@@ -122,30 +122,21 @@ class Deletion:
             cutoff=cutoff,
             held=self._condition.held,
             now=self._context.now,
+            facts=self._condition.facts,
             # Only a preview, which has no run, may estimate; the numbers of a run are its limits, so they are counted.
-            estimates=self._condition.facts.estimates if self._context.run is None else None,
+            is_preview=self._context.run is None,
         )
         done = gone(self._context)
         tables = [replace(table, gone=done[table.model]) for table in tables]
-        tables[0] = self._with_facts(tables[0], {table.model for table in tables})
+        rules = self._context.rules
+        known = usual(rules.job if rules else "", {table.model for table in tables})
+        tables[0] = replace(tables[0], usual=known[0] if known else None)
         self._context.keep_plan(tables)
         return tables
 
-    def _with_facts(self, table: TablePlan, labels: set[str]) -> TablePlan:
-        """Return the plan of the first table, with the groups and rules that decide it."""
-        facts, terms = self._condition.facts, self._context.terms
-        known = usual(terms.job if terms else "", labels)
-        cutoff = self._context.cutoff if self._context.retention is not None else None
-        return replace(
-            table,
-            groups=grouped(self._condition.queryset, facts, rows=table.rows),
-            rules=rule_effects(facts, by=self._condition.by, cutoff=cutoff) if cutoff else [],
-            usual=known[0] if known else None,
-        )
-
     def _counted_now(self, tables: list[TablePlan]) -> list[TablePlan]:
         """Return the plan with the rows that match now, and those that are deleted already."""
-        rows, done = count_deletion(self._check.queryset), gone(self._context)
+        rows, done = count_deletion(self._check.queryset, key=self._condition.by), gone(self._context)
         return [
             replace(
                 table,
@@ -197,7 +188,7 @@ class Deletion:
             context.note_commit()
             context.show(before + deleted.total(), goal, name)
             context.checkpoint()
-            self._check.heed_edit()
+            self._check.hand_back_if_edited()
 
         self._passed_over = PassedOver(self._using)
         try:
@@ -244,7 +235,7 @@ def _what_a_run_would_do(reasons: Sequence[str]) -> str:
     return joined([_("It would wait for approval."), *reasons])
 
 
-def _refuse_skew(context: Surroundings, *, is_real: bool) -> None:
+def _refuse_skew(context: DeletionContext, *, is_real: bool) -> None:
     """Refuse to delete on a host whose clock is wrong: more of its state may be wrong too."""
     try:
         clock.refuse_skew()

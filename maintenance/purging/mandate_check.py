@@ -13,9 +13,9 @@ from maintenance.models import JobRun
 from maintenance.purging import mandate as mandates
 from maintenance.purging.cap import Caps, refusals
 from maintenance.purging.days import range_between
+from maintenance.purging.interface import Condition, DeletionContext, gone
 from maintenance.purging.mandate import Mandate
 from maintenance.purging.plan import TablePlan, differences
-from maintenance.purging.surroundings import Condition, Surroundings, gone
 from maintenance.stops import HandBack
 
 
@@ -29,7 +29,7 @@ class MandateCheck:
     ``queryset`` is all that the job would delete; ``hold`` narrows it to what the mandate allows too.
     """
 
-    def __init__(self, context: Surroundings, condition: Condition, *, number: int) -> None:
+    def __init__(self, context: DeletionContext, condition: Condition, *, number: int) -> None:
         self.queryset = condition.queryset
         self._context, self._condition, self._number = context, condition, number
         self._label, self._using = self.queryset.model._meta.label, self.queryset.db
@@ -82,19 +82,19 @@ class MandateCheck:
         if reasons:
             raise NotAllowed(*reasons)
 
-    def heed_edit(self) -> None:
+    def hand_back_if_edited(self) -> None:
         """Hand the run back if the retention was edited during this attempt and now keeps some of the rows."""
         context = self._context
-        if context.terms is None or context.retention is None:
+        if context.rules is None or context.retention is None:
             return
-        stored = context.terms.read_retention()
+        stored = context.rules.read_retention()
         if stored is None or stored.key() == context.retention.key():
             return
-        doomed = context.conditions_under(stored)[self._number].queryset
+        due = context.conditions_under(stored)[self._number].queryset
         between = range_between(self._condition.by, context.now, stored, context.retention)
-        spared = self.queryset.filter(~Exists(doomed.filter(pk=OuterRef("pk"))), **between)
+        kept = self.queryset.filter(~Exists(due.filter(pk=OuterRef("pk"))), **between)
         with background_reads(self._using):
-            if spared.exists():
+            if kept.exists():
                 context.message = _("The retention was changed: it goes on under the new one.")
                 raise HandBack(reason=JobRun.Reason.RETENTION)
 
@@ -105,7 +105,7 @@ class MandateCheck:
 
     @property
     def _caps(self) -> Caps:
-        return self._own(self._context.terms.caps if self._context.terms else Caps.in_force())
+        return self._own(self._context.rules.caps if self._context.rules else Caps.in_force())
 
     def _own(self, caps: Caps) -> Caps:
         return replace(caps, has_relative=caps.has_relative and self._condition.has_relative_caps)
@@ -116,7 +116,7 @@ class MandateCheck:
 
     @property
     def _job(self) -> str:
-        return self._context.terms.job if self._context.terms else ""
+        return self._context.rules.job if self._context.rules else ""
 
     def _moved(self, given: Mandate, tables: list[TablePlan]) -> list[str]:
         """Return which rows the current retention would delete, but not that of the mandate."""

@@ -58,6 +58,7 @@ class PassedOver:
         self.causes: set[Cause] = set()
         self._sessions: dict[int, Session] = {}
         self._holds_table = False
+        self._is_answered = False
         self._asks_left = ASKS_MAX
 
     @property
@@ -83,6 +84,11 @@ class PassedOver:
         """Whether the lock that was last asked about is on a whole table."""
         return self._holds_table
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the last question had no answer in time, as on a busy machine, and may be asked again."""
+        return not self._is_answered and self.is_asking
+
     def who(self) -> str:
         """Return, as a text, which sessions or causes are in the way."""
         if connections[self._using].vendor != "postgresql":
@@ -98,7 +104,7 @@ class PassedOver:
     def watched(self, pid: int) -> Iterator[None]:
         """Find out, by a second connection in a thread, who blocks the session ``pid`` while the body waits."""
         self._asks_left -= 1
-        self._holds_table = False
+        self._holds_table = self._is_answered = False
         if not self.places:
             self._sessions.clear()  # those of earlier windows have released their locks
         done = threading.Event()
@@ -128,4 +134,5 @@ class PassedOver:
                     self._holds_table |= is_table
                     self._sessions[session[0]] = Session(*session)
                 if found:
+                    self._is_answered = True
                     return

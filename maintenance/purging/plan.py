@@ -11,13 +11,15 @@ from typing import Any, Self
 
 from django.apps import apps
 from django.db import DatabaseError, connections, models
-from django.db.models import Count, Max, Min, OuterRef, Subquery, Sum
+from django.db.models import Count
 
 from database.background import background_reads
 from database.constraints import cascaded_children
 from database.estimates import table_sizes
 from database.messages import Message, joined
 from database.messages import gettext as _
+from maintenance.purging.counting import count_once
+from maintenance.purging.facts import Facts, Group, RuleEffect
 
 SAMPLE_ROWS = 20
 # Cascaded rows are estimated, where the caller wants it, if their table has at least this many rows; else counted.
@@ -42,27 +44,6 @@ class HoldReason:
 
     reason: str
     rows: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """The rows of one subreddit or bot; without a name: the rows of all others."""
-
-    name: str | None
-    rows: int
-
-
-@dataclass(frozen=True)
-class RuleEffect:
-    """What one rule of a retention deletes; an empty name is the general rule."""
-
-    name: str
-    days: int
-    rows: int
-    # Of those, younger than the general cutoff.
-    sooner: int
-    # Older than the general cutoff, and kept.
-    kept: int
 
 
 @dataclass(frozen=True)
@@ -141,16 +122,25 @@ def plan_deletion(
     cutoff: datetime | None = None,
     held: models.QuerySet[Any] | None = None,
     now: datetime | None = None,
-    estimates: Mapping[str, str] | None = None,
+    facts: Facts | None = None,
+    is_preview: bool = False,
 ) -> list[TablePlan]:
     """Return the plan for deleting ``queryset``: its own table first, then those to which the database cascades.
 
-    Each table is read once. ``held`` are rows that a hold keeps although they are old enough, with their
-    ``hold_reason``; those whose hold ends within a week of ``now`` are counted. ``estimates`` names, by label of a
-    cascaded table, the column in which a parent row counts its children: for callers that cannot wait for a count.
+    Its table is read once. ``held`` are rows that a hold keeps although they are old enough, with their
+    ``hold_reason``; those whose hold ends within a week of ``now`` are counted. A preview estimates the rows of large
+    child tables by the columns that ``facts`` names.
     """
     with background_reads(queryset.db):
-        return _plan(queryset, key=key, cutoff=cutoff, held=held, now=now, estimates=estimates or {})
+        return _plan(
+            queryset,
+            key=key,
+            cutoff=cutoff,
+            held=held,
+            now=now,
+            facts=facts or Facts(),
+            is_preview=is_preview,
+        )
 
 
 def _plan(
@@ -160,13 +150,17 @@ def _plan(
     cutoff: datetime | None,
     held: models.QuerySet[Any] | None,
     now: datetime | None,
-    estimates: Mapping[str, str],
+    facts: Facts,
+    is_preview: bool,
 ) -> list[TablePlan]:
     label = queryset.model._meta.label
-    children = cascaded_children(queryset.model)
-    sizes = table_sizes([queryset.model, *(child.model for child in children)], queryset.db)
+    children = [child.model for child in cascaded_children(queryset.model)]
+    sizes = table_sizes([queryset.model, *children], queryset.db)
+    estimates = worth_estimating(facts.estimates, children, sizes) if is_preview else {}
+    counted = count_once(queryset, key=key, facts=facts, cutoff=cutoff, estimates=estimates)
 
-    def table(model: type[models.Model], by_month: dict[str, int], **values: Any) -> TablePlan:
+    def table(model: type[models.Model], **values: Any) -> TablePlan:
+        by_month = counted.by_month[model._meta.label]
         rows, total = sum(by_month.values()), sizes[model].rows
         return TablePlan(
             model=model._meta.label,
@@ -178,34 +172,25 @@ def _plan(
             **values,
         )
 
-    dated = queryset.order_by().annotate(_month=Month(key))
-    by_month = dated.values("_month").order_by("_month")
-    estimates = _worth_estimating(estimates, [child.model for child in children], sizes)
-    # As part of a scan that is needed anyway.
-    told = {f"_of_{number}": Sum(column) for number, column in enumerate(estimates.values())}
-    months = list(by_month.annotate(_rows=Count("*"), _oldest=Min(key), _newest=Max(key), **told))
-    plans = [
-        table(
-            queryset.model,
-            {str(month["_month"])[:7]: month["_rows"] for month in months},
-            oldest=_iso(min((month["_oldest"] for month in months), default=None)),
-            newest=_iso(max((month["_newest"] for month in months), default=None)),
-            sample=_sample(queryset, key, sum(month["_rows"] for month in months)),
-            **_held(held, now),
-        )
+    first = table(
+        queryset.model,
+        oldest=_iso(counted.oldest),
+        newest=_iso(counted.newest),
+        sample=_sample(queryset, key, sum(counted.by_month[label].values())),
+        groups=counted.groups,
+        rules=counted.rules,
+        **_held(held, now),
+    )
+    return [
+        first,
+        *(
+            table(child, cascaded_from=label, is_estimate=child._meta.label in estimates)
+            for child in children
+        ),
     ]
-    for child in children:
-        name = child.model._meta.label
-        if name in estimates:
-            column = f"_of_{list(estimates).index(name)}"
-            rows = {str(month["_month"])[:7]: month[column] for month in months if month[column]}
-        else:
-            rows = _children_by_month(dated, child)
-        plans.append(table(child.model, rows, cascaded_from=label, is_estimate=name in estimates))
-    return plans
 
 
-def _worth_estimating(
+def worth_estimating(
     estimates: Mapping[str, str], tables: Sequence[type[models.Model]], sizes: Mapping[Any, Any]
 ) -> dict[str, str]:
     """Return the estimates of the tables that are too large to count."""
@@ -214,29 +199,6 @@ def _worth_estimating(
         for model in tables
         if model._meta.label in estimates and sizes[model].rows >= ESTIMATED_ROWS_MIN
     }
-
-
-def _children_by_month(dated: models.QuerySet[Any], child: Any) -> dict[str, int]:
-    """Count the rows of a child table by the month of the row that they go with."""
-    counted = dated.annotate(_children=_children_of_row(child)).values("_month").order_by("_month")
-    sums = counted.values_list("_month", Sum("_children"))
-    return {str(month)[:7]: number for month, number in sums if number}
-
-
-def count_deletion(queryset: models.QuerySet[Any]) -> dict[str, int]:
-    """Return how many rows of each table deleting ``queryset`` would delete, by label: a plan with numbers only."""
-    with background_reads(queryset.db):
-        counts = {queryset.model._meta.label: queryset.count()}
-        for child in cascaded_children(queryset.model):
-            sums = queryset.order_by().annotate(_children=_children_of_row(child))
-            counts[child.model._meta.label] = sums.aggregate(_rows=Sum("_children"))["_rows"] or 0
-    return counts
-
-
-def _children_of_row(child: models.ForeignObject) -> Subquery:
-    # Row by row through the child's index: a join would read all of its table.
-    of_row = child.model._default_manager.filter(**{child.name: OuterRef("pk")}).order_by()
-    return Subquery(of_row.values(child.name).annotate(_n=Count("*")).values("_n"))
 
 
 def with_exact_total(plan: TablePlan, using: str) -> TablePlan:
@@ -281,21 +243,6 @@ def differences(planned: Mapping[str, int] | None, tables: Iterable[TablePlan]) 
 
 
 # --- Counting --------------------------------------------------------------------------------
-
-
-class Month(models.Func):
-    """The month of a time in UTC, beginning as ``2026-01``; Django's TruncMonth is a Python function on SQLite."""
-
-    output_field = models.CharField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """Cut the text in which Django stores a UTC time on SQLite."""
-        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 7)", **extra)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """Truncate in UTC, whatever the connection's zone. A date: to group by text is slow."""
-        template = "date_trunc('month', %(expressions)s AT TIME ZONE 'UTC')::date"
-        return self.as_sql(compiler, connection, template=template, **extra)
 
 
 def _sample(queryset: models.QuerySet[Any], key: str, rows: int) -> list[SampleRow]:

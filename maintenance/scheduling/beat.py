@@ -113,7 +113,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             began = time.monotonic()
             self._put_back_after_the_clock()
             wait = self._run_due()
-            self._sweep(spare=wait)
+            self._sweep(free_seconds=wait)
             return max(0.0, wait - (time.monotonic() - began))
         except LeaseLost:
             logger.warning("The lease was lost in the middle of a tick; what it wrote was undone.")
@@ -198,10 +198,10 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     # --- Repairing ---------------------------------------------------------------------------
 
-    def _sweep(self, *, spare: float) -> None:
-        """Run recovery and the audit from time to time; not if a slot comes in less than ``spare`` seconds."""
+    def _sweep(self, *, free_seconds: float) -> None:
+        """Run recovery and the audit from time to time; not if a slot comes in less than ``free_seconds`` seconds."""
         waited = time.monotonic() - self._sweep_at
-        if waited < SWEEP_SECONDS or (spare < SWEEP_TAKES_SECONDS and waited < 2 * SWEEP_SECONDS):
+        if waited < SWEEP_SECONDS or (free_seconds < SWEEP_TAKES_SECONDS and waited < 2 * SWEEP_SECONDS):
             return
         self._sweep_at = time.monotonic()
         self._audit()
@@ -237,6 +237,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     def _look_over(self, pks: list[int], *, now: datetime | None = None) -> None:
         """Recheck these schedules; ``now``: a moment to use instead of the clock's."""
+        modes = maintenance_mode.Modes()
         with transaction.atomic():
             # A leader that was suspended would mistake what its successor has settled for a clock that was set back.
             self._lease.guard()
@@ -244,7 +245,7 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
             for task in _locked(pks):
                 try:
                     with transaction.atomic():
-                        replanning.recheck(task, now=now or self._lease.now())
+                        replanning.recheck(task, now=now or self._lease.now(), modes=modes)
                 except (OperationalError, InterfaceError):
                     raise
                 except Exception:

@@ -1,22 +1,23 @@
 """The schedules that name a bot in their parameters; the pages that delete bots show them."""
 
+import re
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
-from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
-from maintenance.registry import InvalidParams, jobs, read_params
+from maintenance.registry import InvalidParams, Person, jobs, read_params
 from maintenance.scheduling import edits, schedules
 from scraping.dependents import Dependent
 from scraping.models import BotConfig
 
-DELETE = "django_celery_beat.delete_periodictask"
 SEE = "django_celery_beat.view_periodictask"
+# Names that every program writes into JSON as they are; and how many of them one query looks for.
+_PLAIN = re.compile(r"[A-Za-z0-9 _.,:()-]*")
+FILTERED_MAX = 20
 
 
 class BotSchedules:
@@ -27,19 +28,18 @@ class BotSchedules:
         change = "admin:django_celery_beat_periodictask_change"
         return [Dependent(schedules.title(task), reverse(change, args=[task.pk])) for task in naming(bots)]
 
-    def may_see(self, request: HttpRequest) -> bool:
+    def may_see(self, by: Person) -> bool:
         """Whether the person may look at schedules."""
-        return request.user.has_perm(SEE) or request.user.has_perm(edits.PERMISSION)
+        return by.has_perm(SEE) or by.has_perm(edits.PERMISSION)
 
-    def may_delete(self, request: HttpRequest) -> bool:
+    def may_delete(self, by: Person) -> bool:
         """Whether the person may delete schedules."""
-        return request.user.has_perm(DELETE)
+        return by.has_perm(edits.DELETE)
 
-    def delete(self, request: HttpRequest, bots: Sequence[BotConfig]) -> None:
+    def delete(self, bots: Sequence[BotConfig], *, by: Person) -> None:
         """Delete them as the schedules' own page does, with an event for each."""
-        page = admin.site.get_model_admin(PeriodicTask)
         for task in naming(bots):
-            page.delete_model(request, task)
+            edits.delete(task, by=by)
 
 
 def naming(bots: Sequence[BotConfig]) -> list[PeriodicTask]:
@@ -52,19 +52,27 @@ def naming(bots: Sequence[BotConfig]) -> list[PeriodicTask]:
     tasks = [task for task, parameters in referring.items() if parameters]
     if not bots or not tasks:
         return []
-    # The database leaves out rows whose text cannot match; the rest is parsed: JSON can write a name in several ways.
-    written = keys | {name for name in names if name.isascii() and name.isalnum()}
-    is_plain = len(written) == len(keys) + len(names)
-    found = PeriodicTask.objects.filter(task__in=tasks).select_related(*schedules.RELATED).order_by("pk")
-    if is_plain and len(written) <= 20:
-        found = found.filter(reduce(or_, (Q(kwargs__contains=text) for text in sorted(written))))
     named = keys | names
-    return [task for task in found if _values(task, referring[task.task]) & named]
+    found = PeriodicTask.objects.filter(task__in=tasks).order_by("pk")
+    if len(named) <= FILTERED_MAX and all(map(_PLAIN.fullmatch, named)):
+        # The database leaves out rows whose text cannot match.
+        found = found.filter(reduce(or_, (Q(kwargs__contains=text) for text in sorted(named))))
+    else:
+        # JSON can write such a name in several ways: every text is parsed, but whole rows are read only of those that match.
+        texts = found.values_list("pk", "task", "kwargs").iterator()
+        matching = [pk for pk, task, kwargs in texts if _values(kwargs, referring[task]) & named]
+        whole = PeriodicTask.objects.select_related(*schedules.RELATED).in_bulk(matching)
+        return [whole[pk] for pk in matching if pk in whole]
+    return [
+        task
+        for task in found.select_related(*schedules.RELATED)
+        if _values(task.kwargs, referring[task.task]) & named
+    ]
 
 
-def _values(task: PeriodicTask, parameters: Sequence[str]) -> set[str]:
+def _values(kwargs: str, parameters: Sequence[str]) -> set[str]:
     try:
-        params = read_params(task.kwargs)
+        params = read_params(kwargs)
     except InvalidParams:
         return set()
     return {str(params[name]).strip() for name in parameters if name in params}

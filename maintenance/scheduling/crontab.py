@@ -20,16 +20,20 @@ class InvalidSchedule(ValueError):
     """A schedule that can never fire as it is stored; the message says why, and what to do."""
 
 
-class InvalidCrontab(InvalidSchedule):
-    """A crontab field that cannot be used.
+class InvalidTime(InvalidSchedule):
+    """A part of a schedule's time that cannot be used.
 
-    ``field`` is its name, such as ``day_of_week``; ``message`` says what is wrong and what to write instead.
+    ``field`` is its name, such as ``every``; ``message`` says what is wrong and what to write instead.
     """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class InvalidCrontab(InvalidTime):
+    """A crontab field that cannot be used, such as ``day_of_week``."""
 
 
 # --- The value -------------------------------------------------------------------------------

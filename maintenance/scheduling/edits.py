@@ -1,8 +1,9 @@
-"""What people do to schedules: retime, pause, resume, reset, keep."""
+"""What people do to schedules: retime, shift, pause, resume, reset, keep, delete."""
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,17 +15,22 @@ from django.utils.translation import gettext_noop
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from audit import words
+from audit.admin_edits import CHANGED, record_deletion
 from audit.events import record
-from database import clock, zones
+from database import clock
 from database.ends import refuse_end
 from database.messages import gettext as _
-from maintenance.models import ScheduleControl
+from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import Person
-from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
-from maintenance.scheduling.replanning import note_timing
-from maintenance.scheduling.schedules import RELATED, _crontab_row, control_of, job_of, stored_time
+from maintenance.scheduling import schedules, time_rows
+from maintenance.scheduling.firetimes import Crontab
+from maintenance.scheduling.replanning import note_timing, plan_next, record_days_off
+from maintenance.scheduling.schedules import RELATED, control_of, job_of, stored_time
+from maintenance.scheduling.shifting import CannotShift, shifted
+from maintenance.scheduling.timing import Timing
 
 PERMISSION = "django_celery_beat.change_periodictask"
+DELETE = "django_celery_beat.delete_periodictask"
 CREATED, RETIMED, KEPT = "schedule.created", "schedule.retimed", "schedule.kept"
 PAUSED, RESUMED, POLICIES = "schedule.paused", "schedule.resumed", "schedule.policies_changed"
 words.register(
@@ -34,7 +40,7 @@ words.register(
         KEPT: gettext_noop("kept although its default changed"),
         PAUSED: gettext_noop("paused, or changed the pause"),
         RESUMED: gettext_noop("resumed"),
-        POLICIES: gettext_noop("changed what happens to missed and overlapping slots"),
+        POLICIES: gettext_noop("changed what happens to missed and overlapping slots, and after failures"),
     }
 )
 
@@ -42,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 # Schedules resumed in one sweep: the lease must outlive it.
 RESUMED_MAX = 100
+PAUSE_FIELDS = ("paused_at", "paused_until", "paused_by", "pause_reason", "pause_reason_parts")
 
 
 # --- Changing --------------------------------------------------------------------------------
@@ -56,16 +63,53 @@ def retime(
         PermissionDenied; InvalidCrontab naming the field, or "timezone".
     """
     _permit(by)
-    crontab.validate()
-    if not zones.is_offered(timezone_name):
-        raise InvalidCrontab("timezone", _("%(name)s is no time zone.") % {"name": repr(timezone_name)})
+    with transaction.atomic():
+        _lock(task)
+        time = replace(
+            Timing.of(task), crontab=crontab, zone=timezone_name, every=None, clocked=None, solar=None
+        )
+        # Its start and end are not edited here, so a schedule that is over stays over.
+        set_time(task, by=by, time=time, reason=reason, may_be_over=True)
+
+
+def set_time(
+    task: PeriodicTask, *, by: Person | None, time: Timing, reason: str = "", may_be_over: bool = False
+) -> None:
+    """Give the schedule another time: crontab, interval, one moment or the sun, with a start and an end.
+
+    Whether ``time`` is enabled does not matter. It applies from now on, like ``retime``. A single moment makes the
+    schedule a one-off; one that has run already is enabled again.
+
+    Raises:
+        PermissionDenied; InvalidTime naming the field, as ``time_rows.refuse`` does.
+    """
+    _permit(by)
+    time_rows.refuse(time, now=clock.now(), may_be_over=may_be_over)
     with transaction.atomic():
         _lock(task)
         before = _state(task)
-        task.crontab = _crontab_row(crontab, timezone_name)
-        task.interval = task.clocked = task.solar = None
-        _save(task, "crontab", "interval", "clocked", "solar")
+        was_clocked = task.clocked_id is not None
+        for name, value in time_rows.columns_of(time).items():
+            setattr(task, name, value)
+        task.enabled = task.enabled or schedules.has_run(task)
+        task.one_off = time.clocked is not None or (task.one_off and not was_clocked)
+        _save(task, *time_rows.COLUMNS, "one_off", "enabled")
         _log(RETIMED, task, by, before, reason)
+
+
+def shift(task: PeriodicTask, *, by: Person | None, minutes: int, reason: str = "") -> None:
+    """Move the schedule's times of day by some minutes, later or earlier.
+
+    Raises:
+        PermissionDenied; CannotShift, also for a schedule without a crontab; InvalidCrontab.
+    """
+    with transaction.atomic():
+        _lock(task)  # somebody may have retimed it since the caller read it
+        timing = Timing.of(task)
+        if timing.crontab is None:
+            raise CannotShift(_("It has no times of day: it runs by an interval, once, or by the sun."))
+        zone = timing.zone or settings.TIME_ZONE
+        retime(task, by=by, crontab=shifted(timing.crontab, minutes), timezone_name=zone, reason=reason)
 
 
 def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
@@ -128,17 +172,31 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
     refuse_end(until)
     with transaction.atomic():
         _lock(task)
-        before = _state(task)
-        was_enabled, task.enabled = task.enabled, False
-        _save(task, "enabled")
-        control = control_of(task)
-        if was_enabled or control.paused_at is None:
-            control.paused_at = clock.now()
-        control.paused_until = until
-        control.paused_by_id = by.pk if by else None
-        control.pause_reason = reason.strip()[:500]
-        control.save(update_fields=["paused_at", "paused_until", "paused_by", "pause_reason"])
-        _log(PAUSED, task, by, before, reason)
+        _pause(task, by=by, reason=reason.strip()[:500], until=until)
+
+
+def pause_if(task: PeriodicTask, reason_for: Callable[[PeriodicTask], str]) -> bool:
+    """Let the console pause the schedule if, under the lock, it is enabled and there is a reason; return whether."""
+    with transaction.atomic():
+        _lock(task)
+        reason = reason_for(task) if task.enabled else ""
+        if reason:
+            _pause(task, by=None, reason=reason, until=None)
+    return bool(reason)
+
+
+def _pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None) -> None:
+    before = _state(task)
+    was_enabled, task.enabled = task.enabled, False
+    _save(task, "enabled")
+    control = control_of(task)
+    if was_enabled or control.paused_at is None:
+        control.paused_at = clock.now()
+    control.paused_until = until
+    control.paused_by_id = by.pk if by else None
+    control.pause_reason = reason
+    control.save(update_fields=PAUSE_FIELDS)
+    _log(PAUSED, task, by, before, reason)
 
 
 def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
@@ -167,11 +225,33 @@ def _resume(task: PeriodicTask, *, by: Person | None, reason: str, at: datetime 
         # A slot at the exact end of a pause is not part of it.
         note_timing(task, at=at and at - timedelta(microseconds=1))
         _save(task, "enabled")
-        control = ScheduleControl.objects.get(pk=task.pk)
-        control.paused_at = control.paused_until = control.paused_by = None
-        control.pause_reason = ""
-        control.save(update_fields=["paused_at", "paused_until", "paused_by", "pause_reason"])
+        _end_pause(ScheduleControl.objects.get(pk=task.pk))
         _log(RESUMED, task, by, before, reason)
+
+
+def finish(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
+    """Let a one-off count as one that has run: it does not fire, and is not paused.
+
+    Raises:
+        PermissionDenied; ValueError for a schedule that is no one-off.
+    """
+    _permit(by)
+    with transaction.atomic():
+        _lock(task)
+        if not task.one_off:
+            raise ValueError(_("Only a schedule that runs once can have run."))
+        before = _state(task)
+        task.enabled = False
+        _save(task, "enabled")
+        _end_pause(ScheduleControl.objects.get(pk=task.pk))
+        task.refresh_from_db()
+        _log(CHANGED, task, by, before, reason)
+
+
+def _end_pause(control: ScheduleControl) -> None:
+    control.paused_at = control.paused_until = control.paused_by = None
+    control.pause_reason = ""
+    control.save(update_fields=PAUSE_FIELDS)
 
 
 def resume_ended_pauses(now: datetime) -> int:
@@ -195,7 +275,7 @@ def resume_ended_pauses(now: datetime) -> int:
 
 
 def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person | None) -> None:
-    """Set what happens to missed and overlapping slots; ``policies``: values by field of the control.
+    """Set what happens to missed and overlapping slots, and after failures; ``policies``: values by field of the control.
 
     Raises:
         PermissionDenied.
@@ -204,9 +284,17 @@ def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person 
     with transaction.atomic():
         control = control_of(task)
         before = {name: getattr(control, name) for name in policies}
+        saved = [*policies]
+        if any(before.get(name) != policies.get(name) for name in ("days_off", "days_off_weekends")):
+            _lock(task)
+            control = control_of(task)
+            record_days_off(task, control)
+            saved += ["last_slot_at", "next_slot_at"]
         for name, value in policies.items():
             setattr(control, name, value)
-        control.save(update_fields=list(policies))
+        if len(saved) > len(policies):
+            plan_next(control, Timing.of(task))
+        control.save(update_fields=saved)
         changed = [name for name in policies if before[name] != policies[name]]
         if changed:
             record(
@@ -216,6 +304,42 @@ def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person 
                 before={name: before[name] for name in changed},
                 after={name: policies[name] for name in changed},
             )
+
+
+def delete(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
+    """Delete the schedule, under the lock that a tick takes, because the tick writes rows that refer to it. Its runs stay.
+
+    Raises:
+        PermissionDenied.
+    """
+    if by is not None and not (by.is_active and by.has_perm(DELETE)):
+        raise PermissionDenied(_("You may not delete schedules."))
+    with transaction.atomic():
+        # Its open runs first: a worker that hands a run back locks the run and then the schedule.
+        list(JobRun.objects.open().filter(schedule=task).order_by("pk").select_for_update().values_list("pk"))
+        list(PeriodicTask.objects.select_for_update().filter(pk=task.pk))
+        record_deletion(task, by=by, reason=reason)
+        task.delete()
+
+
+def set_details(
+    task: PeriodicTask, values: Mapping[str, Any], *, by: Person | None, reason: str = ""
+) -> None:
+    """Set columns that decide neither the time nor a pause: name, what it starts, parameters; ``values`` by column.
+
+    Raises:
+        PermissionDenied.
+    """
+    _permit(by)
+    with transaction.atomic():
+        _lock(task)
+        before = {name: getattr(task, name) for name in values if getattr(task, name) != values[name]}
+        for name in before:
+            setattr(task, name, values[name])
+        if before:
+            _save(task, *before)
+            after = {name: values[name] for name in before}
+            record(CHANGED, task, by=by, before=before, after=after, reason=reason)
 
 
 def save_edit(task: PeriodicTask) -> None:
@@ -253,7 +377,9 @@ def _permit(by: Person | None) -> None:
 def _state(task: PeriodicTask) -> dict[str, str | bool]:
     with translation.override("en"):  # for an interval it is a text of django-celery-beat
         stored = stored_time(task)
-    state = {"schedule": stored, "enabled": task.enabled}
+    state: dict[str, str | bool] = {"schedule": stored, "enabled": task.enabled}
+    limits = (("start", task.start_time), ("end", task.expires))
+    state |= {name: moment.astimezone(UTC).isoformat() for name, moment in limits if moment}
     if not task.enabled:
         control = control_of(task)
         until = control.paused_until

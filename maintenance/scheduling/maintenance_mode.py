@@ -6,24 +6,34 @@ runs are not claimed. The first tick after it records the slots that passed mean
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Max, Q
 from django.http import HttpRequest
 from django.utils.translation import gettext_noop
+from django_celery_beat.models import PeriodicTask
 
 from audit import words
 from audit.events import record
-from database import clock
+from database import clock, zones
 from database.ends import refuse_end
 from database.messages import gettext as _
-from maintenance.models import MaintenanceMode, ScheduleControl, Window
-from maintenance.registry import Person, jobs
+from maintenance.models import MaintenanceMode, PlannedWindow, ScheduleControl
+from maintenance.models.groups import get_group
+from maintenance.models.maintenance_mode import ALL as ALL
+from maintenance.registry import Person, job_of_task, jobs
+from maintenance.scheduling.holds import DaysOff, Holds, Period, Source, Switch, Window
+from maintenance.scheduling.schedules import control_or_default
+from maintenance.scheduling.timing import Timing
 
 PERMISSION = "maintenance.change_maintenancemode"
-ALL, SCRAPING = MaintenanceMode.Scope.ALL, MaintenanceMode.Scope.SCRAPING
+# Slots of a window that ended longer ago are recorded by now; a scheduler that was dead for longer calls them missed.
+WINDOWS_REMEMBERED = timedelta(days=35)
 STARTED, ENDED = "maintenance_mode.started", "maintenance_mode.ended"
 words.register(
     {
@@ -35,20 +45,36 @@ words.register(
 
 def current(scope: str = ALL) -> MaintenanceMode:
     """Return the switch's current state; an unsaved one that is off if it was never used."""
-    row = MaintenanceMode.ROWS[MaintenanceMode.Scope(scope)]
-    found = MaintenanceMode.objects.select_related("started_by").filter(pk=row).first()
-    return found or MaintenanceMode(pk=row, scope=scope)
+    found = MaintenanceMode.objects.select_related("started_by").filter(scope=_known(scope)).first()
+    return found or MaintenanceMode(pk=None if scope else MaintenanceMode.ROW, scope=scope)
+
+
+def _known(scope: str) -> str:
+    if scope != ALL and get_group(scope) is None:
+        raise ValueError(f"There is no group of jobs {scope!r}.")
+    return scope
 
 
 class Modes:
-    """The state of all switches at one moment."""
+    """All switches and planned windows as they are at one moment."""
 
-    def __init__(self, modes: Iterable[MaintenanceMode] | None = None) -> None:
+    def __init__(
+        self,
+        modes: Iterable[MaintenanceMode] | None = None,
+        windows: Iterable[PlannedWindow] | None = None,
+    ) -> None:
         self._modes = list(MaintenanceMode.objects.order_by("pk") if modes is None else modes)
+        self._rows = windows
+        self._by_scope: dict[str, Holds] = {}
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """The planned windows; read when they are first needed, which a tick without a due schedule never does."""
+        return [Window(row) for row in (_windows() if self._rows is None else self._rows)]
 
     @property
     def on(self) -> list[MaintenanceMode]:
-        """Those that are on."""
+        """The switches that are on."""
         return [mode for mode in self._modes if mode.is_on]
 
     @property
@@ -60,14 +86,50 @@ class Modes:
         """Whether the switch of exactly this scope is on."""
         return any(mode.is_on and mode.scope == scope for mode in self._modes)
 
-    def window_of(self, group: str) -> Window:
-        """Return the latest periods of the switches that apply to jobs of this group."""
-        return Window([mode for mode in self._modes if mode.holds(group)])
+    def in_force(self, moment: datetime) -> list[Period]:
+        """Return the switches that are on and the windows that are open at the moment."""
+        switches = [period for mode in self.on if (period := Switch(mode).period) is not None]
+        return switches + [period for window in self.windows if (period := window.at(moment)) is not None]
+
+    def holds_of_group(self, group: str) -> Holds:
+        """Return what holds all schedules of jobs of this group; empty: of none."""
+        if group not in self._by_scope:
+            scopes = {ALL, group}
+            sources: list[Source] = [Switch(mode) for mode in self._modes if mode.scope in scopes]
+            sources += [window for window in self.windows if window.row.scope in scopes]
+            self._by_scope[group] = Holds(sources)
+        return self._by_scope[group]
+
+    def holds_of(
+        self,
+        task: PeriodicTask,
+        *,
+        control: ScheduleControl | None = None,
+        timing: Timing | None = None,
+    ) -> Holds:
+        """Return what holds the schedule beside its own pause, at any time, and until when.
+
+        ``control``, ``timing``: others than those that are stored, such as those of a form.
+        """
+        job = job_of_task(task.task)
+        holds = self.holds_of_group(job.group if job else "")
+        control = control or control_or_default(task)
+        if not control.days_off:
+            return holds
+        zone = zones.find((timing or Timing.of(task)).zone or settings.TIME_ZONE)
+        if zone is None:  # it cannot fire
+            return holds
+        return holds.beside(DaysOff(control.days_off, zone, with_weekends=control.days_off_weekends))
 
     @property
     def task_names_held(self) -> list[str]:
         """The tasks of the jobs whose group is paused now."""
         return [job.task_name for job in jobs() if job.group and self.is_on(job.group)]
+
+
+def _windows() -> Iterable[PlannedWindow]:
+    recent = Q(ended_at__isnull=True) | Q(ended_at__gt=clock.now() - WINDOWS_REMEMBERED)
+    return PlannedWindow.objects.filter(recent).select_related("planned_by").order_by("starts_at", "pk")
 
 
 def modes_for(request: HttpRequest) -> Modes:
@@ -92,7 +154,7 @@ def start(
     Raises:
         PermissionDenied; ValueError when the reason is empty, or ``until`` is past or absurd.
     """
-    _permit(by)
+    permit(by)
     if not reason.strip():
         raise ValueError(_("Say why nothing shall start."))
     refuse_end(until)
@@ -116,7 +178,7 @@ def end(*, by: Person | None, reason: str = "", scope: str = ALL) -> None:
     Raises:
         PermissionDenied.
     """
-    _permit(by)
+    permit(by)
     with transaction.atomic():
         mode = _locked(scope)
         if mode.is_on:
@@ -151,13 +213,20 @@ def _has_slots_to_record(mode: MaintenanceMode) -> bool:
     if mode.scope != ALL:
         names = [job.task_name for job in jobs() if job.group == mode.scope]
         waiting = waiting.filter(schedule__task__in=names)
-    return waiting.exists()
+    # What a window has held since then is put off until its end, and so are the slots before.
+    span = Modes().holds_of_group(mode.scope).span_at(mode.ended_at)
+    return waiting.exists() or (span is not None and (span.end is None or span.end > clock.database_now()))
 
 
 def _locked(scope: str) -> MaintenanceMode:
-    row = MaintenanceMode.ROWS[MaintenanceMode.Scope(scope)]
-    MaintenanceMode.objects.get_or_create(pk=row, defaults={"scope": scope})
-    return MaintenanceMode.objects.select_for_update().get(pk=row)
+    rows = MaintenanceMode.objects.select_for_update()
+    found = rows.filter(scope=_known(scope)).first()
+    if found is None:
+        highest = MaintenanceMode.objects.aggregate(key=Max("pk"))["key"] or MaintenanceMode.ROW
+        key = highest + 1 if scope else MaintenanceMode.ROW
+        MaintenanceMode.objects.get_or_create(scope=scope, defaults={"pk": key})
+        found = rows.get(scope=scope)
+    return found
 
 
 def _state(mode: MaintenanceMode) -> dict[str, Any]:
@@ -168,6 +237,7 @@ def _state(mode: MaintenanceMode) -> dict[str, Any]:
     }
 
 
-def _permit(by: Person | None) -> None:
+def permit(by: Person | None) -> None:
+    """Raise PermissionDenied for a person who may not switch; None is the system."""
     if by is not None and not (by.is_active and by.has_perm(PERMISSION)):
         raise PermissionDenied(_("You may not switch maintenance mode, nor pause scraping."))

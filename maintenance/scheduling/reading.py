@@ -22,13 +22,14 @@ from database import clock, zones
 from maintenance.registry import InvalidParams, Job, read_params
 from maintenance.scheduling import maintenance_mode, schedules
 from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
-from maintenance.scheduling.forecast import Forecast, Hold, forecast
+from maintenance.scheduling.forecast import Forecast, forecast
+from maintenance.scheduling.holds import Hold, Period
 from maintenance.scheduling.targets import is_gone, no_such_job
 from maintenance.scheduling.timing import Timing
 
 logger = logging.getLogger(__name__)
 
-NOTHING = Forecast([], Hold.NONE, None, is_over=False)
+NOTHING = Forecast([], None, None, is_over=False)
 
 # The names of the crontab fields, as in the form of a schedule.
 LABELS = {
@@ -53,12 +54,17 @@ class Reading:
     crontab: Crontab | None
     # When it starts its job next, in the schedule's zone; after the hold, if there is one.
     next_run_at: datetime | None
-    hold: Hold
+    held: Period | None  # what holds it now
     held_until: datetime | None  # in the schedule's zone
     # It is neither broken nor paused, and has no more slots.
     is_over: bool
     job: Job | None  # None: a task that is no job of ours, or a removed job
     params: Mapping[str, Any] | None  # None: the job does not accept them
+
+    @property
+    def hold(self) -> Hold:
+        """The kind of what holds it now."""
+        return self.held.kind if self.held else Hold.NONE
 
     @property
     def schedule_error(self) -> str:
@@ -126,8 +132,7 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_
         sentence = "" if timing_fault else schedules.describe(task, get_language() or "en")
         if not timing_fault:
             control = schedules.control_or_default(task)
-            window = modes.window_of(job.group if job else "")
-            coming = forecast(task, timing, control, now=clock.now(), window=window)
+            coming = forecast(task, timing, control, now=clock.now(), holds=modes.holds_of(task))
     except Error:
         raise  # the database is not reachable, which is no error of the schedule
     except Exception as error:
@@ -142,7 +147,7 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_
         zone=timing.zone or settings.TIME_ZONE,
         crontab=timing.crontab,
         next_run_at=coming.next_at and coming.next_at.astimezone(zone),
-        hold=coming.hold,
+        held=coming.held,
         held_until=coming.held_until and coming.held_until.astimezone(zone),
         is_over=coming.is_over,
         job=job,

@@ -17,9 +17,9 @@ from database import clock
 from database.messages import gettext as _
 from maintenance.ledger import dispatch, publishing, requests
 from maintenance.ledger.attempts import judge
-from maintenance.models import JobRun
-from maintenance.registry import is_known
-from maintenance.scheduling import edits, maintenance_mode
+from maintenance.models import JobRun, PlannedWindow
+from maintenance.registry import is_known, jobs
+from maintenance.scheduling import edits, failing, maintenance_mode, planned_windows
 from maintenance.scheduling.slots import AHEAD
 from scraping.sessions.abandoned import close_abandoned_sessions
 
@@ -46,9 +46,12 @@ def sweep(*, judge_workers: bool = True) -> None:
     now = clock.database_now()
     steps: list[Callable[[], object]] = [
         partial(pull_back_the_future, now),
+        # Before messages are sent: the next occurrence may begin at the end of this one.
+        partial(advance_windows, now),
         *([interrupt_lost_runs] if judge_workers else []),
         republish,
         partial(edits.resume_ended_pauses, now),
+        failing.pause_failing,
         partial(maintenance_mode.end_when_due, now),
     ]
     for step in steps:
@@ -109,6 +112,18 @@ def _interrupt(run: JobRun) -> None:
         transaction.on_commit(lambda: dispatch.publish_next(run.concurrency_key))
 
 
+def _jobs_whose_messages_wait() -> list[str]:
+    """Return the jobs in whose queue messages wait.
+
+    Their workers are busy: a message that was sent is still in the queue, and needs no second one. If the broker does
+    not answer, its queues are unknown, and it would not accept a message either.
+    """
+    waiting = publishing.waiting_by_queue() or {}
+    # An earlier release sends all messages to the other queue.
+    is_anywhere = waiting.get(settings.OTHER_QUEUE, 0) > 0
+    return [job.slug for job in jobs() if is_anywhere or waiting.get(job.queue, 0)]
+
+
 def republish() -> int:
     """Send the messages of queued runs that were never sent or got lost; return how many were sent."""
     now = clock.database_now()
@@ -118,11 +133,10 @@ def republish() -> int:
     requested = Q(queued_at__lt=now - a_while) | Q(queued_at__gt=now + a_while)
     waiting = list(could_start.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
     unclaimed = could_start.filter(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
-    # If messages wait, the workers are busy: a message that was sent is still in the queue, and needs no second one.
-    # If the broker does not answer, its queue is unknown, and it would not accept a message either.
-    if unclaimed.exists() and publishing.messages_waiting():
-        # Or it is lost nevertheless. A second message does no harm.
-        unclaimed = unclaimed.filter(sent_at__lt=now - timedelta(seconds=DOUBTFUL_SECONDS))
+    if unclaimed.exists():
+        # It is lost nevertheless after some time. A second message does no harm.
+        is_doubtful = Q(sent_at__lt=now - timedelta(seconds=DOUBTFUL_SECONDS))
+        unclaimed = unclaimed.filter(~Q(job__in=_jobs_whose_messages_wait()) | is_doubtful)
     waiting += unclaimed[:REPUBLISHED_MAX]
     for run in waiting:
         # A newer release may know it: this process must not fail the run too early.
@@ -130,3 +144,20 @@ def republish() -> int:
             error = _("There is no job %(job)s.") % {"job": run.job}
             run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
     return dispatch.publish_all(waiting)
+
+
+def advance_windows(now: datetime) -> int:
+    """Let weekly windows whose occurrence is over show their next one, and end those that are over; return how many."""
+    over = PlannedWindow.objects.planned().filter(ends_at__lte=now)
+    keys = list(over.values_list("pk", flat=True))
+    for key in keys:
+        with transaction.atomic():
+            row = PlannedWindow.objects.select_for_update().get(pk=key)
+            if row.ended_at is not None or row.ends_at > now:
+                continue
+            if not row.is_weekly:
+                row.ended_at = row.ends_at
+            elif not planned_windows.move_on(row, after=now):
+                continue  # this host does not know its zone
+            row.save(update_fields=["starts_at", "ends_at", "ended_at"])
+    return len(keys)

@@ -4,12 +4,11 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from django.db import transaction
+from django.db import Error, transaction
 from django_celery_beat.models import PeriodicTask
 
 from database import clock
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.registry import job_of_task
 from maintenance.scheduling import slot_rows, slots
 from maintenance.scheduling.firetimes import InvalidSchedule
 from maintenance.scheduling.maintenance_mode import Modes
@@ -18,6 +17,9 @@ from maintenance.scheduling.targets import slug_of
 from maintenance.scheduling.timing import Timing
 
 logger = logging.getLogger(__name__)
+
+# What an edit of the timing changes beside it.
+SAVED = ("effective_from", "last_slot_at", "next_slot_at", "failures_counted_from")
 
 
 # --- Noticing edits --------------------------------------------------------------------------
@@ -46,13 +48,15 @@ def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleCo
                 # A moment before the last edit would make slots due again that passed before that edit.
                 since = now if at is None else max(now, control.effective_from)
                 _start_anew(task, control, before, timing, since)
+            if before is not None and timing.enabled and not before.enabled:
+                control.failures_counted_from = now
             control.timing = str(timing)
             plan_next(control, timing)
-            control.save(update_fields=["timing", "effective_from", "last_slot_at", "next_slot_at"])
+            control.save(update_fields=[*SAVED, "timing"])
     return control
 
 
-def recheck(task: PeriodicTask, *, now: datetime) -> None:
+def recheck(task: PeriodicTask, *, now: datetime, modes: Modes) -> None:
     """Notice what sends no signal: an edit by ``QuerySet.update()``, a clock set back, changed rules of a time zone."""
     control = note_timing(task)
     if slots.is_ahead_of_time(control, now=now):
@@ -60,11 +64,36 @@ def recheck(task: PeriodicTask, *, now: datetime) -> None:
         _count_from(control, now)
     planned = control.next_slot_at
     plan_next(control, Timing.of(task))
-    if control.next_slot_at != planned:
+    if control.next_slot_at != planned and not _is_put_off(task, planned, now=now, modes=modes):
         # Only if no tick has changed it meanwhile.
         ScheduleControl.objects.filter(pk=control.pk, next_slot_at=planned).update(
             next_slot_at=control.next_slot_at
         )
+
+
+def _is_put_off(task: PeriodicTask, planned: datetime | None, *, now: datetime, modes: Modes) -> bool:
+    """Whether a tick has put the schedule off until the end of what holds it now."""
+    if planned is None or planned <= now or not task.enabled:
+        return False
+    next_slot, hold = task.control.next_slot_at, modes.holds_of(task).at(now)
+    is_due = next_slot is not None and next_slot <= now
+    return is_due and hold is not None and (hold.end is None or planned <= hold.end)
+
+
+def record_days_off(task: PeriodicTask, control: ScheduleControl) -> None:
+    """Record the slots so far, if days off have held one of them, before the schedule's calendar is changed."""
+    timing, now = Timing.of(task), clock.database_now()
+    try:
+        holds = Modes().holds_of(task)
+        if not task.enabled or not any(map(holds.covers, slots.due_slots(timing, control, now=now))):
+            return
+        rows = slots.record_before_edit(task, control, slug_of(task), before=timing, now=now, holds=holds)
+    except Error:  # not known is not none: the edit fails, and nothing is changed
+        raise
+    except Exception:  # a schedule that cannot be computed had no slots
+        logger.warning("%s: its slots until now cannot be told.", task.name, exc_info=True)
+        return
+    JobRun.objects.bulk_create(slot_rows.without_those_that_have_a_row(rows))
 
 
 def _count_from(control: ScheduleControl, now: datetime) -> None:
@@ -75,10 +104,9 @@ def _count_from(control: ScheduleControl, now: datetime) -> None:
 def _record_slots_before_edit(
     task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime
 ) -> None:
-    job = job_of_task(task.task)
-    window = Modes().window_of(job.group if job else "")
+    holds = Modes().holds_of(task, timing=before)
     try:
-        rows = slots.record_before_edit(task, control, slug_of(task), before=before, now=now, window=window)
+        rows = slots.record_before_edit(task, control, slug_of(task), before=before, now=now, holds=holds)
     except InvalidSchedule as error:  # it had no slots
         logger.warning("%s could not fire until now: %s", task.name, error)
         return

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Model
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import PeriodicTask
 
 from database import clock
 from database.messages import gettext as _
@@ -29,21 +29,6 @@ KINDS = ("crontab", "interval", "clocked", "solar")
 RELATED = (*KINDS, "control")
 
 
-def _crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
-    # Rows are shared between schedules and may exist twice: never edit one, use the first that fits.
-    fields = {
-        "minute": crontab.minute,
-        "hour": crontab.hour,
-        "day_of_month": crontab.day_of_month,
-        "month_of_year": crontab.month_of_year,
-        "day_of_week": crontab.day_of_week,
-        "timezone": zone,
-    }
-    return CrontabSchedule.objects.filter(**fields).order_by("pk").first() or CrontabSchedule.objects.create(
-        **fields
-    )
-
-
 # --- Reading ---------------------------------------------------------------------------------
 
 
@@ -51,6 +36,22 @@ def is_default(task: PeriodicTask) -> bool:
     """Whether the schedule is its job's default, which cannot be given another job."""
     job = job_of(task)
     return job is not None and job.crontab is not None and bool(control_or_default(task).default_crontab)
+
+
+def has_run(task: PeriodicTask) -> bool:
+    """Whether the schedule was to run once, and has: a tick disables it then, without a pause."""
+    return bool(task.one_off and not task.enabled and control_or_default(task).paused_at is None)
+
+
+def others_of_job(task: PeriodicTask) -> int:
+    """Return how many other schedules the job has."""
+    return int(PeriodicTask.objects.filter(task=task.task).exclude(pk=task.pk).count())
+
+
+def comes_back(task: PeriodicTask) -> bool:
+    """Whether the next deploy would create the job's default schedule if this one were deleted."""
+    job = job_of(task)
+    return job is not None and job.crontab is not None and not others_of_job(task)
 
 
 def for_job(slug: str) -> PeriodicTask | None:

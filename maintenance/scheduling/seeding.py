@@ -13,7 +13,8 @@ from maintenance.models import RetentionPolicy
 from maintenance.registry import Job, Person, jobs
 from maintenance.scheduling.edits import CREATED, _permit, _state
 from maintenance.scheduling.firetimes import Crontab
-from maintenance.scheduling.schedules import _crontab_row, control_of, for_job
+from maintenance.scheduling.schedules import control_of, for_job
+from maintenance.scheduling.time_rows import crontab_row
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def _seed_schedule(job: Job, default: str) -> PeriodicTask:
     task = PeriodicTask.objects.create(
         name=name,
         task=job.task_name,
-        crontab=_crontab_row(Crontab.parse(default), settings.TIME_ZONE),
+        crontab=crontab_row(Crontab.parse(default), settings.TIME_ZONE),
         description=job.english_summary,
     )
     control = control_of(task)

@@ -14,10 +14,24 @@ from maintenance.scheduling.timing import Timing
 
 
 def edited_row(
-    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
+    task: PeriodicTask,
+    slug: str,
+    due: list[datetime],
+    *,
+    timing: Timing,
+    cut_at: datetime | None,
+    had_passed: bool = False,
 ) -> JobRun:
-    """Return the (unsaved) row for slots that had not been ticked when the schedule was edited."""
-    text = ngettext(
+    """Return the (unsaved) row for slots that an edit left without a run.
+
+    ``had_passed``: the edit itself created them, in the past; otherwise they were waiting for their tick.
+    """
+    passed = ngettext(
+        "%(number)s slot had passed when the schedule was saved: %(span)s.",
+        "%(number)s slots had passed when the schedule was saved: %(span)s.",
+        len(due),
+    )
+    waited = ngettext(
         "%(number)s slot had not been ticked when the schedule was changed: %(span)s.",
         "%(number)s slots had not been ticked when the schedule was changed: %(span)s.",
         len(due),
@@ -26,28 +40,7 @@ def edited_row(
         task,
         slug,
         due,
-        text,
-        timing=timing,
-        cut_at=cut_at,
-        status=JobRun.Status.MISSED,
-        reason=JobRun.Reason.EDITED,
-    )
-
-
-def passed_row(
-    task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None
-) -> JobRun:
-    """Return the (unsaved) row for slots that had passed when the schedule was saved."""
-    text = ngettext(
-        "%(number)s slot had passed when the schedule was saved: %(span)s.",
-        "%(number)s slots had passed when the schedule was saved: %(span)s.",
-        len(due),
-    )
-    return _row(
-        task,
-        slug,
-        due,
-        text,
+        passed if had_passed else waited,
         timing=timing,
         cut_at=cut_at,
         status=JobRun.Status.MISSED,

@@ -9,16 +9,15 @@ from datetime import UTC, datetime, timedelta
 from django_celery_beat.models import PeriodicTask
 
 from database.messages import gettext as _
-from maintenance.models import JobRun, ScheduleControl, Window
-from maintenance.scheduling.slot_rows import edited_row, passed_row, paused_row
+from maintenance.models import JobRun, ScheduleControl
+from maintenance.scheduling.holds import FREE, Holds, Span
+from maintenance.scheduling.slot_rows import edited_row, paused_row
 from maintenance.scheduling.timing import Timing
 
 # A slot this late was missed: no scheduler was alive. A slot that is less late still runs.
 MISFIRE_SECONDS = 60.0
 # At most this many past slots of one schedule are counted, which bounds the work: seven days of one per minute.
 LOOK_BACK_SLOTS = 10_000
-# No switch was on.
-OPEN = Window()
 NEVER = datetime.min.replace(tzinfo=UTC)
 # If a slot is settled further ahead of the clock than this, the clock was set back.
 AHEAD = timedelta(minutes=1)
@@ -81,27 +80,55 @@ def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:
     return next(timing.fire_times(after=control.settled_until, anchor=control.effective_from), None)
 
 
-def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, window: Window = OPEN) -> Slots:
-    """Classify the due slots by the misfire policy; ``window``: the latest periods of the switches."""
-    in_maintenance = {slot for slot in due if window.covers(slot)}
-    to_run = due if control.catch_up_after_pause else [slot for slot in due if slot not in in_maintenance]
+def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, holds: Holds = FREE) -> Slots:
+    """Classify the due slots by the misfire policy; ``holds``: what held the schedule."""
+    held = {slot for slot in due if holds.covers(slot)}
+    free = control.catch_up_after_pause
+    to_run = [slot for slot in due if slot not in held or (free and not holds.gives_up(slot))]
     late = [slot for slot in to_run if (now - slot).total_seconds() > MISFIRE_SECONDS]
     in_time = to_run[len(late) :]
-    number = _caught_up_at_most(control, has_one_in_time=bool(in_time))
-    caught_up = late[max(0, len(late) - number) :]
+    # Of an age as forecast: the tick comes a moment after the end of the hold.
+    caught_up = _caught_up(late, control, now=_just_ended(holds, now) or now, has_one_in_time=bool(in_time))
     run = {*caught_up, *in_time}
     return Slots(
-        paused=[slot for slot in due if slot in in_maintenance and slot not in run],
-        missed=[slot for slot in late if slot not in in_maintenance and slot not in run],
+        paused=[slot for slot in due if slot in held and slot not in run],
+        missed=[slot for slot in late if slot not in held and slot not in run],
         caught_up=caught_up,
         in_time=in_time,
         cut_at=cut_at(due),
     )
 
 
+def _just_ended(holds: Holds, now: datetime) -> datetime | None:
+    """Return the end of what held the schedule until less than a minute ago; None: nothing did."""
+    span = holds.span_at(now - timedelta(seconds=MISFIRE_SECONDS))
+    return span.end if span is not None and span.end is not None and span.end <= now else None
+
+
+def before_the_hold(due: list[datetime], span: Span, *, now: datetime) -> list[datetime]:
+    """Return the due slots that are decided although something holds the schedule now: those just before the hold.
+
+    Nothing runs late within a hold. If a slot is late already, or held, this one and all later ones are decided at the
+    end of the hold.
+    """
+    if (now - due[0]).total_seconds() > MISFIRE_SECONDS:
+        return []
+    return [slot for slot in due if slot < span.start]
+
+
 def cut_at(due: list[datetime]) -> datetime | None:
     """Return the first of the slots if the limit cut off older ones; else None."""
     return due[0] if len(due) >= LOOK_BACK_SLOTS else None
+
+
+def _caught_up(
+    late: list[datetime], control: ScheduleControl, *, now: datetime, has_one_in_time: bool
+) -> list[datetime]:
+    """Return the slots that are caught up: the latest ones, and of these only those inside the schedule's window."""
+    number = _caught_up_at_most(control, has_one_in_time=has_one_in_time)
+    latest = late[max(0, len(late) - number) :]
+    window = control.catch_up_window
+    return latest if window is None else [slot for slot in latest if now - slot <= window]
 
 
 def _caught_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> int:
@@ -121,12 +148,12 @@ def record_before_edit(
     *,
     before: Timing,
     now: datetime,
-    window: Window = OPEN,
+    holds: Holds = FREE,
 ) -> list[JobRun]:
     """Record the slots before an edit: return the (unsaved) rows for the slots that get no run.
 
     Sets ``control.last_slot_at`` after them. After a pause, the schedule's own policy may keep the latest of
-    them due. ``window``: the latest periods of the switches.
+    them due. ``holds``: what held the schedule.
     """
     due = due_slots(before, control, now=now)
     cut = cut_at(due)
@@ -134,7 +161,7 @@ def record_before_edit(
     if is_done(task, control, before):
         return []
     if was_paused and is_resumed and control.catch_up_after_pause:
-        due = due[: max(0, len(due) - _caught_up_at_most(control, has_one_in_time=False))]
+        due = due[: len(due) - len(_caught_up(due, control, now=now, has_one_in_time=False))]
     if not due:
         return []
     control.last_slot_at = due[-1]
@@ -144,9 +171,9 @@ def record_before_edit(
         why = control.pause_reason or _("no reason given")
         return [paused_row(task, slug, due, timing=before, why=why, cut_at=cut)]
     rows = []
-    if paused := [slot for slot in due if window.covers(slot)]:
-        rows = [paused_row(task, slug, paused, timing=before, why=window.reason_of(paused[-1]), cut_at=cut)]
-        due = [slot for slot in due if not window.covers(slot)]
+    if paused := [slot for slot in due if holds.covers(slot)]:
+        rows = [paused_row(task, slug, paused, timing=before, why=holds.reason_of(paused[-1]), cut_at=cut)]
+        due = [slot for slot in due if not holds.covers(slot)]
     return [*rows, edited_row(task, slug, due, timing=before, cut_at=cut)] if due else rows
 
 
@@ -180,7 +207,9 @@ def start_anew(
     if not late:
         return []
     control.last_slot_at = late[-1]
-    return [passed_row(task, slug, late, timing=after, cut_at=cut_at(due))] if slug else []
+    if slug is None:
+        return []
+    return [edited_row(task, slug, late, timing=after, cut_at=cut_at(due), had_passed=True)]
 
 
 def _start(timing: Timing) -> datetime | None:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import (
     IntegrityError,
@@ -17,10 +17,11 @@ from django.db.models import F
 from django_celery_beat.models import PeriodicTask
 
 from maintenance.ledger import requests
-from maintenance.models import JobRun, ScheduleControl, Window
+from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import job_of_task
 from maintenance.scheduling import replanning, slot_rows, slots
 from maintenance.scheduling.firetimes import InvalidSchedule
+from maintenance.scheduling.holds import Holds, Span
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.slots import Slots
 from maintenance.scheduling.targets import slug_of
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # The seconds for which one transaction computes; the next one does the rest. It must end before the lease does.
 BATCH_SECONDS = 0.5
+# A schedule that is held without an end is looked at again after this time.
+LOOK_AGAIN = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class TickBatch:
         self.queued: list[JobRun] = []
         self.foreign: list[PeriodicTask] = []
         self._modes = modes
+        # By identity, with the object itself so that no other one takes its place in memory.
+        self._spans: dict[int, tuple[Holds, Span | None]] = {}
         self._rows: list[JobRun] = []
         self._wanted: list[_Wanted] = []
         self._began = time.monotonic()
@@ -86,14 +91,22 @@ class TickBatch:
             # Planned too early: by rules of a time zone that have changed since, or by a clock that was ahead then.
             replanning.plan_next(control, timing)
             return
-        classified = slots.classify(due, now=self.now, control=control, window=self._window_of(task))
+        holds = self._modes.holds_of(task)
+        if (span := self._span_of(holds)) is not None:
+            due = slots.before_the_hold(due, span, now=self.now)
+            if not due:
+                # All that is due is decided when nothing holds the schedule. Not put off until the end of the span: what
+                # follows may be deleted until then.
+                control.next_slot_at = span.current.end or self.now + LOOK_AGAIN
+                return
+        classified = slots.classify(due, now=self.now, control=control, holds=holds)
         if task.one_off:
             classified = classified.first_only()
-        self._take(task, timing, classified)
+        self._take(task, timing, classified, holds)
         control.last_slot_at = due[-1]
         replanning.plan_next(control, timing)
 
-    def _take(self, task: PeriodicTask, timing: Timing, classified: Slots) -> None:
+    def _take(self, task: PeriodicTask, timing: Timing, classified: Slots, holds: Holds) -> None:
         slug = slug_of(task)
         if slug is None:
             self.foreign += [task] if classified.run else []
@@ -106,7 +119,7 @@ class TickBatch:
                     slug,
                     classified.paused,
                     timing=timing,
-                    why=self._window_of(task).reason_of(classified.paused[-1]),
+                    why=holds.reason_of(classified.paused[-1]),
                     cut_at=cut_at,
                 )
             )
@@ -123,9 +136,12 @@ class TickBatch:
             )
             self._wanted.append(_Wanted(run, task, waits=bool(task.one_off) or slot in classified.caught_up))
 
-    def _window_of(self, task: PeriodicTask) -> Window:
-        job = job_of_task(task.task)
-        return self._modes.window_of(job.group if job else "")
+    def _span_of(self, holds: Holds) -> Span | None:
+        """Return what holds these schedules now; computed once for those that share it."""
+        key = id(holds)
+        if key not in self._spans:
+            self._spans[key] = holds, holds.span_at(self.now)
+        return self._spans[key][1]
 
     def write(self) -> None:
         """Write runs, schedules and controls in a fixed number of statements."""

@@ -48,7 +48,7 @@ class Condition(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Terms:
+class DeletionRules:
     """What a job's declaration and its operators decide about its deletions."""
 
     job: str
@@ -59,7 +59,7 @@ class Terms:
     caps: Caps
 
 
-class Surroundings(Protocol):
+class DeletionContext(Protocol):
     """What a deletion needs of its run's context."""
 
     run: JobRun | None
@@ -70,7 +70,7 @@ class Surroundings(Protocol):
     now: datetime
     retention: Retention | None
     # None: it is not for a job of the list.
-    terms: Terms | None
+    rules: DeletionRules | None
 
     @property
     def cutoff(self) -> datetime:
@@ -117,6 +117,6 @@ class Surroundings(Protocol):
         """Take counts and cursor from the row."""
 
 
-def gone(context: Surroundings) -> Counter[str]:
+def gone(context: DeletionContext) -> Counter[str]:
     """Return how many rows a run has deleted in all its attempts, by label of the table."""
     return Counter(context.cursor.get(GONE, {}))
