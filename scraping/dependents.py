@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from django.http import HttpRequest
+from django.contrib.auth.models import AnonymousUser, User
 
 from scraping.models import BotConfig
 
@@ -28,15 +28,15 @@ class Dependents(Protocol):
         """Return the objects that name one of the bots."""
         ...
 
-    def may_see(self, request: HttpRequest) -> bool:
+    def may_see(self, by: User | AnonymousUser) -> bool:
         """Whether the person may see them."""
         ...
 
-    def may_delete(self, request: HttpRequest) -> bool:
+    def may_delete(self, by: User | AnonymousUser) -> bool:
         """Whether the person may delete them."""
         ...
 
-    def delete(self, request: HttpRequest, bots: Sequence[BotConfig]) -> None:
+    def delete(self, bots: Sequence[BotConfig], *, by: User | AnonymousUser) -> None:
         """Delete the objects that name one of the bots."""
         ...
 
@@ -46,10 +46,10 @@ _schedules: list[Dependents] = []
 
 
 def register_schedules(dependents: Dependents) -> None:
-    """Register the keeper of the schedules of bots; a reload replaces it."""
+    """Register the app that has the schedules of bots; a reload replaces it."""
     _schedules[:] = [dependents]
 
 
 def schedules() -> Dependents | None:
-    """Return the keeper of the schedules of bots, or None."""
+    """Return the app that has the schedules of bots, or None."""
     return _schedules[0] if _schedules else None

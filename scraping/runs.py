@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 
 class Runs(Protocol):
-    """The keeper of the runs."""
+    """The app that has the runs."""
 
     def running(self) -> QuerySet[Any]:
         """Return the runs that are running now."""
@@ -29,12 +29,12 @@ _runs: list[Runs] = []
 
 
 def register_runs(runs: Runs) -> None:
-    """Register the keeper of the runs; a reload replaces it."""
+    """Register the app that has the runs; a reload replaces it."""
     _runs[:] = [runs]
 
 
 def runs() -> Runs:
-    """Return the keeper of the runs."""
+    """Return the app that has the runs."""
     if not _runs:
         raise RuntimeError("No runs are registered: call register_runs() in an app's ready().")
     return _runs[0]

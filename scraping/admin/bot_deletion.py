@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from scraping import dependents
+from scraping.admin import bot_edits
 from scraping.models import BotConfig
 
 # The name of the check box on both pages.
@@ -19,6 +19,7 @@ FIELD = "schedules"
 class BotDeletion(admin.ModelAdmin):
     """Extends Django's two delete pages for the admin of bots."""
 
+    records_deletions = False
     delete_confirmation_template = "scraping/bot_delete.html"
     delete_selected_confirmation_template = "scraping/bots_delete.html"
 
@@ -43,28 +44,14 @@ class BotDeletion(admin.ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: BotConfig) -> None:
         """Delete the bot, and its schedules if the person chose so."""
-        with transaction.atomic():
-            _delete_schedules(request, [obj])
-            super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BotConfig]) -> None:
-        """Delete the bots, and their schedules if the person chose so."""
-        with transaction.atomic():
-            _delete_schedules(request, list(queryset))
-            super().delete_queryset(request, queryset)
+        bot_edits.delete_bot(obj, by=request.user, with_schedules=FIELD in request.POST)
 
 
 def _context(request: HttpRequest, bots: Sequence[BotConfig]) -> dict[str, Any]:
-    keeper = dependents.schedules()
-    found = keeper.of(bots) if keeper else []
+    schedules = dependents.schedules()
+    found = schedules.of(bots) if schedules else []
     return {
         "bot_schedules": found,
-        "may_see_schedules": bool(keeper and keeper.may_see(request)),
-        "may_delete_schedules": bool(keeper and keeper.may_delete(request)),
+        "may_see_schedules": bool(schedules and schedules.may_see(request.user)),
+        "may_delete_schedules": bool(schedules and schedules.may_delete(request.user)),
     }
-
-
-def _delete_schedules(request: HttpRequest, bots: Sequence[BotConfig]) -> None:
-    keeper = dependents.schedules()
-    if keeper and FIELD in request.POST and keeper.may_delete(request):
-        keeper.delete(request, bots)

@@ -11,14 +11,17 @@ from django.http import (
     HttpRequest,
 )
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin
+from adminkit.links import badge, link, time_ago
 from adminkit.templatetags.display import number
 from scraping.admin import bot_list, trial
 from scraping.admin.bot_deletion import BotDeletion
 from scraping.admin.forms import BotConfigForm
 from scraping.models import SUBREDDIT_NAME, BotConfig, ScrapeSession
+from scraping.runs import runs
 from scraping.sessions import listed_so_far
 from scraping.subreddit_names import plain_subreddit
 from scraping.visibility import Person, sees_everybodys
@@ -49,6 +52,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         " takes it up at its next run."
     )
     list_select_related = ("owner",)
+    list_per_page = 50
     search_fields = ("name", "owner__username")
     fieldsets = (
         (None, {"fields": ("name", "owner", "app", "subreddits")}),
@@ -160,16 +164,16 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     def state(self, config: Any) -> str:
         """Show whether somebody is needed, and why."""
         state = bot_list.state_of(config)
-        return render_to_string(
-            "scraping/_bot_state.html",
-            {"bot": config, "kind": bot_list.BADGES[state], "label": bot_list.LABELS[state]},
-        )
+        shown = badge(bot_list.BADGES[state], bot_list.LABELS[state])
+        if not (config.paused_at or config.facts.silent or (config.is_active and not config.auto_scrape)):
+            return shown
+        return render_to_string("scraping/_bot_state.html", {"bot": config, "badge": shown})
 
     @admin.display(description=_("newest post"))
     def newest_post(self, config: Any) -> str | None:
         """Say how new the newest post of all its subreddits is."""
         newest = config.facts.newest_at
-        return render_to_string("scraping/_ago.html", {"moment": newest}) if newest else None
+        return time_ago(newest) if newest else None
 
     @admin.display(description=_("posts in 24 h"))
     def posts_of_day(self, config: Any) -> str:
@@ -180,15 +184,29 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     def last_session(self, config: Any) -> str | None:
         """Show how the latest session ended, and when it began."""
         session = config.facts.session
-        return render_to_string("scraping/_last_session.html", {"session": session}) if session else None
+        if not session:
+            return None
+        shown = link(ScrapeSession, "change", badge(session.status, session.get_status_display()), session.pk)
+        error = session.get_error_kind_display() if session.error_kind else ""
+        why = format_html(' <span class="quiet-line">{}</span>', error) if error else ""
+        return format_html("{} {}{}", shown, time_ago(session.started_at), why)
 
     @admin.display(description=_("scrape"))
     def scrape_now(self, config: Any) -> str | None:
         """Offer to scrape at once; the page behind asks before it starts anything."""
         if not config.is_active or not config.is_managed:
             return None
-        return render_to_string("scraping/_scrape_now.html", {"config": config})
+        return format_html(
+            '<a class="push" href="{}">{} <span class="visually-hidden">{}</span></a>',
+            runs().scrape_page(config.pk),
+            _("Scrape now…"),
+            config.name,
+        )
 
 
 def _manages(user: Person, bot: Model | None) -> bool:
-    return bot is None or BotConfig.objects.managed_by(user).filter(pk=bot.pk).exists()
+    if bot is None:
+        return True
+    # A page asks several times; the query that read the bot has asked the database already.
+    read: bool | None = getattr(bot, "is_managed", None)
+    return BotConfig.objects.managed_by(user).filter(pk=bot.pk).exists() if read is None else read

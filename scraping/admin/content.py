@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.filters import rare_choices
-from adminkit.links import badge, link
+from adminkit.links import badge, link, time_ago
 from adminkit.templatetags.display import number
 from database.names import folded, folded_sql
 from scraping.admin import content_list, post_display
@@ -86,7 +86,6 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
 
     change_list_template = "scraping/content_list.html"
     list_filter = [BotFilter, STATE_FILTER]
-    sortable_by = ()
     empty_list = _(
         "Nothing is stored that you may see. What bots find appears here: add a bot, or scrape one now."
     )
@@ -143,10 +142,10 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
         """Show the item's state on Reddit."""
         return badge(content.state, ContentState(content.state).label)
 
-    @admin.display(description=_("created"))
+    @admin.display(description=_("created"), ordering="created_at")
     def created(self, content: RedditPost | RedditComment) -> str:
         """Say how long ago it was made on Reddit."""
-        return render_to_string("scraping/_ago.html", {"moment": content.created_at})
+        return time_ago(content.created_at)
 
     @admin.display(description=_("author"))
     def author_name(self, content: RedditPost | RedditComment) -> str | None:
@@ -159,6 +158,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
     """Posts, newest first."""
 
     change_form_template = "scraping/post.html"
+    sortable_by = ("created",)
     list_display = (
         "headline",
         "subreddit_name",

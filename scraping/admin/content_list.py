@@ -1,11 +1,11 @@
 """The lists of posts and comments: which bots found them, and where they are on Reddit, for a page at once."""
 
 from django.conf import settings
-from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from adminkit.key_list import KeyList
 from scraping.models import BotConfig, ContentState, PostSighting, RedditComment, RedditPost
 from scraping.visibility import Person
 
@@ -30,13 +30,12 @@ def names(bots: list[str]) -> str:
     return _("%(names)s and %(number)d more") % {"names": shown, "number": more} if more > 0 else shown
 
 
-class ContentList(ChangeList):
+class ContentList(KeyList):
     """Attaches to each row of a page who found it."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Attach ``finders`` to each row."""
         super().get_results(request)
-        self.result_list = list(self.result_list)
         found = finders({post_id_of(row) for row in self.result_list}, request.user)
         for row in self.result_list:
             row.finders = found.get(post_id_of(row), [])

@@ -1,26 +1,20 @@
-"""Exports an admin list with its search and filters, and writes the export's event."""
+"""Exports an admin list with its search and filters."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponseRedirect, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.parameters import RefusedParameter
-from audit.activity import LIST
-from audit.events import Subject, acting_from, current_address, record
-from database.messages import english_of
-from database.names import folded
 from scraping.content import export
-from scraping.content.normalise import FULLNAME, is_profile
-from scraping.models import BotConfig, RedditPost
-from scraping.subreddit_names import plain_subreddit
+from scraping.content.export_events import recorded
+from scraping.models import BotConfig
 
 BOTS_SHOWN_MAX = 100
 
@@ -79,58 +73,18 @@ class ExportViews(admin.ModelAdmin):
             raise PermissionDenied
         if format not in export.Format:
             raise Http404
-        tally = export.Tally()
         try:
             rows: QuerySet[Any] = self.get_changelist_instance(request).get_queryset(request)
-            pieces = export.export(rows, format=format, by=request.user, tally=tally)
+            pieces = recorded(rows, format=format, query=request.GET, by=request.user)
         except export.FormatUnavailable as error:
             self.message_user(request, str(error), messages.ERROR)
             address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
             return HttpResponseRedirect(f"{address}?{request.GET.urlencode()}")
-        subject = Subject(LIST, self.opts.label, str(english_of(self.opts.verbose_name_plural)))
-        what = {"format": format, "filters": without_names(request.GET).urlencode()}
-        record(export.STARTED, subject, by=request.user, parameters=what)
-        came_from = current_address()
-
-        def write_down(is_complete: bool) -> None:
-            sums = {"rows": tally.rows, "cells_cut": tally.cells_cut, "complete": is_complete}
-            with acting_from(came_from):
-                record(export.ENDED, subject, by=request.user, parameters={**what, **sums})
-
         stamp, suffix = timezone.localtime().strftime("%Y-%m-%d-%H%M"), export.Format(format).suffix
         return StreamingHttpResponse(
-            _noted(pieces, write_down),
+            pieces,
             content_type=export.CONTENT_TYPES[export.Format(format)],
             headers={
                 "Content-Disposition": f'attachment; filename="{self.opts.model_name}-{stamp}.{suffix}"'
             },
         )
-
-
-def _noted(pieces: Iterator[bytes], write_down: Callable[[bool], None]) -> Iterator[bytes]:
-    """Yield the pieces; at the end, or when the client disconnects, write the event."""
-    is_complete = False
-    try:
-        yield from pieces
-        is_complete = True
-    finally:
-        write_down(is_complete)
-
-
-def without_names(query: QueryDict) -> QueryDict:
-    """Return the query without names of accounts: in the log, a name would outlive its account."""
-    kept = query.copy()
-    for name in kept:
-        kept.setlist(name, [_without_name(name, value) for value in kept.getlist(name)])
-    return kept
-
-
-def _without_name(parameter: str, value: str) -> str:
-    term = value.strip()
-    if is_profile(plain_subreddit(term)):
-        return "u/…"
-    if parameter != "q" or not term or FULLNAME.fullmatch(term):
-        return value
-    # A word that is no stored subreddit may be a person's name.
-    name = term[2:] if term.lower().startswith("r/") else term
-    return value if RedditPost.objects.filter(subreddit__folded=folded(name)).exists() else "…"

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Case, QuerySet, Value, When
 from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from database import clock
@@ -29,9 +30,10 @@ def headline(post: Any) -> str:
         _("gallery"): post.has_gallery,
         _("poll"): post.has_poll,
     }
-    return render_to_string(
-        "scraping/_headline.html", {"post": post, "tags": [label for label, is_so in tags.items() if is_so]}
+    shown = format_html_join(
+        "", ' <span class="tag">{}</span>', ((text,) for text, is_so in tags.items() if is_so)
     )
+    return format_html("{}{}", str(post), shown)
 
 
 def parts_of(post: RedditPost) -> tuple[str, ...]:

@@ -4,13 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
-from adminkit.links import badge
-from adminkit.templatetags.display import number
+from adminkit.links import badge, time_ago
+from adminkit.templatetags.display import duration, number
 from scraping.models import BotConfig, ScrapeSession
 from scraping.sessions.part import part_of
 
@@ -21,13 +20,13 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
 
     change_form_template = "scraping/session.html"
     list_display = (
-        "session", "status_badge", "kind", "started", "duration", "posts", "comments", "requests_used", "gap"
+        "session", "status_badge", "kind", "started", "took", "posts", "comments", "requests_used", "gap"
     )  # fmt: skip
     list_filter = ("status", "kind", "has_gap", "started_at")
     lookups = ("config",)
     search_fields = ("id__exact", "config_name")
     search_help_text = _("A session’s number, or a part of its bot’s name.")
-    sortable_by = ()
+    sortable_by = ("started",)
     empty_list = _(
         "Each scrape of a bot is a session here: what it found, what it cost and what failed. Scrape a bot now, or wait"
         " for automatic scraping."
@@ -67,15 +66,15 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
         """Show the status as a badge."""
         return badge(session.status, session.get_status_display())
 
-    @admin.display(description=_("started"))
+    @admin.display(description=_("started"), ordering="started_at")
     def started(self, session: ScrapeSession) -> str:
         """Say how long ago it started."""
-        return render_to_string("scraping/_ago.html", {"moment": session.started_at})
+        return time_ago(session.started_at)
 
     @admin.display(description=_("duration"))
-    def duration(self, session: ScrapeSession) -> str:
+    def took(self, session: ScrapeSession) -> str:
         """Say how long it took."""
-        return render_to_string("scraping/_duration.html", {"session": session})
+        return duration(session.duration)
 
     @admin.display(description=_("posts (new)"))
     def posts(self, session: ScrapeSession) -> str:

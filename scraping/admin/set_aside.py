@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.columns import moment_column
 from scraping.compliance import brake
 from scraping.models import RedditComment, RedditPost
 from scraping.models.set_aside import Doubt, SetAside
@@ -24,10 +25,17 @@ class SetAsideAdmin(ReadOnlyAdmin):
     """Items that a sweep did not blank, because too many seem to be gone at once."""
 
     change_form_template = "scraping/set_aside.html"
-    list_display = ("what", "cause", "state", "items", "created_at", "decided_at", "decided_by_name")
+    list_display = (
+        "what",
+        "cause",
+        "state",
+        "items",
+        moment_column(SetAside, "created_at"),
+        moment_column(SetAside, "decided_at"),
+        "decided_by_name",
+    )
     list_display_links = ("what",)
     list_filter = ("state", "cause")
-    sortable_by = ()
     empty_list = _(
         "No decision is waiting. Where Reddit seems to have lost far too much at once, the check sets the items aside here"
         " instead of blanking them."

@@ -34,8 +34,8 @@ class Subreddits:
 
     def answers_for(self, verdicts: list[Verdict]) -> dict[str, tuple[str, str]]:
         """Return subreddit and answer ("hidden", "gone", "shown") by fullname, for items that may become tombstones."""
-        doomed = [v.item for v in verdicts if v.outcome == "tombstoned" and not v.item.is_confirmed]
-        posts, comments = ([item.fullname for item in doomed if item.model is model] for model in KINDS)
+        tombstoned = [v.item for v in verdicts if v.outcome == "tombstoned" and not v.item.is_confirmed]
+        posts, comments = ([item.fullname for item in tombstoned if item.model is model] for model in KINDS)
         names = dict(RedditPost.objects.filter(fullname__in=posts).values_list("fullname", "subreddit"))
         of_comments = RedditComment.objects.filter(fullname__in=comments)
         names |= dict(of_comments.values_list("fullname", "post__subreddit"))

@@ -96,7 +96,7 @@ def due(at: datetime, *, limit: int, failing: bool) -> list[Doubt]:
 # --- What an answer proves ----------------------------------------------------------------------
 
 
-def weigh(verdicts: Sequence[Verdict], at: datetime) -> list[Verdict]:
+def confirm(verdicts: Sequence[Verdict], at: datetime) -> list[Verdict]:
     """Replace the verdicts of one answer by what they prove.
 
     "absent" becomes "suspect", "missing" (the first time) or "tombstoned" (the second time); a mark on nearly all
@@ -115,9 +115,9 @@ def weigh(verdicts: Sequence[Verdict], at: datetime) -> list[Verdict]:
     alike = mark if outcomes[mark or ""] >= ALIKE_MIN else None
     believes_absence = bool(evidence) and not _is_nearly_all(outcomes["absent"], evidence)
     return [
-        _weigh_absence(verdict, at, is_believed=believes_absence)
+        _confirm_absence(verdict, at, is_believed=believes_absence)
         if verdict.outcome == "absent"
-        else _weigh_mark(verdict, at, alike=alike)
+        else _confirm_mark(verdict, at, alike=alike)
         for verdict in verdicts
     ]
 
@@ -126,7 +126,7 @@ def _is_nearly_all(number: int, evidence: Sequence[Verdict]) -> bool:
     return number > 0 and 100 * number >= SUSPECT_PERCENT * len(evidence)
 
 
-def _weigh_absence(verdict: Verdict, at: datetime, *, is_believed: bool) -> Verdict:
+def _confirm_absence(verdict: Verdict, at: datetime, *, is_believed: bool) -> Verdict:
     item, doubt = verdict.item, verdict.item.doubt
     if item.is_confirmed:
         return replace(verdict, outcome="tombstoned")
@@ -138,7 +138,7 @@ def _weigh_absence(verdict: Verdict, at: datetime, *, is_believed: bool) -> Verd
     return replace(verdict, outcome="tombstoned")
 
 
-def _weigh_mark(verdict: Verdict, at: datetime, *, alike: str | None) -> Verdict:
+def _confirm_mark(verdict: Verdict, at: datetime, *, alike: str | None) -> Verdict:
     item = verdict.item
     if verdict.outcome != alike or item.is_confirmed or _is_patience_over(item.doubt, at):
         return verdict

@@ -187,7 +187,7 @@ class _Sweep:
         # If a child cannot be assigned to an item, the answer does not prove that any item is missing.
         is_whole = not page.skipped and answers.keys() <= {item.fullname for item in items}
         verdicts = [judge(item, answers.get(item.fullname), is_whole=is_whole) for item in items]
-        verdicts = doubts.weigh(without_expired(verdicts), asked_at)
+        verdicts = doubts.confirm(without_expired(verdicts), asked_at)
         closed = self._subreddits.answers_for(verdicts)
         with transaction.atomic():
             self._tally(verdicts, asked_at)
@@ -223,7 +223,7 @@ class _Sweep:
     ) -> list[Verdict]:
         """Return the verdicts; items with too little proof, or too many at once, keep their content."""
         kept: list[Verdict] = []
-        doomed: defaultdict[tuple[str, str], list[Verdict]] = defaultdict(list)
+        by_cause: defaultdict[tuple[str, str], list[Verdict]] = defaultdict(list)
         for verdict in verdicts:
             item, (subreddit, answer) = verdict.item, closed.get(verdict.item.fullname, ("", ""))
             if item.is_confirmed:
@@ -231,15 +231,15 @@ class _Sweep:
             elif answer == "hidden":
                 kept.append(replace(verdict, outcome="hidden"))
             elif verdict.outcome == "tombstoned" and answer == "gone":
-                doomed["closed", subreddit].append(verdict)
+                by_cause["closed", subreddit].append(verdict)
             elif verdict.outcome == "tombstoned":
                 missed_at = (item.doubt and item.doubt.missed_at) or asked_at
-                doomed["missing", str(age_of(item.created_at, missed_at))].append(verdict)
+                by_cause["missing", str(age_of(item.created_at, missed_at))].append(verdict)
             elif item.doubt and item.doubt.reason == Doubt.Reason.MARKED and verdict.outcome in MARKS:
-                doomed["marked", verdict.outcome].append(verdict)
+                by_cause["marked", verdict.outcome].append(verdict)
             else:
                 kept.append(verdict)
-        for (cause, scope), group in doomed.items():
+        for (cause, scope), group in by_cause.items():
             aside = self._brake.aside(cause, scope, group)
             kept += (
                 [replace(v, outcome="set_aside", values=None, set_aside=aside) for v in group]

@@ -193,7 +193,7 @@ class BotConfig(models.Model):
     )
     is_active = models.BooleanField(_("active"), default=True)
     auto_scrape = models.BooleanField(
-        _("scrape automatically"), default=True, help_text=_("Scraped by the job auto_scraping.")
+        _("scrape automatically"), default=True, help_text=_("Scraped by the job Auto scraping.")
     )
     # The kind of refusal of whole sessions, and how often in a row; the third refusal pauses the config.
     refusal_kind = models.CharField(_("Reddit's refusal"), max_length=16, blank=True, editable=False)

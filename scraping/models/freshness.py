@@ -1,9 +1,9 @@
 """The freshness of each subreddit of each bot: one row per pair, written by each scrape, cheap to read.
 
 The usual rate is kept by hour of the week (in UTC, from Monday 0:00), because activity depends on the hour. An hour's
-rate is a weighted mean of the same hour in earlier weeks; recent weeks have more weight. Each listing computes from it
-until when the next post is expected (``due_at``), so that a query for silent subreddits compares two times and reads no
-rates.
+rate is a weighted mean of the same hour in earlier weeks; recent weeks have more weight. Each listing also judges the
+hours that it completes (``scraping/yields/``) and stores its verdict, so that a query for silent subreddits reads no
+history.
 """
 
 from collections.abc import Iterable
@@ -15,36 +15,42 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from adminkit.templatetags.display import local, zoned
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.json_fields import JSONObjectField
-from database.messages import MessageField, MessagesQuerySet, PartsField
+from database.messages import MessageField, MessagesQuerySet, PartsField, gettext, ngettext
 from database.names import Folded, folded
 from scraping.models.bots import BotConfig
 from scraping.models.causes import ErrorKind
 from scraping.visibility import Person
+from scraping.yields.history import HOURS, place_of
 
-HOURS: Final = 168
-# How far back posts are counted, and how far ahead the next post is predicted.
-WEEKS_BACK: Final = 4
+# How far back posts are counted, and how far back the next ones are predicted from.
+WEEKS_BACK: Final = 8
 WEEKS_AHEAD: Final = 8
 # The smallest weight of the latest week.
 _WEIGHT_MIN: Final = 0.2
 # The rates by hour are used only after so many hours of the week have been seen.
 HOURS_KNOWN_MIN: Final = 24
-# 1 January 1970 was a Thursday.
-_MONDAY: Final = 3 * 24
 _HOUR: Final = timedelta(hours=1)
 # A reason for silence, in addition to the errors of Reddit (``ErrorKind``).
 QUIET: Final = "quiet"
+# Errors that say nothing about the subreddit, unless they last as long as this.
+_OF_THE_WAY: Final = (ErrorKind.NETWORK, ErrorKind.RATE_LIMITED, ErrorKind.SERVER_ERROR)
+_WAY_LASTS: Final = timedelta(days=1)
 
 
 class FreshnessQuerySet(MessagesQuerySet["Freshness"]):
     """Selects rows by silence and visibility."""
 
-    def silent(self, now: datetime | None = None) -> Self:
+    def silent(self) -> Self:
         """Return the rows of subreddits that cannot be listed, or had no post for longer than chance explains."""
-        return self.filter(Q(silent_since__isnull=False) | Q(due_at__lte=now or clock.now()))
+        return self.filter(silent_since__isnull=False)
+
+    def unusual(self) -> Self:
+        """Return the rows of subreddits that bring far fewer or far more posts than usual, but some."""
+        return self.filter(verdict__in=UNUSUAL, silent_since__isnull=True)
 
     def visible_to(self, user: Person) -> Self:
         """Return the rows of the bots that the user may see."""
@@ -53,6 +59,15 @@ class FreshnessQuerySet(MessagesQuerySet["Freshness"]):
 
 class Freshness(models.Model):
     """How new a bot's posts of one subreddit are, and the usual rate of new ones."""
+
+    class Verdict(models.TextChoices):
+        """What the last listing showed of the posts that the bot keeps, compared with what is usual."""
+
+        UNKNOWN = "", _("too little is known")
+        USUAL = "usual", _("as usual")
+        SILENT = "silent", _("silent")
+        FEWER = "fewer", _("fewer than usual")
+        MORE = "more", _("more than usual")
 
     config = models.ForeignKey(
         BotConfig,
@@ -74,11 +89,21 @@ class Freshness(models.Model):
     why = models.CharField(_("why"), max_length=16, blank=True, default="", db_default="")
     error = MessageField(_("error"), blank=True, default="", db_default="")
     error_parts = PartsField(of="error")
-    # The subreddit is silent if no new post appears by then; null: too little is known.
+    # Silence can be told from chance if no new post appears by then; null: too little is known, or comes.
     due_at = models.DateTimeField(_("next post expected by"), null=True, blank=True)
     # {"means": [posts per hour, …], "weeks": [how often seen, …], "until": hour, "open": posts of that hour}; the lists
     # have 168 entries; hours are counted from 1970.
     rates = JSONObjectField(_("posts by hour of the week"), null=True, blank=True)
+    verdict = models.CharField(
+        _("compared with usual"), max_length=6, choices=Verdict, blank=True, default="", db_default=""
+    )
+    # How many posts the bot has kept since, up to the last listing, and the bounds of nine such sums out of ten.
+    counted_from = models.DateTimeField(_("counted from"), null=True, blank=True)
+    posts = models.PositiveIntegerField(_("posts"), null=True, blank=True)
+    usual_low = models.PositiveIntegerField(_("usually at least"), null=True, blank=True)
+    usual_high = models.PositiveIntegerField(_("usually at most"), null=True, blank=True)
+    # {"history": posts by hour of eight weeks, "verdict": the state of the judgement}: see ``scraping/yields/``.
+    yields = JSONObjectField(_("posts by hour"), null=True, blank=True)
 
     objects = FreshnessQuerySet.as_manager()
 
@@ -95,14 +120,30 @@ class Freshness(models.Model):
             models.CheckConstraint(
                 name="freshness_silence_has_a_reason", condition=Q(silent_since__isnull=True) | ~Q(why="")
             ),
+            models.CheckConstraint(
+                name="freshness_verdict_known",
+                condition=Q(verdict__in=["", "usual", "silent", "fewer", "more"]),
+            ),
+            models.CheckConstraint(
+                name="freshness_verdict_has_figures",
+                condition=Q(verdict="")
+                | Q(
+                    counted_from__isnull=False,
+                    posts__isnull=False,
+                    usual_low__isnull=False,
+                    usual_high__isnull=False,
+                ),
+            ),
         ]
         indexes = [
-            # silent(): the dashboard and the alerts
+            # the dashboard: whose next post is expected first
             models.Index(fields=["due_at"], name="freshness_due_at"),
-            # the same
+            # silent(): the dashboard and the alerts
             models.Index(
                 fields=["silent_since"], name="freshness_silent", condition=Q(silent_since__isnull=False)
             ),
+            # unusual(): the alerts
+            models.Index(fields=["id"], name="freshness_unusual", condition=Q(verdict__in=["fewer", "more"])),
         ]
 
     def __str__(self) -> str:
@@ -115,24 +156,39 @@ class Freshness(models.Model):
 
     @property
     def why_text(self) -> str:
-        """Why the subreddit is silent, in the reader's language; empty if it is not."""
-        if self.silent_since is None:
-            return str(_("no new posts, although some were expected")) if self.is_overdue else ""
-        if self.why == QUIET:
-            return str(_("no new posts, although some were expected"))
-        return str(dict(ErrorKind.choices).get(self.why, self.why))
+        """Why the subreddit is silent or unusual, in the reader's language; empty if it is neither."""
+        if self.silent_since is not None and self.why != QUIET:
+            return str(dict(ErrorKind.choices).get(self.why, self.why))
+        if self.silent_since is None and self.verdict not in UNUSUAL:
+            return ""
+        return self.figures_text or gettext("no new posts, although some were expected")
 
     @property
-    def is_overdue(self) -> bool:
-        """Whether a new post should have come by now."""
-        return self.due_at is not None and self.due_at <= clock.now()
+    def figures_text(self) -> str:
+        """How many posts came and what is usual, in the reader's language; empty while too little is known."""
+        if not self.verdict:
+            return ""
+        text = ngettext(
+            "%(posts)s post since %(time)s, usually %(low)s to %(high)s in that time",
+            "%(posts)s posts since %(time)s, usually %(low)s to %(high)s in that time",
+            self.posts or 0,
+        )
+        return text % {
+            "posts": self.posts,
+            "time": zoned(local(self.counted_from)),
+            "low": self.usual_low,
+            "high": self.usual_high,
+        }
 
     @property
-    def silent_from(self) -> datetime | None:
-        """The start of the silence: the last successful listing, or the last post."""
+    def unusual_from(self) -> datetime | None:
+        """The start of the silence, or of what else is unusual; None if all is as usual."""
         if self.silent_since is not None:
             return self.silent_since
-        return self.newest_at if self.is_overdue else None
+        return self.counted_from if self.verdict in UNUSUAL else None
+
+
+UNUSUAL: Final = (Freshness.Verdict.FEWER, Freshness.Verdict.MORE)
 
 
 class Week:
@@ -202,26 +258,9 @@ class Week:
         rates, posts = self.rates, 0.0
         first = max(hour_of(since), hour_of(until) - WEEKS_AHEAD * HOURS)
         for hour in range(first, hour_of(until) + 1):
-            begin, end = max(since, _moment_of(hour)), min(until, _moment_of(hour + 1))
+            begin, end = max(since, moment_of(hour)), min(until, moment_of(hour + 1))
             posts += rates[place_of(hour)] * ((end - begin) / _HOUR)
         return max(posts, 0.0)
-
-    def expected_by(self, posts: float, *, since: datetime) -> datetime | None:
-        """Return when so many posts are expected, or None if not within eight weeks."""
-        rates, hour, moment = self.rates, hour_of(since), since
-        for _number in range(WEEKS_AHEAD * HOURS):
-            rate, end = rates[place_of(hour)], _moment_of(hour + 1)
-            coming = rate * ((end - moment) / _HOUR)
-            if coming >= posts:
-                return moment + _HOUR * (posts / rate)
-            posts -= coming
-            hour, moment = hour + 1, end
-        return None
-
-
-def place_of(hour: int) -> int:
-    """Return the place in the week of an hour since 1970."""
-    return (hour + _MONDAY) % HOURS
 
 
 def hour_of(moment: datetime) -> int:
@@ -229,7 +268,8 @@ def hour_of(moment: datetime) -> int:
     return int(moment.timestamp() // 3600)
 
 
-def _moment_of(hour: int) -> datetime:
+def moment_of(hour: int) -> datetime:
+    """Return the begin of an hour since 1970."""
     return datetime.fromtimestamp(hour * 3600, UTC)
 
 
@@ -244,19 +284,6 @@ def count_by_hour(times: Iterable[datetime], *, after: datetime | None) -> dict[
     return counts
 
 
-def due_at(
-    week: Week, newest_at: datetime | None, *, flat_rate: float | None, posts: float
-) -> datetime | None:
-    """Return until when the next post is expected; by a constant rate if the week is not known yet."""
-    if newest_at is None:
-        return None
-    if week.is_known:
-        return week.expected_by(posts, since=newest_at)
-    if not flat_rate or posts / flat_rate > WEEKS_AHEAD * HOURS:
-        return None
-    return newest_at + _HOUR * (posts / flat_rate)
-
-
 def of(config_id: int, subreddit: str) -> Freshness:
     """Return the stored row of a pair, or a new one."""
     known = Freshness.objects.filter(config=config_id, subreddit=folded(subreddit)).first()
@@ -264,31 +291,56 @@ def of(config_id: int, subreddit: str) -> Freshness:
 
 
 def note_listed(
-    config_id: int, subreddit: str, *, newest_at: datetime | None, week: Week | None, due_at: datetime | None
-) -> None:
-    """Store what a listing showed; ``week`` is None if the listing is not in the order of creation."""
+    config_id: int,
+    subreddit: str,
+    *,
+    newest_at: datetime | None,
+    week: Week | None,
+    judged: dict[str, Any] | None = None,
+) -> Freshness:
+    """Store what a listing showed, and return the row; ``week`` is None if the listing is not in the order of creation.
+
+    ``judged`` has the columns of the judgement; None: it says nothing, as the listing is not in the order of creation.
+    """
     now, row = clock.now(), of(config_id, subreddit)
     newest_at = max((moment for moment in (newest_at, row.newest_at) if moment is not None), default=None)
-    is_quiet = due_at is not None and due_at <= now
     values: dict[str, Any] = {
         "newest_at": newest_at,
         "listed_at": now,
         "tried_at": now,
-        "silent_since": newest_at if is_quiet else None,
-        "why": QUIET if is_quiet else "",
         "error": "",
-        "due_at": due_at,
+        "verdict": "",
+        "counted_from": None,
+        "due_at": None,
+        **(judged or {}),
     }
+    is_silent = values["verdict"] == Freshness.Verdict.SILENT
+    values["silent_since"] = values["counted_from"] if is_silent else None
+    values["why"] = QUIET if is_silent else ""
     if week is not None:
         values["rates"] = week.as_json()
-    Freshness.objects.update_or_create(config_id=config_id, subreddit=folded(subreddit), defaults=values)
+    row, _made = Freshness.objects.update_or_create(
+        config_id=config_id, subreddit=folded(subreddit), defaults=values
+    )
+    return row
 
 
 def note_failed(config_id: int, subreddits: Iterable[str], *, kind: str, error: str) -> None:
-    """Store that subreddits could not be listed; they count as silent since their last listing."""
+    """Store that subreddits could not be listed; they count as silent since their last listing.
+
+    Errors of the network, of Reddit's servers or of the budget say that only after a day.
+    """
     now = clock.now()
     for subreddit in subreddits:
         row = of(config_id, subreddit)
+        if (
+            kind in _OF_THE_WAY
+            and row.silent_since is None
+            and row.listed_at
+            and now - row.listed_at < _WAY_LASTS
+        ):
+            Freshness.objects.filter(pk=row.pk).update(tried_at=now)
+            continue
         is_quiet = row.why == QUIET
         since = row.listed_at or now
         if row.silent_since is not None:

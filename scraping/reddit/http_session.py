@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from database import trace_points
 from scraping.reddit.budget import Allowance, RateHeaders
 from scraping.reddit.errors import is_server_error
 from scraping.reddit.headers import date_in, seconds_in
@@ -67,7 +68,8 @@ class HttpSession(requests.Session):
     def _send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         self.last_response = None
         self.requests_sent += 1
-        response = super().send(request, **kwargs)
+        sent = super().send
+        response = trace_points.around_request(request, lambda: sent(request, **kwargs))
         self.last_response = response
         self._read_headers(response.headers)
         return response

@@ -1,7 +1,7 @@
 """How far a session has got, so that another one can resume it: a JSON column, saved with each page."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
@@ -101,5 +101,5 @@ class Checkpoint:
         self.done.append(subreddit)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for the column."""
-        return asdict(self)
+        """Return it for the column, with the lists themselves: copying them took a quarter of a scrape's time."""
+        return dict(vars(self))

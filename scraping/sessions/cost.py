@@ -102,7 +102,7 @@ def _known(config: BotConfig) -> tuple[dict[str, Watermark], dict[str, Freshness
     is_search = config.sort == BotConfig.Sort.SEARCH
     listing = f"search:{config.query}" if is_search else str(config.sort)
     marks = {mark.subreddit: mark for mark in config.watermarks.filter(listing=listing)}
-    return marks, {row.subreddit: row for row in config.freshness.all()}
+    return marks, {row.subreddit: row for row in config.freshness.defer("yields")}
 
 
 def _of_subreddit(config: BotConfig, listed: Listed, mark: Watermark | None, fresh: Freshness | None) -> Cost:

@@ -11,8 +11,11 @@ from django.utils.translation import gettext as _
 from database import clock
 from database.names import folded
 from scraping.models import BotConfig, Watermark
-from scraping.models.freshness import HOURS, Freshness, Week
+from scraping.models.freshness import Freshness, Week
 from scraping.sessions.warnings import scrape_at_least_every
+from scraping.sessions.watermarks import INCREMENTAL
+from scraping.yields.history import HOURS
+from scraping.yields.judge import KNOWN_MIN, POSTS_MIN
 
 # A bot may have hundreds of subreddits; those beyond this number show their rates in words only.
 MAPS_MAX: Final = 30
@@ -37,7 +40,12 @@ class Row:
     rate: float | None
     busiest: str
     shades: list[Shade]
-    silent_from: datetime | None
+    # Where the subreddit is silent or unusual, a badge: its kind and text; and since when.
+    badge: str
+    label: str
+    unusual_from: datetime | None
+    # The figures, or why there are none.
+    compared: str
     why: str
     error: str
     every: str
@@ -47,7 +55,7 @@ class Row:
 def rows_of(config: BotConfig) -> list[Row]:
     """Return a row for each subreddit of the bot, in their order; two queries, however many they are."""
     marks = {mark.subreddit: mark for mark in config.watermarks.all()}
-    known = {fresh.subreddit: fresh for fresh in config.freshness.all()}
+    known = {fresh.subreddit: fresh for fresh in config.freshness.defer("yields")}
     return [
         _row(config, name, known.get(folded(name)), marks.get(folded(name)), has_map=number < MAPS_MAX)
         for number, name in enumerate(config.subreddits)
@@ -68,9 +76,12 @@ def _row(
         rate=mark.posts_per_hour if mark else None,
         busiest=busiest(week) if week.is_known else "",
         shades=shades(week) if week.is_known and has_map else [],
-        silent_from=fresh.silent_from if fresh else None,
+        badge="" if not fresh or not fresh.unusual_from else "failed" if fresh.silent_since else "partial",
+        label=_("silent") if fresh and fresh.silent_since else fresh.get_verdict_display() if fresh else "",
+        unusual_from=fresh.unusual_from if fresh else None,
+        compared=compared(config, fresh),
         why=why_silent(config, fresh),
-        error=fresh.error if fresh and fresh.silent_since else "",
+        error=fresh.error if fresh and fresh.unusual_from else "",
         every=scrape_at_least_every(mark.posts_per_hour, config.post_limit) if mark else "",
         watermark=mark,
     )
@@ -85,6 +96,24 @@ def why_silent(config: BotConfig, fresh: Freshness | None) -> str:
     if fresh is None:
         return _("not listed yet")
     return fresh.why_text
+
+
+def compared(config: BotConfig, fresh: Freshness | None) -> str:
+    """Return the last posts beside what is usual; or why that cannot be said."""
+    if fresh is None or fresh.listed_at is None or fresh.unusual_from is not None:
+        return ""
+    if config.sort not in INCREMENTAL:
+        return _("not judged: only new posts and searches are in the order of creation")
+    if not fresh.verdict:
+        return _("not judged yet: that takes %(days)s known days with %(posts)s posts") % {
+            "days": KNOWN_MIN // 24,
+            "posts": POSTS_MIN,
+        }
+    if fresh.due_at is None:
+        return _("%(figures)s; too slow for silence to show within two weeks") % {
+            "figures": fresh.figures_text
+        }
+    return fresh.figures_text
 
 
 def _local(week: Week) -> list[float]:

@@ -1,7 +1,9 @@
 """Scrapes several configs at once, in threads of one worker: a scrape mostly waits for Reddit."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextvars import copy_context
+from types import MappingProxyType
 from typing import Final
 
 from django.db import connections
@@ -25,8 +27,11 @@ def scrape_configs(
     kind: ScrapeSession.Kind,
     progress_of: Callable[[BotConfig], Progress],
     cutoffs: Source | None = None,
+    parts: Mapping[int, Collection[str]] = MappingProxyType({}),
 ) -> Iterator[tuple[BotConfig, Outcome]]:
     """Scrape the configs, ``SESSIONS`` at a time; yield each with its closed session or the reason why it has none.
+
+    ``parts`` names, by the key of a bot, the subreddits to scrape instead of all of them.
 
     Raises:
         BaseException: what a ``checkpoint()`` raised, once all sessions have stopped; or an error of the database.
@@ -35,7 +40,12 @@ def scrape_configs(
     def scrape(config: BotConfig) -> Outcome:
         try:
             return scrape_config(
-                config, run_id=run_id, kind=kind, progress=progress_of(config), cutoffs=cutoffs
+                config,
+                run_id=run_id,
+                kind=kind,
+                progress=progress_of(config),
+                cutoffs=cutoffs,
+                only=parts.get(config.pk, ()),
             )
         except (ScrapeRefused, ContinueLater) as refusal:
             return refusal
@@ -44,7 +54,7 @@ def scrape_configs(
 
     with ThreadPoolExecutor(SESSIONS, thread_name_prefix="scrape") as pool:
         futures: dict[Future[Outcome], BotConfig] = {
-            pool.submit(scrape, config): config for config in configs
+            pool.submit(copy_context().run, scrape, config): config for config in configs
         }
         try:
             for future in as_completed(futures):

@@ -58,7 +58,7 @@ class Steps:
 def expected_posts(config: BotConfig, subreddits: Iterable[str]) -> dict[str, int]:
     """Return how many posts the next listing of each subreddit may show, by its watermark and rate."""
     marks = {mark.subreddit: mark for mark in config.watermarks.all()}
-    known = {row.subreddit: row for row in config.freshness.all()}
+    known = {row.subreddit: row for row in config.freshness.defer("yields")}
     return {
         name: min(
             config.post_limit,

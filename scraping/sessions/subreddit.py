@@ -33,7 +33,7 @@ from scraping.reddit.listing import (
     is_past,
     posts_per_hour,
 )
-from scraping.sessions import warnings, watermarks
+from scraping.sessions import warnings, watermarks, yields
 from scraping.sessions.comments import CommentScrape, with_moments
 from scraping.sessions.filters import keep_wanted
 from scraping.sessions.watermarks import INCREMENTAL, Reading
@@ -98,10 +98,12 @@ class SubredditScrape(CommentScrape):
         for asked_at, page in with_moments(walk):
             # A deep reading looks for posts that appeared late, not for posts older than the bot.
             since = watermark.since if watermark and reading.is_deep else None
-            stored = self._store(_not_before(since, page), asked_at)
+            wanted = keep_wanted(_not_before(since, page), config)
+            stored = self._store(wanted, asked_at)
+            self._listed.update(names_of(page.posts))
             until = self._client.server_time
             is_met = frontier.is_met(page.posts, has_new=stored.new > 0, until=until)
-            reading.add(page.posts, until=until)
+            reading.add(page.posts, kept=wanted.posts, until=until)
             reading.has_met |= is_met or watermarks.has_met(frontier, watermark, page.posts)
             checkpoint.listing, checkpoint.reading = walk.saved(), reading.as_json()
             self._scrape.save(self._client)
@@ -148,23 +150,31 @@ class SubredditScrape(CommentScrape):
         """Store how new the subreddit's posts are, and when the next one is expected."""
         self._is_fresh = True
         newest_at = reading.newest_at
-        week = due_at = None
+        week = judged = None
         if self._is_incremental:
             newest_at = newest_at or (watermark.newest_at if watermark and watermark.anchors else None)
             # If posts may be missing, only the hours that this listing covers completely give a rate.
-            since = None
+            since, now = None, clock.now()
             if watermark is None or self._has_gap:
-                since = freshness.hour_of(reading.oldest_at or clock.now()) + 1
-            week = freshness.of(self._config.pk, self._subreddit).week
-            week.count(reading.posts_by_hour, since=since, now=clock.now())
-            before = watermark.posts_per_hour if watermark else None
-            rate = warnings.smoothed(before, posts_per_hour(reading.times))
-            due_at = freshness.due_at(week, newest_at, flat_rate=rate, posts=warnings.SILENCE)
-        freshness.note_listed(self._config.pk, self._subreddit, newest_at=newest_at, week=week, due_at=due_at)
+                since = freshness.hour_of(reading.oldest_at or now) + 1
+            row = freshness.of(self._config.pk, self._subreddit)
+            week = row.week
+            week.count(reading.posts_by_hour, since=since, now=now)
+            judged = yields.judge(
+                self._config,
+                row,
+                reading.posts_by_hour,
+                reading.kept_by_hour,
+                since=since,
+                is_first=watermark is None,
+                now=now,
+            )
+        row = freshness.note_listed(
+            self._config.pk, self._subreddit, newest_at=newest_at, week=week, judged=judged
+        )
+        self._warn(warnings.yield_warning(row))
 
     def _store(self, page: Page, asked_at: datetime) -> Stored:
-        self._listed.update(names_of(page.posts))
-        page = keep_wanted(page, self._config)
         posts = page.posts
         stored = store_posts(posts, session=self._session, seen_at=asked_at, cutoffs=self._scrape.cutoffs)
         self._count("posts", stored, page.skipped)
@@ -222,11 +232,6 @@ class SubredditScrape(CommentScrape):
         if self._has_gap:
             self._scrape.note_gap()
         now = clock.now()
-        # Count listed posts, not stored ones: another bot may have stored them, or a filter may have kept none.
-        has_new = reading.newest_at is not None and reading.newest_at > watermark.newest_at
-        week = freshness.of(self._config.pk, self._subreddit).week
-        expected = week.expected(watermark.newest_at, now) if week.is_known else None
-        self._warn(warnings.silence_warning(watermark, has_new=has_new, now=now, expected=expected))
         rate = warnings.smoothed(watermark.posts_per_hour, posts_per_hour(reading.times))
         growth = warnings.growth_warning(
             name=self._name,

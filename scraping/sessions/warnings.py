@@ -1,11 +1,11 @@
 """Warns the operators of a config, and pauses configs that Reddit refuses.
 
-A warning tells of a subreddit that became silent, or of one with more new posts than a listing shows. A config is
+A warning tells of a subreddit that brings fewer or more posts than usual, or of one with more new posts than a listing shows. A config is
 paused after several refusals that will last until somebody acts.
 """
 
 import math
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from django.db import transaction
@@ -16,7 +16,8 @@ from audit.events import record
 from audit.models import Event
 from database.messages import gettext as _
 from database.messages import joined
-from scraping.models import BotConfig, ErrorKind, ScrapeSession, Watermark
+from scraping.models import BotConfig, ErrorKind, Freshness, ScrapeSession
+from scraping.models.freshness import UNUSUAL
 from scraping.reddit.listing import LISTING_MAX
 
 BOT_PAUSED = "bot.paused"
@@ -34,9 +35,6 @@ LASTING: Final = frozenset(
 )
 # After so many sessions in a row with the same lasting refusal, a config is paused.
 REFUSALS_MAX: Final = 3
-# If so many posts are expected and none appears, it is not chance: in a Poisson process that happens less than once
-# in 20,000 times.
-SILENCE: Final = 10.0
 # A run that needs a larger share of the listing's reach gives a warning.
 REACH_SHARE: Final = 0.8
 # The weight of the latest listing in the rate; the rest is the baseline.
@@ -50,24 +48,11 @@ def smoothed(before: float | None, measured: float | None) -> float | None:
     return (1 - _RATE_WEIGHT) * before + _RATE_WEIGHT * measured
 
 
-def silence_warning(
-    watermark: Watermark, *, has_new: bool, now: datetime, expected: float | None = None
-) -> str:
-    """Return a warning if a subreddit lists nothing new although its usual rate predicts posts; else an empty text.
-
-    ``expected`` is the number of posts since its newest one by the hourly rates; None if these are not known.
-    """
-    if has_new:
+def yield_warning(row: Freshness) -> str:
+    """Return a warning if a subreddit brings far fewer or far more posts than usual; else an empty text."""
+    if row.verdict not in (Freshness.Verdict.SILENT, *UNUSUAL):
         return ""
-    hours = (now - watermark.newest_at).total_seconds() / 3600
-    if expected is None:
-        expected = (watermark.posts_per_hour or 0.0) * hours
-    if expected < SILENCE:
-        return ""
-    return _(
-        "No new posts for %(hours)d h, although %(expected)d were expected. Look at the subreddit on Reddit:"
-        " it may be closed to new posts, or hide them from apps."
-    ) % {"hours": hours, "expected": expected}
+    return joined([joined([row.figures_text, "."], by=""), row.error])
 
 
 def growth_warning(

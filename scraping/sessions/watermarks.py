@@ -39,23 +39,33 @@ class Reading:
     anchors: list[str] = field(default_factory=list)
     after: str | None = None  # the watermark: newer posts are new
     hours: dict[str, int] = field(default_factory=dict)  # new posts by hour since 1970, of the last weeks
+    kept: dict[str, int] = field(default_factory=dict)  # those of them that the filters let through
     times: list[datetime] = field(default_factory=list)  # of this session's pages; not saved
 
     @classmethod
     def of(cls, saved: dict[str, Any] | None, *, is_deep: bool, after: datetime | None = None) -> Self:
         """Return the reading that was saved, or a new one that begins at the watermark ``after``."""
-        return cls(**saved) if saved else cls(is_deep=is_deep, after=after.isoformat() if after else None)
+        if saved:
+            return cls(**{"kept": dict(saved.get("hours") or {}), **saved})
+        return cls(is_deep=is_deep, after=after.isoformat() if after else None)
 
     def as_json(self) -> dict[str, Any]:
         """Return it for the column."""
         values = asdict(self)
         del values["times"]
+        if self.kept == self.hours:
+            del values["kept"]
         return values
 
     @property
     def posts_by_hour(self) -> dict[int, int]:
         """New posts by hour since 1970."""
         return {int(hour): count for hour, count in self.hours.items()}
+
+    @property
+    def kept_by_hour(self) -> dict[int, int]:
+        """New posts that the bot keeps, by hour since 1970."""
+        return {int(hour): count for hour, count in self.kept.items()}
 
     @property
     def newest_at(self) -> datetime | None:
@@ -67,21 +77,32 @@ class Reading:
         """The oldest time that the last page reaches."""
         return datetime.fromisoformat(self.oldest) if self.oldest else None
 
-    def add(self, posts: Iterable[dict[str, Any]], *, until: datetime) -> None:
-        """Add a page; ``until`` is the present by Reddit's clock."""
+    def add(
+        self,
+        posts: Iterable[dict[str, Any]],
+        *,
+        kept: Iterable[dict[str, Any]] | None = None,
+        until: datetime,
+    ) -> None:
+        """Add a page; ``kept`` are the posts that the bot keeps, None: all; ``until`` is the present by Reddit's clock."""
         posts = list(posts)
         names = [str(post["name"]) for post in posts if post.get("name") and not is_sticky(post)]
         self.anchors = [*self.anchors, *names][:ANCHORS_MAX]
         times = creation_times(posts, until=until)
         self.times += times
         after = datetime.fromisoformat(self.after) if self.after else None
-        for hour, count in freshness.count_by_hour(times, after=after).items():
-            self.hours[str(hour)] = self.hours.get(str(hour), 0) + count
+        _tally(self.hours, times, after=after)
+        _tally(self.kept, times if kept is None else creation_times(list(kept), until=until), after=after)
         if times:
             newest = max(times, default=until)
             self.newest = max(newest, self.newest_at or newest).isoformat()
             # Not the very oldest time, which may be wrong.
             self.oldest = sorted(times)[len(times) // 20].isoformat()
+
+
+def _tally(hours: dict[str, int], times: Iterable[datetime], *, after: datetime | None) -> None:
+    for hour, count in freshness.count_by_hour(times, after=after).items():
+        hours[str(hour)] = hours.get(str(hour), 0) + count
 
 
 def watermark_of(config: BotConfig, subreddit: str, listing: str) -> Watermark | None:

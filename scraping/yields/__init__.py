@@ -1,0 +1,1 @@
+"""How many posts a bot usually keeps from a subreddit, and whether it is far from that now."""
