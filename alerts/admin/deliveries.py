@@ -1,0 +1,87 @@
+"""The list of deliveries: what was told to whom, what is tried again, and what was given up."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from adminkit.admin_classes import ReadOnlyAdmin
+from adminkit.columns import moment_column
+from adminkit.links import badge
+from alerts.models import Delivery
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Filters deliveries by what became of them."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Offer the three states."""
+        return [("waiting", _("waiting")), ("delivered", _("delivered")), ("failed", _("given up"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        """Keep the deliveries in the chosen state."""
+        match self.value():
+            case "waiting":
+                return queryset.filter(next_attempt_at__isnull=False)
+            case "delivered":
+                return queryset.filter(delivered_at__isnull=False)
+            case "failed":
+                return queryset.filter(failed_at__isnull=False)
+        return queryset
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """Deliveries are written with alerts and sent by the console; nobody edits them."""
+
+    list_display = (
+        "what",
+        "event",
+        "recipient",
+        "state",
+        "attempts",
+        moment_column(Delivery, "created_at"),
+        moment_column(Delivery, "delivered_at"),
+        moment_column(Delivery, "next_attempt_at"),
+        "answer",
+    )
+    list_display_links = ("what",)
+    list_filter = (StateFilter, "event", "channel")
+    list_select_related = ("alert",)
+    sortable_by = ()
+    fields = (
+        "alert",
+        *list_display[1:4],
+        "channel",
+        "route",
+        "person",
+        "message",
+        "attempts",
+        "created_at",
+        "delivered_at",
+        "next_attempt_at",
+        "answer",
+        "failed_at",
+    )
+    empty_list = _("Nothing was told to anybody yet. Routes say who is told about which alerts.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """Return all deliveries, the newest first."""
+        return Delivery.objects.order_by("-pk")
+
+    @admin.display(description=_("alert"))
+    def what(self, delivery: Delivery) -> str:
+        """Name the alert."""
+        return str(delivery.alert)
+
+    @admin.display(description=_("state"))
+    def state(self, delivery: Delivery) -> str:
+        """Show what became of it."""
+        words = {"succeeded": _now("delivered"), "failed": _now("given up"), "queued": _now("waiting")}
+        return badge(delivery.state, words[delivery.state])

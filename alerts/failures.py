@@ -1,0 +1,163 @@
+"""Which jobs fail: the definition that the dashboard and the rules of alerts share.
+
+Runs of the same job with the same parameters form a group. A group is failing until a later run of it succeeds.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from database.slices import first_of_each, values_of_each
+from maintenance.models import JobRun
+from maintenance.models.run_queries import JobRunQuerySet
+from maintenance.models.statuses import FAILURES
+from maintenance.registry import get_job, is_known
+
+# Older failures are not listed.
+WITHIN = timedelta(days=7)
+# Somebody who requested a run has seen how it ended, so it is not listed for a week.
+BY_HAND_WITHIN = timedelta(days=1)
+# How many of the newest failures of each state are read; and how many latest runs decide about a group.
+FAILURES_MAX = 50
+RUNS_MAX = 100
+RUNS_OF_A_SCHEDULE = 10
+JUDGED_BY = 10
+GROUPS_MAX = 30
+CAUSE_LENGTH = 160
+
+_ENDED = (JobRun.Status.SUCCEEDED, *FAILURES)
+_FIELDS = (
+    "job",
+    "params",
+    "status",
+    "schedule",
+    "schedule_name",
+    "queued_at",
+    "finished_at",
+    "dry_run",
+    "trigger",
+)
+Key = tuple[str, str]
+
+
+class Ended(NamedTuple):
+    """A run that ended: as much of it as decides about its group."""
+
+    pk: int
+    job: str
+    params: dict[str, Any]
+    status: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The ended runs of one job with the same parameters, newest first."""
+
+    newest_failure: JobRun
+    runs: Sequence[JobRun | Ended]
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the latest of them failed."""
+        return not self.runs or self.runs[0].status in FAILURES
+
+    @property
+    def failed(self) -> int:
+        """How many of the latest runs failed."""
+        return max(1, sum(run.status in FAILURES for run in self.runs[:JUDGED_BY]))
+
+    @property
+    def of(self) -> int:
+        """How many runs were read."""
+        return max(1, len(self.runs[:JUDGED_BY]))
+
+    @property
+    def since(self) -> datetime | None:
+        """When the first of the consecutive failures ended."""
+        since = self.newest_failure.finished_at
+        for run in self.runs:
+            if run.status not in FAILURES:
+                break
+            since = run.finished_at
+        return since
+
+    @property
+    def cause(self) -> str:
+        """The message of the latest failure, as one line."""
+        run = self.newest_failure
+        reason = str(run.get_reason_display()) if run.reason else ""
+        text = " ".join((run.error or run.message or reason).split())
+        return text if len(text) <= CAUSE_LENGTH else f"{text[:CAUSE_LENGTH]}…"
+
+
+class Groups(list[Group]):
+    """Groups, the latest failure first; ``is_complete``: there are no others with a recent failure."""
+
+    is_complete = True
+
+
+def key_of(run: JobRun | Ended) -> Key:
+    """Return the key of the run's group."""
+    return run.job, json.dumps(run.params, sort_keys=True)
+
+
+def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
+    """Return the groups of these runs that have a recent failure, the latest failure first; two queries."""
+    newest: dict[Key, JobRun] = {}
+    failures = _failures(runs, now)
+    for run in sorted(failures, key=lambda one: -one.pk):
+        newest.setdefault(key_of(run), run)
+    found = Groups()
+    # A full page of a state: older failures may belong to other groups.
+    of_each = Counter(run.status for run in failures)
+    found.is_complete = len(newest) <= GROUPS_MAX and max(of_each.values(), default=0) < FAILURES_MAX
+    if not newest:
+        return found
+    by_key: dict[Key, dict[int, Ended]] = {}
+    chosen = dict(list(newest.items())[:GROUPS_MAX])
+    for ended in _later(list(chosen.values())):
+        by_key.setdefault(key_of(ended), {})[ended.pk] = ended
+    for key, run in chosen.items():
+        of_key: dict[int, JobRun | Ended] = {run.pk: run, **by_key.get(key, {})}
+        found.append(Group(run, sorted(of_key.values(), key=lambda one: -one.pk)))
+    return found
+
+
+def _failures(runs: JobRunQuerySet, now: datetime) -> list[JobRun]:
+    # By the index of state and number, without a condition on time: that would read all failures ever stored.
+    real = runs.filter(dry_run=False)
+    fields = (*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
+    newest = first_of_each(
+        [real.filter(status=status).order_by("-pk").only(*fields)[:FAILURES_MAX] for status in FAILURES]
+    )
+    return [run for run in newest if _is_recent(run, now)]
+
+
+def _is_recent(run: JobRun, now: datetime) -> bool:
+    within = WITHIN if run.schedule_id else BY_HAND_WITHIN
+    return run.finished_at is not None and run.finished_at >= now - within
+
+
+def _later(failures: Sequence[JobRun]) -> list[Ended]:
+    """Return the latest runs of the failed jobs, and of their schedules if a job has one for each bot."""
+    ended = JobRun.objects.filter(dry_run=False, status__in=_ENDED).values_list(*Ended._fields)
+    parts = [
+        ended.filter(job=slug).order_by("-pk")[:RUNS_MAX]
+        for slug in dict.fromkeys(run.job for run in failures)
+    ]
+    of_bots = {
+        run.schedule_id
+        for run in failures
+        if run.schedule_id and is_known(run.job) and get_job(run.job).concurrent_by
+    }
+    parts += [
+        ended.filter(schedule=schedule, trigger=JobRun.Trigger.SCHEDULE).order_by("-scheduled_for")[
+            :RUNS_OF_A_SCHEDULE
+        ]
+        for schedule in sorted(of_bots)
+    ]
+    return [Ended(*values) for values in values_of_each(parts)]
