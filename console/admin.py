@@ -1,10 +1,11 @@
 """The admin site: Django's own, with the console's name, menu and dashboard."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -13,10 +14,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
+from accounts import personal_tokens
+from accounts.ending import end_sign_ins
 from adminkit.guarded import guarded
-from audit import door
+from audit import access
 from audit.admin_edits import RecordedAdmin
-from maintenance.models import MaintenanceMode
+from database import clock
+from maintenance.models.groups import groups
+from maintenance.models.maintenance_mode import ALL
 from maintenance.scheduling import maintenance_mode
 from scraping.models import SANDBOX_CLIENT_ID
 
@@ -36,6 +41,9 @@ MENU: list[tuple[Promise, list[tuple[str, str, Promise]]]] = [
         [
             ("django_celery_beat", "periodictask", _("Schedules")),
             ("maintenance", "jobrun", _("Job runs")),
+            ("alerts", "alert", _("Alerts")),
+            ("alerts", "delivery", _("Deliveries")),
+            ("alerts", "route", _("Routes")),
             ("maintenance", "retentionpolicy", _("Retentions")),
             ("audit", "event", _("Activity")),
         ],
@@ -68,6 +76,7 @@ class ConsoleAdminSite(admin.AdminSite):
     site_title = _("Maintenance console")
     index_title = _("Dashboard")
     index_template = "admin/dashboard.html"
+    password_change_template = "account/password_change.html"  # noqa: S105  # a file
     # There is no other site: a link to "/" would lead back here.
     site_url = None
     empty_value_display = "–"
@@ -80,12 +89,12 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add what every page shows: whether the content is synthetic, and whether maintenance mode is on."""
-        on = maintenance_mode.modes_for(request).on
+        held = maintenance_mode.modes_for(request).in_force(clock.now())
         return {
             **super().each_context(request),
             "is_sandbox": settings.REDDIT_CLIENT_ID in ("", SANDBOX_CLIENT_ID),
-            "switches_on": on,
-            "maintenance_mode": next((mode for mode in on if mode.scope == MaintenanceMode.Scope.ALL), None),
+            "in_force": held,
+            "maintenance_mode": next((period for period in held if period.scope == ALL), None),
         }
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
@@ -120,8 +129,11 @@ class ConsoleAdminSite(admin.AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Add the run confirmation, the page of maintenance mode, and the check that somebody is signed in."""
         # Loading an app's admin registers its classes here, so the site must exist first.
+        from accounts import personal_token_pages, session_pages
+        from alerts.admin import quiet
         from console.dashboard import page
         from maintenance.admin import maintenance_mode as mode_pages
+        from maintenance.admin import planned_windows as planned_window_pages
         from maintenance.admin import run_confirmation
 
         return [
@@ -132,23 +144,36 @@ class ConsoleAdminSite(admin.AdminSite):
             path(
                 "dashboard/stored/", self.admin_view(never_cache(page.stored_parts)), name="dashboard_stored"
             ),
+            *session_pages.urls(self),
+            *quiet.urls(self),
+            *personal_token_pages.urls(self),
             path("search/", self.admin_view(self.search), name="search"),
             path("session/", never_cache(self.session), name="session"),
-            path(
-                "pause-scraping/",
-                self.admin_view(partial(mode_pages.mode_page, scope=MaintenanceMode.Scope.SCRAPING)),
-                name="maintenance_pause_scraping",
+            *(
+                path(
+                    f"pause-{group.slug}/",
+                    self.admin_view(partial(mode_pages.mode_page, scope=group.slug)),
+                    name=f"maintenance_pause_{group.slug}",
+                )
+                for group in groups()
             ),
+            *planned_window_pages.urls(self),
             path("maintenance-mode/", self.admin_view(mode_pages.mode_page), name="maintenance_mode"),
             *super().get_urls(),
         ]
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Let people change their password, and record that they did."""
+        user = cast(User, request.user)
+        asked = {"live_tokens": personal_tokens.live_count(user), **(extra_context or {})}
         with transaction.atomic():
-            answer: Any = super().password_change(request, extra_context)
+            answer: Any = super().password_change(request, asked)
             if request.method == "POST" and answer.status_code == 302:
-                door.password_changed(request.user)
+                access.password_changed(request.user)
+                # The password's hash would end the sessions too, but not the tokens, and they would stay in the list.
+                end_sign_ins(user, but_session=request.session.session_key)
+                if "end_tokens" in request.POST:
+                    personal_tokens.revoke_all(user, by=user)
         return answer
 
     def search(self, request: HttpRequest) -> HttpResponse:

@@ -17,12 +17,16 @@ class ConsoleConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Register the check of the keys of stored secrets; create the groups after migrations."""
-        from console.roles import create_groups
+        """Register the checks of stored secrets' keys and of traces; create the groups after migrations."""
+        from console.roles import create_groups, create_routes
+        from console.tracing.switch import check_packages
 
         checks.register(keys.check_keys, checks.Tags.database)
+        checks.register(check_packages)
         # After the last app: the groups need the permissions of all apps.
-        post_migrate.connect(create_groups, sender=[*apps.get_app_configs()][-1])
+        last = [*apps.get_app_configs()][-1]
+        post_migrate.connect(create_groups, sender=last)
+        post_migrate.connect(create_routes, sender=last)
 
 
 class ConsoleAdminConfig(admin_apps.AdminConfig):

@@ -22,6 +22,7 @@ from maintenance.purging.plan import TablePlan
 from maintenance.registry import get_job
 from maintenance.scheduling import edits, replanning, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab
+from maintenance.scheduling.time_rows import crontab_row
 from scraping.demo import create_demo
 from scraping.models import BotConfig, Freshness, RedditComment, RedditPost, RequestBudget, ScrapeSession
 
@@ -119,7 +120,7 @@ def _schedules(life: _Life, bots: list[BotConfig]) -> None:
         name=f"{bots[0].name}, every hour",
         task=get_job("scrape_now").task_name,
         kwargs=f'{{"config": {bots[0].pk}}}',
-        crontab=schedules._crontab_row(Crontab.parse("25 * * * *"), zone),
+        crontab=crontab_row(Crontab.parse("25 * * * *"), zone),
     )
     replanning.note_timing(task)
     # The slots that are created below are in the past.
@@ -326,9 +327,15 @@ def _freshness(life: _Life, bots: list[BotConfig]) -> None:
             },
         )
 
-    add(bots[0], "TinyGardens", newest=0.2, due=3)
-    add(bots[0], "SlowCooking", newest=9, due=-2)
-    add(bots[1], "HomeWorkshop", newest=0.6, due=5)
+    def compared(verdict: str, *, posts: int = 0, **fields: Any) -> dict[str, Any]:
+        if verdict == "silent":
+            fields |= {"why": "quiet"}
+        figures = {"counted_from": life.ago(hours=24), "posts": posts, "usual_low": 22, "usual_high": 41}
+        return {"verdict": verdict, **figures, **fields}
+
+    add(bots[0], "TinyGardens", newest=0.2, due=3, **compared("usual", posts=31))
+    add(bots[0], "SlowCooking", newest=9, due=-2, **compared("silent", silent_since=life.ago(hours=9)))
+    add(bots[1], "HomeWorkshop", newest=0.6, due=5, **compared("fewer", posts=9))
     add(bots[2], "NightSkyNotes", newest=1.5, due=8)
     add(bots[3], "OldMaps", newest=70, due=-40, silent_since=life.ago(hours=62), why="private")
     add(bots[4], "RainSounds", newest=30, due=-9, silent_since=life.ago(hours=21), why="private")

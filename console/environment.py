@@ -104,6 +104,16 @@ class Environment:
         value = self.text(name)
         return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
 
+    def pairs(self, name: str) -> list[tuple[str, str]]:
+        """Return the pairs of a list such as ``admins=Operators,staff=Viewers``."""
+        found = []
+        for word in self.words(name):
+            left, separator, right = (part.strip() for part in word.rpartition("="))
+            if not (left and separator and right):
+                refuse(name, f"{word!r} is no pair.", "Write pairs, such as admins=Operators,staff=Viewers.")
+            found.append((left, right))
+        return found
+
     def hosts(self, name: str, *, default: Collection[str]) -> list[str]:
         """Return host names."""
         return self._each(

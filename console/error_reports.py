@@ -3,7 +3,10 @@
 from typing import Any
 
 from django.http import HttpRequest
-from django.views.debug import SafeExceptionReporterFilter
+from django.utils.safestring import SafeString
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
+
+from database.redaction import redacted
 
 # Of the request's metadata; a WSGI environment may contain the process's own environment, with every secret in it.
 SHOWN = frozenset(
@@ -51,3 +54,15 @@ class WithoutSecrets(SafeExceptionReporterFilter):
     def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> Any:
         """Show no variables: any of them may contain a secret."""
         return []
+
+
+class RedactedReporter(ExceptionReporter):
+    """Takes secrets out of what the error itself says."""
+
+    def get_traceback_text(self) -> SafeString:
+        """Return the report as text."""
+        return SafeString(redacted(super().get_traceback_text()))
+
+    def get_traceback_html(self) -> SafeString:
+        """Return the report as a page."""
+        return SafeString(redacted(super().get_traceback_html()))

@@ -1,5 +1,6 @@
-"""The error pages 400, 403, 404 and 503, in the console's layout."""
+"""The error pages 400, 403, 404, 500 and 503; all but 500 in the console's layout where it can be shown."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +8,13 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template import loader
+from django.views import defaults
 
 from adminkit.guarded import NotForYou
 from adminkit.parameters import RefusedParameter
-from audit import door
+from audit import access
+from database import errors
 from database.statement_timeout import was_too_slow
 
 
@@ -26,7 +30,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Tell that the account lacks a permission, and which one if the refusal names it."""
-    door.refused(request)
+    access.refused(request)
     context = {**admin.site.each_context(request), "refusal": str(exception)}
     return render(request, "403.html", context, status=403)
 
@@ -46,6 +50,17 @@ def too_slow(request: HttpRequest) -> HttpResponse:
         "back": request.path,
     }
     return render(request, "503.html", context, status=503)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer an error that no other page explains: 503 if the database is away for a moment, otherwise 500."""
+    failure = sys.exc_info()[1]
+    if failure is None or not errors.is_passing(failure):
+        return defaults.server_error(request)
+    # Without the layout, which reads the database.
+    answer = HttpResponse(loader.render_to_string("503_bare.html"), status=503)
+    answer["Retry-After"] = str(errors.RETRY_AFTER_SECONDS)
+    return answer
 
 
 class ExplainedErrors:

@@ -57,7 +57,7 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     answer = {
         **context,
         "title": _("Search"),
-        "words": words,
+        "searched": words,
         "groups": groups,
         "erasures": erased,
         "names_an_item": bool(names_in(words)),
@@ -141,17 +141,22 @@ def _subreddits(request: HttpRequest, words: str) -> Group:
     name = plain_subreddit(words)
     if not name:
         return Group(_("Subreddits"), [])
-    bots = BotConfig.objects.visible_to(request.user).order_by("name")
-    listing = bots.alias(_names=Cast("subreddits", TextField())).filter(_names__icontains=name)
-    wanted: dict[str, tuple[str, list[str]]] = {}
+    visible = BotConfig.objects.visible_to(request.user).order_by("name")
+    listing = visible.alias(_names=Cast("subreddits", TextField())).filter(_names__icontains=name)
+    wanted: dict[str, tuple[str, list[BotConfig]]] = {}
     text = folded(name)
     for bot in listing.only("pk", "name", "subreddits")[: ROWS_MAX * 20]:
         for subreddit in bot.subreddits:
             if text in folded(subreddit):
-                wanted.setdefault(folded(subreddit), (subreddit, []))[1].append(bot.name)
+                wanted.setdefault(folded(subreddit), (subreddit, []))[1].append(bot)
     hits = [
-        Hit(f"r/{subreddit}", _list_of(BotConfig, q=f"r/{subreddit}"), ", ".join(names[:3]))
-        for subreddit, names in sorted(wanted.values(), key=lambda pair: (len(pair[0]), pair[0]))[:ROWS_MAX]
+        # The page of its only bot says how fresh it is, and why it is silent.
+        Hit(
+            f"r/{subreddit}",
+            _page_of(bots[0]) if len(bots) == 1 else _list_of(BotConfig, q=f"r/{subreddit}"),
+            ", ".join(bot.name for bot in bots[:3]),
+        )
+        for subreddit, bots in sorted(wanted.values(), key=lambda pair: (len(pair[0]), pair[0]))[:ROWS_MAX]
     ]
     return Group(_("Subreddits"), hits, _list_of(BotConfig, q=words))
 

@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 
+from console.metrics.page import metrics
 from maintenance.ledger import publishing
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.scheduling.scheduler_health import scheduler_health
@@ -25,7 +26,7 @@ class NotReady(Exception):
 
 
 class ProbesMiddleware:
-    """Answers ``/healthz``, ``/livez`` and ``/readyz``; it is the first middleware."""
+    """Answers ``/healthz``, ``/livez``, ``/readyz`` and ``/metrics``; it is the first middleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -99,8 +100,10 @@ def _workers() -> str:
     match health.state:
         case WorkersState.NONE:
             raise NotReady("none is alive: start a worker")
-        case WorkersState.DEAF:
+        case WorkersState.UNRESPONSIVE:
             raise NotReady("none has a connection to the broker")
+        case WorkersState.UNSERVED:
+            raise NotReady(f"none takes the queue {', '.join(health.unserved)}: start one")
         case WorkersState.STUCK:
             raise NotReady("runs wait and none takes them")
     return f"{len(health.listening)} take runs"
@@ -123,4 +126,5 @@ PROBES: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
     "/healthz": live,
     "/livez": live,
     "/readyz": ready,
+    "/metrics": metrics,
 }

@@ -12,12 +12,17 @@ from django.apps import apps as installed_apps
 from django.db import DEFAULT_DB_ALIAS, router, transaction
 from django.db.models import Q
 
+from alerts import default_routes
+
 VIEWERS = "Viewers"
 OPERATORS = "Operators"
 APPROVERS = "Approvers"
 BOT_OWNERS = "Bot owners"
 
 _SEE_EVERYTHING = (
+    "alerts.view_alert",
+    "alerts.view_delivery",
+    "alerts.view_route",
     "audit.view_event",
     "auth.view_group",
     "auth.view_user",
@@ -37,6 +42,7 @@ PERMISSIONS = {
     # Retime and pause schedules, run and cancel jobs, hold and export posts; but not edit bots of others.
     OPERATORS: (
         *_SEE_EVERYTHING,
+        "alerts.decide_alert",
         "django_celery_beat.change_periodictask",
         "maintenance.cancel_jobrun",
         "maintenance.change_maintenancemode",
@@ -50,6 +56,7 @@ PERMISSIONS = {
     APPROVERS: (*_SEE_EVERYTHING, "maintenance.approve_run", "scraping.decide_setaside"),
     # Their own bots and the content that these found; querysets exclude other rows. An owner may scrape with their bot.
     BOT_OWNERS: (
+        "alerts.view_alert",
         "scraping.add_botconfig",
         "scraping.change_botconfig",
         "scraping.delete_botconfig",
@@ -86,6 +93,17 @@ def create_groups(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, 
                 group.permissions.set(permissions)
                 created.append(name)
     return created
+
+
+def create_routes(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, **_: Any) -> None:
+    """Create the default routes of alerts, one of them to the Operators; a receiver of ``post_migrate``."""
+    try:
+        group_model, route_model = apps.get_model("auth", "Group"), apps.get_model("alerts", "Route")
+    except LookupError:
+        return
+    if router.allow_migrate_model(using, route_model):
+        operators = group_model.objects.using(using).filter(name=OPERATORS).first()
+        default_routes.create(route_model.objects.using(using), operators=operators)
 
 
 def _any_of(names: tuple[str, ...]) -> Q:

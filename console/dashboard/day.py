@@ -1,33 +1,28 @@
 """The summary of the last 24 hours (slots kept, failures, running runs), and that of the services."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.core.cache import caches
-from django.db.models import Count, IntegerField, Q, Value
+from django.db.models import Case, Count, Q, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce
 
-from console.dashboard.row_figures import quantile
+from alerts.conditions import name_of
 from console.needs import World
-from console.needs.runs import name_of, slots_of
 from console.needs.services import lacks_standby
-from database.slices import first_of_each
+from maintenance.admin.run_figures import percent_done
+from maintenance.ledger.usual import Usual, usual_of_each
 from maintenance.ledger.worker_health import WorkersState
 from maintenance.models import JobRun
 from maintenance.models.statuses import FAILURES
-from maintenance.registry import get_job, is_known
 from scraping.models import RedditApp, RequestBudget
 from scraping.reddit.budget import State, states_of
 
 PERIOD = timedelta(hours=24)
-# How many rows of missed slots are summed: one row counts all slots of one schedule in one outage.
-MISSED_ROWS_MAX = 1_000
 RUNNING_SHOWN = 5
-# A run is slow if it takes this many times the usual duration, and at least this long.
-SLOW_TIMES, SLOW_MIN = 2, timedelta(minutes=1)
-USUAL_RUNS = 30
-USUAL_KEPT_SECONDS = 300
 # A budget is short from this used share on.
 BUDGET_SHORT = 0.95
 BUDGETS_MAX = 50
@@ -39,21 +34,17 @@ class RunningRun:
 
     run: JobRun
     title: str
-    usual: timedelta | None
+    usual: Usual | None
 
     @property
     def percent(self) -> int | None:
         """The progress in per cent; never 100 while it runs."""
-        total = self.run.progress_total
-        return min(99, 100 * self.run.progress_done // total) if total else None
+        return percent_done(self.run)
 
     @property
     def is_slow(self) -> bool:
         """Whether it takes much longer than usual."""
-        taken = self.run.duration
-        if taken is None or self.usual is None:
-            return False
-        return taken > SLOW_MIN and taken > SLOW_TIMES * self.usual
+        return self.usual is not None and self.usual.is_far_exceeded_by(self.run.duration)
 
 
 @dataclass(frozen=True)
@@ -75,13 +66,18 @@ def day(world: World) -> Day:
     """Count the last 24 hours."""
     lately = JobRun.objects.filter(queued_at__gte=world.now - PERIOD, dry_run=False).order_by()
     of_schedule = Count("pk", filter=Q(trigger=JobRun.Trigger.SCHEDULE))
-    rows = lately.values("status").annotate(runs=Count("pk"), slots=of_schedule)
-    runs = {row["status"]: row["runs"] for row in rows}
-    slots = {row["status"]: row["slots"] for row in rows}
-    missed = 0
-    if runs.get(JobRun.Status.MISSED):
-        found = lately.filter(status=JobRun.Status.MISSED).only("counts")[:MISSED_ROWS_MAX]
-        missed = sum(slots_of(run) for run in found)
+    # One row of missed slots counts all slots of one schedule in one outage; no other row says how many.
+    told = Case(When(status=JobRun.Status.MISSED, then=KeyTextTransform("slots_missed", "counts")))
+    # Grouped by the column itself, SQLite would read every run ever stored in the order of the index of states.
+    state = Coalesce("status", Value(""))
+    rows = lately.values(state=state, told=told).annotate(runs=Count("pk"), slots=of_schedule)
+    runs, slots, missed = Counter[str](), Counter[str](), 0
+    for row in rows:
+        runs[row["state"]] += row["runs"]
+        slots[row["state"]] += row["slots"]
+        if row["state"] == JobRun.Status.MISSED:
+            told_slots = str(row["told"])
+            missed += row["runs"] * (int(told_slots) if told_slots.isdecimal() else 1)
     not_due = (JobRun.Status.SKIPPED, JobRun.Status.MISSED)
     had_run = sum(number for status, number in slots.items() if status not in not_due)
     lost = sum(slots.get(status, 0) for status in FAILURES)
@@ -97,41 +93,10 @@ def day(world: World) -> Day:
 
 
 def running(world: World) -> list[RunningRun]:
-    """Return the running runs with the median duration of the last real runs of the same schedule, or job."""
+    """Return the running runs with the usual duration of their kind."""
     shown = world.running[:RUNNING_SHOWN]
-    usual = _usual(shown)
-    return [RunningRun(run, name_of(run), usual.get(_key(run))) for run in shown]
-
-
-def _key(run: JobRun) -> str:
-    by_schedule = run.schedule_id and is_known(run.job) and get_job(run.job).concurrent_by
-    return f"usual:{run.job}:{run.schedule_id if by_schedule else ''}"
-
-
-def _usual(runs: Sequence[JobRun]) -> Mapping[str, timedelta | None]:
-    if not runs:
-        return {}
-    cache = caches["process"]
-    wanted = {_key(run): run for run in runs}
-    kept = cache.get_many(wanted)
-    stale = [key for key in wanted if key not in kept]
-    parts = []
-    for part, key in enumerate(stale):
-        run, of_schedule = wanted[key], not key.endswith(":")
-        done = JobRun.objects.filter(status=JobRun.Status.SUCCEEDED, dry_run=False)
-        done = done.annotate(part=Value(part, IntegerField())).only("status", "started_at", "finished_at")
-        if of_schedule:
-            slots = done.filter(schedule=run.schedule_id, trigger=JobRun.Trigger.SCHEDULE)
-            parts.append(slots.order_by("-scheduled_for")[:USUAL_RUNS])
-        else:
-            parts.append(done.filter(job=run.job).order_by("-pk")[:USUAL_RUNS])
-    times: dict[str, list[timedelta]] = {key: [] for key in stale}
-    for run in first_of_each(parts):
-        if run.duration is not None:
-            times[stale[run.part]].append(run.duration)  # type: ignore[attr-defined]
-    made = {key: quantile(sorted(some), 0.5) for key, some in times.items()}
-    cache.set_many(made, USUAL_KEPT_SECONDS)
-    return {**kept, **made}
+    usual = usual_of_each(shown)
+    return [RunningRun(run, name_of(run), usual.get(run.pk)) for run in shown]
 
 
 # --- The services ---------------------------------------------------------------------------------

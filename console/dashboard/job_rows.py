@@ -9,15 +9,15 @@ from django_celery_beat.models import PeriodicTask
 
 from console.dashboard.row_figures import Figures, Subject, figures_of
 from console.needs import World
-from database.slices import keys_of_each
 from maintenance.admin.run_confirmation import run_url
+from maintenance.ledger.usual import Kind, Usual, kind_of, usual_of_kinds
 from maintenance.models import JobRun
 from maintenance.registry import Job, get_job, jobs
 from maintenance.scheduling import schedules
-from maintenance.scheduling.reading import Reading, read_all
+from maintenance.scheduling.job_schedules import divided
+from maintenance.scheduling.reading import Reading
 
-# More schedules of one job are shown only in the list of schedules; the rows of all jobs have a limit too.
-SCHEDULES_OF_A_JOB = 10
+# More rows are shown only in the list of schedules.
 ROWS_MAX = 30
 
 
@@ -34,6 +34,8 @@ class JobRow:
     # The job has more schedules than rows.
     has_more: bool
     figures: Figures
+    # How long its runs usually take; None: too few are known.
+    usual: Usual | None
     run_url: str | None
 
     @property
@@ -73,7 +75,9 @@ def job_rows(world: World) -> list[JobRow]:
     drafts = _drafts(world)[:ROWS_MAX]
     addresses = _run_urls(drafts, world)
     subjects = [_subject(draft) for draft in drafts]
-    figures = figures_of(list(dict.fromkeys(subjects)))
+    kinds = [_kind(draft) for draft in drafts]
+    figures = figures_of(list(dict.fromkeys(subjects)), kinds)
+    usual = usual_of_kinds(kinds)
     return [
         JobRow(
             job=draft.job,
@@ -82,54 +86,35 @@ def job_rows(world: World) -> list[JobRow]:
             is_job=draft.is_job,
             has_more=draft.has_more,
             figures=figures[subject],
+            usual=takes,
             run_url=address,
         )
-        for draft, subject, address in zip(drafts, subjects, addresses, strict=True)
+        for draft, subject, takes, address in zip(drafts, subjects, usual, addresses, strict=True)
     ]
 
 
 def _drafts(world: World) -> list[_Draft]:
     """Return the rows of jobs with a default schedule, each followed by its other schedules, then jobs on demand."""
-    known = jobs()
-    by_task: dict[str, list[PeriodicTask]] = {job.task_name: [] for job in known}
-    for task in _first_tasks(known):
-        by_task[task.task].append(task)
-    tasks = [task for some in by_task.values() for task in some[:SCHEDULES_OF_A_JOB]]
-    readings = dict(zip((task.pk for task in tasks), read_all(tasks, modes=world.modes), strict=True))
+    by_task, readings = world.by_task, world.readings
     drafts = []
-    for job in sorted(known, key=lambda one: one.crontab is None):
-        some = by_task[job.task_name]
-        has_more = len(some) > SCHEDULES_OF_A_JOB
-        own, others = _split(some[:SCHEDULES_OF_A_JOB])
-        if job.crontab is not None and (own is not None or not some):
+    for job in sorted(jobs(), key=lambda one: one.crontab is None):
+        some = divided(by_task[job.task_name])
+        own, others = some.own, some.others
+        if job.crontab is not None and (own is not None or not others):
             reading = readings[own.pk] if own else None
-            drafts.append(_Draft(job, own, reading, True, has_more and not others, is_whole=True))
-        is_whole = job.crontab is not None and len(some) == 1
+            drafts.append(_Draft(job, own, reading, True, some.has_more and not others, is_whole=True))
+        is_whole = job.crontab is not None and len(some.all) == 1
         drafts += [
-            _Draft(job, task, readings[task.pk], False, has_more and task is others[-1], is_whole)
+            _Draft(job, task, readings[task.pk], False, some.has_more and task is others[-1], is_whole)
             for task in others
         ]
     return drafts
 
 
-def _first_tasks(known: Sequence[Job]) -> list[PeriodicTask]:
-    parts = [
-        PeriodicTask.objects.filter(task=job.task_name).order_by("pk").values("pk")[: SCHEDULES_OF_A_JOB + 1]
-        for job in known
-    ]
-    found = PeriodicTask.objects.filter(pk__in=keys_of_each(parts)).order_by("pk")
-    return list(found.select_related(*schedules.RELATED))
-
-
-def _split(tasks: Sequence[PeriodicTask]) -> tuple[PeriodicTask | None, list[PeriodicTask]]:
-    """Return the schedule that equals its job's default, and those that differ."""
-    own = next((task for task in tasks if _is_as_declared(task)), None)
-    return own, [task for task in tasks if task is not own]
-
-
-def _is_as_declared(task: PeriodicTask) -> bool:
-    plain = task.kwargs in ("", "{}", None) and schedules.is_default(task)
-    return plain and schedules.deviation(task) is None
+def _kind(draft: _Draft) -> Kind | None:
+    """Return the kind of the runs that the row's schedule starts, or of the job's without parameters."""
+    params = draft.reading.params if draft.reading else {}
+    return kind_of(draft.job, params) if params is not None else None
 
 
 def _subject(draft: _Draft) -> Subject:

@@ -1,26 +1,26 @@
 """The content of the timeline: runs and future slots of each row of the Jobs table, pauses, maintenance windows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django_celery_beat.models import PeriodicTask
 
 from adminkit.templatetags.display import duration, local, wall_clock
 from console.charts.timeline import SPAN, Lane, PastRun, Slot, Span, svg
 from console.dashboard.job_rows import JobRow
 from console.needs import World
-from maintenance.models import JobRun, MaintenanceMode
+from maintenance.models import JobRun
+from maintenance.models.maintenance_mode import ALL
 from maintenance.models.statuses import FAILURES
 from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import InvalidSchedule
-from maintenance.scheduling.forecast import Hold
+from maintenance.scheduling.forecast import forecast, holds_with_pause
+from maintenance.scheduling.holds import Hold, Period
 from maintenance.scheduling.timing import Timing
 
 LANES_MAX = 16
@@ -45,11 +45,12 @@ def timeline(world: World, rows: Sequence[JobRow]) -> Timeline:
     now = world.now.replace(second=0, microsecond=0)
     shown = [row for row in rows if row.schedule or row.last_run][:LANES_MAX]
     past = _past(now, shown)
-    windows = _windows(world.modes.of_all, now)
+    shared = world.modes.holds_of_group("").between(now - SPAN, now + SPAN)
+    windows = [_shaded(period, now) for period in shared]
     lanes = []
-    slots = _marked(shown, {row.key: _slots(row, now) for row in shown})
+    slots = _marked(shown, {row.key: _slots(world, row, now) for row in shown})
     for row in shown:
-        pauses = _pauses(row, now)
+        pauses = _pauses(world, row, now)
         lanes.append(Lane(row.title, past.get(row.key, []), slots[row.key], pauses))
     label = _("Timeline: the last six hours and the next six")
     return Timeline(
@@ -86,7 +87,9 @@ def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
             continue
         begin = run.started_at or run.queued_at
         stopped = now if run.status == JobRun.Status.RUNNING else begin
-        words = f"#{run.pk} · {labels[run.status]} · {wall_clock(local(begin))} · {duration(run.duration)}"
+        words = f"#{run.pk} · {labels[run.status]} · {wall_clock(local(begin))}"
+        if run.status != JobRun.Status.RUNNING:  # its time grows, and the drawing would be sent at each poll
+            words = f"{words} · {duration(run.duration)}"
         end = run.finished_at if run.started_at and run.finished_at else stopped
         found[key].append(PastRun(run.pk, run.status, begin, end, words, f"{before}{run.pk}{after}"))
     return found
@@ -95,21 +98,24 @@ def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
 # --- What is to come ----------------------------------------------------------------------------------
 
 
-def _slots(row: JobRow, now: datetime) -> list[datetime]:
-    """Return the times at which the schedule will fire: not within a pause."""
+def _slots(world: World, row: JobRow, now: datetime) -> list[datetime]:
+    """Return the times at which the schedule will fire: not while something holds it."""
     reading, task = row.reading, row.schedule
     if task is None or reading is None or reading.is_broken or reading.is_over:
         return []
     first, end = reading.next_run_at, now + SPAN
     if first is None or first > end:
         return []
-    return [first, *_later(task, first, end)]
-
-
-def _later(task: PeriodicTask, first: datetime, end: datetime) -> Iterable[datetime]:
     try:
-        timing, anchor = Timing.of(task), schedules.control_or_default(task).effective_from
-        return list(islice(timing.fire_times(after=first, until=end, anchor=anchor), SLOTS_MAX))
+        coming = forecast(
+            task,
+            Timing.of(task),
+            schedules.control_or_default(task),
+            now=world.now,
+            holds=world.modes.holds_of(task),
+            number=SLOTS_MAX,
+        )
+        return [at for at in coming.times if at <= end]
     except (InvalidSchedule, KeyError):  # its time zone is unknown here
         return []
 
@@ -119,13 +125,13 @@ def _marked(rows: Sequence[JobRow], times: dict[str, list[datetime]]) -> dict[st
     marked: dict[str, list[Slot]] = {}
     for row in rows:
         others = [
-            (at, other.figures.p50 or timedelta())
+            (at, other.usual.p50 if other.usual else timedelta())
             for other in rows
             if other.key != row.key and _may_collide(row, other)
             for at in times[other.key]
         ]
         own = times[row.key]
-        usual = row.figures.p50 or timedelta()
+        usual = row.usual.p50 if row.usual else timedelta()
         slots = []
         for number, at in enumerate(own):
             is_met = any(
@@ -146,18 +152,22 @@ def _may_collide(one: JobRow, other: JobRow) -> bool:
     return one.job.concurrency_key(mine) == one.job.concurrency_key(theirs)
 
 
-def _pauses(row: JobRow, now: datetime) -> list[Span]:
-    if row.schedule is None or row.reading is None or row.schedule.enabled or row.reading.is_over:
+def _pauses(world: World, row: JobRow, now: datetime) -> list[Span]:
+    """Return what holds this schedule and not all of them."""
+    task = row.schedule
+    if task is None or row.reading is None or row.reading.is_over:
         return []
-    control = schedules.control_or_default(row.schedule)
-    held = row.reading.held_until if row.reading.hold is Hold.PAUSE else control.paused_until
-    return [Span(control.paused_at or now, held or now + FAR)]
+    holds = holds_with_pause(task, schedules.control_or_default(task), world.modes.holds_of(task))
+    of_all = (Hold.MAINTENANCE, Hold.WINDOW)
+    return [
+        _shaded(period, now)
+        for period in holds.between(now - SPAN, now + SPAN)
+        if period.scope != ALL or period.kind not in of_all
+    ]
 
 
-def _windows(mode: MaintenanceMode, now: datetime) -> list[Span]:
-    if mode.started_at is None:
-        return []
-    return [Span(mode.started_at, mode.ended_at or mode.until or now + FAR)]
+def _shaded(period: Period, now: datetime) -> Span:
+    return Span(period.start, period.end or now + FAR)
 
 
 # --- In words -----------------------------------------------------------------------------------------

@@ -3,9 +3,14 @@
 Each of the two answers takes at most 25 queries, however much is stored.
 """
 
+from functools import reduce
+from hashlib import blake2b
+from operator import or_
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.cache import caches
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
@@ -22,12 +27,15 @@ from console.dashboard.lanes import timeline
 from console.needs import World
 from maintenance.scheduling import maintenance_mode
 from maintenance.scheduling.edits import PERMISSION
+from scraping.models import BotConfig, RedditApp
+from scraping.visibility import Person, is_superuser
 
 # How often an open page polls.
 POLL_SECONDS = 10
 STORED_POLL_SECONDS = 60
-# How long the tabs of one person share an answer.
-KEPT_SECONDS = 4
+# How long the tabs of people who see the same share an answer, in each web process. It tells its time, and is at most
+# that much older than the poll.
+KEPT_SECONDS = 5
 PARTS = (
     "admin/dashboard/_needs.html",
     "admin/dashboard/_day.html",
@@ -118,16 +126,14 @@ def live_parts(request: HttpRequest) -> HttpResponse:
     """Answer a poll with the parts that changed since the version in the address, or with 204."""
     now, as_of = _kept(request)
     changed = live.news(request, now)
-    answer = HttpResponse(status=204) if changed is None else HttpResponse(changed)
+    answer = HttpResponse(status=204) if changed is None else HttpResponse(live.for_reader(request, changed))
     answer["Console-As-Of"] = as_of
     return answer
 
 
 def _kept(request: HttpRequest) -> tuple[live.Rendered, str]:
-    """Return the page's parts, cached if another tab of the same person has just requested them."""
-    # The forms contain a token made from this browser's cookie.
-    cookie = request.META.get("CSRF_COOKIE", "")
-    name = f"dashboard:{request.user.pk}:{request.session.session_key}:{get_language()}:{cookie}"
+    """Return the page's parts, cached if a tab of somebody who sees the same has just requested them."""
+    name = f"dashboard:{_sight(request.user)}:{get_language()}"
     cache = caches["process"]
     kept: tuple[live.Rendered, str] | None = cache.get(name)
     if kept is None:
@@ -135,3 +141,14 @@ def _kept(request: HttpRequest) -> tuple[live.Rendered, str]:
         kept = _rendered(request, shown), f"{local(shown['as_of']):%H:%M:%S}"
         cache.set(name, kept, KEPT_SECONDS)
     return kept
+
+
+def _sight(person: Person) -> str:
+    """Return a key that people share who see the same: those with the same permissions who own nothing themselves."""
+    if is_superuser(person):
+        return "superusers"
+    own = (Exists(model._default_manager.filter(owner=OuterRef("pk"))) for model in (BotConfig, RedditApp))
+    if User.objects.filter(reduce(or_, own), pk=person.pk or 0).exists():
+        return str(person.pk)
+    rights = "\n".join(sorted(person.get_all_permissions()))
+    return blake2b(rights.encode(), digest_size=16).hexdigest()

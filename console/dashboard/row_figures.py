@@ -1,11 +1,10 @@
-"""The strip and the usual durations of each row of the Jobs table, cached until a newer run exists.
+"""The strip and the last run of each row of the Jobs table, cached until a newer run exists.
 
 Each page reads only the newest few runs of each row; only rows in which these have changed are read and drawn again.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.core.cache import caches
 from django.db.models import IntegerField, QuerySet, Value
@@ -14,10 +13,11 @@ from django.utils.translation import get_language
 
 from database.slices import first_of_each
 from maintenance.admin import run_strip
+from maintenance.ledger import usual
+from maintenance.ledger.usual import Kind, unread
 from maintenance.models import JobRun
 
-# How many runs the usual duration is computed from; a single one would be chance.
-USUAL_RUNS, USUAL_RUNS_MIN = 50, 2
+VERSION_RUNS = 3
 KEPT_SECONDS = 24 * 3600
 
 
@@ -49,29 +49,43 @@ class Figures:
     # The last run that was not a dry run.
     last: JobRun | None
     strip: SafeString
-    p50: timedelta | None
-    p95: timedelta | None
 
 
-def figures_of(subjects: Sequence[Subject]) -> dict[Subject, Figures]:
-    """Return the figures of each subject, with two queries if something is new, otherwise one."""
-    versions = _versions(subjects)
+@dataclass(frozen=True)
+class _Kept:
+    version: str
+    figures: Figures
+
+
+def figures_of(subjects: Sequence[Subject], kinds: Sequence[Kind | None] = ()) -> dict[Subject, Figures]:
+    """Return the figures of each subject: with one query if nothing or everything is new, otherwise with two.
+
+    ``kinds``: what is usual for them will be asked next (``usual_of_kinds``): where it must be read, the same query does.
+    """
     cache, language = caches["process"], get_language()
-    names = {subject: f"row:{subject.key}:{language}:{versions[subject]}" for subject in subjects}
-    kept = cache.get_many(names.values())
-    stale = [subject for subject in subjects if names[subject] not in kept]
-    made = _make(stale)
-    cache.set_many({names[subject]: figures for subject, figures in made.items()}, KEPT_SECONDS)
-    return {subject: made.get(subject) or kept[names[subject]] for subject in subjects}
+    names = {subject: f"row:{subject.key}:{language}" for subject in subjects}
+    kept: dict[str, _Kept] = cache.get_many(names.values())
+    versions = _versions(subjects) if kept else {}
+    stale = [one for one in subjects if names[one] not in kept or kept[names[one]].version != versions[one]]
+    made = _make(stale, unread(kinds)) if stale else {}
+    cache.set_many({names[subject]: one for subject, one in made.items()}, KEPT_SECONDS)
+    return {subject: (made.get(subject) or kept[names[subject]]).figures for subject in subjects}
 
 
 def _versions(subjects: Sequence[Subject]) -> dict[Subject, str]:
-    """Return a version that changes whenever a row's content does: its newest runs and their states."""
-    found: dict[Subject, list[str]] = {subject: [] for subject in subjects}
-    parts = [_of_part(subject.runs().only("status"), part)[:3] for part, subject in enumerate(subjects)]
+    """Return the version of what each subject shows."""
+    found: dict[Subject, list[JobRun]] = {subject: [] for subject in subjects}
+    parts = [
+        _of_part(subject.runs().only("status"), part)[:VERSION_RUNS] for part, subject in enumerate(subjects)
+    ]
     for run in first_of_each(parts):
-        found[subjects[run.part]].append(f"{run.pk}{run.status}")  # type: ignore[attr-defined]
-    return {subject: ".".join(states) for subject, states in found.items()}
+        found[subjects[run.part]].append(run)  # type: ignore[attr-defined]
+    return {subject: _version_of(newest) for subject, newest in found.items()}
+
+
+def _version_of(newest: Sequence[JobRun]) -> str:
+    """Return a version that changes whenever the content does: of the newest runs and their states."""
+    return ".".join(f"{run.pk}{run.status}" for run in newest[:VERSION_RUNS])
 
 
 def _of_part(runs: QuerySet[JobRun], part: int) -> QuerySet[JobRun]:
@@ -79,35 +93,32 @@ def _of_part(runs: QuerySet[JobRun], part: int) -> QuerySet[JobRun]:
     return marked
 
 
-def _make(subjects: Sequence[Subject]) -> dict[Subject, Figures]:
-    parts = []
+def _make(subjects: Sequence[Subject], keys: Sequence[str]) -> dict[Subject, _Kept]:
+    parts, fields = [], {*run_strip.FIELDS, *usual.FIELDS}
     for part, subject in enumerate(subjects):
-        runs = subject.runs().only(*run_strip.FIELDS)
-        done = runs.filter(status=JobRun.Status.SUCCEEDED, dry_run=False)
+        runs = subject.runs().only(*fields)
         parts += [
-            _of_part(runs, 3 * part)[: run_strip.RUNS],
-            _of_part(runs.filter(dry_run=False), 3 * part + 1)[:1],
-            _of_part(done, 3 * part + 2)[:USUAL_RUNS],
+            _of_part(runs, 2 * part)[: run_strip.RUNS],
+            _of_part(runs.filter(dry_run=False), 2 * part + 1)[:1],
         ]
+    first = 2 * len(subjects)
+    parts += [
+        _of_part(usual.recent(key).only(*fields), first + part)[: usual.RUNS_READ]
+        for part, key in enumerate(keys)
+    ]
     found: dict[int, list[JobRun]] = {}
     for run in first_of_each(parts):
         found.setdefault(run.part, []).append(run)  # type: ignore[attr-defined]
-    return {subject: _figures(subject, found, 3 * part) for part, subject in enumerate(subjects)}
+    usual.remember({key: found.get(first + part, []) for part, key in enumerate(keys)})
+    return {
+        subject: _Kept(_version_of(found.get(2 * part, [])), _figures(subject, found, 2 * part))
+        for part, subject in enumerate(subjects)
+    }
 
 
 def _figures(subject: Subject, found: Mapping[int, list[JobRun]], part: int) -> Figures:
     latest = sorted(found.get(part, []), key=lambda run: run.pk)
-    times = sorted(run.duration for run in found.get(part + 2, []) if run.duration is not None)
     return Figures(
         last=next(iter(found.get(part + 1, [])), None),
         strip=run_strip.drawing(latest, subject.title),
-        p50=quantile(times, 0.5),
-        p95=quantile(times, 0.95),
     )
-
-
-def quantile(times: Sequence[timedelta], share: float) -> timedelta | None:
-    """Return the duration within which this share of the (sorted) runs ends; None for too few."""
-    if len(times) < USUAL_RUNS_MIN:
-        return None
-    return times[min(len(times) - 1, int(share * len(times)))]

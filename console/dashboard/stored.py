@@ -27,10 +27,13 @@ from maintenance.purging.plan import TablePlan
 from maintenance.registry import jobs
 from scraping.compliance.coverage import Coverage, coverage
 from scraping.models import Freshness, RedditComment, RedditPost, ScrapeSession
+from scraping.models.freshness import UNUSUAL
 
 STORED: tuple[type[Model], ...] = (RedditPost, RedditComment, ScrapeSession, JobRun)
 FRESHNESS_SHOWN = 8
 EVENTS_SHOWN = 6
+# A forecast is not given beyond ten years.
+FAR_DAYS = 3_650
 WEEK = timedelta(days=7)
 # How many of the newest runs of a job are searched for a plan, and for deletions of the last week.
 RUNS_READ = 200
@@ -74,22 +77,26 @@ class Storage:
     # Days until the disk is full at this rate; None: it does not fill up, or its size is unknown.
     days_left: int | None
 
+    @property
+    def is_far_from_full(self) -> bool:
+        """Whether the number of days would only look exact."""
+        return self.days_left is not None and self.days_left > FAR_DAYS
+
 
 def freshness(world: World) -> list[Freshness]:
-    """Return the subreddits of the person's bots: silent ones first, then by the time at which the next post is due."""
+    """Return the subreddits of the person's bots: silent ones, unusual ones, then by when the next post is due."""
     if not world.may("scraping.view_botconfig"):
         return []
     rows = Freshness.objects.visible_to(world.person).filter(config__is_active=True) | (
         Freshness.objects.visible_to(world.person).filter(silent_since__isnull=False)
     )
-    rows = rows.select_related("config").defer("rates")
-    silent = list(
-        rows.filter(Q(silent_since__isnull=False) | Q(due_at__lte=world.now)).order_by("due_at", "pk")
-    )
-    shown = sorted(silent, key=lambda row: row.silent_from or world.now)[:FRESHNESS_SHOWN]
+    rows = rows.select_related("config").defer("rates", "yields")
+    shown = list(rows.silent().order_by("silent_since", "pk")[:FRESHNESS_SHOWN])
     if len(shown) < FRESHNESS_SHOWN:
-        coming = rows.filter(silent_since__isnull=True, due_at__gt=world.now).order_by("due_at", "pk")
-        shown += coming[: FRESHNESS_SHOWN - len(shown)]
+        shown += rows.unusual().order_by("counted_from", "pk")[: FRESHNESS_SHOWN - len(shown)]
+    if len(shown) < FRESHNESS_SHOWN:
+        coming = rows.filter(silent_since__isnull=True, due_at__isnull=False).exclude(verdict__in=UNUSUAL)
+        shown += coming.order_by("due_at", "pk")[: FRESHNESS_SHOWN - len(shown)]
     return shown
 
 

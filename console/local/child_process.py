@@ -45,7 +45,7 @@ def process_start(pid: int) -> str | None:
         except (OSError, IndexError):
             return None
         return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
-    shown = subprocess.run(  # noqa: S603
+    shown = subprocess.run(  # noqa: S603  # a fixed program and a number
         ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return shown.stdout.strip() or None

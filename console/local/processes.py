@@ -4,7 +4,7 @@ A test compares the two, so that one machine runs the same commands as productio
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # The environment every service needs.
@@ -17,8 +17,9 @@ BARE_ENVIRONMENT = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", *ENVIRONMENT}
 )
 
-# Address, method, path without its query (which may contain the name of a Reddit account), status, bytes, milliseconds.
-ACCESS_LOG = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)s'
+# Address, method, path without its query (which may contain the name of a Reddit account), status, bytes, milliseconds,
+# the request's id.
+ACCESS_LOG = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)s %({x-request-id}o)s'
 
 # How long each service may take to end after SIGTERM (seconds), before it is killed.
 WEB_GRACE_SECONDS = 15.0  # gunicorn gives open requests 10 s
@@ -42,14 +43,19 @@ def web(*, host: str = "0.0.0.0", port: int = 8000) -> list[str]:  # noqa: S104 
     ]  # fmt: skip
 
 
-def worker(*, concurrency: int | str = 4) -> list[str]:
-    """Return the Celery worker's command; ``concurrency`` jobs run at once."""
+# What a worker takes: the jobs of each kind, and tasks that are no jobs.
+QUEUES = ("maintenance", "scraping", "celery")
+
+
+def worker(*, concurrency: int | str = 4, queues: Sequence[str] = QUEUES, name: str = "worker") -> list[str]:
+    """Return the Celery worker's command; ``concurrency`` jobs run at once, from these queues."""
     return [
         "celery", "-A", "console", "--quiet", "worker",
         "--loglevel", "INFO",
         "--concurrency", str(concurrency),
+        "--queues", ",".join(queues),
         "--prefetch-multiplier", "1",
-        "--hostname", "worker@%h",
+        "--hostname", f"{name}@%h",
         "--without-gossip",
         "--without-mingle",
     ]  # fmt: skip

@@ -241,7 +241,8 @@ def service_environment() -> Mapping[str, str]:
     """Return the environment of the services: ours, their own variables, this interpreter's directory first on PATH."""
     commands = Path(sys.executable).parent
     path = os.pathsep.join([str(commands), os.environ.get("PATH", os.defpath)])
-    return os.environ | processes.ENVIRONMENT | {"PATH": path}
+    # People read what `up` prints, also through a pipe.
+    return {"LOG_FORMAT": "text", **os.environ, **processes.ENVIRONMENT, "PATH": path}
 
 
 def jobs_of_first_start() -> list[str]:

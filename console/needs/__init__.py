@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from console.needs import bots, failures, runs, schedules, services
+from console.needs import alerts, bots, failures, runs, schedules, services
 from console.needs.lines import Action, Line, Recovered
 from console.needs.world import World
 
@@ -21,6 +21,8 @@ SOURCES: tuple[Source, ...] = (
     runs.missed,
     bots.stopped,
     bots.set_aside,
+    alerts.open_alerts,
+    alerts.not_delivered,
 )
 
 

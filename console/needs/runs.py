@@ -1,28 +1,21 @@
 """Runs that wait for a person, stalled runs, and missed slots."""
 
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from adminkit.templatetags.display import duration, number
+from alerts.conditions import by_schedule, does_not_stop, name_of, silence_of, slots_of
 from console.needs.lines import Action, Line
 from console.needs.world import World
 from maintenance.admin.run_confirmation import run_url
-from maintenance.models import FORCE_STOP_AFTER, JobRun
-from maintenance.models.statuses import OPEN, WORKED
+from maintenance.models import JobRun
 from maintenance.purging.kept_plan import tables_of
-from maintenance.registry import InvalidParams, get_job, is_known, job_title, jobs
-from maintenance.scheduling.recovery import SILENT_HEARTBEATS
+from maintenance.registry import InvalidParams, get_job, is_known, job_title
 
 BLOCKED_MAX = 10
-MISSED_MAX = 50
-# Older missed slots are not listed: nothing can be done about them.
-MISSED_WITHIN = timedelta(days=2)
 
 
 def page_of(run: JobRun) -> str:
@@ -75,15 +68,13 @@ def _planned(run: Any) -> tuple[str, ...]:
 def stalled(world: World) -> list[Line]:
     """Return a line for each run whose worker is silent, and each cancelled run that does not stop."""
     lines = []
-    patience = timedelta(seconds=SILENT_HEARTBEATS * settings.HEARTBEAT_SECONDS)
     for run in world.running:
         named = {"job": job_title(run.job), "run": run.pk}
-        silent = world.now - run.heartbeat_at if run.heartbeat_at else None
-        asked = run.cancel_requested_at
-        if silent is not None and silent > patience:
+        silent, asked = silence_of(run, world.now), run.cancel_requested_at
+        if silent is not None:
             text = _("%(job)s #%(run)s stands still: its worker is silent") % named
             figures = (_("no heartbeat for %(time)s") % {"time": duration(silent)},)
-        elif asked is not None and world.now - asked > FORCE_STOP_AFTER:
+        elif asked is not None and does_not_stop(run, world.now):
             text = _("%(job)s #%(run)s was cancelled and does not stop") % named
             figures = (_("asked %(time)s ago") % {"time": duration(world.now - asked)},)
         else:
@@ -94,27 +85,7 @@ def stalled(world: World) -> list[Line]:
 
 def missed(world: World) -> list[Line]:
     """Return a line for each schedule whose slots passed without a scheduler, and that has not run since."""
-    ran = Q(status__in=[*OPEN, *WORKED])
-    later = JobRun.objects.filter(
-        ran, schedule=OuterRef("schedule"), trigger="schedule", scheduled_for__gt=OuterRef("scheduled_for")
-    )
-    by_hand = JobRun.objects.filter(
-        ran, job=OuterRef("job"), dry_run=False, schedule__isnull=True, pk__gt=OuterRef("pk")
-    )
-    plain = [job.slug for job in jobs() if job.concurrent_by is None]
-    rows = (
-        JobRun.objects.visible_to(world.person)
-        .filter(status=JobRun.Status.MISSED, reason=JobRun.Reason.NO_SCHEDULER)
-        .filter(queued_at__gte=world.now - MISSED_WITHIN, schedule__enabled=True)
-        .exclude(Exists(later))
-        .exclude(Exists(by_hand), job__in=plain)
-        .order_by("-pk")
-        .only("job", "schedule", "schedule_name", "scheduled_for", "counts", "params", "dry_run")
-    )
-    by_schedule: dict[int | None, list[JobRun]] = {}
-    for run in rows[:MISSED_MAX]:
-        by_schedule.setdefault(run.schedule_id, []).append(run)
-    return [_missed_line(world, runs) for runs in by_schedule.values()]
+    return [_missed_line(world, runs) for runs in by_schedule(world.missed).values()]
 
 
 def _missed_line(world: World, runs: list[JobRun]) -> Line:
@@ -133,16 +104,3 @@ def _missed_line(world: World, runs: list[JobRun]) -> Line:
         since=runs[-1].scheduled_for,
         actions=tuple(actions),
     )
-
-
-def slots_of(run: JobRun) -> int:
-    """Return how many slots a row of missed slots counts."""
-    slots = run.counts.get("slots_missed")
-    return slots if type(slots) is int else 1
-
-
-def name_of(run: JobRun) -> str:
-    """Return the schedule's name if somebody has given it one, otherwise the job's title in the reader's language."""
-    if run.schedule_name and not (is_known(run.job) and run.schedule_name == get_job(run.job).english_title):
-        return run.schedule_name
-    return job_title(run.job)

@@ -32,9 +32,11 @@ def workers(world: World) -> list[Line]:
         return []
     texts = {
         WorkersState.NONE: _("No worker is alive. No run starts: start a worker."),
-        WorkersState.DEAF: _(
+        WorkersState.UNRESPONSIVE: _(
             "No run starts: the workers have no connection to the broker. Look at the broker first."
         ),
+        WorkersState.UNSERVED: _("No worker takes the queue %(queue)s: start one.")
+        % {"queue": ", ".join(world.workers.unserved)},
         WorkersState.STUCK: _(
             "Runs wait and no worker takes them: look at the workers’ logs, or restart them."
         ),

@@ -8,17 +8,24 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
+from django_celery_beat.models import PeriodicTask
 
+from alerts.conditions import missed_rows
 from database import clock
-from database.slices import first_of_each
+from database.slices import first_of_each, keys_of_each
 from maintenance.ledger.worker_health import WorkerHealth, worker_health
-from maintenance.models import JobRun, Person, RetentionPolicy
-from maintenance.scheduling import maintenance_mode
+from maintenance.models import JobRun, Person, RetentionPolicy, ScheduleControl
+from maintenance.registry import jobs
+from maintenance.scheduling import maintenance_mode, schedules
+from maintenance.scheduling.job_schedules import SCHEDULES_OF_A_JOB
+from maintenance.scheduling.reading import Reading, read_all
 from maintenance.scheduling.scheduler_health import SchedulerHealth, scheduler_health
 
 SEE_RUNS = "maintenance.view_jobrun"
 # More open runs than this are shown only in the list of runs.
 OPEN_MAX = 50
+# More schedules that do not fire are shown only in the list of schedules.
+ASLEEP_MAX = 30
 
 
 @dataclass
@@ -66,18 +73,68 @@ class World:
         return maintenance_mode.modes_for(self.request)
 
     @cached_property
-    def _open_runs(self) -> list[Any]:
+    def _noted_runs(self) -> list[Any]:
         policy = RetentionPolicy.objects.filter(job=OuterRef("job")).values("days")[:1]
         runs = JobRun.objects.visible_to(self.person).annotate(policy_days=Subquery(policy))
         runs = runs.defer("mandate", "cursor", "traceback")
-        return first_of_each([runs.blocked()[:OPEN_MAX], runs.running().order_by("pk")[:OPEN_MAX]])
+        parts = [
+            runs.blocked()[:OPEN_MAX],
+            runs.running().order_by("pk")[:OPEN_MAX],
+            missed_rows(runs, self.now),
+        ]
+        return first_of_each(parts)
 
     @property
     def running(self) -> list[JobRun]:
         """The running runs, oldest first."""
-        return [run for run in self._open_runs if run.is_running]
+        return [run for run in self._noted_runs if run.is_running]
 
     @property
     def blocked(self) -> list[Any]:
         """The runs that wait for a person, longest wait first; ``policy_days``: the retention of their job."""
-        return [run for run in self._open_runs if run.is_blocked]
+        return [run for run in self._noted_runs if run.is_blocked]
+
+    @property
+    def missed(self) -> list[JobRun]:
+        """The rows of slots that passed without a scheduler, newest first."""
+        return [run for run in self._noted_runs if run.status == JobRun.Status.MISSED]
+
+    @cached_property
+    def _schedules(self) -> list[PeriodicTask]:
+        """The first schedules of each job, and the newest that are enabled and have no next slot, in order."""
+        enabled = PeriodicTask.objects.filter(enabled=True)
+        asleep = enabled.filter(pk__in=ScheduleControl.objects.filter(next_slot_at=None).values("pk"))
+        parts = [
+            PeriodicTask.objects.filter(task=job.task_name).order_by("pk")[: SCHEDULES_OF_A_JOB + 1]
+            for job in jobs()
+        ]
+        parts.append(asleep.order_by("-pk")[:ASLEEP_MAX])
+        found = PeriodicTask.objects.filter(pk__in=keys_of_each([part.values("pk") for part in parts]))
+        return list(found.select_related(*schedules.RELATED).order_by("pk"))
+
+    @cached_property
+    def by_task(self) -> dict[str, list[PeriodicTask]]:
+        """The first schedules of each job, by the name of its task; one more than are shown, if there are more."""
+        found: dict[str, list[PeriodicTask]] = {job.task_name: [] for job in jobs()}
+        for task in self._schedules:
+            of_job = found.get(task.task)
+            if of_job is not None and len(of_job) <= SCHEDULES_OF_A_JOB:
+                of_job.append(task)
+        return found
+
+    @cached_property
+    def asleep(self) -> list[PeriodicTask]:
+        """Enabled schedules without a next slot, newest first: each has ended, or is broken."""
+        found = [
+            task
+            for task in self._schedules
+            if task.enabled and hasattr(task, "control") and task.control.next_slot_at is None
+        ]
+        return found[::-1][:ASLEEP_MAX]
+
+    @cached_property
+    def readings(self) -> dict[int, Reading]:
+        """The readings of all these schedules, by key."""
+        shown = [task for tasks in self.by_task.values() for task in tasks[:SCHEDULES_OF_A_JOB]]
+        tasks = list({task.pk: task for task in [*shown, *self.asleep]}.values())
+        return dict(zip((task.pk for task in tasks), read_all(tasks, modes=self.modes), strict=True))

@@ -1,6 +1,6 @@
 "use strict";
 {
-    // Presets fill the crontab fields; the change event wakes the preview.
+    // Presets fill the crontab fields; the change event renews the preview.
     document.addEventListener("click", (event) => {
         const preset = event.target.closest("[data-crontab]");
         if (!preset) {
@@ -11,6 +11,13 @@
             document.getElementById(`id_${names[index]}`).value = value;
         });
         document.getElementById("id_minute").dispatchEvent(new Event("change", {bubbles: true}));
+    });
+
+    // The preview shows times in the browser's zone too.
+    document.addEventListener("htmx:configRequest", (event) => {
+        if (event.detail.elt.id === "schedule-preview") {
+            event.detail.parameters.reader_zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+        }
     });
 
     // A strip is one tab stop; the arrow keys walk along its runs.
@@ -30,7 +37,7 @@
         event.preventDefault();
     });
 
-    // A log shows its end until its reader scrolls up.
+    // A log follows its end until the reader scrolls up.
     const follow = (log) => {
         log.scrollTop = log.scrollHeight;
     };

@@ -22,7 +22,7 @@
         }
     };
 
-    // Who marks text to copy it does not lose it.
+    // A selection of text is kept: the reader may be copying it.
     const isSelecting = () => {
         const selection = document.getSelection();
         return selection !== null && !selection.isCollapsed;
@@ -86,13 +86,13 @@
             failures.set(elt, (failures.get(elt) || 0) + 1);
             say(signedOut ? "signed-out" : "lost");
         }
-        // What was swapped in has scheduled itself.
+        // A fragment that was swapped in has its own timer.
         if (isPolling(elt) && elt.isConnected && (!successful || signedOut || xhr.status === 204)) {
             schedule(elt);
         }
     });
 
-    // What is swapped in takes over what its reader did to the old: the focus, what is unfolded, how far it is scrolled.
+    // A new fragment keeps the focus, the open details and the scroll positions of the one that it replaces.
     const nameOf = (element) => element.getAttribute("href") || element.getAttribute("formaction") || element.id;
     let before = null;
     const remember = () => {
@@ -131,11 +131,11 @@
         }
     });
 
-    // Nothing typed is lost to an ended session or a server that is away: a form is sent once somebody is signed in.
+    // An ended session or an unreachable server loses no input: the form is sent once somebody is signed in.
     let checked = null;
     document.addEventListener("submit", (event) => {
         const form = event.target;
-        // What opens in another tab leaves this one as it is.
+        // A form or link for another tab changes nothing in this one.
         const opensElsewhere = event.submitter?.formTarget === "_blank";
         if (checked === form || form.method !== "post" || opensElsewhere || !form.closest("#content-main")) {
             checked = null;

@@ -17,13 +17,13 @@
         }
     };
     if (dialog) {
-        // A page with a head of its own (changing the password) has no such button; "?" opens the list there too.
+        // Pages with their own header (changing the password) have no such button; "?" opens the list there too.
         if (opener) {
             opener.hidden = false;
             opener.addEventListener("click", open);
         }
         box.addEventListener("change", () => window.localStorage.setItem(KEY, box.checked ? "on" : "off"));
-        // A click on what lies behind the dialog closes it.
+        // A click on the backdrop closes the dialog.
         dialog.addEventListener("click", (event) => {
             if (event.target === dialog) {
                 dialog.close();

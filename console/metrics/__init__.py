@@ -1,0 +1,1 @@
+"""``/metrics``: what the ledger knows, for Prometheus."""
