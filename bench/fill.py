@@ -1,7 +1,7 @@
 """Fills the configured, empty database with test data of a given size: ``python -m bench.fill --posts 1000000``.
 
-For each million posts: 5,000,000 comments, 500,000 runs of 200 schedules, 100,000 sessions and events of 200 bots;
-the numbers of schedules, bots and people do not depend on it. ``--schedules 10000`` sets the number of schedules. The
+For each million posts: 5,000,000 comments, 500,000 runs of 200 schedules, 100,000 sessions of 200 bots, 250,000 events
+and 20,000 alerts; the numbers of schedules, bots and people do not depend on it. ``--schedules 10000`` sets the number of schedules. The
 database generates everything from row numbers, so the same size gives the same data. On PostgreSQL the secondary
 indexes are built after the rows, and foreign keys are not checked: the connected role must be a superuser.
 """
@@ -352,6 +352,7 @@ def fill(*, posts: int, schedules: int = 200, tell: Callable[[str], None] = lamb
     from django.contrib.auth.models import User
     from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+    from bench.records import fill_records
     from maintenance.models import JobRun, RunLogLine
     from scraping.models import BotConfig, PostSighting, RedditComment, RedditPost, ScrapeSession
 
@@ -365,6 +366,7 @@ def fill(*, posts: int, schedules: int = 200, tell: Callable[[str], None] = lamb
         fill_runs(filler, runs, schedules)
         fill_sessions(filler, sessions)
         fill_content(filler, posts, sessions)
+    fill_records(filler, max(200, posts // 4), max(100, posts // 50))
     filler.reset_sequences(
         User, BotConfig, CrontabSchedule, PeriodicTask, JobRun, ScrapeSession, RedditPost, RedditComment
     )

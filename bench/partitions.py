@@ -36,7 +36,7 @@ def fill(posts: int) -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {POST}, {COMMENT}")
+        cursor.execute(f"TRUNCATE {POST}, {COMMENT}, scraping_postsighting")
         for copy in COPIES:
             cursor.execute(f"DROP TABLE IF EXISTS {copy}_comment, {copy}_post")
     harness.fill_content(posts=posts, comments_per_post=COMMENTS_PER_POST, expired=0)
@@ -263,7 +263,7 @@ class Rounds:
         order = list(PEERS.items())
         for label, (part, table) in order[number % len(order) :] + order[: number % len(order)]:
             with Updates(table) as updates:
-                answer = harness.in_child("bench.partitions", part, database_url=url)
+                answer = harness.in_child("bench.partitions", part, database_url=url, PURGE_CAP_SHARE="1")
             self.speed[label].append(answer["rows"] / answer["seconds"])
             self.longest[label].append(answer.get("longest", 0.0) * 1000)
             self.waited[label].append(updates.p99())

@@ -54,11 +54,16 @@ class Arrivals:
         import redis
         from django.db import connection
 
+        from console.local.processes import QUEUES
+        from maintenance.ledger.dispatch import SCHEDULED_PRIORITY
+
         client = redis.Redis(unix_socket_path=str(socket))
+        # The queues of the jobs, and within each the key of the messages of schedules.
+        names = [*QUEUES, *(f"{name}\x06\x16{SCHEDULED_PRIORITY}" for name in QUEUES)]
         received: list[int] = []
         marked_at = time.monotonic()
         while not self.stop.is_set():
-            got: Any = client.blpop(["celery"], timeout=0.2)
+            got: Any = client.blpop(names, timeout=0.2)
             if got:
                 headers = json.loads(got[1])["headers"]
                 now = time.time()
