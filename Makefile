@@ -10,12 +10,14 @@ PYTHON := .venv/bin/python
 CLEAN_ENV := env -u DATABASE_URL -u CELERY_BROKER_URL -u SECRET_KEY -u FIELD_ENCRYPTION_KEY -u DEBUG -u ALLOWED_HOSTS \
 	-u TIME_ZONE -u LANGUAGE_CODE -u HTTPS -u EMAIL_URL -u BEAT_LEASE_SECONDS -u HEARTBEAT_SECONDS -u WORKER_STUCK_SECONDS -u WORKER_ALIVE_FILE -u RETENTION_FLOOR_DAYS \
 	-u REDDIT_CLIENT_ID -u REDDIT_CLIENT_SECRET -u REDDIT_USER_AGENT -u REDDIT_URL -u REDDIT_OAUTH_URL -u PURGE_CAP_ROWS \
-	-u PURGE_CAP_SHARE -u APPROVE_OWN_RUNS -u PURGE_CAP_MIN_ROWS -u PURGE_THROTTLE -u WEB_STATEMENT_TIMEOUT_SECONDS -u ALERT_EMAILS -u SERVER_EMAIL \
-	-u COMPLIANCE_TARGET_PERCENT -u CONN_MAX_AGE -u CSRF_TRUSTED_ORIGINS -u LOG_LEVEL -u REDDIT_TIMEOUT_SECONDS -u TRUSTED_PROXY_COUNT READ_DOT_ENV=false
+	-u PURGE_CAP_SHARE -u APPROVE_OWN_RUNS -u PURGE_CAP_MIN_ROWS -u PURGE_THROTTLE -u WEB_STATEMENT_TIMEOUT_SECONDS -u ALERT_EMAILS -u WEBHOOKS_TO_PRIVATE_ADDRESSES -u DEAD_MAN_URL -u SERVER_EMAIL \
+	-u COMPLIANCE_TARGET_PERCENT -u CONN_MAX_AGE -u CSRF_TRUSTED_ORIGINS -u LOG_FORMAT -u LOG_LEVEL -u METRICS_TOKEN -u OTEL_EXPORTER_OTLP_ENDPOINT -u REDDIT_TIMEOUT_SECONDS -u TRUSTED_PROXY_COUNT -u CONSOLE_URL -u HELP_CONTACT -u SECOND_FACTOR_REQUIRED_FOR -u SESSION_IDLE_MINUTES \
+	-u OIDC_ISSUER -u OIDC_CLIENT_ID -u OIDC_CLIENT_SECRET -u OIDC_NAME -u OIDC_SCOPES -u OIDC_GROUPS_CLAIM -u OIDC_ROLES -u OIDC_AUTO_CREATE -u OIDC_EMAIL_DOMAINS \
+	-u OIDC_SECOND_FACTOR -u OIDC_SESSION_HOURS READ_DOT_ENV=false
 # More arguments for pytest: make test ARGS="-k purge"
 ARGS ?=
 
-.PHONY: help run test test-fast soak chaos format lint bench requirements screenshots messages clean
+.PHONY: help run test test-fast soak chaos format lint audit bench requirements screenshots messages clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -23,12 +25,13 @@ help: ## show this list
 run: .venv/.base ## run the whole console on this machine (PORT=8000 HOST=127.0.0.1)
 	@exec $(PYTHON) manage.py up --host $(HOST) --port $(PORT)
 
-test: .venv/.dev ## run all tests: embedded, and beside it on PostgreSQL and Redis where they answer (ARGS=…)
+test: .venv/.dev ## run all tests embedded, and beside it all but browsers and slow tests of pages on PostgreSQL and Redis where they answer (ARGS=…)
 	@exec $(CLEAN_ENV) $(PYTHON) -m tests.side_by_side $(ARGS)
 
-test-fast: .venv/.dev ## run what needs neither a browser nor killed processes, on SQLite and on every core (ARGS=…)
-	@exec $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test-fast $(PYTHON) -m pytest -q --numprocesses auto --dist loadfile --reuse-db \
-		-m "not slow and not soak" --ignore tests/chaos --ignore tests/e2e $(ARGS)
+test-fast: .venv/.dev ## run the quick tests of every package in a minute, on SQLite and on every core (ARGS=…)
+	@exec $(CLEAN_ENV) PYTHONDONTWRITEBYTECODE= VAR_DIR=$(CURDIR)/var/test-fast $(PYTHON) -m pytest -q --numprocesses auto \
+		--dist worksteal --hypothesis-profile fast -m "not slow and not soak" --ignore tests/chaos --ignore tests/e2e \
+		--ignore tests/api/test_fuzzing.py -p no:schemathesis -p no:playwright $(ARGS)
 
 soak: .venv/.dev ## draw the whole of every space that the suite samples, for hours, on both databases (ARGS=…)
 	@exec $(CLEAN_ENV) SOAK=1 $(PYTHON) -m tests.side_by_side -m soak --timeout 0 $(ARGS)
@@ -50,9 +53,12 @@ lint: .venv/.dev ## check style, sizes, types, the direction of imports, migrati
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) manage.py check --fail-level WARNING
 	$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/test $(PYTHON) -m pytest -q -p no:cacheprovider tests/messages.py tests/sizes.py
 
+audit: .venv/.dev ## ask PyPI's vulnerability service about every locked release; says so where it cannot be asked
+	@$(PYTHON) -m tests.lock_audit
+
 bench: .venv/.dev ## run the benchmarks; each prints a table: embedded, then on PostgreSQL where it answers
 	@services=$$($(PYTHON) -m tests.services) || exit 1; \
-	for file in $$(grep -l '__main__' bench/*.py | grep -v -e /fill -e /pages); do \
+	for file in $$(grep -l '__main__' bench/*.py | grep -v -e /fill -e /pages -e /api_load -e /tabs -e /waiters); do \
 		echo "== $$file"; $(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \
 		if [ -n "$$services" ]; then \
 			$(CLEAN_ENV) VAR_DIR=$(CURDIR)/var/bench-services $$services $(PYTHON) -m bench.$$(basename $$file .py) || exit 1; \
@@ -60,7 +66,7 @@ bench: .venv/.dev ## run the benchmarks; each prints a table: embedded, then on 
 	done
 
 requirements: .venv/.dev ## compile requirements/*.in to *.txt; UPGRADE=1 takes the newest releases
-	@for name in base parquet dev; do \
+	@for name in base parquet tracing dev; do \
 		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-find-links \
 			$(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done

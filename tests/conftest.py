@@ -4,46 +4,92 @@ import os
 import signal
 import subprocess
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import redis
 from django.conf import settings as django_settings
 from django.core.management import call_command
-from django.core.management.commands import flush
 from django.db import connection
 from django.test import testcases
 from django.utils import timezone, translation
+from django_celery_beat.models import PeriodicTask
 from hypothesis import settings as hypothesis_settings
 
 from audit import triggers
 from console.local import broker as private_broker
-from database import clock
+from database import clock, opened_secrets
+from maintenance import registry
 from maintenance.admin import last_plans
 from maintenance.ledger import publishing
+from maintenance.models import groups
 from maintenance.scheduling import seeding
 from maintenance.scheduling.lease import Lease
-from tests.kit import factories
+from tests.kit import baseline, factories
 from tests.kit.waiting import wait_until
 
 # Playwright runs an event loop in the thread of the tests.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 hypothesis_settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis_settings.register_profile("fast", deadline=None, max_examples=10)
 hypothesis_settings.load_profile("suite")
 
 
+# Where slow tests are about the database, its locks or processes, and so run on both databases.
+ABOUT_THE_DATABASE = (
+    "alerts", "api", "audit", "chaos", "database", "maintenance/ledger", "maintenance/models", "maintenance/purging",
+    "maintenance/scheduling", "maintenance/test_cleaning_jobs.py", "maintenance/test_job_effects.py",
+    "scraping/compliance", "scraping/content", "test_page_queries.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of the whole suite's two runs, leave slow tests of pages and of Reddit's answers to the embedded one."""
+    if not os.environ.get("BESIDE_EMBEDDED"):
+        return
+    kept = [
+        item
+        for item in items
+        if not item.get_closest_marker("slow")
+        or item.path.relative_to(config.rootpath / "tests").as_posix().startswith(ABOUT_THE_DATABASE)
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker):
-    """The test database, whose events may go: a transactional test ends by emptying all tables."""
+def migrated_file(request, django_db_modify_db_settings):
+    """The file from which the SQLite database is copied instead of migrated; None: on PostgreSQL, or --create-db."""
+    if connection.vendor != "sqlite" or request.config.getvalue("create_db"):
+        return None
+    return baseline.MigratedFile(Path(connection.settings_dict["TEST"]["NAME"]))
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request, migrated_file):
+    """Whether Django uses the database that it finds: on SQLite, the copy of a migrated one."""
+    return migrated_file is not None or request.config.getvalue("reuse_db")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker, migrated_file):
+    """The test database, restored after each transactional test, and without the triggers that keep events.
+
+    Without schedules too: those of the migrations would grow overdue while the suite runs. A test seeds its own.
+    """
     with django_db_blocker.unblock():
+        if migrated_file:
+            migrated_file.finish(connection)
         triggers.remove(connection)
-    # By Django's own command: the console's would write an event that it did.
-    vars(testcases)["call_command"] = _call_djangos
+        PeriodicTask.objects.all().delete()
+        start = baseline.of(connection)
 
+    def call(name, **options):
+        return start.restore() if name == "flush" else call_command(name, **options)
 
-def _call_djangos(name, **options):
-    return call_command(flush.Command() if name == "flush" else name, **options)
+    vars(testcases)["call_command"] = call
 
 
 def pytest_configure():
@@ -61,6 +107,19 @@ def pytest_configure():
 def static_root():
     """The directory of the static files: WhiteNoise warns where it is missing, in the live server too."""
     django_settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def declare(monkeypatch):
+    """Declare a job for one test only."""
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
+    monkeypatch.setattr(groups, "_slugs", {key: [*slugs] for key, slugs in groups._slugs.items()})
+
+    def declare(function, **options):
+        registry.job(**options)(function)
+        return function.__name__
+
+    return declare
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -141,6 +200,12 @@ def one_clock(request, monkeypatch):
         monkeypatch.setattr(clock, "CARRIED_SECONDS", 0.0)
         monkeypatch.setattr(clock, "JITTER", timedelta())
         monkeypatch.setattr(Lease, "now", lambda lease: clock.database_now())
+
+
+@pytest.fixture(autouse=True)
+def nothing_opened(monkeypatch):
+    """No secret of an earlier test is hidden: one of them is the host of every server of tests."""
+    monkeypatch.setattr(opened_secrets, "_opened", {})
 
 
 @pytest.fixture(autouse=True)

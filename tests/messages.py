@@ -3,6 +3,7 @@
 A step of `make lint`, not of the suite: somebody who adds a job or a text without speaking Chinese has working code.
 """
 
+import re
 import shutil
 import string
 import subprocess
@@ -16,6 +17,13 @@ from maintenance.ledger import requests  # noqa: F401  (declares the jobs)
 from maintenance.registry import jobs
 
 CATALOGUE = settings.BASE_DIR / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
+GLOSSARY = settings.BASE_DIR / "docs" / "glossary.md"
+# The glossary's terms that mean one thing wherever an English text has them: "session" and "hold" do not.
+TERMS = (
+    "alert", "bot (config)", "checkpoint", "crontab", "cursor", "cutoff", "dry run", "event", "fencing token",
+    "fullname", "gap", "heartbeat", "lease", "listing", "maintenance mode", "mandate", "override", "overlap",
+    "plan", "request budget", "retention", "schedule", "set aside", "slot", "sweep", "tombstone", "watermark",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +54,19 @@ def test_the_compiled_catalogue_is_up_to_date(entries):
         return {(e.msgctxt, e.msgid): (e.msgstr, e.msgstr_plural) for e in catalogue}
 
     assert by_key(entries) == by_key(polib.mofile(str(CATALOGUE.with_suffix(".mo"))))
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_the_catalogue_uses_the_words_of_the_glossary(entries, term):
+    chinese = re.search(rf"^\| {re.escape(term)} \| ([^|]+) \|", GLOSSARY.read_text(), re.MULTILINE)[1]
+    whole_word = re.compile(rf"(?<![\w’']){term.removesuffix(' (config)')}s?\b", re.IGNORECASE)
+    wrong = []
+    for entry in entries:
+        english = re.sub(r"%\(\w+\)\w", "", f"{entry.msgid} {entry.msgid_plural}")
+        translated = entry.msgstr + "".join(entry.msgstr_plural.values())
+        if whole_word.search(english) and chinese not in translated:
+            wrong.append((entry.msgid, translated))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("job", jobs(), ids=lambda job: job.slug)

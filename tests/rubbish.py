@@ -29,7 +29,7 @@ LOOKUPS = (
     "date__year__gte", "len", "trunc", "unaccent", "search", "trigram_similar", "id__regex", "password__startswith",
 )  # fmt: skip
 CONTROLS = (
-    "q", "p", "o", "ot", "all", "e", "_popup", "_to_field", "_facets", "_changelist_filters", "_source_model", "next", "after",
+    "q", "p", "o", "ot", "all", "e", "_popup", "_to_field", "_facets", "_changelist_filters", "_source_model", "next", "after", "before",
     "plan", "config", "days", "app_label", "model_name", "field_name", "term", "job", "subreddit", "hold", "date", "version",
     "permissions", "groups", "owner", "app", "minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone",
     "dry_run", "force", "created_at__year", "created_at__month", "created_at__day", "csrfmiddlewaretoken", "_method",

@@ -14,10 +14,15 @@ from tests import services
 VAR = Path(__file__).resolve().parent.parent / "var"
 
 
-def start(name, *, output=None, **environment):
-    """Start a run of pytest with the command line's arguments and a VAR_DIR of its own."""
+# What a browser shows depends on no database, and a browser is slow: of the whole suite, one of the two runs drives it.
+# Slow tests that are not about the database run once too (tests/conftest.py).
+WITHOUT_BROWSER = "--ignore=tests/e2e"
+
+
+def start(name, *arguments, output=None, **environment):
+    """Start a run of pytest with the command line's arguments, some more, and a VAR_DIR of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", *sys.argv[1:]],
+        [sys.executable, "-m", "pytest", *sys.argv[1:], *arguments],
         env={**os.environ, "VAR_DIR": str(VAR / name), **environment},
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
@@ -43,7 +48,9 @@ def main():
         return start("test").wait()
     log = VAR / "test-services.log"
     with log.open("w") as output:
-        other = start("test-services", output=output, **found)
+        is_whole = not sys.argv[1:]
+        beside = {"BESIDE_EMBEDDED": "1"} if is_whole else {}
+        other = start("test-services", *[WITHOUT_BROWSER] * is_whole, output=output, **found, **beside)
         embedded = start("test").wait()
         served = other.wait()
     tell("Tests on PostgreSQL and Redis")

@@ -11,9 +11,12 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
 from database.constraints import DatabaseOnDelete
-from maintenance.models import BeatLease, MaintenanceMode
+from maintenance.models import BeatLease, RunTotals
 from maintenance.models.statuses import FINAL
+from tests.accounts.broken import PEOPLE
+from tests.alerts.broken import ALERTS
 from tests.kit import factories
+from tests.maintenance.broken import SCHEDULES
 
 MODELS = [
     model
@@ -45,6 +48,14 @@ def same_as_another(make, *fields):
     """Two rows that may exist beside each other, until the second equals the first in these fields."""
     first, second = make(), make()
     return second, {field: getattr(first, field) for field in fields}
+
+
+def a_hook():
+    return factories.schedule_hook(secret="")
+
+
+def same_beside(make, field, **shared):
+    return same_as_another(lambda: make(**shared), field)
 
 
 def one_owner_names_two_bots_alike():
@@ -110,26 +121,20 @@ def override(**broken):
     return factories.retention_override(), broken
 
 
-def control(**fields):
-    row = factories.schedule().control
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.save()
-    return row
-
-
 def lease():
     return BeatLease.objects.get_or_create(pk=BeatLease.ROW, defaults={"expires_at": NOW})[0]
 
 
-def maintenance_mode():
-    return MaintenanceMode.objects.create(started_at=NOW, reason="x")
-
-
-PAUSED = {"paused_at": NOW, "pause_reason": "x"}
-
 BROKEN = [
     # accounts
+    *PEOPLE,
+    ("apitoken_secret_hash_unique", lambda: same_as_another(factories.api_token, "secret_hash")),
+    ("apitoken_expires_after_creation", lambda: token_ends_before_it_begins(factories.api_token)),
+    ("personaltoken_secret_hash_unique", lambda: same_as_another(factories.personal_token, "secret_hash")),
+    ("personaltoken_expires_after_creation", lambda: token_ends_before_it_begins(factories.personal_token)),
+    ("schedulehook_public_id_unique", lambda: same_as_another(a_hook, "public_id")),
+    ("hookcall_signature_unique", lambda: same_beside(factories.hook_call, "signature", hook=a_hook())),
+    ("idempotencykey_unique", lambda: same_beside(factories.idempotency_key, "key", user=factories.user())),
     (
         "refreshtoken_secret_hash_unique",
         lambda: same_as_another(factories.refresh_token, "secret_hash"),
@@ -180,15 +185,27 @@ BROKEN = [
     ("watermark_subreddit_is_folded", lambda: (factories.watermark(), {"subreddit": "Python"})),
     ("watermark_rate_not_negative", lambda: (factories.watermark(), {"posts_per_hour": -0.1})),
     ("accesstoken_one_per_client", lambda: same_as_another(factories.access_token, "client_id")),
+    *ALERTS,
     ("freshness_config_fk", lambda: (factories.freshness(), {"config_id": NOBODY})),
     ("freshness_one_per_subreddit", one_subreddit_is_fresh_twice),
     ("freshness_subreddit_is_folded", lambda: (factories.freshness(), {"subreddit": "Python"})),
     ("freshness_silence_has_a_reason", lambda: (factories.freshness(), {"silent_since": timezone.now()})),
+    (
+        "freshness_verdict_known",
+        lambda: (
+            factories.freshness(counted_from=timezone.now(), posts=1, usual_low=1, usual_high=1),
+            {"verdict": "odd"},
+        ),
+    ),
+    ("freshness_verdict_has_figures", lambda: (factories.freshness(), {"verdict": "usual"})),
     ("duewalk_config_fk", lambda: (factories.due_walk(), {"config_id": NOBODY})),
     ("duewalk_one_per_post", one_post_is_due_twice),
     ("duewalk_is_of_a_post", lambda: (factories.due_walk(), {"fullname": "t1_1"})),
     ("requestbudget_one_per_client", lambda: same_as_another(factories.request_budget, "client_id")),
     ("requestbudget_window_not_empty", lambda: (factories.request_budget(), {"window_requests": 0})),
+    ("schedulehook_schedule_fk", lambda: (a_hook(), {"schedule_id": NOBODY})),
+    ("hookcall_hook_fk", lambda: (factories.hook_call(), {"hook_id": NOBODY})),
+    ("loginsession_session_fk", lambda: (factories.listed_session(), {"session_id": "gone"})),
     ("scrapesession_run_fk", lambda: (factories.session(), {"run_id": NOBODY})),
     ("scrapesession_one_running_per_config", one_bot_is_scraped_twice_at_once),
     ("scrapesession_status_known", lambda: (factories.session(), {"status": "lost"})),
@@ -225,17 +242,7 @@ BROKEN = [
     ("jobrun_attempt_from_1", lambda: (factories.job_run(), {"attempt": 0})),
     ("jobrun_progress_not_negative", lambda: (factories.job_run(), {"progress_done": -1})),
     ("runlogline_run_fk", lambda: (factories.log_line(), {"run_id": NOBODY})),
-    ("schedulecontrol_misfire_known", lambda: (control(), {"misfire_policy": "panic"})),
-    ("schedulecontrol_overlap_known", lambda: (control(), {"overlap_policy": "panic"})),
-    ("schedulecontrol_misfire_limit_from_1", lambda: (control(), {"misfire_limit": 0})),
-    ("schedulecontrol_pause_has_reason", lambda: (control(), {"paused_at": NOW})),
-    ("schedulecontrol_pause_has_reason", lambda: (control(**PAUSED), {"pause_reason": ""})),
-    ("schedulecontrol_pause_has_reason", lambda: (control(), {"pause_reason": "x"})),
-    ("schedulecontrol_pause_has_reason", lambda: (control(), {"paused_until": NOW})),
-    ("maintenancemode_one_row_per_scope", lambda: (maintenance_mode(), {"id": 2})),
-    ("maintenancemode_has_reason", lambda: (maintenance_mode(), {"reason": ""})),
-    ("maintenancemode_ends_after_start", lambda: (maintenance_mode(), {"ended_at": NOW - timedelta(days=1)})),
-    ("maintenancemode_ends_after_start", lambda: (maintenance_mode(), {"started_at": None, "ended_at": NOW})),
+    *SCHEDULES,
     ("retentionpolicy_days_1_to_36500", lambda: (factories.retention_policy(job="x", days=1), {"days": 0})),
     (
         "retentionpolicy_days_1_to_36500",
@@ -265,9 +272,11 @@ BROKEN = [
     ("retentionoverride_subreddit_once", one_subreddit_has_two_retentions),
     ("retentionoverride_config_once", one_bot_has_two_retentions),
     ("beatlease_single_row", lambda: (lease(), {"id": 2})),
+    ("runtotals_single_row", lambda: (RunTotals.objects.create(counted_to=timezone.now()), {"id": 2})),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "case"), BROKEN, ids=[name for name, _ in BROKEN])
 def test_the_database_refuses_what_breaks_a_constraint(name, case):

@@ -37,11 +37,13 @@ def missing(text: str, files: set[str]) -> list[str]:
     return sorted(({name for name in NAMED.findall(text) if not exists(name)} | folders) - MADE_LATER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
 def test_every_path_that_a_guide_names_exists(guide):
     assert missing(guide.read_text(), repository()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -65,7 +67,7 @@ def test_a_path_that_is_gone_is_found(text):
         ("who may see a session", "def sees_everybodys\\("),
         ("a cancel noticed", '"cancel_requested_at"'),
         ("dashboard's figures", "def [a-z_]*figures|class Figures|Counter"),
-        ("a mail sent", "send_mail\\("),
+        ("a mail sent", "mail.send\\("),
         ("who changed what", "def record\\("),
     ],
 )

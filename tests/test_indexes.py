@@ -3,6 +3,8 @@
 import ast
 import inspect
 
+import pytest
+
 from tests.test_constraints import MODELS
 
 
@@ -25,6 +27,7 @@ def test_every_index_says_which_query_reads_it():
     assert silent == []
 
 
+@pytest.mark.slow
 def test_every_index_is_named_where_it_is_declared():
     names = [getattr(keywords.get("name"), "value", None) for keywords, _ in declared_indexes()]
 

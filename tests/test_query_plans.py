@@ -15,10 +15,12 @@ from django.db import connection
 from django.utils import timezone
 
 from bench import fill, harness, pages
+from database.keyset import Place, encoded
 from maintenance.ledger import performing
 from maintenance.ledger.requests import request_run
 from maintenance.models import JobRun
-from scraping.models import RedditPost
+from scraping.models import Freshness, RedditPost
+from tests.kit import factories
 
 BIG = {
     "scraping_redditpost",
@@ -31,8 +33,9 @@ BIG = {
 }
 JOBS = ("cleanup_tokens", "cleanup_sessions", "purge_old_content", "cleanup_login_sessions")
 # Rows of the small world in place of those that bench.pages names.
+IDS = {**pages.IDS, "run": 50, "session": 50, "post": 50, "comment": 50}
 ADDRESSES = {
-    name: re.sub(r"/(250000|5000)/", "/50/", address).replace("?p=50", "?p=2")
+    name: re.sub(r"after=\w+", f"after={encoded(Place(60))}", address.format(**IDS))
     for name, address in pages.PAGES.items()
 }
 # Not the choices that nearly all rows fit: the first page of those is found at once.
@@ -43,11 +46,13 @@ SEARCHES = {
     "comments: of a post": f"{pages.COMMENTS}?q=t3_5000",
     "runs: number": f"{pages.RUNS}?q=50",
     "runs: fullname": f"{pages.RUNS}?q=t3_5000",
+    "runs: of a schedule, first attempts": f"{pages.RUNS}?schedule__exact={fill.FIRST + 7}&attempt__exact=1",
+    "runs: two long periods": f"{pages.RUNS}compare/?days=92",
     "sessions: number": f"{pages.SESSIONS}?q=50",
     "sessions: manual": f"{pages.SESSIONS}?kind__exact=manual",
     "sessions: of a day": f"{pages.SESSIONS}?started_at__gte=2026-01-01+00:00:00%2B00:00",
-    "activity": "audit/event/",
 }
+ORDERS = re.compile(r" ORDER BY [^()]+? LIMIT -?\d+(?: OFFSET \d+)?(?! OFFSET)\b")
 # What reads on purpose, and why that is no harm: a part of the statement.
 ALLOWED = {
     "TABLESAMPLE": "a sample",
@@ -76,11 +81,7 @@ def faults(sql, params) -> list[str]:
     if not reads or any(part in sql for part in ALLOWED) or "pg_" in sql:
         return []
     # In a small table it is cheapest to walk along the key until enough is found, whatever indexes there are.
-    unordered = (
-        re.sub(r" ORDER BY [^()]+? LIMIT -?\d+(?: OFFSET \d+)?(?! OFFSET)\b", "", sql)
-        if " WHERE " in sql
-        else sql
-    )
+    unordered, params = without_order(sql, params) if " WHERE " in sql else (sql, params)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f"EXPLAIN (FORMAT JSON) {unordered}", params)
@@ -93,11 +94,29 @@ def faults(sql, params) -> list[str]:
             return [fault for node in nodes(plan[0]["Plan"]) if (fault := fault_of_node(node, partial))]
         cursor.execute(f"EXPLAIN QUERY PLAN {unordered}", params)
         steps = [step[-1] for step in cursor.fetchall()]
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '%%WHERE%%'")
+        partial = {name for (name,) in cursor.fetchall()}
     # The first of a list, in the order of its key.
     is_list = " LIMIT " in sql and " WHERE " not in sql
-    return [
-        step for step in steps if not is_list and (name := re.match(r"SCAN (\w+)$", step)) and name[1] in BIG
-    ]
+    is_chosen = " WHERE " in sql
+    return [step for step in steps if not is_list and _reads_all(step, partial, is_chosen=is_chosen)]
+
+
+def _reads_all(step, partial, *, is_chosen) -> bool:
+    """Whether a step of SQLite reads a big table, or the whole of an index for the rows that a condition chooses."""
+    found = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?$", step)
+    if found is None or found[1] not in BIG:
+        return False
+    return found[2] is None or (is_chosen and found[2] not in partial)
+
+
+def without_order(sql, params):
+    """Return a statement without its orders and limits, and the parameters that are left."""
+    left = list(params or ())
+    for found in reversed([*ORDERS.finditer(sql)]):
+        first = sql[: found.start()].count("%s")
+        del left[first : first + found[0].count("%s")]
+    return ORDERS.sub("", sql), left
 
 
 def nodes(plan) -> Iterator[dict]:
@@ -125,6 +144,7 @@ def world():
     harness.settle()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("world")
 def test_no_page_and_no_job_reads_a_big_table_without_an_index(client):
@@ -155,3 +175,25 @@ def test_no_page_and_no_job_reads_a_big_table_without_an_index(client):
                 cursor.execute("RESET enable_seqscan")
 
     assert not found, "\n".join(f"{name}: {fault}\n    {sql[-300:]}" for (name, fault), sql in found.items())
+
+
+@pytest.mark.django_db
+def test_silent_and_unusual_subreddits_are_found_by_their_indexes():
+    bot, now = factories.bot_config(), timezone.now()
+    figures = {"counted_from": now, "posts": 1, "usual_low": 1, "usual_high": 1}
+    Freshness.objects.bulk_create(
+        Freshness(config=bot, subreddit=f"s{number}", verdict="usual", **figures) for number in range(500)
+    )
+    factories.freshness(config=bot, verdict="fewer", **figures)
+    factories.freshness(config=bot, silent_since=now, why="private")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+    found = {}
+    for name, rows in {"silent": Freshness.objects.silent(), "unusual": Freshness.objects.unusual()}.items():
+        assert rows.count() == 1
+        found[name] = rows.order_by("pk")[:200].explain()
+
+    assert "freshness_silent" in found["silent"]
+    # SQLite does not look into parameters for the condition of an index.
+    assert "freshness_unusual" in found["unusual"] or connection.vendor == "sqlite"

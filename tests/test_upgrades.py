@@ -14,9 +14,11 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from accounts.models import ApiToken, IdempotencyKey, LoginSession, PersonalToken
+from alerts.models import Ping, PingAddress
 from console.management.commands.migrate import LOCK, lock_file
-from maintenance.models import MaintenanceMode, ScheduleControl
-from tests.kit import factories
+from maintenance.models import HookCall, MaintenanceMode, ScheduleControl, ScheduleHook
+from tests.kit import factories, pings
 
 # The last migrations of the release before this one; raise them when a release is made.
 BEFORE = [
@@ -61,6 +63,7 @@ ROWS: dict[str, Callable[[], Any]] = {
 BY_RAW_SQL = {"maintenance.BeatLease", "maintenance.BeatProcess"}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("label", ROWS)
 def test_the_release_before_writes_and_reads_its_rows(old_apps, label):
@@ -84,6 +87,32 @@ def test_every_model_of_the_release_before_is_tried(old_apps):
     models = {model._meta.label for model in old_apps.get_models() if model._meta.app_label in ours}
 
     assert models - BY_RAW_SQL == set(ROWS)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_release_before_deletes_a_schedule_and_a_person_whose_new_rows_it_does_not_know(old_apps):
+    """The database deletes what hangs on them; an event stays, without its key."""
+    hook, token = factories.schedule_hook(secret=""), factories.personal_token()
+    factories.hook_call(hook=hook)
+    pings.ping(address=pings.ping_address(schedule=hook.schedule, url=""))
+    factories.api_token(user=token.user)
+    factories.idempotency_key(user=token.user)
+    factories.listed_session(user=token.user)
+    event, survivor = factories.event(actor=token.user), factories.personal_token()
+
+    old_apps.get_model("django_celery_beat", "PeriodicTask")._base_manager.get(pk=hook.pk).delete()
+    old_apps.get_model("auth", "User")._base_manager.get(pk=token.user.pk).delete()
+
+    connection.check_constraints()
+    assert not ScheduleHook.objects.exists()
+    assert not HookCall.objects.exists()
+    assert not PingAddress.objects.exists()
+    assert not Ping.objects.exists()
+    assert [one.pk for one in PersonalToken.objects.all()] == [survivor.pk]
+    for model in (ApiToken, IdempotencyKey, LoginSession):
+        assert not model._base_manager.exists()
+    event.refresh_from_db()
+    assert event.actor is None
 
 
 @pytest.mark.django_db(transaction=True)

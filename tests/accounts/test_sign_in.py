@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.urls import reverse
 
@@ -49,6 +50,7 @@ def test_who_guesses_at_an_account_is_stopped_even_with_the_right_password(clien
     assert not is_in(client)
 
 
+@pytest.mark.slow
 def test_who_guesses_from_one_address_is_stopped_and_nobody_else(client, person):
     for number in range(20):
         sign_in(client, name=f"user{number}", password="wrong", address="10.0.0.1")
@@ -58,6 +60,7 @@ def test_who_guesses_from_one_address_is_stopped_and_nobody_else(client, person)
     assert is_in(client)
 
 
+@pytest.mark.slow
 def test_the_address_is_the_one_that_a_trusted_proxy_names(client, person, settings):
     settings.TRUSTED_PROXY_COUNT = settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     for number in range(21):
@@ -93,6 +96,26 @@ def test_a_wrong_password_no_account_no_staff_and_an_inactive_one_are_answered_a
 
     assert len(answers) == 1
     assert not is_in(client)
+
+
+def test_every_name_costs_one_hash_of_a_password(client, person, monkeypatch):
+    plain = steps.with_password(factories.user(username="plain", is_staff=False), PASSWORD)
+    gone = steps.with_password(factories.user(username="gone", is_active=False), PASSWORD)
+    hashes = []
+    real = MD5PasswordHasher.encode
+
+    def counted(hasher, password, salt):
+        hashes.append(password)
+        return real(hasher, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+    work = {}
+    for number, name in enumerate(("lin", "nobody", plain.username, gone.username)):
+        hashes.clear()
+        sign_in(client, name=name, password="wrong", address=f"10.0.1.{number}")
+        work[name] = len(hashes)
+
+    assert work == {"lin": 1, "nobody": 1, "plain": 1, "gone": 1}
 
 
 def test_who_is_signed_in_and_no_longer_staff_is_told_so(client, person):

@@ -14,6 +14,7 @@ RARE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(("model", "name", "field", "value", "index"), RARE)
 def test_a_filter_by_a_rare_choice_reads_its_partial_index(

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.contrib import admin
 from django.urls import reverse
 
 from tests.kit import factories
@@ -86,3 +87,12 @@ def test_an_empty_list_says_whether_it_is_empty_or_nothing_matches(reader):
     assert "Nothing matches." not in shown(reader, "scraping_redditpost")
     assert 'class="empty-list"' in shown(reader, "scraping_redditpost")
     assert "Nothing matches." in shown(reader, "scraping_redditpost", "?hold=held")
+
+
+def test_each_empty_list_teaches_what_will_appear_in_it():
+    # There is always a user: the reader. Activity has a page of its own.
+    taught = {
+        model._meta.label: getattr(one, "empty_list", "") for model, one in admin.site._registry.items()
+    }
+
+    assert {label for label, text in taught.items() if not text} == {"auth.User", "audit.Event"}

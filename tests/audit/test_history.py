@@ -68,6 +68,7 @@ def by_queryset(client, person):
     User.objects.filter(pk=person.pk).delete()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delete", [by_the_page, by_the_action, by_hand, by_queryset])
 def test_the_entries_of_who_is_deleted_are_kept_with_the_name(client, root, people, delete):
     ada, bob, group = people
@@ -158,6 +159,7 @@ def test_an_entry_with_before_after_and_reason_keeps_them_as_such(client, root):
     assert "Reset to default" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "message", ['{"text', "{", "[" * 3000, '{"text": 7}', "[1]", '{"before": {}, "after": 1}']
 )

@@ -3,6 +3,8 @@
 import getpass
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,6 +19,13 @@ from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 
+# What a web process knows: nothing has loaded the code of a command in it.
+IS_KNOWN_TO_THE_WEB_SERVER = """
+import django
+django.setup()
+from audit.words import is_known
+assert is_known("command.ran")
+"""
 # Commands that change no data of the console, with the reason; every other one is recorded.
 SILENT = {
     "check": "reads",
@@ -46,6 +55,7 @@ SILENT = {
     "testserver": "has a database of its own",
     "up": "runs for days; what it changes before that is written down as its shell's",
     "which_run": "reads",
+    "why": "reads",
 }
 
 
@@ -137,3 +147,7 @@ def test_a_command_whose_event_cannot_be_stored_keeps_its_outcome_and_says_so_in
     assert [
         line.getMessage().startswith("No event could be stored: command.ran") for line in caplog.records
     ] == [True]
+
+
+def test_the_web_server_has_words_for_commands():
+    subprocess.run([sys.executable, "-c", IS_KNOWN_TO_THE_WEB_SERVER], check=True)

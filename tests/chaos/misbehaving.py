@@ -60,6 +60,26 @@ def hang_for_long(ctx):
     time.sleep(EVER)
 
 
+def execute(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def touch_posts(ctx):
+    """Write each post, also one that somebody else has locked."""
+    execute("UPDATE scraping_redditpost SET score = score")
+
+
+def count_comments(ctx):
+    """Read all comments, also while their table is locked."""
+    execute("SELECT count(*) FROM scraping_redditcomment")
+
+
+def take_a_lock(ctx):
+    """Wait for an advisory lock that somebody else has."""
+    execute("SELECT pg_advisory_xact_lock(77)")
+
+
 def exit_at_once(ctx):
     """End the process in the middle of the work."""
     sys.exit(1)
@@ -71,7 +91,8 @@ def declare():
 
     for function in (hang_in_python, hang_in_sql, go_on, stand_still, exit_at_once, fill_the_disk):
         registry.job(time_limit=timedelta(seconds=LIMIT))(function)
-    registry.job()(hang_for_long)
+    for function in (hang_for_long, touch_posts, count_comments, take_a_lock):
+        registry.job()(function)
 
 
 if sys.argv[0].endswith("celery"):

@@ -84,6 +84,16 @@ def worker(hostname="worker", include=None, **environment):
 
 
 @contextlib.contextmanager
+def misbehaving_worker(concurrency=1):
+    """Start a worker that has the jobs of ``misbehaving``."""
+    command = processes.worker(concurrency=concurrency)
+    command[command.index("console")] = "tests.chaos.misbehaving"
+    with Service(command) as service:
+        service.wait_for(" ready.")
+        yield service
+
+
+@contextlib.contextmanager
 def supervised_worker(**environment):
     """A worker that is restarted when it ends, as by `up`, docker and systemd.
 

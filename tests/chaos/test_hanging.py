@@ -1,6 +1,5 @@
 """Jobs that hang in real workers: they are killed and named, and the worker continues with the next run."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -12,37 +11,17 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from console.local import processes
-from maintenance import registry
-from maintenance.ledger import attempts, interventions, requests
+from maintenance.ledger import interventions, requests
 from maintenance.models import JobRun
 from maintenance.scheduling import recovery
 from scraping.models import RedditPost
 from tests.chaos import misbehaving
-from tests.chaos.services import Service
-from tests.full_disk import make_room
+from tests.chaos.services import misbehaving_worker as worker
+from tests.full_disk import full_when_posts_are_deleted, make_room
 from tests.kit import factories
 from tests.kit.waiting import wait_until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker")]
-
-
-@pytest.fixture(autouse=True)
-def misbehaving_jobs(monkeypatch):
-    """Declare the workers' jobs in this process too, so that it can request them."""
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    misbehaving.declare()
-    monkeypatch.setattr(attempts, "PAUSES", (timedelta(), timedelta()))
-
-
-@contextlib.contextmanager
-def worker(concurrency=1):
-    """Start a worker that has the jobs above."""
-    command = processes.worker(concurrency=concurrency)
-    command[command.index("console")] = "tests.chaos.misbehaving"
-    with Service(command) as service:
-        service.wait_for(" ready.")
-        yield service
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("broker", "misbehaving_jobs")]
 
 
 def request(job):
@@ -70,16 +49,8 @@ def no_room_at_commit():
         make_room(connection.connection)
         return
     factories.post(created_at=timezone.now() - timedelta(days=100))
-    with connection.cursor() as cursor:
-        cursor.execute("""
-            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
-            CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON scraping_redditpost
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
-        """)
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER refuse ON scraping_redditpost; DROP FUNCTION refuse()")
+    with full_when_posts_are_deleted():
+        yield
 
 
 def test_jobs_that_get_nowhere_end_and_others_go_on(no_room_at_commit):

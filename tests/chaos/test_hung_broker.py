@@ -97,7 +97,7 @@ def test_the_broker_hangs(server, client):
             for _ in range(PAGES):
                 pages.append(seconds_of_a_page(client))
                 time.sleep(HUNG_SECONDS / PAGES)  # the outage itself
-            assert worker_health().state == WorkersState.DEAF
+            assert worker_health().state == WorkersState.UNRESPONSIVE
             server.go_on()
             back_at = timezone.now()
             over_at = back_at + timedelta(seconds=CALM_SECONDS)

@@ -147,4 +147,4 @@ def test_a_worker_drops_what_it_cannot_read_and_goes_on(broker):
         assert "zombie" not in children_of(service).values()
         wait_until(lambda: broker.hlen("unacked") == 0, timeout=30)
         dropped = service.output.count("was dropped")
-    print(f"\n{len(messages)} messages that nobody can read: worker alive, {dropped} dropped at the door")  # noqa: T201
+    print(f"\n{len(messages)} messages that nobody can read: worker alive, {dropped} dropped on arrival")  # noqa: T201

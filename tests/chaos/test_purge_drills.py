@@ -23,7 +23,7 @@ from tests.soak import IS_SOAK, size
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's faults")
 on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's faults")
-DOOMED = size(1_500, 80_000)  # posts, with a comment each
+TO_DELETE = size(1_500, 80_000)  # posts, with a comment each
 SURVIVORS = 100
 ATTEMPTS_MAX = 8
 
@@ -48,7 +48,7 @@ def world(monkeypatch, settings):
     if not IS_SOAK:
         monkeypatch.setattr(batches, "TRY_AGAIN_SECONDS", 0.3)
         monkeypatch.setattr(batches, "LOCK_TIMEOUT_MS", 150)
-    harness.fill_content(posts=DOOMED + SURVIVORS, comments_per_post=1, expired=DOOMED)
+    harness.fill_content(posts=TO_DELETE + SURVIVORS, comments_per_post=1, expired=TO_DELETE)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE scraping_redditpost; ANALYZE scraping_redditcomment")
@@ -77,7 +77,9 @@ def drill(table, name, *, lasts=None, lift=lambda: None):
     table.append((name, ", ".join(ends), ", ".join(map(str, left)), causes[0]))
     totals = run_json.totals(run)
     assert (
-        totals.get("scraping.RedditPost", 0) == totals.get("scraping.RedditComment", 0) == DOOMED - left[-1]
+        totals.get("scraping.RedditPost", 0)
+        == totals.get("scraping.RedditComment", 0)
+        == TO_DELETE - left[-1]
     )
     return ends, left, causes
 
@@ -85,7 +87,7 @@ def drill(table, name, *, lasts=None, lift=lambda: None):
 @on_postgresql
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_a_row_is_locked_for_110_seconds(table, place):
-    pk = {"first": 1, "middle": DOOMED // 2, "last": DOOMED}[place]
+    pk = {"first": 1, "middle": TO_DELETE // 2, "last": TO_DELETE}[place]
     with contextlib.closing(psycopg2.connect(factories.database_url())) as holder:
         holder.cursor().execute("SELECT 1 FROM scraping_redditpost WHERE id = %s FOR UPDATE", [pk])
         ends, left, causes = drill(table, f"{place} row locked for 110 s", lasts=110, lift=holder.rollback)
@@ -138,7 +140,7 @@ def test_the_database_takes_no_writes_for_30_seconds(table, monkeypatch):
         connection.close()
 
     assert ends == ["interrupted", "succeeded"]
-    assert 0 == left[1] < left[0] < DOOMED
+    assert 0 == left[1] < left[0] < TO_DELETE
     assert causes[0].startswith("the database took no writes")
 
 
@@ -158,7 +160,7 @@ def test_a_commit_fails(table, code, end, cause, monkeypatch):
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION 'it said no' USING ERRCODE = '{code}'; END $$;
             CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON scraping_redditpost
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.id = {DOOMED // 2}) EXECUTE FUNCTION refuse();
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.id = {TO_DELETE // 2}) EXECUTE FUNCTION refuse();
         """)
     try:
         ends, left, causes = drill(table, f"commit fails with {code}")
@@ -168,7 +170,7 @@ def test_a_commit_fails(table, code, end, cause, monkeypatch):
             cursor.execute("DROP TRIGGER refuse ON scraping_redditpost; DROP FUNCTION refuse()")
 
     assert ends[-1] == end
-    assert 0 < left[-1] <= DOOMED
+    assert 0 < left[-1] <= TO_DELETE
     assert cause in causes[0]
 
 

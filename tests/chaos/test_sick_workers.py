@@ -6,6 +6,7 @@ import time
 import pytest
 
 from console.celery import app
+from console.local.processes import QUEUES
 from maintenance.ledger import requests
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun, WorkerProcess
@@ -40,14 +41,15 @@ def assert_it_ends(service, *, because):
 
 def test_a_worker_that_has_forgotten_the_queue_ends_itself():
     with listening_worker() as service:
-        app.control.cancel_consumer("celery", reply=True, timeout=5)
+        for name in QUEUES:
+            app.control.cancel_consumer(name, reply=True, timeout=5)
         run = request()
         assert_it_ends(service, because="It takes no work although work waits")
     with worker(**QUICK):
         wait_until(lambda: succeeded(run), timeout=30)
 
 
-def test_a_worker_that_stands_still_and_is_deaf_to_signals_ends_itself():
+def test_a_worker_that_stands_still_and_ignores_signals_ends_itself():
     with worker(include="tests.chaos.sick", **QUICK) as service:
         done = request()
         wait_until(lambda: succeeded(done), timeout=30)

@@ -26,14 +26,16 @@ def menu_of(client):
     ]
 
 
+@pytest.mark.slow
 def test_the_menu_has_three_groups_in_the_operators_order(client, superuser):
     assert menu_of(client) == [
-        ("Operations", ["Schedules", "Job runs", "Retentions", "Activity"]),
+        ("Operations", ["Schedules", "Job runs", "Alerts", "Deliveries", "Routes", "Retentions", "Activity"]),
         ("Scraping", ["Bots", "Scrape sessions", "Posts", "Comments", "Items set aside", "Reddit apps"]),
         ("Access", ["Users", "Groups"]),
     ]
 
 
+@pytest.mark.slow
 def test_the_menu_names_everything_that_is_registered(client, superuser):
     assert sum(len(models) for _, models in menu_of(client)) == len(admin.site._registry)
 
@@ -44,6 +46,7 @@ def test_the_menu_shows_only_what_a_person_may_see(client):
     assert menu_of(client) == [("Scraping", ["Posts"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("client_id", "shown"), [("", True), ("sandbox", True), ("a-real-one", False)])
 def test_the_banner_says_when_the_content_is_synthetic(client, superuser, settings, client_id, shown):
     settings.REDDIT_CLIENT_ID = client_id
@@ -68,6 +71,7 @@ def test_who_may_not_see_runs_gets_the_menu_and_no_figures(client):
     assert "job_rows" not in response.context
 
 
+@pytest.mark.slow
 def test_the_dashboard_lists_every_scheduled_job(client, superuser):
     seeding.seed()
 
@@ -76,6 +80,7 @@ def test_the_dashboard_lists_every_scheduled_job(client, superuser):
     assert [row.job.slug for row in rows] == [job.slug for job in jobs() if job.crontab]
 
 
+@pytest.mark.slow
 def test_the_dashboard_asks_as_many_queries_for_many_runs_as_for_one(client, superuser):
     seeding.seed()
     factories.job_run()
@@ -109,16 +114,19 @@ def pages(superuser):
 INLINE = re.compile(r"""<style|\sstyle=|\son[a-z]+=["']|<script(?![^>]*\ssrc=)|javascript:""", re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_no_page_carries_a_script_or_a_style_of_its_own(client, pages):
     for address in pages:
         response = client.get(address)
         assert response.status_code == 200, address
         assert not INLINE.search(response.content.decode()), address
         policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
         assert "script-src 'self';" in policy + ";", address
         assert "style-src 'self';" in policy + ";", address
 
 
+@pytest.mark.slow
 def test_every_page_renders_in_chinese(client, pages):
     with translation.override("en"):  # restores the language, which the requests change
         for address in pages:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from console.dashboard.job_rows import ROWS_MAX
-from maintenance.models import ScheduleControl
+from maintenance.ledger.usual import usual_of
+from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling import edits, replanning, schedules
 from maintenance.scheduling.firetimes import Crontab
@@ -37,6 +38,7 @@ def row_of(client, slug):
 # --- A job without a schedule ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_job_without_a_schedule_is_shown_and_gets_its_default_by_one_button(client, superuser):
     schedules.for_job("purge_old_content").delete()
     create = reverse("admin:maintenance_schedule_default", args=["purge_old_content"])
@@ -55,6 +57,7 @@ def test_a_job_without_a_schedule_is_shown_and_gets_its_default_by_one_button(cl
     assert row_of(client, "purge_old_content")[0].schedule == made
 
 
+@pytest.mark.slow
 def test_the_default_is_created_once_and_by_who_may_change_schedules(client):
     schedules.for_job("purge_old_content").delete()
     create = reverse("admin:maintenance_schedule_default", args=["purge_old_content"])
@@ -74,6 +77,7 @@ def test_the_default_is_created_once_and_by_who_may_change_schedules(client):
     assert client.post(reverse("admin:maintenance_schedule_default", args=["nothing"])).status_code == 404
 
 
+@pytest.mark.slow
 def test_what_was_deleted_has_a_page_that_leads_to_a_dashboard_that_stands(client, superuser):
     task = schedules.for_job("purge_old_content")
     address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
@@ -82,14 +86,13 @@ def test_what_was_deleted_has_a_page_that_leads_to_a_dashboard_that_stands(clien
     answer = client.get(address)
 
     assert answer.status_code == 404
-    assert (
-        "There is no such periodic task, or your account has no permission to see it."
-        in answer.content.decode()
-    )
+    said = "There is no such schedule, or your account has no permission to see it."
+    assert said in answer.content.decode()
     assert f'href="{INDEX}"' in answer.content.decode()
     assert client.get(INDEX).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_default_schedule_keeps_its_job(client, superuser):
     task = schedules.for_job("purge_old_content")
     address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
@@ -109,6 +112,7 @@ def test_a_default_schedule_keeps_its_job(client, superuser):
 # --- A schedule that cannot fire -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in spoilt.TIMES if kind != "crontab gone"])
 def test_a_default_schedule_that_cannot_fire_says_so_on_every_page_of_it(client, superuser, kind):
     task = schedules.for_job("purge_old_content")
@@ -139,6 +143,7 @@ def test_a_default_schedule_that_cannot_fire_says_so_on_every_page_of_it(client,
     assert not row_of(client, "purge_old_content")[0].reading.is_broken
 
 
+@pytest.mark.slow
 def test_the_form_of_an_unknown_zone_shows_it_and_asks_for_another(client, superuser):
     task = spoilt.TIMES["unknown zone"]()
     address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
@@ -163,6 +168,7 @@ def rows(client):
     return page.context["job_rows"], page.content.decode()
 
 
+@pytest.mark.slow
 def test_a_job_has_one_row_and_each_schedule_that_differs_from_its_default_another(client, superuser):
     first = schedules.for_job("purge_old_content")
     other = factories.schedule(task=first.task, crontab="0 0 1 1 *", name="New year")
@@ -183,6 +189,7 @@ def test_a_job_has_one_row_and_each_schedule_that_differs_from_its_default_anoth
     assert len(found) == sum(job.crontab is not None for job in jobs()) + 1
 
 
+@pytest.mark.slow
 def test_a_row_of_a_job_shows_all_its_runs_and_one_of_a_schedule_its_own(client, superuser):
     first = schedules.for_job("purge_old_content")
     other = factories.schedule(task=first.task, crontab="0 0 1 1 *", name="New year")
@@ -200,6 +207,7 @@ def test_a_row_of_a_job_shows_all_its_runs_and_one_of_a_schedule_its_own(client,
     assert f"#{by_hand.pk}" not in strips["New year"]
 
 
+@pytest.mark.slow
 def test_a_strip_is_drawn_anew_when_a_run_is_new_or_has_another_end(client, superuser):
     run = factories.job_run(job="purge_old_content", status="running")
     assert row_of(client, "purge_old_content")[0].last_run.status == "running"
@@ -212,22 +220,27 @@ def test_a_strip_is_drawn_anew_when_a_run_is_new_or_has_another_end(client, supe
     assert row_of(client, "purge_old_content")[0].last_run == newer
 
 
-def test_the_usual_durations_are_those_of_real_runs_that_succeeded(client, superuser):
+@pytest.mark.slow
+def test_the_usual_durations_are_those_that_the_page_of_a_run_shows(client, superuser):
     now = timezone.now()
+    values = {"job": "purge_old_content", "concurrency_key": "purge_old_content"}
     for seconds, more in (
         (60, {}),
         (80, {}),
         (100, {}),
         (9000, {"status": "failed"}),
         (1, {"dry_run": True}),
+        (1, {"attempt": 2}),
+        (1, {"params": {"days": 3}}),
     ):
         began = now - timedelta(seconds=seconds)
-        factories.job_run(job="purge_old_content", started_at=began, finished_at=now, **more)
+        factories.job_run(**{**values, "started_at": began, "finished_at": now, **more})
 
     row, page = row_of(client, "purge_old_content")
 
-    assert (row.figures.p50.seconds, row.figures.p95.seconds) == (80, 100)
+    assert (row.usual.p50.seconds, row.usual.p95.seconds) == (80, 100)
     assert "1 m 20 s / 1 m 40 s" in page
+    assert row.usual == usual_of(JobRun(**values, status="running"))
 
 
 def make_many(number, task="maintenance.cleanup_tokens"):
@@ -242,6 +255,7 @@ def make_many(number, task="maintenance.cleanup_tokens"):
     return tasks
 
 
+@pytest.mark.slow
 def test_the_dashboard_reads_as_much_for_hundreds_of_schedules_as_for_few(client, superuser):
     def looked():
         with CaptureQueriesContext(connection) as captured:
@@ -260,6 +274,7 @@ def test_the_dashboard_reads_as_much_for_hundreds_of_schedules_as_for_few(client
     assert len(page.context["job_rows"]) <= ROWS_MAX
 
 
+@pytest.mark.slow
 def test_the_list_of_schedules_has_pages_and_each_asks_the_same(client, superuser):
     bots = [factories.bot_config() for _ in range(60)]
     for bot in bots:
@@ -280,6 +295,7 @@ def test_the_list_of_schedules_has_pages_and_each_asks_the_same(client, superuse
     assert all(task.run_url for task in page.context["cl"].result_list)
 
 
+@pytest.mark.slow
 def test_a_schedule_of_a_deleted_bot_is_shown_as_broken(client, superuser):
     bot = factories.bot_config()
     task = factories.schedule(task="maintenance.scrape_now", kwargs=f'{{"config": {bot.pk}}}')
@@ -303,6 +319,7 @@ def test_a_schedule_of_a_deleted_bot_is_shown_as_broken(client, superuser):
     assert "kwargs" in refused.context["adminform"].form.errors
 
 
+@pytest.mark.slow
 def test_a_dry_run_is_never_a_jobs_last_run(client, superuser):
     real = factories.job_run(job="purge_old_content", status="failed")
     for _ in range(31):
@@ -311,6 +328,7 @@ def test_a_dry_run_is_never_a_jobs_last_run(client, superuser):
     assert row_of(client, "purge_old_content")[0].last_run == real
 
 
+@pytest.mark.slow
 def test_no_link_to_schedules_is_shown_to_who_may_not_see_them(client):
     make_many(20)
     client.force_login(factories.user(SEE_RUNS))

@@ -11,8 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from console.dashboard import page as page_module
+from console.dashboard import stored
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling import maintenance_mode as mode
+from scraping.compliance.coverage import Coverage
 from tests.kit import factories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
@@ -29,6 +31,7 @@ def of_day(client):
     return page.context["day"], " ".join(page.content.decode().split())
 
 
+@pytest.mark.slow
 def test_the_day_counts_slots_and_what_became_of_them_and_no_dry_run(client, superuser):
     slot = timezone.now()
 
@@ -54,12 +57,19 @@ def test_the_day_counts_slots_and_what_became_of_them_and_no_dry_run(client, sup
     assert "61 missed" in page
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_far_longer_than_usual_is_marked(client, superuser):
     now = timezone.now()
     for _number in range(3):
-        factories.job_run(job="auto_scraping", started_at=now - timedelta(minutes=6), finished_at=now)
+        factories.job_run(
+            job="auto_scraping",
+            concurrency_key="auto_scraping",
+            started_at=now - timedelta(minutes=6),
+            finished_at=now,
+        )
     run = factories.job_run(
         job="auto_scraping",
+        concurrency_key="auto_scraping",
         status="running",
         started_at=now - timedelta(minutes=14),
         progress_done=60,
@@ -70,18 +80,20 @@ def test_a_run_that_takes_far_longer_than_usual_is_marked(client, superuser):
     found, page = of_day(client)
 
     slow, new = found.running
-    assert (slow.run, slow.percent, slow.usual, slow.is_slow) == (run, 60, timedelta(minutes=6), True)
+    assert (slow.run, slow.percent, slow.usual.p50, slow.is_slow) == (run, 60, timedelta(minutes=6), True)
     assert (new.percent, new.usual, new.is_slow) == (None, None, False)
     assert "usual 6 m 00 s," in page
     assert "longer than usual" in page
 
 
+@pytest.mark.slow
 def test_a_run_is_never_shown_as_done_while_it_runs(client, superuser):
     factories.job_run(status="running", progress_done=10, progress_total=10)
 
     assert of_day(client)[0].running[0].percent == 99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("used", "short"), [(232, False), (990, True)])
 def test_the_budget_of_reddit_is_shown_and_warned_of(client, superuser, settings, used, short):
     settings.REDDIT_CLIENT_ID = "own"
@@ -94,6 +106,7 @@ def test_the_budget_of_reddit_is_shown_and_warned_of(client, superuser, settings
     assert f"{used}/1,000" in page.content.decode()
 
 
+@pytest.mark.slow
 def test_a_blocked_run_needs_somebody_until_it_is_decided(client):
     run = factories.job_run(job="purge_old_content", status="blocked", waiting_since=timezone.now())
 
@@ -121,6 +134,7 @@ def version_of(answer):
     return re.search(r"\?v=([0-9a-f.]+)", answer.content.decode())[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("at_once")
 def test_a_poll_that_knows_the_page_gets_204_and_then_only_what_changed(client, superuser):
     first = client.get(LIVE)
@@ -137,6 +151,7 @@ def test_a_poll_that_knows_the_page_gets_204_and_then_only_what_changed(client, 
     assert 'id="jobs"' not in changed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("at_once")
 def test_the_first_poll_of_a_page_brings_nothing_that_it_has_also_in_maintenance_mode(client, superuser):
     mode.start(by=superuser, reason="x")
@@ -146,6 +161,7 @@ def test_the_first_poll_of_a_page_brings_nothing_that_it_has_also_in_maintenance
     assert client.get(LIVE, {"v": version_of(opened)}).status_code == 204
 
 
+@pytest.mark.slow
 def test_the_tabs_of_one_person_share_an_answer_for_a_moment_and_nobody_elses(client, superuser):
     for _tab in range(2):  # the first sets the cookie of the forms' tokens
         client.get(LIVE)
@@ -155,6 +171,40 @@ def test_the_tabs_of_one_person_share_an_answer_for_a_moment_and_nobody_elses(cl
 
     client.force_login(factories.user())
     assert 'id="jobs"' not in client.get(LIVE).content.decode()
+
+
+@pytest.mark.slow
+def test_people_who_see_the_same_share_an_answer_but_no_token_of_a_form(client):
+    see = (SEE_RUNS, "scraping.view_botconfig", "django_celery_beat.change_periodictask")
+    first, second, owner = (factories.user(*see) for _ in range(3))
+    factories.bot_config(owner=owner)
+    schedules.for_job("purge_old_content").delete()
+
+    answers, numbers = {}, {}
+    for person in (first, second, owner):
+        client.cookies.clear()
+        client.force_login(person)
+        client.get(reverse("admin:my_sessions"))
+        with CaptureQueriesContext(connection) as captured:
+            answers[person] = client.get(LIVE).content.decode()
+        numbers[person] = len(captured)
+
+    assert numbers[second] <= 6 < numbers[owner]
+    tokens = {
+        person: set(re.findall(r'csrfmiddlewaretoken" value="(.+?)"', answers[person])) for person in answers
+    }
+    assert all(tokens.values())
+    assert len(set.union(*tokens.values())) == 3
+
+
+@pytest.mark.slow
+def test_the_timeline_of_a_running_run_does_not_change_each_second(client, superuser):
+    began = timezone.now() - timedelta(minutes=3)
+    factories.job_run(job="purge_old_content", status="running", started_at=began)
+
+    page = client.get(LIVE).content.decode()
+
+    assert re.search(r"<title>#\d+ · Running · \d\d:\d\d</title>", page)
 
 
 def test_who_may_not_see_runs_gets_what_needs_them_alone(client):
@@ -172,6 +222,7 @@ def test_who_may_not_see_runs_gets_what_needs_them_alone(client):
     assert ("r/memes" in stored, "r/other" in stored, "Storage" in stored) == (True, False, False)
 
 
+@pytest.mark.slow
 def test_the_switch_over_scraping_is_shown_only_once_there_is_one(client, superuser):
     page = client.get(INDEX).content.decode()
 
@@ -182,15 +233,20 @@ def test_the_switch_over_scraping_is_shown_only_once_there_is_one(client, superu
 # --- What is stored -----------------------------------------------------------------------------------
 
 
-def test_silent_subreddits_come_first_and_then_those_that_are_due(client, superuser):
+def test_silent_subreddits_come_first_then_unusual_ones_then_those_that_are_due(client, superuser):
     now = timezone.now()
+    figures = {"counted_from": now - timedelta(hours=9), "posts": 9, "usual_low": 22, "usual_high": 41}
     factories.freshness(subreddit="fresh", newest_at=now, due_at=now + timedelta(hours=1))
-    factories.freshness(subreddit="late", newest_at=now - timedelta(hours=5), due_at=now - timedelta(hours=1))
+    factories.freshness(
+        subreddit="half", newest_at=now, due_at=now + timedelta(minutes=1), verdict="fewer", **figures
+    )
     factories.freshness(subreddit="private", silent_since=now - timedelta(days=2), why="private")
 
     page = client.get(STORED).content.decode()
 
-    assert page.index("r/private") < page.index("r/late") < page.index("r/fresh")
+    assert page.index("r/private") < page.index("r/half") < page.index("r/fresh")
+    assert "fewer than usual" in page
+    assert "usually 22 to 41 in that time" in page
 
 
 def test_the_next_purge_takes_what_the_newest_plan_says_and_says_how_old_it_is(client, superuser):
@@ -228,10 +284,16 @@ def test_growth_is_what_was_stored_less_what_was_deleted_in_a_week(client, super
     assert (page.context["storage"].days_left is None) is (connection.vendor != "sqlite" or not has_file())
 
 
+@pytest.mark.parametrize(("days", "is_far"), [(None, False), (3_650, False), (3_651, True)])
+def test_a_disk_that_fills_in_more_than_ten_years_has_no_number_of_days(days, is_far):
+    assert stored.Storage([], Coverage(None), days).is_far_from_full is is_far
+
+
 def has_file():
     return Path(connection.settings_dict["NAME"]).is_file()
 
 
+@pytest.mark.slow
 def test_without_a_script_a_link_shows_the_whole_page(client, superuser):
     assert 'href="?whole=1"' in client.get(INDEX).content.decode()
     assert "Storage" in client.get(INDEX, {"whole": "1"}).content.decode()

@@ -13,6 +13,7 @@ from tests.kit import factories
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_a_fortnight_has_runs_of_all_kinds_and_the_dashboard_shows_what_needs_somebody(client, superuser):
     made = demo_history.make(owner=superuser)
 

@@ -24,7 +24,7 @@ from tests.kit.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = ("migrate", "web", "worker", "beat")
+OURS = ("migrate", "web", "worker", "worker-scraping", "beat")
 ENVIRONMENT = COMPOSE["x-console"]["environment"]
 # Variables that the settings read, but that are only for one machine or for development.
 # WORKER_ALIVE_FILE is only for the worker.
@@ -46,6 +46,7 @@ def seconds(duration: str) -> int:
 # --- docker-compose.yml ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_compose_file_is_what_the_compose_specification_allows():
     done = subprocess.run(
         [
@@ -64,6 +65,7 @@ def test_the_compose_file_is_what_the_compose_specification_allows():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_schema_check_can_fail(tmp_path):
     broken = COMPOSE | {"services": COMPOSE["services"] | {"web": {"comand": "gunicorn"}}}
     (tmp_path / "docker-compose.yml").write_text(yaml.safe_dump(broken))
@@ -80,7 +82,12 @@ def test_the_schema_check_can_fail(tmp_path):
 
 @pytest.mark.parametrize(
     ("service", "command"),
-    [("web", processes.web()), ("worker", processes.worker()), ("beat", processes.beat())],
+    [
+        ("web", processes.web()),
+        ("worker", processes.worker()),
+        ("worker-scraping", processes.worker(queues=["scraping"], name="scraping")),
+        ("beat", processes.beat()),
+    ],
 )
 def test_compose_runs_the_commands_of_up(service, command):
     assert interpolated(COMPOSE["services"][service]["command"]) == command
@@ -101,6 +108,7 @@ def test_the_image_serves_the_web_by_default():
     [
         ("web", processes.WEB_GRACE_SECONDS),
         ("worker", processes.WORKER_GRACE_SECONDS),
+        ("worker-scraping", processes.WORKER_GRACE_SECONDS),
         ("beat", processes.BEAT_GRACE_SECONDS),
     ],
 )
@@ -112,6 +120,8 @@ def test_two_schedulers_and_one_of_everything_else():
     replicas = {
         name: service.get("deploy", {}).get("replicas", 1) for name, service in COMPOSE["services"].items()
     }
+    assert replicas.pop("worker-scraping") == 1
+    assert COMPOSE["services"]["worker-scraping"]["profiles"] == ["apart"]
     assert replicas == {"migrate": 1, "web": 1, "worker": 1, "beat": 2, "postgres": 1, "redis": 1}
 
 
@@ -155,8 +165,12 @@ def test_secrets_are_required_and_in_no_file(name):
     assert re.search(rf"^{name}=$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
 
+def settings_text():
+    return "\n".join(path.read_text() for path in (ROOT / "console/settings").glob("*.py"))
+
+
 def test_every_setting_of_the_environment_reaches_the_containers():
-    read = set(re.findall(r"\benv(?:\.\w+)?\(\s*\"(\w+)\"", (ROOT / "console/settings.py").read_text()))
+    read = set(re.findall(r"\benv(?:\.\w+)?\(\s*\"(\w+)\"", settings_text()))
     assert {"SECRET_KEY", "DATABASE_URL", "BEAT_LEASE_SECONDS"} <= read
     assert read - NOT_FOR_COMPOSE - set(ENVIRONMENT) == set()
 
@@ -169,7 +183,7 @@ def test_what_every_process_needs_is_in_the_image():
 
 def test_the_example_names_only_variables_that_something_reads():
     named = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    read = (ROOT / "console/settings.py").read_text() + (ROOT / "docker-compose.yml").read_text()
+    read = settings_text() + (ROOT / "docker-compose.yml").read_text()
     assert {name for name in named if not re.search(rf"\b{name}\b", read)} == set()
 
 
@@ -182,7 +196,8 @@ def test_the_image_has_every_package_of_ours_and_neither_data_nor_secrets():
     packages = set(listed) - {"bench", "tests"}
     assert packages == {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "tests"}
     assert f"compileall -q {' '.join(sorted(packages))}" in (ROOT / "Dockerfile").read_text()
-    assert packages | {"templates", "locale", "manage.py", "requirements/base.txt"} == let_in
+    locks = {f"requirements/{name}.txt" for name in ("base", "parquet", "tracing")}
+    assert packages | locks | {"templates", "locale", "manage.py"} == let_in
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
 
 
@@ -206,7 +221,7 @@ def test_tests_run_on_the_very_versions_that_are_deployed():
     assert {name: dev.get(name) for name in base} == base
 
 
-@pytest.mark.parametrize("name", ["base", "parquet", "dev"])
+@pytest.mark.parametrize("name", ["base", "parquet", "tracing", "dev"])
 def test_every_pin_has_a_hash_and_no_lock_names_an_index(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
@@ -214,7 +229,7 @@ def test_every_pin_has_a_hash_and_no_lock_names_an_index(name):
     assert re.findall(r"https?://|--\S*index|--find-links|file:", "\n".join(blocks)) == []
 
 
-@pytest.mark.parametrize("name", ["base", "parquet", "dev"])
+@pytest.mark.parametrize("name", ["base", "parquet", "tracing", "dev"])
 def test_each_requirement_says_why_it_is_there(name):
     lines = (ROOT / f"requirements/{name}.in").read_text().splitlines()
     wanted = [line for line in lines if line and not line.startswith(("#", "-r"))]
@@ -228,7 +243,7 @@ def test_make_lists_its_targets_without_setting_anything_up(tmp_path):
         ["make", "--no-print-directory"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert re.findall(r"^make ([\w-]+)", done.stdout, re.MULTILINE) == [
-        "help", "run", "test", "test-fast", "soak", "chaos", "format", "lint", "bench", "requirements",
+        "help", "run", "test", "test-fast", "soak", "chaos", "format", "lint", "audit", "bench", "requirements",
         "screenshots", "messages", "clean",
     ]  # fmt: skip
     assert list(tmp_path.iterdir()) == [tmp_path / "Makefile"]

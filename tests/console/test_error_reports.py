@@ -42,6 +42,7 @@ def planted(settings, monkeypatch, client):
     return client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_an_error_tells_no_secret_and_mails_nothing(planted, settings, caplog, capfd, debug, method):

@@ -1,6 +1,10 @@
-"""The pages for 403 and 404, in the console's layout."""
+"""The pages of errors, in the console's layout where the database is not what failed."""
 
+import sqlite3
+
+import psycopg2
 import pytest
+from django.db import OperationalError
 from django.urls import reverse
 
 from tests.kit import factories
@@ -37,6 +41,7 @@ def test_a_wrong_host_is_told_so_without_the_frame(client):
     assert "ALLOWED_HOSTS" in answer.content.decode()
 
 
+@pytest.mark.slow
 def test_a_request_that_cannot_be_read_is_answered_in_the_frame(client):
     client.force_login(factories.superuser())
 
@@ -44,3 +49,43 @@ def test_a_request_that_cannot_be_read_is_answered_in_the_frame(client):
 
     assert answer.status_code == 400
     assert 'id="site-name"' in answer.content.decode()
+
+
+def locked():
+    """Return what Django raises where SQLite waited for its lock in vain."""
+    cause = sqlite3.OperationalError("database is locked")
+    cause.sqlite_errorname = "SQLITE_BUSY"
+    return cause
+
+
+@pytest.mark.parametrize(
+    "cause", [locked(), psycopg2.OperationalError("server closed")], ids=["busy", "lost"]
+)
+def test_a_database_that_is_away_for_a_moment_is_answered_with_when_to_try_again(client, monkeypatch, cause):
+    client.force_login(factories.superuser())
+    client.raise_request_exception = False
+
+    def fail(*_args, **_kwargs):
+        raise OperationalError("no") from cause
+
+    monkeypatch.setattr("django.contrib.auth.models.User.has_perm", fail)
+
+    answer = client.get("/admin/")
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+    assert "restarting" in answer.content.decode()
+
+
+def test_another_error_of_the_database_stays_a_failure(client, monkeypatch):
+    client.force_login(factories.superuser())
+    client.raise_request_exception = False
+
+    def fail(*_args, **_kwargs):
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr("django.contrib.auth.models.User.has_perm", fail)
+
+    answer = client.get("/admin/")
+
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer

@@ -58,6 +58,7 @@ def test_bots_and_subreddits_are_found_by_a_part_of_their_name(client, superuser
     assert hits(client, "r/PYTHON") == {"Subreddits": ["r/python"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -134,6 +135,7 @@ def test_a_bot_owner_finds_only_what_is_theirs(client, superuser):
     assert f"#{run.pk}" not in client.get(ADDRESS, {"q": "t3_ccc"}).content.decode()
 
 
+@pytest.mark.slow
 def test_rubbish_is_answered_with_a_page(client, superuser):
     for words in (
         "",
@@ -159,6 +161,7 @@ BIG = ("scraping_redditpost", "scraping_redditcomment", "scraping_erasure", "mai
        "maintenance_runlogline", "scraping_scrapesession")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     connection.vendor != "sqlite", reason="PostgreSQL scans a small table whatever its indexes"
 )
@@ -179,6 +182,7 @@ def test_no_search_reads_a_big_table(client, superuser, words):
         assert scans == [], sql
 
 
+@pytest.mark.slow
 def test_every_page_has_the_box(client, superuser):
     for name in ("index", "scraping_redditpost_changelist", "password_change"):
         page = client.get(reverse(f"admin:{name}")).content.decode()

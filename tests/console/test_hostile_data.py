@@ -19,12 +19,12 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
-from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
+from maintenance.models import JobRun, PlannedWindow, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling import edits, maintenance_mode, schedules, seeding
 from scraping.models import BotConfig, RedditApp, RedditPost, ScrapeSession, Watermark
 from tests import spoilt
-from tests.kit import factories
+from tests.kit import factories, windows
 from tests.soak import IS_SOAK
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +200,7 @@ def world():
     factories.retention_override(policy=factories.retention_policy(job="", days=5), subreddit="x")
     factories.retention_override(subreddit="\x1b")
     maintenance_mode.start(by=None, reason="x")
+    windows.planned_window(reason="\x1b", timezone="No/Where")
     odd_history(
         [
             schedules.for_job("purge_old_content"), RetentionPolicy.objects.first(), bot, owner, RedditApp.objects.only("pk").first(),
@@ -255,6 +256,11 @@ def addresses():
             ("format",): [["csv"], ["jsonl"], ["x"]],
             ("content_type_id", "object_id"): [[1, 1], ["x", "y"]],
             ("id",): [[key] for key in keys_of(User)],
+            ("user_id",): [[key] for key in keys_of(User)],
+            ("key",): [[key] for key in keys_of(PlannedWindow)],
+            ("name", "pk"): [
+                [key, part] for key in keys_of(PeriodicTask) for part in ("pings", "no_such_part")
+            ],
             ("url",): [["no/such/page"]],
         }
         values = rows.get(tuple(arguments))
@@ -279,6 +285,7 @@ def addresses():
     return found
 
 
+@pytest.mark.slow
 def test_all_addresses_of_the_admin_are_walked(world):
     found = addresses()
 

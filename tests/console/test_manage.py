@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import django
+import pytest
 from django.conf import settings
 
 
+@pytest.mark.slow
 def test_manage_py_runs_in_the_projects_own_environment():
     """Run `./manage.py` with an interpreter that has no Django."""
     bare = {"PATH": "/usr/bin:/bin", "VAR_DIR": str(settings.VAR_DIR), "READ_DOT_ENV": "false"}

@@ -58,7 +58,7 @@ def test_operators_run_and_cancel_jobs_and_others_approve_them():
 
 
 def test_bot_owners_run_no_jobs_and_see_no_other_app():
-    assert {name.partition(".")[0] for name in permissions_of(BOT_OWNERS)} == {"scraping"}
+    assert {name.partition(".")[0] for name in permissions_of(BOT_OWNERS)} == {"alerts", "scraping"}
 
 
 def test_a_group_that_exists_is_left_alone():

@@ -87,6 +87,7 @@ def ask_until_refused(port, outcomes, answered, *, keeps_alive):
             connection = None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keeps_alive", [True, False])
 def test_a_stop_under_load_resets_nobody(web, keeps_alive):
     server, port = web
@@ -112,6 +113,7 @@ def test_a_stop_under_load_resets_nobody(web, keeps_alive):
     assert outcomes["reset on a fresh connection"] == 0
 
 
+@pytest.mark.slow
 def test_a_reload_lets_new_connections_in(web):
     server, port = web
     before = {child.pid for child in psutil.Process(server.pid).children()}

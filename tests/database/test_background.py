@@ -24,6 +24,16 @@ def test_queries_inside_use_one_core_and_those_after_as_many_as_before():
     assert setting(name) == before != "0"
 
 
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite uses one core")
+def test_a_block_inside_another_asks_nothing_and_ends_nothing(django_assert_num_queries):
+    with background_reads():
+        with django_assert_num_queries(0), background_reads():
+            pass
+        assert setting("max_parallel_workers_per_gather") == "0"
+    with django_assert_num_queries(3), background_reads():  # with BEGIN and COMMIT
+        pass
+
+
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no such limit")
 def test_queries_inside_have_a_limit_of_their_own_except_in_the_web():
     try:

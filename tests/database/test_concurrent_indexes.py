@@ -34,6 +34,7 @@ def _dropped_at_the_end():
         cursor.execute(f"DROP INDEX IF EXISTS {INDEX.name}")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_dropped_at_the_end")
 def test_the_index_is_made():

@@ -167,6 +167,7 @@ def migrate(operation, state):
     return after
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_migrations_remove_and_add_a_constraint():
     constraint = next(c for c in RunLogLine._meta.constraints if c.name == "runlogline_run_fk")

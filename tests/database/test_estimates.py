@@ -53,6 +53,7 @@ def test_a_table_nobody_has_analysed_is_counted_up_to_the_bound(monkeypatch):
     assert (size.rows, size.is_exact) == (4, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", [1_000, 20_000])
 def test_the_share_of_a_table_is_told_without_reading_all_of_it(monkeypatch, sample):
     now = timezone.now()

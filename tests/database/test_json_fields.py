@@ -39,7 +39,7 @@ def test_a_list_of_texts_holds_nothing_else(value, read):
 
 
 def test_a_run_whose_parameters_cannot_be_read_does_nothing_and_says_so():
-    doomed = factories.expired_refresh_token()
+    to_delete = factories.expired_refresh_token()
     run = factories.job_run(job="cleanup_tokens", status="queued", params=["days", 400])
 
     performing.perform(run)
@@ -49,7 +49,7 @@ def test_a_run_whose_parameters_cannot_be_read_does_nothing_and_says_so():
         "failed",
         "The parameters of this run cannot be read: request it again.",
     )
-    assert type(doomed).objects.filter(pk=doomed.pk).exists()
+    assert type(to_delete).objects.filter(pk=to_delete.pk).exists()
 
 
 def test_a_table_of_a_kept_plan_that_nobody_can_read_is_left_out():

@@ -128,6 +128,7 @@ def test_the_check_asks_no_database_unless_it_is_named(lost):
     assert "RedditApp" not in out.getvalue()
 
 
+@pytest.mark.slow
 def test_a_lost_key_breaks_no_page(lost, client):
     person = factories.superuser()
     client.force_login(person)
@@ -157,6 +158,7 @@ def test_saving_an_app_whose_key_is_lost_keeps_what_is_stored_until_a_new_secret
     assert RedditApp.objects.get(pk=lost.pk).client_secret == SECRET
 
 
+@pytest.mark.slow
 def test_the_trial_page_of_a_bot_names_the_remedy(lost, client):
     person = factories.superuser()
     client.force_login(person)

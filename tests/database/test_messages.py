@@ -83,6 +83,7 @@ def placeholders(text):
     return set(re.findall(r"%\((\w+)\)", text))
 
 
+@pytest.mark.slow
 def test_each_code_has_its_words_with_the_same_placeholders():
     found = sorted(set(codes()))
     catalog = trans_real.translation("zh-hans")
@@ -99,6 +100,7 @@ def test_each_code_has_its_words_with_the_same_placeholders():
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_what_stores_texts_takes_them_from_here():
     graph = grimp.build_graph(
         "database", "adminkit", "audit", "accounts", "scraping", "maintenance", cache_dir=None

@@ -67,6 +67,7 @@ def test_without_a_limit_nothing_is_ended():
     sleep(0.3)
 
 
+@pytest.mark.slow
 def test_only_the_web_is_limited():
     """Loading what a worker and a command load sets no limit; loading what gunicorn serves does."""
     heard = "any(getattr(k, '__iter__', None) and 'database.statement_timeout' in k for (k, *_r) in connection_created.receivers)"

@@ -1,10 +1,10 @@
-"""Every list on a telephone: cards that are small, filters that axe accepts, nothing wider than the window."""
+"""Every list on a phone: cards that are small, filters that axe accepts, nothing wider than the window."""
 
 import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from tests.e2e.test_every_page import axe, violations  # noqa: F401  # a fixture
+from tests.e2e.reading import violations
 from tests.pages import every_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -14,16 +14,11 @@ HIGHEST = (
 
 
 @pytest.fixture
-def mode():
-    return "narrow"
-
-
-@pytest.fixture
 def browser_context_args(browser_context_args):
     return {**browser_context_args, "viewport": {"width": 360, "height": 740}}
 
 
-def test_lists_are_small_cards_with_an_accessible_menu_of_filters(signed_in, superuser, axe):  # noqa: F811
+def test_lists_are_small_cards_with_an_accessible_menu_of_filters(signed_in, superuser, axe):
     page = signed_in
     every_page(superuser)
     for model in admin.site._registry:

@@ -9,14 +9,13 @@ from playwright.sync_api import expect
 from maintenance.ledger import performing
 from maintenance.models import JobRun
 from scraping.models import RedditPost
-from tests.e2e.test_every_page import axe  # noqa: F401  (a fixture)
-from tests.e2e.test_retention import violations
+from tests.e2e.reading import violations
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, axe, settings):  # noqa: F811
+def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, axe, settings):
     settings.PURGE_CAP_ROWS = 2
     now, news = timezone.now(), factories.bot_config(name="News")
     factories.retention_override(subreddit="Python", days=400)

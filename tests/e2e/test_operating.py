@@ -12,6 +12,7 @@ from maintenance.scheduling import schedules
 from scraping.models import BotConfig
 from tests.e2e.conftest import PASSWORD
 from tests.kit import factories
+from tests.pages import changed_retention
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +21,7 @@ def test_signing_in_leads_to_the_dashboard(page, complaints, superuser):
     page.goto("/")
     page.get_by_label("Username").fill("lin")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
     expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
     expect(page.get_by_role("row", name="Purge old content")).to_contain_text("At 02:30, only on Sunday")
@@ -33,14 +34,14 @@ def test_retiming_a_schedule_with_the_preview(signed_in):
     page.locator("#result_list").get_by_role("link", name="Purge old content", exact=True).click()
     preview = page.locator("#schedule-preview")
     expect(preview).to_contain_text("At 02:30, only on Sunday")
-    expect(preview.locator("tbody tr")).to_have_count(5)
+    expect(preview.locator("tbody tr")).to_have_count(10)
 
     page.get_by_role("button", name="Daily 03:10").click()
     expect(preview).to_contain_text("At 03:10")
 
-    page.get_by_label("Hour").fill("25")
+    page.locator("#id_hour").fill("25")
     expect(preview).to_contain_text("Hour:")
-    page.get_by_label("Hour").fill("5")
+    page.locator("#id_hour").fill("5")
     page.get_by_label("Day of month").fill("13")
     page.get_by_label("Day of week").fill("fri")
     expect(preview).to_contain_text("Celery runs only when both match")
@@ -97,15 +98,26 @@ def test_running_a_job_shows_the_plan_first_and_then_follows_the_run(signed_in):
     assert list(type(token).objects.all()) == [survivor]
 
 
+def test_a_plan_with_rules_is_no_wider_than_a_telephone(signed_in, superuser):
+    page = signed_in
+    changed_retention(superuser)
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto("/admin/jobs/purge_old_content/run/")
+
+    expect(page.get_by_role("region", name="By rule").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_a_run_is_cancelled_from_its_page(signed_in):
     page = signed_in
     run = factories.job_run(status="queued")
     page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
 
+    page.get_by_role("link", name="Cancel run…").click()
     page.get_by_role("button", name="Cancel run").click()
 
     expect(page.locator("#run-status")).to_contain_text("Cancelled")
-    expect(page.get_by_role("button", name="Cancel run")).to_have_count(0)
+    expect(page.get_by_role("link", name="Cancel run…")).to_have_count(0)
 
 
 def test_a_page_left_open_past_the_session_says_so_and_goes_on_after_the_next(signed_in):

@@ -1,4 +1,4 @@
-"""What an operator keeps and lets go, in a browser, with and without its scripts."""
+"""An operator edits a retention in a browser, with and without JavaScript."""
 
 from datetime import timedelta
 
@@ -8,19 +8,13 @@ from playwright.sync_api import expect
 
 from maintenance.models import RetentionPolicy
 from scraping.models import RedditPost
-from tests.e2e.test_every_page import RULES, axe  # noqa: F401  (a fixture)
+from tests.e2e.reading import violations
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def violations(page, axe):  # noqa: F811  (the fixture's value)
-    options = {"runOnly": RULES, "resultTypes": ["violations"], "preload": False}
-    result = page.evaluate(f"options => {{ {axe}; return axe.run(document, options) }}", options)
-    return [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in result["violations"]]
-
-
-def test_all_that_match_are_held_and_one_is_released(signed_in, axe):  # noqa: F811
+def test_all_that_match_are_held_and_one_is_released(signed_in, axe):
     RedditPost.objects.bulk_create(factories.unsaved_post(subreddit="django") for _ in range(60))
     other = factories.post(subreddit="python")
     page = signed_in
@@ -37,7 +31,7 @@ def test_all_that_match_are_held_and_one_is_released(signed_in, axe):  # noqa: F
     expect(page.get_by_text("60 posts are held.")).to_be_visible()
 
     page.locator("#result_list tbody tr").first.get_by_role("link").first.click()
-    expect(page.get_by_text("study")).to_be_visible()
+    expect(page.get_by_text("study", exact=True)).to_be_visible()
     page.get_by_role("button", name="Release…").click()
     expect(page.get_by_role("heading", name="Release 1 post?")).to_be_visible()
     assert violations(page, axe) == []
@@ -75,7 +69,7 @@ def test_the_form_of_a_retention_says_what_an_edit_deletes(signed_in):
     assert policy.overrides.get().days == 65
 
 
-def test_who_was_faster_than_the_preview_is_asked(signed_in, axe):  # noqa: F811
+def test_who_was_faster_than_the_preview_is_asked(signed_in, axe):
     factories.post(created_at=timezone.now() - timedelta(days=70))
     policy = RetentionPolicy.objects.get(job="purge_old_content")
     page = signed_in

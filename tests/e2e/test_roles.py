@@ -6,93 +6,29 @@ from collections import Counter
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django_celery_beat.models import PeriodicTask
 
-from maintenance.models import BeatLease, JobRun, MaintenanceMode, RunLogLine, ScheduleControl, WorkerProcess
-from scraping.models import BotConfig, RedditApp, RedditComment, RedditPost, ScrapeSession
 from tests import filled
 from tests.console.test_links import LEFT_OUT
+from tests.e2e.reading import (
+    READ_PAGE,
+    REPORT_CSP,
+    UNRENDERED,
+    names_of_people_and_things,
+    unfold,
+    untranslated,
+)
 from tests.soak import size
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 
 ROLES = ("Viewers", "Operators", "Approvers", "Bot owners", "superuser")
 LOCALES = {"en": "en-US", "zh-hans": "zh-CN"}
+# Addresses of files, which a browser stores instead of showing.
+FILES = re.compile(r"/export/|/log/(\?|$)")
 # Of addresses that differ by a row or by values only, so many are opened.
 OF_ONE_SHAPE = size(1, 4)
 # Pages that one walk opens.
 PAGES_MAX = size(17, 2000)
-# What no reader shall meet: values that were not rendered.
-UNRENDERED = re.compile(
-    r"(?m:(?:^|[:·(=]\s?)None(?:$|\s?[,·)]))|\bnan\b"
-    r"|\bundefined\b|\[object|%\(\w+\)|\{[{%]|datetime\.|&(?:amp|lt|#\d+);|<bound|lazy"
-)
-# Latin words of a Chinese page: names, notations and what is written so in Chinese too.
-NOT_TRANSLATED = frozenset(
-    [
-        "Reddit",
-        "NSFW",
-        "CSV",
-        "JSON",
-        "JSONL",
-        "Parquet",
-        "URL",
-        "UTC",
-        "API",
-        "UTF",
-        "Celery",
-        "Django",
-        "RE",
-        "cron",
-        "crontab",
-        "root",
-        "ID",
-        "CST",
-        "EST",
-        "EDT",
-        "GMT",
-        "PM",
-        "AM",
-        "superuser",
-        "admin",
-        "MB",
-        "KB",
-        "GB",
-        "ms",
-        "rev",
-        "Redis",
-        "PostgreSQL",
-        "SQLite",
-    ]
-)
-READ_PAGE = """() => {
-  const lookMs = 30000;  // so long ago the page may have been made: a slot may have come since
-  const times = [...document.querySelectorAll('time.next-run')];
-  const data = 'code, pre, textarea, option, script, style, [lang], .traceback, .verbatim';
-  const words = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node; (node = walker.nextNode());) {
-    const parent = node.parentElement;
-    if (!parent.closest(data) && node.data.trim()) words.push(node.data.trim());
-  }
-  for (const one of document.querySelectorAll('[title], [aria-label], [placeholder], [alt]'))
-    for (const name of ['title', 'aria-label', 'placeholder', 'alt'])
-      if (one.getAttribute(name)) words.push(one.getAttribute(name));
-  return {
-    texts: words,
-    shown: document.body.innerText,
-    title: document.title,
-    heading: document.querySelector('h1, h2')?.innerText ?? '',
-    language: document.documentElement.lang,
-    wide: document.documentElement.scrollWidth - window.innerWidth,
-    nextRuns: times.length,
-    late: times.filter((one) => !(Date.parse(one.dateTime) > Date.now() - lookMs)).map((one) => one.outerHTML),
-    links: [...document.querySelectorAll('a[href]')].map((one) => one.href),
-  };
-}"""
-REPORT_CSP = (
-    "document.addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective))"
-)
 
 
 def shape(address):
@@ -111,7 +47,7 @@ def inside(origin, page, address):
 
 
 class Walk:
-    """A person's way through the console: what was opened, and what was wrong."""
+    """One person's walk through the console: the pages opened and the faults found."""
 
     def __init__(self, page, origin, language, chance):
         self.page, self.origin, self.language, self.chance = page, origin, language, chance
@@ -143,23 +79,19 @@ class Walk:
     def open(self, address):
         """Open one page; return its links."""
         self.opened.append(address)
-        if "/export/" in address:
+        if FILES.search(address):
             answer = self.page.context.request.get(address)
             if answer.status != 200:
                 self.fault(f"{answer.status} {address}")
             return []
         self.page.goto(address)
-        self.open_menus()
+        unfold(self.page)
         seen = self.page.evaluate(READ_PAGE)
         self.read(seen)
         return seen["links"]
 
-    def open_menus(self):
-        """Open all that folds open."""
-        self.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-
     def read(self, seen):
-        """Note what no reader shall meet."""
+        """Note values that were not rendered."""
         if not seen["title"].partition("|")[0].strip() or not seen["heading"].strip():
             self.fault("no title")
         if seen["language"] != self.language:
@@ -175,34 +107,6 @@ class Walk:
             for text in seen["texts"]:
                 if untranslated(text, self.names):
                     self.fault(f"not translated: {text[:120]}")
-
-
-def names_of_people_and_things():
-    """Return what people and Reddit have written themselves, the longest first: nobody translates that."""
-    columns = [
-        (User, "username"), (Group, "name"), (PeriodicTask, "name"), (RedditApp, "name"), (RedditApp, "client_id"),
-        (BotConfig, "name"), (ScrapeSession, "config_name"), (RedditPost, "title"), (RedditPost, "hold_reason"),
-        (RedditComment, "body"), (ScheduleControl, "pause_reason"), (MaintenanceMode, "reason"),
-        (BeatLease, "holder"), (RunLogLine, "text"), (JobRun, "traceback"), (WorkerProcess, "name"),
-    ]  # fmt: skip
-    # A message has its own words, in the reader's language.
-    found = {
-        text
-        for model, column in columns
-        for text, *parts in model.objects.values_list(
-            column, *([f"{column}_parts"] if hasattr(model, f"{column}_parts") else [])
-        )
-        if text and not any(parts)
-    }
-    return sorted(found, key=len, reverse=True)
-
-
-def untranslated(text, names):
-    """Return the English words of a text that is no name, number or notation."""
-    for name in names:
-        text = text.replace(name, "")
-    words = re.findall(r"(?<![\w/@.#_-])[A-Za-z][a-z]+(?![\w@.=_/-]\w|_)", text)
-    return [word for word in words if word not in NOT_TRANSLATED]
 
 
 @pytest.fixture

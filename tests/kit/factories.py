@@ -1,8 +1,9 @@
 """Minimal valid rows of each model; a test sets only the fields that it is about."""
 
 import itertools
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
@@ -10,9 +11,18 @@ from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
-from accounts.models import PasswordResetToken, RefreshToken, hash_secret
+from accounts.models import (
+    ApiToken,
+    IdempotencyKey,
+    LoginSession,
+    PasswordResetToken,
+    PersonalToken,
+    RefreshToken,
+    hash_secret,
+)
+from alerts.models import Alert, Delivery, Mute, QuietHours, Route
 from audit.models import Event
-from maintenance.models import JobRun, RetentionOverride, RetentionPolicy, RunLogLine
+from maintenance.models import HookCall, JobRun, RetentionOverride, RetentionPolicy, RunLogLine, ScheduleHook
 from scraping.models import (
     AccessToken,
     BotConfig,
@@ -29,7 +39,7 @@ from scraping.models import (
 )
 from scraping.models.set_aside import Doubt, SetAside, SweepTally
 
-Token = TypeVar("Token", RefreshToken, PasswordResetToken)
+Token = TypeVar("Token", ApiToken, RefreshToken, PasswordResetToken, PersonalToken)
 
 _numbers = itertools.count(1)
 
@@ -81,6 +91,14 @@ def login_session(**fields: Any) -> Session:
     )
 
 
+def listed_session(**fields: Any) -> LoginSession:
+    """Create the row of a signed-in browser, with its session."""
+    values = {"user": None, "session": None, **fields}
+    values["user"] = values["user"] or user()
+    values["session"] = values["session"] or login_session()
+    return LoginSession.objects.create(**values)
+
+
 def _token(model: type[Token], **fields: Any) -> Token:
     now = timezone.now()
     values = {
@@ -93,12 +111,31 @@ def _token(model: type[Token], **fields: Any) -> Token:
     return model.objects.create(**values)
 
 
+def api_token(**fields: Any) -> ApiToken:
+    return _token(ApiToken, **{"family": uuid4(), **fields})
+
+
 def refresh_token(**fields: Any) -> RefreshToken:
     return _token(RefreshToken, **fields)
 
 
 def expired_refresh_token(**fields: Any) -> RefreshToken:
     return _token(RefreshToken, **{"expires_at": timezone.now() - timedelta(seconds=1), **fields})
+
+
+def personal_token(**fields: Any) -> PersonalToken:
+    return _token(PersonalToken, **{"name": f"token{next(_numbers)}", "scopes": ["read"], **fields})
+
+
+def idempotency_key(**fields: Any) -> IdempotencyKey:
+    values = {
+        "key": f"key{next(_numbers)}",
+        "fingerprint": "x",
+        "expires_at": timezone.now() + timedelta(days=1),
+        **fields,
+    }
+    values["user"] = values.get("user") or user()
+    return IdempotencyKey.objects.create(**values)
 
 
 def password_reset_token(**fields: Any) -> PasswordResetToken:
@@ -117,6 +154,47 @@ def event(**fields: Any) -> Event:
     return Event.objects.create(
         **{"actor_kind": "system", "verb": "x.done", "subject_type": "x.Y", "subject_id": number, **fields}
     )
+
+
+# --- Alerts ----------------------------------------------------------------------------------
+
+
+def alert(**fields: Any) -> Alert:
+    number = next(_numbers)
+    values = {"rule": "failed", "subject_type": "maintenance.Job", "subject_id": number, "subject_name": "x"}
+    return Alert.objects.create(**values | fields)
+
+
+def route(**fields: Any) -> Route:
+    values = {"name": f"route{next(_numbers)}", "to": "addresses", "least_severity": "warning"}
+    return Route.objects.create(**values | fields)
+
+
+def webhook_route(**fields: Any) -> Route:
+    values = {"to": "webhook", "url": "https://hooks.example.org/x", "secret": "s" * 32}
+    return route(**values | fields)
+
+
+def delivery(**fields: Any) -> Delivery:
+    values = {
+        "event": "opened",
+        "channel": "mail",
+        "recipient": f"{next(_numbers)}@example.org",
+        "next_attempt_at": timezone.now(),
+    }
+    values |= {"alert": fields.get("alert") or alert()}
+    return Delivery.objects.create(**values | fields)
+
+
+def mute(**fields: Any) -> Mute:
+    number = next(_numbers)
+    values = {"rule": "failed", "subject_type": "maintenance.Job", "subject_id": number, "reason": "x"}
+    return Mute.objects.create(**{"until": timezone.now() + timedelta(hours=1), **values, **fields})
+
+
+def quiet_hours(**fields: Any) -> QuietHours:
+    values = {"begins": time(22), "ends": time(7), "zone": "UTC", **fields}
+    return QuietHours.objects.create(**values | {"person": fields.get("person") or user()})
 
 
 # --- Scraping --------------------------------------------------------------------------------
@@ -266,6 +344,10 @@ def log_line(**fields: Any) -> RunLogLine:
     return RunLogLine.objects.create(**values)
 
 
+def unsaved_log_line(run: JobRun, text: str) -> RunLogLine:
+    return RunLogLine(run=run, text=text)
+
+
 def schedule(*, crontab: str = "0 0 * * *", timezone_name: str = "UTC", **fields: Any) -> PeriodicTask:
     minute, hour, day_of_month, month_of_year, day_of_week = crontab.split()
     row = CrontabSchedule.objects.create(
@@ -300,3 +382,15 @@ def retention_override(**fields: Any) -> RetentionOverride:
             job="purge_old_content", defaults={"days": 90}
         )[0]
     return RetentionOverride.objects.create(**values)
+
+
+def schedule_hook(**fields: Any) -> ScheduleHook:
+    values = {"secret": "s", **fields}
+    values["schedule"] = values.get("schedule") or schedule(task="maintenance.cleanup_tokens")
+    return ScheduleHook.objects.create(**values)
+
+
+def hook_call(**fields: Any) -> HookCall:
+    values = {"signature": f"{next(_numbers):064x}", **fields}
+    values["hook"] = values.get("hook") or schedule_hook()
+    return HookCall.objects.create(**values)

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from maintenance import retention
-from maintenance.ledger import interventions, performing
+from maintenance.ledger import decisions, interventions, performing
 from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging.days import Retention
 from scraping.models import RedditComment, RedditPost
@@ -76,3 +76,8 @@ def interrupted(run: JobRun, *, left: int) -> JobRun:
     run.refresh_from_db()
     assert run.status == JobRun.Status.INTERRUPTED
     return JobRun.objects.get(retry_of=run)
+
+
+def shown(dry: JobRun) -> Any:
+    """Return the mandate of the plan that this dry run has shown."""
+    return decisions.shown_by_run(dry.pk, job="purge_old_content")

@@ -1,10 +1,8 @@
-"""Jobs of one test, a Reddit to scrape, and failures of the outside world."""
+"""A Reddit to scrape, and failures of the outside world."""
 
 import pytest
 
-from maintenance import registry
 from maintenance.ledger import publishing
-from maintenance.models import run_queries
 from scraping.sandbox import SandboxReddit
 
 
@@ -12,21 +10,6 @@ from scraping.sandbox import SandboxReddit
 def no_broker(monkeypatch):
     """A broker that is down: every connection goes to a port where no process listens."""
     monkeypatch.setattr(publishing, "_publisher", publishing.Publisher("redis://127.0.0.1:1/0"))
-
-
-@pytest.fixture
-def declare(monkeypatch):
-    """Declare a job for one test only."""
-    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
-    monkeypatch.setattr(
-        run_queries, "_grouped", {key: [*slugs] for key, slugs in run_queries._grouped.items()}
-    )
-
-    def declare(function, **options):
-        registry.job(**options)(function)
-        return function.__name__
-
-    return declare
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from django.conf import settings
 
 SCRIPT = """
@@ -26,6 +27,7 @@ print(json.dumps({"heavy": heavy, "jobs": [job.slug for job in jobs()]}))
 """
 
 
+@pytest.mark.slow
 def test_jobs_are_declared_without_the_admin_and_models_load_neither_praw_nor_re2():
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

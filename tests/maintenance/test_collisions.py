@@ -26,6 +26,7 @@ def saved(client, task, **fields):
     return [str(message) for message in answer.context["messages"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kwargs", "crontab", "said"),
     [

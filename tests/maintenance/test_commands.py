@@ -76,6 +76,7 @@ def test_without_json_the_outcome_is_readable(capsys):
     assert "scraping.RedditPost: 2" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
@@ -235,6 +236,7 @@ def test_signals_end_a_purge_between_batches(number, status, attempts):
     assert RedditPost.objects.filter(pk=survivor.pk).exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_with_check_exits_with_3_where_the_real_one_would_wait(capsys, settings):
     settings.PURGE_CAP_ROWS = 1
     old_posts(1)

@@ -21,7 +21,7 @@ from scraping.models import BotConfig
 from tests.kit import factories
 from tests.kit.steps import ran
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("seeded")]
 
 SLUGS = [job.slug for job in jobs()]
 

@@ -15,7 +15,6 @@ from console.celery import app
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import edits, maintenance_mode, schedules, slots
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
-from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
@@ -38,6 +37,10 @@ def reread(task):
 def clock():
     with time_machine.travel(NOON, tick=False) as clock:
         yield clock
+
+
+def slots_of(preview):
+    return [slot.at for slot in preview.slots]
 
 
 def once(moment, **fields):
@@ -67,6 +70,7 @@ def test_a_slot_that_waits_for_its_tick_is_still_to_come(clock):
     assert not reread(task).is_over
 
 
+@pytest.mark.slow
 def test_under_maintenance_mode_it_is_the_first_slot_after_it(clock, client):
     task = factories.schedule(crontab="20 * * * *", name="Hourly")
     maintenance_mode.start(by=None, reason="deploy", until=NOON + timedelta(days=2, hours=21))
@@ -122,6 +126,7 @@ def test_a_one_off_runs_at_the_end_of_maintenance_mode(clock):
     assert reread(task).next_run_at == NOON + 5 * HOUR
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("catch_up", [False, True])
 @pytest.mark.parametrize("kind", ["pause", "maintenance"])
@@ -157,6 +162,7 @@ def timezone_now():
 # --- The state -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_expired_schedule_is_not_on(clock, client):
     task = factories.schedule(crontab="0 * * * *", name="Over", expires=NOON + timedelta(minutes=30))
     client.force_login(factories.operator())
@@ -179,6 +185,7 @@ def test_a_one_off_that_has_run_has_ended_and_is_not_paused(clock):
     assert (reread(task).is_over, reread(task).hold) == (True, Hold.NONE)
 
 
+@pytest.mark.slow
 def test_a_gone_job_is_told_in_the_list_and_can_be_replaced(client):
     task = factories.schedule(task="maintenance.renamed", name="Gone")
     client.force_login(factories.operator())
@@ -200,12 +207,13 @@ def test_a_gone_job_is_told_in_the_list_and_can_be_replaced(client):
 
 def test_the_preview_and_the_list_show_the_same(clock):
     task = factories.schedule(crontab="20 * * * *", expires=NOON + 2 * HOUR)
-    shown = preview(Crontab.parse("20 * * * *"), ZoneInfo("UTC"), task=task, now=NOON)
+    shown = slots_of(preview(Timing.of(task), ZoneInfo("UTC"), task=task, now=NOON))
 
-    assert shown.slots == [NOON + timedelta(minutes=20), NOON + timedelta(minutes=80)]
-    assert shown.slots[0] == reread(task).next_run_at == ScheduleControl.objects.get(pk=task.pk).next_slot_at
+    assert shown == [NOON + timedelta(minutes=20), NOON + timedelta(minutes=80)]
+    assert shown[0] == reread(task).next_run_at == ScheduleControl.objects.get(pk=task.pk).next_slot_at
 
 
+@pytest.mark.slow
 def test_the_preview_leaves_out_what_a_hold_holds_up(clock, client):
     task = factories.schedule(crontab="20 * * * *")
     edits.pause(task, by=None, reason="x", until=NOON + 3 * HOUR)
@@ -224,6 +232,7 @@ def test_the_preview_leaves_out_what_a_hold_holds_up(clock, client):
         assert client.get(reverse(PREVIEW), {**query, "schedule": schedule}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hour", "said"),
     [
@@ -268,7 +277,7 @@ def test_list_preview_beat_and_misfires_give_one_answer(fields, zone, days):
         row = CrontabSchedule.objects.create(**fields, timezone=zone)
         task = PeriodicTask.objects.create(name=str(row.pk), task="maintenance.cleanup_tokens", crontab=row)
         control = ScheduleControl.objects.get(pk=task.pk)
-        shown = preview(Crontab(**fields), ZoneInfo(zone), task=task, now=now).slots
+        shown = slots_of(preview(Timing.of(task), ZoneInfo(zone), task=task, now=now))
 
         assert reread(task).next_run_at == shown[0] == control.next_slot_at
         assert slots.due_slots(Timing.of(task), control, now=shown[-1]) == shown

@@ -73,6 +73,7 @@ def test_schedules_whose_slot_nobody_ticks_are_counted():
     assert scheduler_health().overdue == 1
 
 
+@pytest.mark.slow
 def test_the_dashboard_says_who_ticks_or_that_nobody_does(client):
     client.force_login(factories.superuser())
     assert "start celery beat" in client.get(reverse("admin:index")).content.decode()

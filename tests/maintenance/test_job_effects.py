@@ -108,6 +108,7 @@ def stored(row):
     return type(row)._base_manager.filter(pk=row.pk).values().first()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", [job.slug for job in jobs()])
 def test_a_job_has_its_effect_and_leaves_its_survivors(slug, reddit):
     assert slug in globals(), (

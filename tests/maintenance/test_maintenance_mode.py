@@ -134,6 +134,7 @@ def test_it_ends_by_itself_in_the_name_of_who_switched_it_on(clock, scheduler):
     assert last.after["on"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until_minutes", [60, 59])
 def test_a_slot_behind_its_end_runs_however_late_the_end_is_noticed(clock, scheduler, until_minutes):
     task = factories.schedule(crontab="0 * * * *")
@@ -194,6 +195,7 @@ def test_the_page_is_for_who_may_switch(client, method):
     assert not maintenance_mode.is_on()
 
 
+@pytest.mark.slow
 def test_it_is_switched_on_and_off_in_the_browser_and_every_page_says_so(client):
     client.force_login(factories.user(MAY))
 

@@ -18,7 +18,7 @@ from django_celery_beat.models import (
 
 from database import zones
 from maintenance.models import ScheduleControl
-from maintenance.scheduling import edits, replanning, schedules
+from maintenance.scheduling import edits, maintenance_mode, replanning, schedules
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.reading import read, read_all
 from maintenance.scheduling.timing import Timing
@@ -131,7 +131,7 @@ def test_reading_writes_nothing_and_asks_as_much_for_many_as_for_few():
         assert [reading.params for reading in readings] == [{"config": bot.pk} for bot in bots[:number]]
         return len(captured)
 
-    assert queries(2) == queries(12) == 2  # one for the bots, one for maintenance mode
+    assert queries(2) == queries(12) == 3  # for the bots, for maintenance mode, for planned windows
     assert not ScheduleControl.objects.exists()
 
 
@@ -147,7 +147,11 @@ def test_a_zone_that_is_unknown_here_keeps_its_name_and_fires_again_where_it_is_
     spoilt.execute(
         "UPDATE django_celery_beat_crontabschedule SET timezone = 'Europe/Berlin' WHERE id = %s", row.pk
     )
-    replanning.recheck(PeriodicTask.objects.get(pk=task.pk), now=timezone.now() + timedelta(seconds=1))
+    replanning.recheck(
+        PeriodicTask.objects.get(pk=task.pk),
+        now=timezone.now() + timedelta(seconds=1),
+        modes=maintenance_mode.Modes(),
+    )
 
     assert read(PeriodicTask.objects.get(pk=task.pk)).zone == "Europe/Berlin"
     assert ScheduleControl.objects.get(pk=task.pk).next_slot_at is not None
@@ -159,6 +163,7 @@ def test_neither_localtime_nor_factory_is_offered():
     assert zones.find("../etc") is zones.find("Europe") is zones.find("x" * 5_000) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REMEDIES)
 def test_a_broken_schedule_is_paused_resumed_and_retimed(kind, spoil):
     task = spoil(kind)

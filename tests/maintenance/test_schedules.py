@@ -266,6 +266,7 @@ def test_an_edit_of_a_paused_schedule_keeps_what_beat_counts(purge):
 # --- Options without effect on our jobs --------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -19,6 +19,7 @@ from tests.kit.steps import ran
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 def test_auto_scraping_scrapes_what_is_switched_on_and_one_bad_bot_stops_nothing(reddit):
     good = factories.bot_config(subreddits=["python"], post_limit=5)
     bad = factories.bot_config(subreddits=["sandbox_private"], post_limit=5)
@@ -91,6 +92,7 @@ def goes_on(run):
     return attempt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", ["scrape_now", "auto_scraping", "refresh_stored_content"])
 def test_a_job_whose_app_has_no_requests_left_goes_on_when_it_has(reddit, settings, slug):
     settings.COMPLIANCE_TARGET_PERCENT = 0  # Reddit does not know the post
@@ -106,6 +108,7 @@ def test_a_job_whose_app_has_no_requests_left_goes_on_when_it_has(reddit, settin
     assert goes_on(run).status == JobRun.Status.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_auto_scraping_goes_on_with_the_bots_that_wait_and_does_the_others_once(reddit):
     app = factories.reddit_app(client_id="sandbox", client_secret="sandbox")
     waiting = [factories.bot_config(subreddits=["python"], post_limit=5) for _ in range(2)]
@@ -125,6 +128,7 @@ def test_auto_scraping_goes_on_with_the_bots_that_wait_and_does_the_others_once(
     assert [config.sessions.latest("pk").status for config in waiting] == ["succeeded"] * 2
 
 
+@pytest.mark.slow
 def test_auto_scraping_leaves_out_only_the_bots_whose_secret_is_lost(reddit, settings):
     settings.FIELD_ENCRYPTION_KEY = ["lost"]
     lost = factories.reddit_app(client_id="other", client_secret="s", name="lost app")
@@ -143,6 +147,7 @@ def test_auto_scraping_leaves_out_only_the_bots_whose_secret_is_lost(reddit, set
     assert left_out.is_active
 
 
+@pytest.mark.slow
 def test_auto_scraping_works_at_several_bots_at_once(reddit):
     reddit.latency = 0.25
     configs = [
@@ -158,6 +163,7 @@ def test_auto_scraping_works_at_several_bots_at_once(reddit):
     assert run.counts["posts_found"] == RedditPost.objects.count() == 20
 
 
+@pytest.mark.slow
 def test_auto_scraping_that_is_stopped_stops_all_its_bots_and_resumes_them(reddit):
     for name in ("python", "django", "rust", "go", "perl", "lisp"):
         factories.bot_config(subreddits=[name], post_limit=300, comment_policy="none")
@@ -172,6 +178,7 @@ def test_auto_scraping_that_is_stopped_stops_all_its_bots_and_resumes_them(reddi
     assert RedditPost.objects.count() == 6 * 300
 
 
+@pytest.mark.slow
 def test_the_next_scrape_does_not_undo_the_retention(reddit):
     factories.retention_override(
         policy=factories.retention_policy(job="purge_old_content", days=30), subreddit="tinyGARDENS", days=100
@@ -193,6 +200,7 @@ def test_the_next_scrape_does_not_undo_the_retention(reddit):
     assert ran("purge_old_content").counts["scraping.RedditPost"] == 0
 
 
+@pytest.mark.slow
 def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddit):
     ran("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
     deleted, kept = RedditPost.objects.filter(state="live").exclude(title="")[:2]
@@ -208,6 +216,7 @@ def test_refresh_stored_content_blanks_what_was_deleted_and_keeps_the_rest(reddi
     assert (kept.state, kept.title) == ("live", title)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_meets_a_bad_item_ends_partial_and_names_it(reddit, monkeypatch):
     monkeypatch.setattr(prawcore.sessions.FiniteRetryStrategy, "_sleep_seconds", lambda self: None)
     ran("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
@@ -236,6 +245,7 @@ def test_a_sweep_that_is_handed_back_has_done_something(reddit, monkeypatch):
     assert (run.status, run.counts) == (JobRun.Status.INTERRUPTED, {"checked": 100})
 
 
+@pytest.mark.slow
 def test_a_sweep_that_does_not_keep_up_ends_partial_and_says_by_how_much(reddit, settings, monkeypatch):
     ran("scrape_now", params={"config": factories.bot_config(subreddits=["python"], post_limit=5).pk})
     assert RedditPost.objects.count() + RedditComment.objects.count() <= 100

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from console.celery import app
 from maintenance import registry, tasks
-from maintenance.ledger import performing, requests
+from maintenance.ledger import limits, performing, requests
 from maintenance.models import JobRun
 from scraping.models import RedditPost
 from tests.kit import factories
@@ -85,4 +85,4 @@ def test_celerys_own_limit_lies_between_the_jobs_and_the_brokers():
 
     for job in registry.jobs():
         assert job.time_limit.total_seconds() < app.tasks[job.task_name].time_limit < redelivered_after
-    assert registry.TIME_LIMIT_MAX.total_seconds() + tasks.DEEP_HANG_SECONDS < redelivered_after
+    assert registry.TIME_LIMIT_MAX.total_seconds() + limits.DEEP_HANG_SECONDS < redelivered_after

@@ -103,6 +103,7 @@ def test_the_sun_rises_once_a_day_however_often_it_is_asked():
         assert times(sunrise, 1, after=earlier) == [later]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event", "latitude", "longitude"),
     [
@@ -130,6 +131,7 @@ def test_the_polar_night_is_waited_for():
     assert datetime(2027, 2, 1, tzinfo=UTC) < first < datetime(2027, 3, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latitude", [-90.0, 90.0, 89.99])
 def test_where_the_sun_never_rises_the_search_ends(latitude):
     sunrise = Timing(solar=("sunrise", latitude, 0.0))
@@ -145,6 +147,7 @@ def test_start_and_end_limit_every_kind():
     assert times(timing, 9) == [NOON + n * hour for n in (3, 4, 5)]
 
 
+@pytest.mark.slow
 @given(
     crontab=st.sampled_from(["* * * * *", "*/7 1-5 * * *", "0 0 * * *", "0 0 1 1 *"]),
     slots=st.integers(1, 2_000),

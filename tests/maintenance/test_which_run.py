@@ -41,6 +41,7 @@ def walk(request, monkeypatch):
     monkeypatch.setattr("maintenance.purging.batches.STORAGE_WALK_SHARE", request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("walk")
 def test_each_purged_post_has_a_line_with_the_rule_that_took_it(monkeypatch):
     for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MIN", "BATCH_ROWS_MAX"):
@@ -68,6 +69,7 @@ def test_each_purged_post_has_a_line_with_the_rule_that_took_it(monkeypatch):
     assert run.counts == {"scraping.RedditPost": 3, "scraping.RedditComment": 1}
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_undone_leaves_no_line(monkeypatch):
     old("t3_a")
     save_cursor = JobContext.save_cursor
@@ -87,6 +89,7 @@ def test_a_batch_that_is_undone_leaves_no_line(monkeypatch):
     assert lines() == {"t3_a": (run.pk, "retention", 90)}
 
 
+@pytest.mark.slow
 def test_a_post_that_came_back_and_went_again_has_two_lines():
     old("t3_a")
     first = perform()
@@ -113,6 +116,7 @@ def test_lines_are_kept_as_long_as_the_history():
     assert run.counts[gone._meta.label] == 1
 
 
+@pytest.mark.slow
 def test_the_lines_of_a_great_purge_become_old_in_one_night(settings):
     settings.PURGE_CAP_MIN_ROWS = 1
     long_ago = timezone.now() - 181 * DAY
@@ -130,6 +134,7 @@ def test_the_lines_of_a_great_purge_become_old_in_one_night(settings):
 # --- Asking ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -169,6 +174,7 @@ def test_an_old_run_is_found_by_what_it_took(client, monkeypatch):
     assert list(page.context["cl"].queryset) == [taking]
 
 
+@pytest.mark.slow
 def test_who_sees_only_the_runs_of_own_bots_is_told_nothing(client):
     old("t3_abc")
     perform()

@@ -241,6 +241,7 @@ def bot_form(client, bot, **fields):
     return client.post(reverse("admin:scraping_botconfig_change", args=[bot.pk]), values)
 
 
+@pytest.mark.slow
 def test_an_owner_chooses_shared_apps_and_their_own(client, world):
     client.force_login(world["owner"])
     own, other = RedditApp.objects.get(name="own"), RedditApp.objects.get(name="other")

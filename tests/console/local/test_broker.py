@@ -66,6 +66,7 @@ def test_it_listens_on_its_socket_only_for_its_owner_only(server, home):
         assert stat.S_IMODE((home / "data").stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name + str(server_version(server)))
 def test_messages_survive_a_killed_broker(server, home):
     with running(server, home) as process:
@@ -90,10 +91,12 @@ def test_a_full_broker_refuses_instead_of_dropping(home):
         client.close()
 
 
+@pytest.mark.slow
 def test_nobody_answers_on_a_socket_that_is_not_there(home):
     assert not broker_answers(home / "b.sock")
 
 
+@pytest.mark.slow
 def test_nobody_answers_on_a_stale_socket(home):
     with running(find_server(), home) as process:
         process.kill()
@@ -126,6 +129,7 @@ def test_without_any_server_the_error_says_what_to_do(tmp_path, monkeypatch):
         find_server(search_path=str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name + str(server_version(server)))
 def test_damaged_files_end_the_broker_with_words_that_can_be_shown(server, home):
     with running(server, home):

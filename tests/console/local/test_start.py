@@ -32,6 +32,7 @@ def test_the_first_start_is_the_one_without_a_scrape():
     assert not module.is_first_start()
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_away_is_one_sentence(steps, monkeypatch):
     def away() -> None:
         raise OperationalError("connection refused\n\tIs the server running?\n")

@@ -30,7 +30,7 @@ print("ready")
 while True:
     time.sleep(60)
 """
-DEAF = """
+IGNORES_SIGNALS = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready")
@@ -116,14 +116,15 @@ def test_services_stop_in_reverse_order_each_with_sigterm(make, output):
     assert [line.split()[0] for line in lines] == ["three", "two", "one"]
 
 
+@pytest.mark.slow
 def test_a_service_that_ignores_sigterm_is_killed_with_what_it_started(make, tmp_path, output):
     with make() as supervisor:
         code = f"""
             import subprocess, sys
-            child = subprocess.Popen([sys.executable, "-u", "-c", {DEAF!r}], stdout=subprocess.PIPE)
+            child = subprocess.Popen([sys.executable, "-u", "-c", {IGNORES_SIGNALS!r}], stdout=subprocess.PIPE)
             child.stdout.readline()
             print(child.pid)
-            {textwrap.indent(DEAF, " " * 12).strip()}
+            {textwrap.indent(IGNORES_SIGNALS, " " * 12).strip()}
         """
         supervisor.start(Service("one", python(code), grace_seconds=0.3))
         said(supervisor, "one", "ready")
@@ -159,6 +160,7 @@ def test_only_the_main_process_gets_the_stop_signal(make, tmp_path, output):
     assert not witness.exists()
 
 
+@pytest.mark.slow
 def test_a_service_that_dies_is_restarted_and_the_log_says_so(make, output):
     with make() as supervisor:
         supervisor.start(Service("one", python(OBEDIENT)))
@@ -177,7 +179,7 @@ def test_a_service_that_dies_is_restarted_and_the_log_says_so(make, output):
 def test_what_a_dead_service_left_of_its_session_is_killed_before_the_restart(make, output):
     code = f"""
         import subprocess, sys, time
-        print(subprocess.Popen([sys.executable, "-c", {DEAF!r}], stdout=subprocess.DEVNULL).pid)
+        print(subprocess.Popen([sys.executable, "-c", {IGNORES_SIGNALS!r}], stdout=subprocess.DEVNULL).pid)
         time.sleep(60)
     """
     with make() as supervisor:
@@ -208,6 +210,7 @@ def test_restarts_come_later_and_later_until_the_service_is_given_up(make, outpu
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_service_that_lived_long_may_die_again_and_again(make, output, monkeypatch):
     monkeypatch.setattr(module, "BACKOFF_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(module, "STABLE_SECONDS", 0.0)
@@ -248,6 +251,7 @@ def test_a_stop_signal_breaks_into_work_between_the_services(make):
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_signals_that_come_together_are_one_request(make, output, monkeypatch):
     monkeypatch.setattr(module, "SAME_REQUEST_SECONDS", DEADLINE_SECONDS)
     slow = OBEDIENT.replace('print("bye")', 'time.sleep(0.5), print("bye")')
@@ -263,7 +267,7 @@ def test_a_second_request_hastens(make, output, monkeypatch):
     monkeypatch.setattr(module, "SAME_REQUEST_SECONDS", 0.0)
     with make() as supervisor:
         for name in ("one", "two"):
-            supervisor.start(Service(name, python(DEAF), grace_seconds=60))
+            supervisor.start(Service(name, python(IGNORES_SIGNALS), grace_seconds=60))
         for name in ("one", "two"):
             said(supervisor, name, "ready")
         started = time.monotonic()
@@ -289,6 +293,7 @@ def test_a_closed_terminal_does_not_keep_services_from_stopping(make, tmp_path):
     assert not is_alive(pid)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 def test_no_child_outlives_a_killed_supervisor(tmp_path):
     code = f"""
@@ -298,7 +303,7 @@ def test_no_child_outlives_a_killed_supervisor(tmp_path):
         from console.local.supervisor import Supervisor
         directory = Path({str(tmp_path)!r})
         with Supervisor(directory=directory, cwd=directory, environment=os.environ, output=sys.stdout.buffer) as it:
-            it.start(Service("one", [sys.executable, "-u", "-c", {DEAF!r}]))
+            it.start(Service("one", [sys.executable, "-u", "-c", {IGNORES_SIGNALS!r}]))
             it.run()
     """
     process = subprocess.Popen(python(code), cwd=ROOT, stdout=subprocess.PIPE)

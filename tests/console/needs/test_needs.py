@@ -259,6 +259,7 @@ def test_a_run_by_hand_makes_up_for_missed_slots_and_so_does_a_pause():
 # --- Schedules, bots, items -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_broken_schedule_says_why_and_goes_when_it_is_mended():
     task = PeriodicTask.objects.get(pk=spoilt.TIMES["unknown zone"]().pk)
     replanning.note_timing(task)
@@ -274,6 +275,7 @@ def test_a_broken_schedule_says_why_and_goes_when_it_is_mended():
     assert lines(member(OPERATORS)) == []
 
 
+@pytest.mark.slow
 def test_bots_stopped_by_reddit_are_one_line_and_their_owners_see_their_own():
     owner = member(BOT_OWNERS)
     bots = [factories.bot_config(name=f"bot {number}") for number in range(2)]

@@ -71,6 +71,7 @@ def test_resuming_needs_no_question(client, operator, purge):
     assert PeriodicTask.objects.get(pk=purge.pk).enabled
 
 
+@pytest.mark.slow
 def test_reset_is_offered_where_the_schedule_differs_and_puts_the_default_back(client, operator, purge):
     target = reverse("admin:maintenance_schedule_reset", args=[purge.pk])
     assert target not in client.get(reverse(CHANGE, args=[purge.pk])).content.decode()
@@ -82,6 +83,7 @@ def test_reset_is_offered_where_the_schedule_differs_and_puts_the_default_back(c
     assert schedules.deviation(PeriodicTask.objects.get(pk=purge.pk)) is None
 
 
+@pytest.mark.slow
 def test_a_changed_default_is_shown_and_kept_or_taken(client, operator, purge):
     ScheduleControl.objects.filter(pk=purge.pk).update(default_crontab="5 5 * * *")
     edits.retime(purge, by=operator, crontab=Crontab.parse("5 5 * * *"), timezone_name="Asia/Shanghai")

@@ -16,6 +16,7 @@ VIEWS = [
     ("admin:maintenance_schedule_pause", "get", [EDIT], [SEE, RUN], 200),
     ("admin:maintenance_schedule_pause", "post", [EDIT], [SEE, RUN], 200),
     ("admin:maintenance_schedule_resume", "post", [EDIT], [SEE, RUN], 302),
+    ("admin:maintenance_schedule_duplicate", "post", [SEE, EDIT, "django_celery_beat.add_periodictask", RUN], [SEE, EDIT, RUN], 302),
     ("admin:maintenance_schedule_reset", "post", [EDIT], [SEE, RUN], 302),
     ("admin:maintenance_schedule_keep", "post", [EDIT], [SEE, RUN], 302),
     ("admin:django_celery_beat_periodictask_change", "get", [SEE], [SEE_RUNS, RUN], 200),
@@ -27,6 +28,8 @@ VIEWS = [
     ("admin:maintenance_jobrun_changelist", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
     ("admin:maintenance_jobrun_change", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
     ("admin:maintenance_jobrun_live", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
+    ("admin:maintenance_jobrun_log", "get", [SEE_RUNS], [SEE, EDIT, RUN], 200),
+    ("admin:maintenance_jobrun_cancel", "get", [SEE_RUNS, CANCEL], [SEE_RUNS, RUN], 200),
     ("admin:maintenance_jobrun_cancel", "post", [SEE_RUNS, CANCEL], [SEE_RUNS, RUN], 302),
     ("admin:maintenance_jobrun_force_stop", "post", [SEE_RUNS, CANCEL], [SEE_RUNS, RUN], 302),
     ("admin:maintenance_jobrun_approve", "post", [SEE_RUNS, APPROVE], [SEE_RUNS, RUN, CANCEL], 302),
@@ -58,6 +61,7 @@ def address(purge):
     return of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "method", "enough", "too_little", "status"), VIEWS)
 def test_every_view_asks_for_its_permission(client, address, name, method, enough, too_little, status):
     target = address(name)
@@ -79,7 +83,7 @@ def test_looking_changes_no_schedule(client, operator, purge, name):
     assert client.get(reverse(f"admin:maintenance_schedule_{name}", args=[purge.pk])).status_code == 405
 
 
-@pytest.mark.parametrize("name", ["cancel", "force_stop", "approve", "reject"])
+@pytest.mark.parametrize("name", ["force_stop", "approve", "reject"])
 def test_looking_changes_no_run(client, operator, name):
     run = factories.job_run(status="blocked")
 

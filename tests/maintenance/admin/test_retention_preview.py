@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from maintenance import retention
 from maintenance.models import RetentionOverride, RetentionPolicy
+from maintenance.purging import plan
 from tests.kit import factories
 from tests.maintenance.admin.retention_steps import edit, stored
 
@@ -37,6 +38,17 @@ def test_the_preview_counts_and_saves_nothing(client, editor, policy, preview):
         in client.post(preview, edit(80)).content.decode()
     )
     assert stored(policy) == (90, [])
+
+
+def test_the_preview_says_which_numbers_are_estimates(client, editor, policy, preview, monkeypatch):
+    monkeypatch.setattr(plan, "ESTIMATED_ROWS_MIN", 0)
+    aged(70, comments_fetched=4_000)
+
+    page = " ".join(client.post(preview, edit(60)).content.decode().split())
+
+    assert "would delete about 4,001 more rows" in page
+    assert "Comments: about 4,000" in page
+    assert "Posts: 1" in page
 
 
 def test_the_preview_of_a_longer_retention_says_what_stays(client, editor, preview):
@@ -73,6 +85,7 @@ def test_a_preview_is_posted(client, superuser, preview):
     assert client.get(preview).status_code == 405
 
 
+@pytest.mark.slow
 def test_an_edit_that_deletes_more_is_asked_twice(client, superuser, policy, form_address):
     aged(70)
     form = edit(60, ("rust", "", 365))
@@ -88,6 +101,7 @@ def test_an_edit_that_deletes_more_is_asked_twice(client, superuser, policy, for
     assert stored(policy) == (60, [("rust", None, 365)])
 
 
+@pytest.mark.slow
 def test_days_below_the_floor_do_not_move_to_another_subreddit(client, editor, policy, form_address):
     row = factories.retention_override(policy=policy, subreddit="spam", days=1)
     form = edit(90, stored=[row]) | {"overrides-0-subreddit": "python"}
@@ -99,6 +113,7 @@ def test_days_below_the_floor_do_not_move_to_another_subreddit(client, editor, p
     assert stored(policy) == (90, [("spam", None, 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("previewed_again", [False, True])
 def test_what_somebody_else_changed_meanwhile_is_asked_for(
     client, superuser, policy, form_address, preview, previewed_again
@@ -120,6 +135,7 @@ def test_what_somebody_else_changed_meanwhile_is_asked_for(
     assert stored(policy) == (60, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theirs", ["days", "deleted"])
 def test_a_form_whose_overrides_were_stored_anew_or_deleted_meanwhile_is_asked_for(
     client, superuser, policy, form_address, preview, theirs

@@ -15,6 +15,7 @@ from tests.maintenance.admin.retention_steps import edit, stored
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "stored"), [("1", 1), ("400", 400), ("0", 90), ("-3", 90), ("36501", 90)])
 def test_a_retention_is_at_least_a_day(client, superuser, days, stored):
     policy = RetentionPolicy.objects.get(job="purge_old_content")
@@ -72,6 +73,7 @@ def test_a_post_that_says_nothing_of_overrides_leaves_them(client, superuser, po
     assert stored(policy) == (100, [("python", None, 30)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "error"),
     [
@@ -98,6 +100,7 @@ def test_a_bad_override_is_refused_where_it_stands(
     assert stored(policy) == (90, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [edit(6), edit(90, ("python", "", 6))])
 def test_the_floor_is_told_at_the_field(client, editor, policy, form_address, form):
     page = client.post(form_address, form)
@@ -117,6 +120,7 @@ def test_a_job_without_overrides_offers_none(client, superuser):
     assert "overrides-TOTAL_FORMS" not in page
 
 
+@pytest.mark.slow
 def test_many_overrides_take_no_query_each(client, superuser, policy, form_address):
     def queries(target):
         with CaptureQueriesContext(connection) as captured:

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.django_db
 
 def test_the_page_that_runs_shows_what_would_go(client, operator):
     old = timezone.now() - timedelta(days=91)
-    doomed = factories.post(created_at=old)
-    factories.comment(post=doomed)
+    to_delete = factories.post(created_at=old)
+    factories.comment(post=to_delete)
     factories.post()
 
     response = client.get(job_page("purge_old_content"))
@@ -102,6 +102,7 @@ def test_an_old_plan_starts_nothing_and_offers_a_new_one(client, operator, monke
     assert not JobRun.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forge", [lambda token: token + "x", lambda token: "nonsense"])
 def test_a_plan_that_was_not_shown_starts_nothing(client, operator, forge):
     form = confirmed(client.get(job_page("purge_old_content")))
@@ -190,6 +191,7 @@ def test_there_is_no_page_for_an_unknown_job(client, operator):
     assert client.get(job_page("no_such_job")).status_code == 404
 
 
+@pytest.mark.slow
 def test_a_bot_is_scraped_by_its_owner_and_by_nobody_elses_hand(client):
     owner = factories.user()
     bot = factories.bot_config(owner=owner, name="Photos")

@@ -5,11 +5,16 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.events import record
 from maintenance.admin.run_figures import rows_of
+from maintenance.ledger import decisions
 from maintenance.models import JobRun
+from maintenance.models.chain import attempts_of
 from tests.kit import factories
 from tests.kit.steps import listed
 from tests.maintenance.admin.steps import job_page
@@ -34,6 +39,7 @@ def test_runs_are_read_only_even_for_superusers(client, superuser):
     assert JobRun.objects.get().status == "succeeded"
 
 
+@pytest.mark.slow
 def test_bot_owners_see_the_runs_of_their_own_bots_only(client):
     owner = factories.user()
     bot = factories.bot_config(owner=owner)
@@ -50,6 +56,7 @@ def test_bot_owners_see_the_runs_of_their_own_bots_only(client):
         assert client.get(reverse("admin:maintenance_jobrun_live", args=[run.pk])).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["{pk}", "#{pk}", "purge_old_content", "Purge old content", "lock timeout"])
 def test_runs_are_found_by_number_job_and_words_of_a_failure(client, operator, term):
     wanted = factories.job_run(
@@ -104,6 +111,58 @@ def test_a_runs_page_shows_facts_counts_error_log_and_attempts(client, operator)
     assert "hx-get" not in page
 
 
+def a_chain(number):
+    """Attempts of which each goes on from the one before, each with a decision and counts."""
+    runs = []
+    for attempt in range(1, number + 1):
+        is_last = attempt == number
+        runs.append(
+            factories.job_run(
+                status="succeeded" if is_last else "interrupted",
+                retry_of=runs[-1] if runs else None,
+                attempt=attempt,
+                counts={"accounts.ApiToken": 10},
+                reason="" if is_last else "worker_lost",
+            )
+        )
+        record(decisions.APPROVED, runs[-1], reason=f"reason {attempt}")
+        factories.session(run=runs[-1])
+    return runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_all_attempts_are_on_the_page_of_each_with_as_many_queries_as_of_three(client, operator, place):
+    other = factories.job_run(status="interrupted", attempt=2)
+
+    def looked(runs):
+        address = reverse("admin:maintenance_jobrun_change", args=[runs[place].pk])
+        client.get(address)
+        with CaptureQueriesContext(connection) as captured:
+            page = " ".join(client.get(address).content.decode().split())
+        return len(captured), page
+
+    few, _page = looked(a_chain(3))
+    runs = a_chain(12)
+    many, page = looked(runs)
+
+    assert many == few
+    table = page[page.index('id="run-attempts"') : page.index('id="run-error"')]
+    assert [int(pk) for pk in re.findall(r"#(\d+)<", table)] == [run.pk for run in runs[::-1]]
+    assert f"#{other.pk}<" not in table
+    assert all(f"approved: reason {number}" in page for number in range(1, 13))
+    assert "All attempts together" in page
+    assert "<dd>120</dd>" in page
+
+
+def test_attempts_that_name_each_other_in_a_circle_end(client, operator):
+    one, two = factories.job_run(status="failed"), factories.job_run(status="failed", attempt=2)
+    JobRun.objects.filter(pk=one.pk).update(retry_of=two)
+    JobRun.objects.filter(pk=two.pk).update(retry_of=one)
+
+    assert list(attempts_of(one)) == [one, two]
+
+
 def test_polling_brings_new_lines_only_and_ends_with_the_run(client, operator):
     run = factories.job_run(status="running", progress_done=1, progress_total=4)
     seen = factories.log_line(run=run, text="first line")
@@ -147,6 +206,7 @@ def test_a_poll_that_has_the_latest_version_is_told_nothing(client, operator):
     assert ">7<" in client.get(target, {"v": version_in(page)}).content.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("v", ["", "x", "1.2.3", "." * 50])
 def test_a_poll_with_an_odd_version_is_told_everything(client, operator, v):
     run = factories.job_run(status="running")
@@ -156,6 +216,7 @@ def test_a_poll_with_an_odd_version_is_told_everything(client, operator, v):
     assert 'id="run-facts"' in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", ["x", "", "-1"])
 def test_a_poll_with_a_bad_position_starts_over(client, operator, after):
     run = factories.job_run(status="running")
@@ -180,6 +241,42 @@ def test_cancelling_ends_a_queued_run_and_asks_a_running_one(client, operator):
     assert running.status == "running"
     assert running.cancel_requested_at is not None
     assert over.status == "succeeded"
+
+
+@pytest.mark.slow
+def test_cancelling_is_asked_about_first_and_says_what_stays_deleted(client, operator):
+    task = factories.schedule()
+    run = factories.job_run(
+        status="running",
+        counts={"scraping.RedditPost": 1200},
+        schedule=task,
+        schedule_name="Nightly",
+        trigger="schedule",
+    )
+    queued, over = factories.job_run(status="queued"), factories.job_run()
+    address = reverse("admin:maintenance_jobrun_cancel", args=[run.pk])
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+    assert f'href="{address}"' in page
+
+    page = " ".join(client.get(address).content.decode().split())
+    for text in (
+        "the current batch is finished first",
+        "What it has deleted stays deleted. Rows so far: 1,200.",
+        "The schedule Nightly goes on with its next slot.",
+    ):
+        assert text in page
+    page = client.get(reverse("admin:maintenance_jobrun_cancel", args=[queued.pk])).content.decode()
+    assert "nothing of it is done" in page
+    page = client.get(reverse("admin:maintenance_jobrun_cancel", args=[over.pk])).content.decode()
+    assert "There is nothing to cancel." in page
+    assert "push-danger" not in page
+    run.refresh_from_db()
+    assert run.cancel_requested_at is None
+
+    client.post(address, {"reason": "wrong day"})
+    run.refresh_from_db()
+    assert run.cancel_requested_at is not None
+    assert [decisions.in_words(one) for one in decisions.decisions_about(run)] == ["cancelled: wrong day"]
 
 
 def test_a_blocked_run_is_decided_with_a_reason(client, operator):

@@ -29,6 +29,7 @@ def opened(client, address):
     return {"opened": value}
 
 
+@pytest.mark.slow
 def test_an_edit_does_not_undo_unasked_what_somebody_else_saved_meanwhile(client, operator, purge):
     address = reverse(CHANGE, args=[purge.pk])
     form = {**FORM, "name": purge.name, **opened(client, address)}
@@ -50,6 +51,7 @@ def test_an_edit_does_not_undo_unasked_what_somebody_else_saved_meanwhile(client
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=purge.pk))) == "5 4 * * mon-fri"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", ["5", "[]", "{", '"x"', "[" * 100_000, "\x00"])
 def test_a_form_whose_memory_is_garbage_asks_again(client, operator, purge, garbage):
     address = reverse(CHANGE, args=[purge.pk])
@@ -63,6 +65,7 @@ def test_a_form_whose_memory_is_garbage_asks_again(client, operator, purge, garb
     assert client.post(address, form).status_code == 302
 
 
+@pytest.mark.slow
 def test_saving_the_same_twice_is_nobodys_edit(client, operator, purge):
     address = reverse(CHANGE, args=[purge.pk])
     form = {**FORM, "reason": "quieter then", **opened(client, address)}
@@ -73,6 +76,7 @@ def test_saving_the_same_twice_is_nobodys_edit(client, operator, purge):
     assert [client.post(address, form).status_code for _ in range(2)] == [302, 302]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["form", "pause", "mode", "retention"])
 def test_looking_at_a_form_takes_no_lock_and_posting_it_does(client, purge, kind):

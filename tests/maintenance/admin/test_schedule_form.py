@@ -52,6 +52,7 @@ def test_saving_without_a_new_crontab_keeps_the_row(client, operator, purge):
     assert (purge.name, purge.crontab_id) == ("Renamed", row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -74,6 +75,7 @@ def test_an_invalid_crontab_is_an_error_at_its_field(client, operator, purge, fi
     assert CrontabSchedule.objects.count() == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     ["{", "[]", '{"days": 0}', '{"unknown": 1}'],
@@ -85,6 +87,7 @@ def test_parameters_are_checked_by_the_job(client, operator, purge, kwargs):
     assert list(response.context["adminform"].form.errors) == ["kwargs"]
 
 
+@pytest.mark.slow
 def test_a_schedule_may_not_go_below_the_floor_of_the_retentions(client, operator, second_purge):
     purge = second_purge
     few = {**FORM, "kwargs": '{"days": 2}'}
@@ -119,6 +122,7 @@ def test_a_schedule_starts_nothing_that_its_editor_may_not_run(client, second_pu
     assert PeriodicTask.objects.get(pk=purge.pk).task == "maintenance.purge_old_content"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kwargs", ['{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", '{"config": "\\u0000"}'])
 def test_absurd_parameters_are_an_error_at_their_field(client, superuser, second_purge, kwargs):
     purge = second_purge
@@ -142,6 +146,7 @@ def test_a_schedule_is_added_for_a_job_and_for_nothing_else(client, superuser):
     assert not PeriodicTask.objects.filter(name="Evil").exists()
 
 
+@pytest.mark.slow
 def test_somebody_elses_task_is_listed_and_editable_without_the_jobs_tools(client, superuser):
     foreign = factories.schedule(task="other.task", name="Foreign", queue="elsewhere")
     every = IntervalSchedule.objects.create(every=10, period="seconds")
@@ -165,6 +170,7 @@ def test_somebody_elses_task_is_listed_and_editable_without_the_jobs_tools(clien
     assert (timer.name, timer.interval, timer.crontab) == ("Slow timer", every, None)
 
 
+@pytest.mark.slow
 def test_a_stored_crontab_that_cannot_run_is_shown_as_such(client, superuser):
     broken = factories.schedule()
     CrontabSchedule.objects.filter(pk=broken.crontab_id).update(day_of_week="9")

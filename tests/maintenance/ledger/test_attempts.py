@@ -17,6 +17,7 @@ from django.db import (
     transaction,
 )
 from django.db.backends.signals import connection_created
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from database import errors
@@ -24,7 +25,8 @@ from maintenance import registry
 from maintenance.ledger import performing, requests
 from maintenance.ledger.attempts import PAUSES, attempts_without_progress, judge
 from maintenance.models import JobRun
-from tests.full_disk import leave_no_room, make_room
+from maintenance.models.chain import attempts_before
+from tests.full_disk import full_when_posts_are_deleted, leave_no_room, make_room
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +60,30 @@ def chain(*ends):
 STOOD = ("time_limit", {"step": 1})
 
 
+def test_the_attempts_before_a_run_are_read_with_one_query():
+    run = JobRun.objects.get(pk=chain(STOOD, STOOD, STOOD, STOOD).pk)
+    first = JobRun.objects.get(pk=chain().pk)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = attempts_before(run)
+        places = [(one.reason, one.cursor, one.status) for one in found]
+        assert attempts_before(first) == []
+
+    assert len(queries) == 1
+    assert [one.attempt for one in found] == [4, 3, 2, 1]
+    assert places == [(*STOOD, "interrupted")] * 4
+
+
+def test_attempts_end_where_the_history_was_deleted():
+    run = chain(STOOD, STOOD, STOOD)
+    first, second, third = JobRun.objects.exclude(pk=run.pk).order_by("attempt")
+    second.delete()
+
+    assert [one.pk for one in attempts_before(JobRun.objects.get(pk=run.pk))] == [third.pk]
+    assert JobRun.objects.filter(pk=first.pk).exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ends", "reason", "cursor", "number"),
     [
@@ -249,14 +275,7 @@ def test_what_meets_a_read_only_database_goes_on_later(declare, impatient):
 @on_postgresql
 def test_a_batch_that_always_fails_at_its_commit_ends_after_three_attempts():
     factories.post(created_at=timezone.now() - timedelta(days=100))
-    with connection.cursor() as cursor:
-        cursor.execute("""
-            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
-            CREATE CONSTRAINT TRIGGER refuse AFTER DELETE ON scraping_redditpost
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
-        """)
-    try:
+    with full_when_posts_are_deleted():
         run, ends = request("purge_old_content"), []
         while run is not None:
             with pytest.raises(OperationalError):
@@ -267,9 +286,6 @@ def test_a_batch_that_always_fails_at_its_commit_ends_after_three_attempts():
             assert all(one.not_before > timezone.now() for one in following)
             following.update(not_before=None)
             last, run = run, following.first()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TRIGGER refuse ON scraping_redditpost; DROP FUNCTION refuse()")
 
     assert ends == [("interrupted", "database_full")] * 2 + [("failed", "too_many_attempts")]
     assert "could not extend file" in last.error
@@ -305,6 +321,7 @@ def test_a_full_disk_is_named_and_the_end_is_written_once_there_is_room(declare,
     assert JobRun.objects.filter(retry_of=run).exists()
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_a_database_locked_at_the_end_is_no_lost_worker(declare):
     name = connections["default"].settings_dict["NAME"]

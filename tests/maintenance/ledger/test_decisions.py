@@ -8,7 +8,7 @@ from audit.models import Event
 from maintenance.ledger import decisions, interventions, requests
 from maintenance.models import JobRun
 from tests.kit import factories
-from tests.kit.purges import approved, blocked_purge, posts, purged, requested_purge
+from tests.kit.purges import approved, blocked_purge, posts, purged, requested_purge, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,10 +18,6 @@ Status = JobRun.Status
 @pytest.fixture(autouse=True)
 def caps(settings):
     settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE = 10_000, 1.0
-
-
-def shown(dry):
-    return decisions.shown_by_run(dry.pk, job="purge_old_content")
 
 
 def verbs(run):

@@ -22,6 +22,7 @@ def running(cancelled_ago=None, **fields):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ago", "permissions", "is_offered"),
     [

@@ -36,6 +36,7 @@ def performed(slug, killed, **options):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_at_its_limit_is_ended_with_the_place_where_it_hangs(declare, killed):
     sessions = []
 
@@ -84,11 +85,13 @@ def reach_checkpoints(ctx):
         ctx.save_cursor(piece=piece)
 
 
+@pytest.mark.slow
 def test_a_commands_limit_counts_from_checkpoint_to_checkpoint(declare, killed):
     assert performed(declare(reach_checkpoints, time_limit=LIMIT), killed).status == "succeeded"
     assert not killed.is_set()
 
 
+@pytest.mark.slow
 def test_a_workers_run_is_handed_on_before_its_limit(declare, killed):
     run = performed(declare(reach_checkpoints, time_limit=3 * LIMIT), killed, hands_on=True)
 
@@ -97,6 +100,7 @@ def test_a_workers_run_is_handed_on_before_its_limit(declare, killed):
     assert JobRun.objects.get(retry_of=run).not_before is None
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_while_its_end_is_written_is_not_killed(declare, killed, monkeypatch):
     ending = threading.Event()
 

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Status = JobRun.Status
 
 
+@pytest.mark.slow
 def test_a_running_run_is_cancelled_at_its_next_checkpoint(declare):
     started = threading.Event()
 

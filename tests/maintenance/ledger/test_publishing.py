@@ -62,6 +62,7 @@ def test_messages_go_out_in_order_and_are_counted(server):
     assert publishing.messages_waiting() == 2
 
 
+@pytest.mark.slow
 def test_a_broker_that_hangs_costs_its_first_caller_half_a_second_and_the_others_nothing(server):
     send_one()
     server.hang()
@@ -72,6 +73,7 @@ def test_a_broker_that_hangs_costs_its_first_caller_half_a_second_and_the_others
     assert publishing.messages_waiting() is None
 
 
+@pytest.mark.slow
 def test_many_who_meet_a_broker_that_hangs_wait_side_by_side(server):
     send_one()
     server.hang()
@@ -86,6 +88,7 @@ def test_many_who_meet_a_broker_that_hangs_wait_side_by_side(server):
     assert max(waited) < 1
 
 
+@pytest.mark.slow
 def test_a_broker_that_hung_is_used_again_as_soon_as_it_goes_on(server):
     server.hang()
     assert send_one() == 0
@@ -161,6 +164,7 @@ def test_a_fork_does_not_inherit_the_thread():
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_page_that_publishes_does_not_wait_for_a_broker_that_hangs(server, client):
     client.force_login(factories.superuser())
@@ -175,6 +179,7 @@ def test_a_page_that_publishes_does_not_wait_for_a_broker_that_hangs(server, cli
     assert took < 2  # half a second for the broker, the rest for a slow machine
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_recovery_does_not_wait_for_a_broker_that_hangs_and_sends_what_waits_afterwards(server):
     run = requests.request_run(job="cleanup_tokens", trigger="admin", send=False)

@@ -107,7 +107,7 @@ def test_a_retry_scrapes_only_the_bots_that_failed_for_now(monkeypatch):
     good, away, gone = (factories.bot_config(auto_scrape=True) for _ in range(3))
     asked = []
 
-    def outcomes(configs, *, run_id, kind, progress_of, cutoffs):
+    def outcomes(configs, *, run_id, kind, progress_of, cutoffs, parts):
         for config in configs:
             asked.append(config.pk)
             kinds = {good.pk: "", away.pk: "server_error", gone.pk: "banned"}

@@ -14,6 +14,7 @@ def found(words):
     return list(having_words(JobRun.objects.order_by("pk"), words))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "status", ["succeeded", "partial", "failed", "cancelled", "interrupted", "skipped", "missed", "blocked"]
 )

@@ -76,6 +76,7 @@ def test_a_newer_run_that_blocks_too_takes_its_place_and_has_waited_as_long():
     assert performed().waiting_since == SINCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("older", "newer"),
     [
@@ -126,6 +127,7 @@ def test_a_blocked_run_is_in_no_later_slots_way():
     assert slot.status == "queued"
 
 
+@pytest.mark.slow
 def test_a_blocked_run_waits_since_it_was_blocked_and_its_duration_stands_still():
     expired(2)
 

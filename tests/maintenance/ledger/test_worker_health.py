@@ -36,6 +36,7 @@ def dashboard(client):
     return client.get(reverse("admin:index")).content.decode()
 
 
+@pytest.mark.slow
 def test_without_a_worker_the_dashboard_says_what_to_do_and_what_waits(client):
     a_worker(seen=LONG)
     a_waiting_run()
@@ -47,14 +48,16 @@ def test_without_a_worker_the_dashboard_says_what_to_do_and_what_waits(client):
     assert "queue: 1, the oldest waits for" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listening", [None, LONG])
 def test_workers_that_do_not_listen_are_no_workers(client, listening):
     a_worker(listening=listening)
 
-    assert worker_health().state == WorkersState.DEAF
+    assert worker_health().state == WorkersState.UNRESPONSIVE
     assert "no connection to the broker" in dashboard(client)
 
 
+@pytest.mark.slow
 def test_workers_that_take_nothing_although_work_waits_are_named(client):
     a_worker(taken=LONG)
     a_waiting_run()
@@ -89,6 +92,7 @@ def test_a_run_waits_since_its_time_has_come():
     assert timedelta(seconds=10) <= worker_health().queue_age < timedelta(seconds=60)
 
 
+@pytest.mark.slow
 def test_the_dashboard_says_how_many_of_the_workers_listen(client):
     a_worker(taken=timedelta(seconds=3))
     a_worker("worker@two", listening=LONG)

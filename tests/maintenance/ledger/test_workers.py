@@ -7,24 +7,13 @@ import pytest
 
 from database import clock
 from maintenance.ledger import workers
-from maintenance.ledger.workers import Ear, Watch
+from maintenance.ledger.workers import EventLoopNote
 from maintenance.models import WorkerProcess
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
 
 LONG_AGO = timedelta(minutes=5)
-
-
-@pytest.fixture
-def watch(monkeypatch):
-    """The watchdog of a worker that started five minutes ago, is connected to the broker, and is idle."""
-    now = time.monotonic()
-    monkeypatch.setattr(Ear, "heard_at", now)
-    monkeypatch.setattr(workers._taken_at, "value", now - LONG_AGO.total_seconds(), raising=False)
-    watch = Watch(name="worker@one", concurrency=2, pids=list)
-    watch._started_at = now - LONG_AGO.total_seconds()
-    return watch
 
 
 def waiting(**values):
@@ -39,13 +28,13 @@ def test_a_worker_with_room_that_takes_nothing_although_work_waits_is_sick(watch
 
 
 def test_a_loop_that_stands_still_is_sick_without_any_work(watch, monkeypatch):
-    monkeypatch.setattr(Ear, "heard_at", time.monotonic() - workers.DEAF_SECONDS - 1)
+    monkeypatch.setattr(EventLoopNote, "ran_at", time.monotonic() - workers.UNRESPONSIVE_SECONDS - 1)
 
     assert "stands still" in watch.why_sick(0)
 
 
 def test_a_broker_that_does_not_answer_is_not_the_workers_fault(watch, monkeypatch):
-    monkeypatch.setattr(Ear, "heard_at", time.monotonic() - LONG_AGO.total_seconds())
+    monkeypatch.setattr(EventLoopNote, "ran_at", time.monotonic() - LONG_AGO.total_seconds())
     waiting()
 
     assert not watch.why_sick(None)
@@ -97,7 +86,7 @@ def test_only_who_is_sick_without_a_break_ends(watch, monkeypatch, settings):
     assert ended == [1117.0]
 
 
-def test_the_row_tells_since_when_the_loop_has_heard_nothing(watch):
+def test_the_row_tells_since_when_the_loop_has_not_run(watch):
     watch._listening_at = time.monotonic() - 100
     watch.write_row()
 

@@ -29,6 +29,7 @@ def test_a_terminal_gets_a_progress_bar(capsys, monkeypatch):
     assert "/s]" in purge_on(True, capsys, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("terminal", "arguments"), [(False, []), (True, ["--json"])])
 def test_a_pipe_and_json_get_none(capsys, monkeypatch, terminal, arguments):
     assert purge_on(terminal, capsys, monkeypatch, *arguments) == ""

@@ -84,6 +84,7 @@ def test_scrapes_of_two_bots_may_run_side_by_side_but_not_of_one():
     assert run_of_two.claim(worker="c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["queued", "running", "blocked"])
 @pytest.mark.parametrize("mode", [False, True])
 @pytest.mark.parametrize("wait", [None, -5, 5])

@@ -66,9 +66,9 @@ def test_rows_exactly_at_the_cutoff_stay_and_a_microsecond_decides():
 
 
 def test_comments_go_with_their_post_and_only_with_it():
-    doomed, kept = factories.post(created_at=CUTOFF - MICROSECOND), factories.post(created_at=CUTOFF)
-    factories.comment(post=doomed)
-    factories.comment(post=doomed)
+    to_delete, kept = factories.post(created_at=CUTOFF - MICROSECOND), factories.post(created_at=CUTOFF)
+    factories.comment(post=to_delete)
+    factories.comment(post=to_delete)
     survivor = factories.comment(post=kept)
 
     gone = delete(expired())

@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from maintenance.ledger import performing, requests
-from maintenance.purging.plan import Group, RuleEffect, TablePlan
+from maintenance.purging.facts import Group, RuleEffect
+from maintenance.purging.plan import TablePlan
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +109,7 @@ def test_a_plan_with_its_facts_comes_back_from_its_json():
     assert TablePlan.from_json(table.as_json()) == table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["run now", "run"])
 def test_the_pages_show_what_decides(client, which):
     factories.retention_override(subreddit="Python", days=400)
@@ -129,6 +131,7 @@ def test_the_pages_show_what_decides(client, which):
     assert "<h3>By subreddit</h3>" in text
 
 
+@pytest.mark.slow
 def test_the_form_of_a_retention_says_that_a_purge_is_running(client):
     policy = factories.retention_policy(job="purge_old_content", days=90)
     client.force_login(factories.superuser())

@@ -13,7 +13,7 @@ from maintenance.jobs import content_cutoffs
 from maintenance.ledger import interventions, performing, requests
 from maintenance.models import JobRun, RetentionOverride, RetentionPolicy
 from maintenance.purging.days import stored_retention
-from maintenance.purging.plan import RuleEffect
+from maintenance.purging.facts import RuleEffect
 from maintenance.retention import Retention
 from maintenance.scheduling import seeding
 from scraping.content.storage import store_comments
@@ -76,10 +76,11 @@ def test_without_the_option_the_post_alone_counts(policy):
 def test_the_cutoff_is_exact(distance, stays):
     cutoff = timezone.now() - 90 * DAY
     factories.post(created_at=cutoff - DAY, newest_comment_at=cutoff + distance)
-    doomed = RedditPost.objects.created_before(cutoff, keeps_live_threads=True)
-    assert doomed.exists() != stays
+    to_delete = RedditPost.objects.created_before(cutoff, keeps_live_threads=True)
+    assert to_delete.exists() != stays
 
 
+@pytest.mark.slow
 def test_an_override_counts_from_the_newest_comment_too(policy):
     keep_live(policy, Retention(90, (RetentionOverride(subreddit="memes", days=5),), keeps_live_threads=True))
     alive = [thread(50, quiet=4, subreddit="memes"), thread(100, quiet=50)]
@@ -90,6 +91,7 @@ def test_an_override_counts_from_the_newest_comment_too(policy):
     assert set(RedditPost.objects.all()) == set(alive)
 
 
+@pytest.mark.slow
 def test_the_plan_says_how_many_live_threads_stay(policy, client):
     keep_live(policy)
     thread(100, quiet=1), thread(100, quiet=2), thread(100), thread(1)
@@ -124,6 +126,7 @@ def test_switched_off_after_the_approval_other_posts_do_not_go(policy, settings)
     assert set(RedditPost.objects.all()) == {*gone, alive}
 
 
+@pytest.mark.slow
 def test_switched_on_while_a_purge_runs_spares_what_is_alive(policy, monkeypatch):
     for name in ("BATCH_ROWS_FIRST", "BATCH_ROWS_MIN", "BATCH_ROWS_MAX"):
         monkeypatch.setattr(f"maintenance.purging.batches.{name}", 1)
@@ -165,6 +168,7 @@ def address(policy):
     return reverse("admin:maintenance_retentionpolicy_change", args=[policy.pk])
 
 
+@pytest.mark.slow
 def test_the_form_counts_and_saves_and_keeps_it_in_the_history(client, policy, address):
     client.force_login(factories.superuser())
     thread(500, quiet=1), thread(500)
@@ -184,6 +188,7 @@ def test_the_form_counts_and_saves_and_keeps_it_in_the_history(client, policy, a
     assert Event.objects.count() == 2
 
 
+@pytest.mark.slow
 def test_jobs_without_threads_are_not_asked(client, address):
     client.force_login(factories.superuser())
     other = RetentionPolicy.objects.get(job="cleanup_sessions")
@@ -204,6 +209,7 @@ def comment_of(post, days):
     return raw_comment({"name": post.fullname}, created_utc=at.timestamp()), at
 
 
+@pytest.mark.slow
 def test_storing_comments_lets_the_post_know(policy):
     keep_live(policy)
     post, other = thread(500), thread(500)

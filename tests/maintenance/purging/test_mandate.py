@@ -42,6 +42,7 @@ def test_a_plan_has_grown_by_more_than_a_tenth_and_more_than_a_hundred_rows(rows
     assert has_grown(rows, allowed) is grown
 
 
+@pytest.mark.slow
 def test_an_approval_does_not_cover_other_rows_than_those_of_the_plan(settings):
     posts(200, days=100, subreddit="old")
     others = posts(200, days=40, subreddit="young")
@@ -58,6 +59,7 @@ def test_an_approval_does_not_cover_other_rows_than_those_of_the_plan(settings):
     assert not RedditPost.objects.filter(pk__in=[post.pk for post in others]).exists()
 
 
+@pytest.mark.slow
 def test_posts_and_comments_are_not_one_sum(settings):
     approved_posts = posts(100)
     comments(approved_posts[0], 900)
@@ -82,6 +84,7 @@ def test_comments_that_have_grown_stop_it_too(settings):
     assert "150 comments would be deleted, 0 were planned" in run.message
 
 
+@pytest.mark.slow
 def test_fewer_rows_and_a_few_more_never_stop_it(settings):
     made = posts(200)
     run = blocked_purge(settings)
@@ -117,6 +120,7 @@ def aged_plan(run, age):
     run.refresh_from_db()
 
 
+@pytest.mark.slow
 def test_the_approval_of_a_plan_older_than_a_day_asks_again(settings):
     posts(3)
     run = blocked_purge(settings)
@@ -147,6 +151,7 @@ def test_an_approval_that_no_worker_used_for_a_day_asks_again(settings):
     assert "more than a day old" in run.message
 
 
+@pytest.mark.slow
 def test_a_run_that_has_begun_goes_on_after_its_day(settings, small_batches):
     posts(150)
     run = blocked_purge(settings)
@@ -165,6 +170,7 @@ def shown(dry):
     return decisions.shown_by_run(dry.pk, job="purge_old_content")
 
 
+@pytest.mark.slow
 def test_a_run_does_what_its_plan_showed_and_not_fifty_times_as_much():
     posts(10)
     dry = purged(dry_run=True)

@@ -5,11 +5,11 @@ from django.utils import timezone
 
 from maintenance import registry
 from maintenance.context import JobContext
-from maintenance.ledger import decisions, run_json
+from maintenance.ledger import run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
 from scraping.models import RedditPost
-from tests.kit.purges import approved, blocked_purge, interrupted, keep, posts, purged, requested_purge
+from tests.kit.purges import approved, blocked_purge, interrupted, keep, posts, purged, requested_purge, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,10 +21,7 @@ def caps(settings):
     settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE = 10_000, 1.0
 
 
-def shown(dry):
-    return decisions.shown_by_run(dry.pk, job="purge_old_content")
-
-
+@pytest.mark.slow
 def test_a_forced_run_is_held_to_its_first_plan_by_every_attempt(settings, small_batches):
     settings.PURGE_CAP_ROWS = 0
     posts(100)
@@ -40,6 +37,7 @@ def test_a_forced_run_is_held_to_its_first_plan_by_every_attempt(settings, small
     assert attempt.plan["tables"][0]["gone"] == 50
 
 
+@pytest.mark.slow
 def test_what_earlier_attempts_deleted_counts(small_batches):
     posts(150)
     dry = purged(dry_run=True)
@@ -53,6 +51,7 @@ def test_what_earlier_attempts_deleted_counts(small_batches):
     assert run_json.totals(attempt)["scraping.RedditPost"] == 100
 
 
+@pytest.mark.slow
 def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would_not_have(small_batches):
     posts(100)
     posts(10, days=50)
@@ -67,6 +66,7 @@ def test_a_scheduled_run_that_resumes_does_not_take_what_its_first_attempt_would
     assert run_json.totals(attempt)["scraping.RedditPost"] == 110
 
 
+@pytest.mark.slow
 def test_rows_that_only_the_newer_of_two_retentions_takes_stay_though_nothing_stopped_the_run(small_batches):
     """They were stored after the check, so the deletion itself is limited to rows that both retentions delete."""
     posts(100)
@@ -118,6 +118,7 @@ def edited_while_it_runs(monkeypatch, edit):
     monkeypatch.setattr(JobContext, "checkpoint", look)
 
 
+@pytest.mark.slow
 def test_an_edit_that_spares_rows_stops_the_running_purge_at_its_next_batch(small_batches, monkeypatch):
     posts(150)
     survivors = posts(100, days=95)
@@ -132,6 +133,7 @@ def test_an_edit_that_spares_rows_stops_the_running_purge_at_its_next_batch(smal
     assert set(RedditPost.objects.all()) == set(survivors)
 
 
+@pytest.mark.slow
 def test_an_edit_that_only_takes_more_stops_nothing_and_is_the_next_runs_work(small_batches, monkeypatch):
     posts(150)
     survivors = posts(100, days=50)
@@ -143,6 +145,7 @@ def test_an_edit_that_only_takes_more_stops_nothing_and_is_the_next_runs_work(sm
     assert set(RedditPost.objects.all()) == set(survivors)
 
 
+@pytest.mark.slow
 def test_an_override_that_is_added_while_it_runs_is_heeded(small_batches, monkeypatch):
     posts(150, subreddit="memes")
     survivors = posts(100, days=99, subreddit="Python")

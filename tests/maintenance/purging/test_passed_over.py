@@ -14,6 +14,7 @@ from maintenance import jobs
 from maintenance.ledger import performing, requests, run_json
 from maintenance.models import JobRun
 from maintenance.purging import batches
+from maintenance.purging.passed_over import PassedOver
 from scraping.models import RedditComment, RedditPost
 from tests.kit import factories
 from tests.kit.waiting import wait_until
@@ -43,7 +44,7 @@ def short(monkeypatch, settings):
 
 
 @pytest.fixture
-def doomed():
+def to_delete():
     """Old posts, oldest first, every second one with a comment; and some young ones, which survive."""
     old = timezone.now() - timedelta(days=200)
     posts = [factories.post(created_at=old + timedelta(minutes=number)) for number in range(POSTS)]
@@ -89,8 +90,8 @@ def old_posts():
 
 @on_postgresql
 @pytest.mark.parametrize("places", [(0,), (0, 1, 2, 100, POSTS - 1)], ids=str)
-def test_locked_rows_are_passed_over_named_and_taken_by_the_next_attempt(walk, doomed, places):
-    locked = [doomed[place] for place in places]
+def test_locked_rows_are_passed_over_named_and_taken_by_the_next_attempt(walk, to_delete, places):
+    locked = [to_delete[place] for place in places]
     with session(lock(RedditPost, *locked)) as other:
         run = purged()
         pid = other.info.backend_pid
@@ -114,12 +115,12 @@ def test_locked_rows_are_passed_over_named_and_taken_by_the_next_attempt(walk, d
 
 
 @on_postgresql
-def test_a_locked_comment_keeps_its_post_and_only_that(walk, doomed):
-    comment = RedditComment.objects.get(post=doomed[100])
+def test_a_locked_comment_keeps_its_post_and_only_that(walk, to_delete):
+    comment = RedditComment.objects.get(post=to_delete[100])
     with session(lock(RedditComment, comment)) as other:
         run = purged()
 
-        assert list(old_posts()) == [doomed[100]]
+        assert list(old_posts()) == [to_delete[100]]
         assert (
             f"1 posts could not be deleted so far: locked by session {other.info.backend_pid} " in run.message
         )
@@ -128,8 +129,8 @@ def test_a_locked_comment_keeps_its_post_and_only_that(walk, doomed):
 
 
 @on_postgresql
-def test_a_lock_that_is_let_go_before_the_end_costs_nothing(doomed):
-    with session(lock(RedditPost, doomed[3])) as other:
+def test_a_lock_that_is_let_go_before_the_end_costs_nothing(to_delete):
+    with session(lock(RedditPost, to_delete[3])) as other:
 
         def let_go():
             wait_until(lambda: RedditPost.objects.count() < POSTS // 2, timeout=20, every=0.02)
@@ -146,7 +147,7 @@ def test_a_lock_that_is_let_go_before_the_end_costs_nothing(doomed):
 
 
 @on_postgresql
-def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(doomed):
+def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(to_delete):
     attempts = []
     with session("LOCK TABLE scraping_redditcomment IN SHARE MODE") as other:
         attempt = batches._Batches._attempt
@@ -164,26 +165,53 @@ def test_a_lock_on_the_whole_table_is_waited_for_and_not_looked_for_row_by_row(d
             f"{POSTS} posts could not be deleted so far: locked by session {other.info.backend_pid} "
             in run.message
         )
-        assert len(attempts) <= 2 * (batches.REFUSALS_MAX + 1)
+        # A busy machine needs a few more than twice the limit; row by row would be one for each of 240 posts.
+        assert len(attempts) <= 3 * (batches.REFUSALS_MAX + 1) < POSTS
     assert purged(next_attempt_of(run)).status == "succeeded"
 
 
 @on_postgresql
-def test_more_locked_rows_than_are_looked_for_are_noted_together(doomed, monkeypatch):
+@pytest.mark.slow
+def test_a_question_that_nobody_answers_in_time_is_asked_again_before_rows_are_looked_for(
+    to_delete, monkeypatch
+):
+    look, asked, attempts = PassedOver._look, [], []
+
+    def slow(self, pid, done):
+        asked.append(pid)
+        if len(asked) > 1:
+            look(self, pid, done)
+
+    monkeypatch.setattr(PassedOver, "_look", slow)
+    attempt = batches._Batches._attempt
+
+    def counted(self, *args, **options):
+        attempts.append(options)
+        return attempt(self, *args, **options)
+
+    monkeypatch.setattr(batches._Batches, "_attempt", counted)
+    with session("LOCK TABLE scraping_redditcomment IN SHARE MODE"):
+        purged()
+
+    assert len(attempts) <= 3 * (batches.REFUSALS_MAX + 1)
+
+
+@on_postgresql
+def test_more_locked_rows_than_are_looked_for_are_noted_together(to_delete, monkeypatch):
     monkeypatch.setattr(batches, "NARROWINGS_MAX", 3)
     monkeypatch.setattr(batches, "LOCATE_TIMEOUT_MS", 20)
-    with session(lock(RedditPost, *doomed[::8])):
+    with session(lock(RedditPost, *to_delete[::8])):
         run = purged()
 
         assert run.status == "partial"
-        assert set(doomed[::8]) <= set(old_posts())
+        assert set(to_delete[::8]) <= set(old_posts())
         assert run_json.totals(run).get(POST, 0) == POSTS - old_posts().count()
     assert purged(next_attempt_of(run)).status == "succeeded"
     assert RedditPost.objects.count() == SURVIVORS
 
 
 @on_postgresql
-def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(doomed):
+def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(to_delete):
     run = requests.request_run(job="purge_old_content", trigger="command", send=False)
     waits = []
     with session() as other, pytest.MonkeyPatch.context() as patch:
@@ -209,7 +237,7 @@ def test_a_row_of_the_run_itself_that_is_locked_undoes_no_more_than_the_batch(do
 
 
 @on_postgresql
-def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(doomed):
+def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(to_delete):
     """Each row takes 5 ms, so that a batch of 60 rows would exceed 150 ms."""
     with connection.cursor() as cursor:
         cursor.execute("""
@@ -229,8 +257,9 @@ def test_batches_keep_the_statement_timeout_and_become_small_enough_for_it(doome
     assert RedditPost.objects.count() == SURVIVORS
 
 
+@pytest.mark.slow
 @on_sqlite
-def test_a_process_that_writes_for_long_is_named(doomed, monkeypatch):
+def test_a_process_that_writes_for_long_is_named(to_delete, monkeypatch):
     monkeypatch.setattr(batches, "REFUSALS_MAX", 2)
     name = connection.settings_dict["NAME"]
     patience = "PRAGMA busy_timeout = {}"

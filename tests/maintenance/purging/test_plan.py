@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.sessions.models import Session
 
+from maintenance.purging.counting import count_deletion
 from maintenance.purging.plan import (
     Difference,
     TablePlan,
-    count_deletion,
     differences,
     plan_deletion,
     with_exact_total,
@@ -126,7 +126,7 @@ def test_a_table_is_counted_as_it_is_planned():
             factories.comment(post=post)
     factories.comment(post=factories.post(created_at=CUTOFF))
 
-    counts = count_deletion(RedditPost.objects.created_before(CUTOFF))
+    counts = count_deletion(RedditPost.objects.created_before(CUTOFF), key="created_at")
 
     assert counts == {table.model: table.rows for table in planned()}
     assert counts == {"scraping.RedditPost": 3, "scraping.RedditComment": 3}

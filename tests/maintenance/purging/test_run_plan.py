@@ -21,6 +21,7 @@ def caps(settings):
     settings.PURGE_CAP_ROWS, settings.PURGE_CAP_SHARE = 10_000, 1.0
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_that_the_real_one_would_run():
     posts(3)
 
@@ -43,6 +44,7 @@ def test_a_dry_run_says_that_the_real_one_would_wait_and_why(settings):
     assert purged().status == Status.BLOCKED
 
 
+@pytest.mark.slow
 def test_the_last_attempt_tells_what_all_of_them_deleted(client, small_batches):
     made = posts(100)
     comments(made[0], 7)

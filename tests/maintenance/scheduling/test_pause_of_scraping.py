@@ -22,7 +22,7 @@ from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
-SCRAPING = maintenance_mode.SCRAPING
+SCRAPING = "scraping"
 PAGE = "admin:maintenance_pause_scraping"
 
 
@@ -66,6 +66,7 @@ def test_every_job_that_scrapes_is_in_the_group_and_no_other():
     assert {job.slug for job in jobs() if job.group == SCRAPING} == {"auto_scraping", "scrape_now"}
 
 
+@pytest.mark.slow
 def test_scrapes_wait_while_everything_else_goes_on(clock, scheduler, scrapes, cleans):
     pause()
     clock.shift(61)
@@ -108,6 +109,7 @@ def test_a_queued_scrape_waits_for_the_end_and_is_not_lost():
     assert run.claim(worker="w")
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself_at_its_time(clock, scheduler, scrapes):
     pause(until=NOON + timedelta(minutes=5, seconds=30))
     clock.shift(601)
@@ -120,11 +122,12 @@ def test_it_ends_by_itself_at_its_time(clock, scheduler, scrapes):
     assert skipped.counts == {"slots_skipped": 5}
 
 
+@pytest.mark.slow
 def test_next_times_are_behind_the_pause_and_nothing_counts_as_overdue(clock, scrapes, cleans):
     pause(until=NOON + timedelta(minutes=30))
     clock.shift(300)
     reading = read(PeriodicTask.objects.get(pk=scrapes.pk))
-    assert (reading.hold, reading.next_run_at) == (Hold.SCRAPING, NOON + timedelta(minutes=30))
+    assert (reading.hold, reading.next_run_at) == (Hold.GROUP, NOON + timedelta(minutes=30))
     assert read(PeriodicTask.objects.get(pk=cleans.pk)).hold == Hold.NONE
 
     ScheduleControl.objects.filter(pk=scrapes.pk).update(next_slot_at=NOON)
@@ -136,12 +139,13 @@ def test_next_times_are_behind_the_pause_and_nothing_counts_as_overdue(clock, sc
 def test_of_two_switches_the_one_that_ends_last_decides(clock, scrapes):
     pause(until=NOON + timedelta(minutes=30))
     maintenance_mode.start(by=None, reason="new disk", until=NOON + timedelta(minutes=10))
-    assert read(PeriodicTask.objects.get(pk=scrapes.pk)).hold == Hold.SCRAPING
+    assert read(PeriodicTask.objects.get(pk=scrapes.pk)).hold == Hold.GROUP
 
     maintenance_mode.start(by=None, reason="new disk", until=NOON + timedelta(minutes=50))
     assert read(PeriodicTask.objects.get(pk=scrapes.pk)).hold == Hold.MAINTENANCE
 
 
+@pytest.mark.slow
 def test_the_page_pauses_and_resumes_and_every_page_says_so(client):
     client.force_login(factories.user("maintenance.change_maintenancemode", "maintenance.view_jobrun"))
 

@@ -9,9 +9,10 @@ from django_celery_beat.models import ClockedSchedule, IntervalSchedule, Periodi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.models import JobRun, MaintenanceMode, ScheduleControl, Window
+from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.scheduling import edits, maintenance_mode, replanning, schedules, slot_rows, slots
 from maintenance.scheduling.firetimes import Crontab
+from maintenance.scheduling.holds import Holds, Switch
 from maintenance.scheduling.timing import Timing
 from tests.kit import factories
 from tests.maintenance.scheduling.recorded_slots import NOON, rows
@@ -234,6 +235,7 @@ def test_a_look_back_over_years_ends():
         assert due[-1] == timezone.now()
 
 
+@pytest.mark.slow
 @given(
     minutes=st.lists(st.integers(0, 300), max_size=30, unique=True).map(sorted),
     policy=st.sampled_from(ScheduleControl.MisfirePolicy.values),
@@ -249,10 +251,10 @@ def test_every_due_slot_has_one_fate(minutes, policy, limit, window, catches_up)
     )
     control = ScheduleControl(misfire_policy=policy, misfire_limit=limit, catch_up_after_pause=catches_up)
 
-    classified = slots.classify(due, now=now, control=control, window=Window([mode] if mode else []))
+    classified = slots.classify(due, now=now, control=control, holds=Holds([Switch(mode)] if mode else []))
 
     assert sorted(classified.paused + classified.missed + classified.run) == due
-    in_maintenance = [slot for slot in due if mode and mode.covers(slot)]
+    in_maintenance = [slot for slot in due if mode and mode.started_at < slot < mode.ended_at]
     assert classified.paused == [slot for slot in in_maintenance if slot not in classified.run]
     held_back = [] if catches_up else in_maintenance
     assert not set(held_back) & set(classified.run)
@@ -265,6 +267,7 @@ def test_every_due_slot_has_one_fate(minutes, policy, limit, window, catches_up)
         assert classified.caught_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crontab", ["* * * * 1-5", "* * 1 * *", "*/5 8-17 * * 1-5"])
 def test_slots_on_few_days_are_all_counted(crontab):
     task = factories.schedule(crontab=crontab)
@@ -309,7 +312,7 @@ def test_what_catching_up_leaves_of_maintenance_mode_was_not_missed():
     due = [NOON + timedelta(minutes=n) for n in range(-2, 10)]
 
     classified = slots.classify(
-        due, now=NOON + timedelta(minutes=15), control=control, window=Window([mode] if mode else [])
+        due, now=NOON + timedelta(minutes=15), control=control, holds=Holds([Switch(mode)] if mode else [])
     )
 
     assert classified.missed == due[:3]

@@ -100,6 +100,7 @@ def test_a_page_of_bots_costs_as_many_queries_as_one(client):
     assert len(many) <= 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -127,6 +128,7 @@ def test_a_bot_owner_finds_no_bot_of_others_by_its_subreddit(client):
     assert listed(client.get(ADDRESS, {"q": "r/python"})) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(LASTING))
 def test_the_page_of_a_stopped_bot_says_what_to_do(client, kind):
     bot = stopped(kind)

@@ -38,6 +38,7 @@ def finders(client, name):
     return [row.finders for row in response.context["cl"].result_list]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LISTS)
 def test_a_bot_owner_sees_only_own_bots_among_the_finders(client, owner, name):
     mine, theirs = factories.bot_config(owner=owner, name="Mine"), factories.bot_config(name="Theirs")
@@ -61,6 +62,7 @@ def test_who_sees_everything_sees_all_finders(client, superuser, name):
     assert finders(client, name) == [["A", "B"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LISTS)
 def test_more_rows_cost_no_more_queries(client, superuser, name):
     bot = factories.bot_config()

@@ -73,6 +73,7 @@ def test_the_file_holds_what_the_list_shows(client, exporter):
     assert "q=u%2F%E2%80%A6" in started.parameters["filters"]  # u/…: the log outlives the account
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query",
     ["q=u/Quietone", "q=+U/Quietone", "q=quietone", "q=u_quietone", "q=r/u_Quietone", "subreddit=u_quietone"],
@@ -104,6 +105,7 @@ def test_the_log_has_the_row_count_of_an_export(client, exporter):
     }
 
 
+@pytest.mark.slow
 def test_owners_filter_by_their_own_bots_only(client):
     owner = factories.user(
         "scraping.view_redditpost", "scraping.export_redditpost",

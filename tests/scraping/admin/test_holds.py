@@ -19,7 +19,7 @@ SEE = "scraping.view_redditpost"
 
 
 @pytest.fixture
-def keeper(client):
+def holder(client):
     user = factories.user(SEE, SEE_EVERYBODYS, holds.PERMISSION, username="ada")
     client.force_login(user)
     return user
@@ -33,7 +33,7 @@ def held():
     return set(RedditPost.objects.held())
 
 
-def test_the_list_asks_for_a_reason_before_it_holds_the_selection(client, keeper):
+def test_the_list_asks_for_a_reason_before_it_holds_the_selection(client, holder):
     first, second, other = (factories.post() for _ in range(3))
 
     page = client.post(LIST, selection(first, second, index="0")).content.decode()
@@ -58,7 +58,7 @@ def test_the_list_asks_for_a_reason_before_it_holds_the_selection(client, keeper
         ({"reason": "x", "until": "soon"}, "Enter a valid date/time."),
     ],
 )
-def test_an_invalid_form_is_shown_again(client, keeper, answer, error):
+def test_an_invalid_form_is_shown_again(client, holder, answer, error):
     post = factories.post()
 
     page = client.post(LIST, selection(post, **answer)).content.decode()
@@ -67,7 +67,7 @@ def test_an_invalid_form_is_shown_again(client, keeper, answer, error):
     assert held() == set()
 
 
-def test_releasing_asks_why(client, keeper):
+def test_releasing_asks_why(client, holder):
     post = factories.post(held_at=timezone.now(), hold_reason="x")
     kept = factories.post(held_at=timezone.now(), hold_reason="x")
 
@@ -78,7 +78,7 @@ def test_releasing_asks_why(client, keeper):
     assert Event.objects.values_list("verb", "reason").get() == ("post.released", "settled")
 
 
-def test_all_matching_posts_are_held_not_only_those_of_the_page(client, keeper):
+def test_all_matching_posts_are_held_not_only_those_of_the_page(client, holder):
     RedditPost.objects.bulk_create(factories.unsaved_post(subreddit="django") for _ in range(120))
     other = factories.post(subreddit="python")
     on_page = RedditPost.objects.filter(subreddit="django")[:50]
@@ -94,7 +94,7 @@ def test_all_matching_posts_are_held_not_only_those_of_the_page(client, keeper):
     assert other not in held()
 
 
-def test_too_many_posts_are_refused_before_the_form(client, keeper, monkeypatch):
+def test_too_many_posts_are_refused_before_the_form(client, holder, monkeypatch):
     monkeypatch.setattr(holds, "POSTS_MAX", 2)
     posts = [factories.post() for _ in range(3)]
 
@@ -104,7 +104,8 @@ def test_too_many_posts_are_refused_before_the_form(client, keeper, monkeypatch)
     assert held() == set()
 
 
-def test_a_posts_own_page_offers_both_and_comes_back(client, keeper):
+@pytest.mark.slow
+def test_a_posts_own_page_offers_both_and_comes_back(client, holder):
     post = factories.post()
     address = reverse("admin:scraping_redditpost_change", args=[post.pk])
 
@@ -121,12 +122,13 @@ def test_a_posts_own_page_offers_both_and_comes_back(client, keeper):
     assert "Held against deletion" in activity.content.decode()
 
 
-def test_no_redirect_leads_to_another_site(client, keeper):
+def test_no_redirect_leads_to_another_site(client, holder):
     answer = client.post(LIST, selection(factories.post(), next="https://example.org/", reason="x"))
 
     assert answer.url == LIST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["hold", "release"])
 def test_only_people_who_may_hold_can_use_the_actions(client, action):
     post = factories.post(held_at=timezone.now() - timedelta(days=1), hold_reason="before")
@@ -143,17 +145,17 @@ def test_only_people_who_may_hold_can_use_the_actions(client, action):
     assert post.hold_reason == "before"
 
 
-def test_a_hold_needs_the_token_of_a_form(keeper):
+def test_a_hold_needs_the_token_of_a_form(holder):
     post = factories.post()
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(keeper)
+    browser.force_login(holder)
 
     assert browser.post(LIST, selection(post, reason="x")).status_code == 403
     assert held() == set()
 
 
 @pytest.mark.parametrize("chosen", ["held", "ended", "none"])
-def test_posts_are_filtered_by_their_hold(client, keeper, chosen):
+def test_posts_are_filtered_by_their_hold(client, holder, chosen):
     now = timezone.now()
     long_ago = now - timedelta(days=9)
     posts = {

@@ -83,6 +83,7 @@ def test_permissions_decide_who_sees_and_who_decides(client, aside, permissions,
     assert (aside.state == "confirmed") == may_decide
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_open_decisions(client, superuser, aside):
     assert (
         "waits for a decision: 120 items are set aside" in client.get(reverse("admin:index")).content.decode()

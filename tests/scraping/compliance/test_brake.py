@@ -68,6 +68,7 @@ def poison(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, *names: str) -
 # --- One bad item ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("places", [(0,), (57,), (129,), (3, 4)])
 def test_an_item_at_which_every_request_fails_is_named_and_the_others_are_verified(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, places: tuple[int, ...]
@@ -112,6 +113,7 @@ def test_an_item_that_stops_failing_is_verified_and_forgotten(
 # --- Answers that prove nothing --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_empty_answers_blank_nothing_however_often_they_come(reddit: RedditReplay) -> None:
     held = stored(1, held_at=timezone.now(), hold_reason="evidence")
     posts = [*stored(250), *held]
@@ -135,6 +137,7 @@ def test_empty_answers_blank_nothing_however_often_they_come(reddit: RedditRepla
     assert not Doubt.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_missing_item_among_suspects_is_found_in_a_mixed_request(reddit: RedditReplay) -> None:
     gone, others = stored(20), stored(60)
     show(reddit, others)
@@ -150,6 +153,7 @@ def test_a_missing_item_among_suspects_is_found_in_a_mixed_request(reddit: Reddi
     assert live(others) == 60
 
 
+@pytest.mark.slow
 def test_an_empty_reddit_is_accepted_in_the_end_but_not_for_a_hundred_items(reddit: RedditReplay) -> None:
     posts = stored(120)
     for _ in range(14):
@@ -160,6 +164,7 @@ def test_an_empty_reddit_is_accepted_in_the_end_but_not_for_a_hundred_items(redd
     assert (aside.cause, aside.state, aside.items) == ("missing", "open", 120)
 
 
+@pytest.mark.slow
 def test_few_items_are_blanked_in_the_end_even_if_they_are_all(reddit: RedditReplay) -> None:
     posts = stored(5)
     for _ in range(8):
@@ -169,6 +174,7 @@ def test_few_items_are_blanked_in_the_end_even_if_they_are_all(reddit: RedditRep
     assert not SetAside.objects.exists()
 
 
+@pytest.mark.slow
 def test_the_same_mark_on_all_items_of_an_answer_is_suspect(reddit: RedditReplay) -> None:
     posts = stored(200)
     show(reddit, posts, removed_by_category="moderator")
@@ -180,6 +186,7 @@ def test_the_same_mark_on_all_items_of_an_answer_is_suspect(reddit: RedditReplay
     assert live(posts) == 200
 
 
+@pytest.mark.slow
 def test_marks_on_single_items_are_applied_at_once_however_many(reddit: RedditReplay) -> None:
     posts = stored(400)
     show(reddit, posts)
@@ -190,6 +197,7 @@ def test_marks_on_single_items_are_applied_at_once_however_many(reddit: RedditRe
     assert live(posts) == 133
 
 
+@pytest.mark.slow
 def test_many_items_that_stay_marked_alike_wait_for_a_person(reddit: RedditReplay) -> None:
     posts, others = stored(200), stored(300)
     show(reddit, others)
@@ -229,6 +237,7 @@ def lose(reddit: RedditReplay, *, gone: int, others: int) -> tuple[list[RedditPo
     return lost, kept
 
 
+@pytest.mark.slow
 def test_far_more_than_usual_waits_for_a_person_and_nothing_else_does(reddit: RedditReplay) -> None:
     lost, kept = lose(reddit, gone=120, others=360)
     show(reddit, kept[:1], removed_by_category="deleted")
@@ -250,12 +259,14 @@ def test_far_more_than_usual_waits_for_a_person_and_nothing_else_does(reddit: Re
     assert aside.items == 120
 
 
+@pytest.mark.slow
 def test_fewer_than_a_hundred_items_are_not_set_aside(reddit: RedditReplay) -> None:
     lost, kept = lose(reddit, gone=90, others=270)
     assert counted(sweep(), "set_aside", "tombstoned") == (0, 90)
     assert (live(lost), live(kept)) == (0, 270)
 
 
+@pytest.mark.slow
 def test_the_usual_share_is_learnt_from_earlier_sweeps(reddit: RedditReplay) -> None:
     SweepTally.objects.create(swept_at=timezone.now() - timedelta(days=3), age=2, checked=1000, missing=300)
     lost, _kept = lose(reddit, gone=120, others=360)
@@ -263,6 +274,7 @@ def test_the_usual_share_is_learnt_from_earlier_sweeps(reddit: RedditReplay) -> 
     assert live(lost) == 0
 
 
+@pytest.mark.slow
 def test_reddit_is_right_blanks_items_still_missing(reddit: RedditReplay) -> None:
     lost, kept = lose(reddit, gone=120, others=360)
     sweep()
@@ -279,6 +291,7 @@ def test_reddit_is_right_blanks_items_still_missing(reddit: RedditReplay) -> Non
     assert (event.verb, event.actor, event.after["items"]) == ("setaside.confirmed", person, 120)
 
 
+@pytest.mark.slow
 def test_ask_again_starts_the_verification_over(reddit: RedditReplay) -> None:
     lost, _kept = lose(reddit, gone=120, others=360)
     sweep()
@@ -291,6 +304,7 @@ def test_ask_again_starts_the_verification_over(reddit: RedditReplay) -> None:
     assert not Doubt.objects.exists()
 
 
+@pytest.mark.slow
 def test_items_that_reddit_shows_again_need_no_decision(reddit: RedditReplay) -> None:
     lost, _kept = lose(reddit, gone=120, others=360)
     sweep()
@@ -313,6 +327,7 @@ def test_nobody_decides_without_the_permission_nor_twice(reddit: RedditReplay) -
     assert aside.state == "confirmed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("posts", "outcome"), [(99, "tombstoned"), (100, "set_aside")])
 def test_a_big_subreddit_reported_as_banned_waits_for_a_person(
     reddit: RedditReplay, posts: int, outcome: str
@@ -337,6 +352,7 @@ def test_a_big_subreddit_reported_as_banned_waits_for_a_person(
         assert RedditPost.objects.filter(state=ContentState.MISSING).count() == 100
 
 
+@pytest.mark.slow
 def test_a_hold_does_not_exempt_a_post_from_deletions_on_reddit(reddit: RedditReplay) -> None:
     held = stored(2, held_at=timezone.now(), hold_reason="evidence")
     others = stored(150)

@@ -34,6 +34,7 @@ FULL: dict[str, Any] = PARTS | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "state", "outcome"),
     [
@@ -56,6 +57,7 @@ def test_a_post_gone_on_reddit_is_blanked_and_the_others_are_not(
     assert survivor.state == ContentState.LIVE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gone",
     [
@@ -116,6 +118,7 @@ def test_a_deleted_account_loses_only_its_name(reddit: RedditReplay) -> None:
         assert item.state == ContentState.LIVE
 
 
+@pytest.mark.slow
 def test_missing_once_is_kept_and_twice_is_a_tombstone(reddit: RedditReplay) -> None:
     post, survivor = make_full_post(), make_full_post()
     comment = make_comment(post)
@@ -137,6 +140,7 @@ def test_missing_once_is_kept_and_twice_is_a_tombstone(reddit: RedditReplay) -> 
     assert not Doubt.objects.exists()
 
 
+@pytest.mark.slow
 def test_two_misses_not_in_a_row_do_not_count(reddit: RedditReplay) -> None:
     post, _survivor = make_post(), shown(reddit)
     for _ in range(2):
@@ -149,6 +153,7 @@ def test_two_misses_not_in_a_row_do_not_count(reddit: RedditReplay) -> None:
     assert post.missing_count == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [ContentState.MISSING, ContentState.REMOVED_BY_MODERATOR])
 def test_an_item_that_reddit_shows_again_is_restored(reddit: RedditReplay, state: ContentState) -> None:
     blank = {"title": "", "body": "", "url": "", "permalink": "", "author": ""}
@@ -237,6 +242,7 @@ def test_a_tombstone_forgets_every_column_that_comes_from_reddit(
     assert values.keys() - tombstone.keys() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("about", "outcome"),
     [
@@ -265,6 +271,7 @@ def test_items_hidden_by_a_closed_subreddit_are_no_tombstones(
     assert content(survivor)[0] == "A title"
 
 
+@pytest.mark.slow
 def test_a_failed_request_for_the_subreddit_hides_nothing(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +294,7 @@ def test_a_failed_request_for_the_subreddit_hides_nothing(
     assert items[0].checked_at != checked_before
 
 
+@pytest.mark.slow
 def test_after_a_subreddit_opens_again_deleted_items_are_found(reddit: RedditReplay) -> None:
     gone, survivor, _elsewhere = make_post(subreddit="closing"), make_post(subreddit="closing"), shown(reddit)
     closed = b'{"reason": "private", "message": "Forbidden", "error": 403}'

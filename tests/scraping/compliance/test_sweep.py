@@ -44,6 +44,7 @@ def test_with_nothing_stored_no_request_is_sent(reddit: RedditReplay, settings: 
     assert refresh() == {}
 
 
+@pytest.mark.slow
 def test_the_least_recently_verified_come_first(reddit: RedditReplay) -> None:
     old = [make_post(checked_at=LONG_AGO + timedelta(days=n)) for n in range(60)]
     never = [make_comment(old[0]) for _ in range(50)]
@@ -56,6 +57,7 @@ def test_the_least_recently_verified_come_first(reddit: RedditReplay) -> None:
     assert refresh(max_requests=20)["checked"] == 110
 
 
+@pytest.mark.slow
 def test_each_item_is_verified_once_within_the_request_limit(reddit: RedditReplay) -> None:
     posts = [make_post() for _ in range(250)]
     for post in posts:
@@ -78,6 +80,7 @@ def test_an_unreadable_item_stays_as_it_is_and_blocks_nobody(reddit: RedditRepla
     assert post.missing_count == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stranger", [None, {"kind": "t3"}, {"kind": "t3", "data": {}}, {"kind": "t5", "data": {"name": "t5_a"}}]
 )
@@ -93,6 +96,7 @@ def test_an_answer_with_an_unassignable_child_proves_no_item_missing(
     assert post.missing_count == 0
 
 
+@pytest.mark.slow
 def test_a_failing_request_keeps_earlier_results(reddit: RedditReplay) -> None:
     # Never verified goes first: which hundred the first request asks for is not left to the order of the rows on disk.
     long_ago = timezone.now() - timedelta(days=30)
@@ -118,6 +122,7 @@ def test_an_empty_body_is_no_proof_of_absence(reddit: RedditReplay) -> None:
     assert post.missing_count == 0
 
 
+@pytest.mark.slow
 def test_a_stop_comes_between_requests(reddit: RedditReplay) -> None:
     for _ in range(150):
         make_post()
@@ -132,11 +137,11 @@ def test_a_row_purged_meanwhile_does_not_come_back(
     purged, survivor = make_post(), make_post()
     known(reddit, purged)
     known(reddit, survivor, title="New")
-    doomed = RedditPost.objects.filter(pk=purged.pk)
+    to_delete = RedditPost.objects.filter(pk=purged.pk)
     save = saving.save
 
     def purge_then_save(*args: Any) -> Any:
-        doomed.delete()
+        to_delete.delete()
         return save(*args)
 
     monkeypatch.setattr(sweep, "save", purge_then_save)
@@ -144,6 +149,7 @@ def test_a_row_purged_meanwhile_does_not_come_back(
     assert [post.title for post in RedditPost.objects.all()] == ["New"]
 
 
+@pytest.mark.slow
 def test_a_second_sweep_changes_nothing(reddit: RedditReplay) -> None:
     posts = [make_full_post() for _ in range(4)]
     known(reddit, posts[0])
@@ -211,6 +217,7 @@ def test_a_late_page_restores_no_deleted_content(reddit: RedditReplay) -> None:
     assert content(post)[0] == "A title"
 
 
+@pytest.mark.slow
 def test_a_request_costs_a_fixed_number_of_statements(reddit: RedditReplay) -> None:
     def statements(items: int) -> int:
         for number in range(items):
@@ -230,6 +237,7 @@ def test_a_request_costs_a_fixed_number_of_statements(reddit: RedditReplay) -> N
     assert statements(90) == statements(12)
 
 
+@pytest.mark.slow
 def test_without_the_environments_app_an_active_configs_app_is_used(
     reddit: RedditReplay, settings: Settings
 ) -> None:
@@ -257,6 +265,7 @@ def test_without_the_environments_app_an_active_configs_app_is_used(
     assert reddit.requests[0].headers["Authorization"] == "Basic aWRsZTpz"  # idle:s
 
 
+@pytest.mark.slow
 def test_comments_are_verified_as_well_as_posts(reddit: RedditReplay) -> None:
     post = make_post()
     for _ in range(120):

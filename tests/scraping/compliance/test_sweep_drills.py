@@ -91,6 +91,7 @@ def drill(sandbox: SandboxReddit) -> Drill:
     return Drill(sandbox)
 
 
+@pytest.mark.slow
 def test_one_item_that_makes_requests_fail(drill: Drill) -> None:
     bad, deleted = drill.live[0], drill.live[7]
     drill.sandbox.faults.add(rf"/api/info.*{bad.fullname}(%2C|&|,|$)", status=500, times=None)
@@ -102,6 +103,7 @@ def test_one_item_that_makes_requests_fail(drill: Drill) -> None:
     assert coverage().percent == pytest.approx(100 * (1 - 1 / RedditPost.objects.count()), abs=0.01)
 
 
+@pytest.mark.slow
 def test_empty_answers_for_an_hour(drill: Drill) -> None:
     drill.sandbox.faults.add(r"/api/info", body=EMPTY, times=None)
     for post in drill.live[:5]:
@@ -115,6 +117,7 @@ def test_empty_answers_for_an_hour(drill: Drill) -> None:
     assert not SetAside.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_subreddit_banned_by_mistake(drill: Drill) -> None:
     theirs = [post for post in drill.live if post.subreddit == "TinyGardens"]
     others = [post for post in drill.live if post.subreddit != "TinyGardens"]
@@ -140,6 +143,7 @@ def test_a_subreddit_banned_by_mistake(drill: Drill) -> None:
     assert coverage().percent == 100
 
 
+@pytest.mark.slow
 def test_thirty_per_cent_really_deleted_in_a_day(drill: Drill) -> None:
     """Delete 20 % by their authors and 8 % by moderators; leave out 2 % without a mark."""
     number = len(drill.live)

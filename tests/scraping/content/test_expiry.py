@@ -34,6 +34,7 @@ def cutoffs(days: float = 90, **own: Any) -> Cutoffs:
     return Cutoffs(timezone.now() - days * DAY, **own)
 
 
+@pytest.mark.slow
 def test_a_scrape_stores_exactly_the_posts_that_the_purge_keeps() -> None:
     bot, other = make_config(), make_config()
     rule = Cutoffs(

@@ -30,6 +30,7 @@ def exported(rows, suffix="jsonl"):
     return b"".join(export.export(rows, format=suffix, by=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", [state for state in ContentState if state != ContentState.LIVE])
 @pytest.mark.parametrize("suffix", export.Format)
 def test_content_deleted_on_reddit_is_never_exported(state, suffix):

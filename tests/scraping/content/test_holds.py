@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def keeper():
+def holder():
     return factories.user(holds.PERMISSION, username="ada")
 
 
@@ -38,56 +38,56 @@ def facts(post):
     return (post.held_by, post.hold_reason, post.held_until)
 
 
-def test_a_hold_says_who_why_and_until_when_and_touches_no_other_post(keeper):
+def test_a_hold_says_who_why_and_until_when_and_touches_no_other_post(holder):
     chosen, other = factories.post(), factories.post()
     until = timezone.now() + HOUR
 
-    held = hold(RedditPost.objects.filter(pk=chosen.pk), by=keeper, reason=" court order ", until=until)
+    held = hold(RedditPost.objects.filter(pk=chosen.pk), by=holder, reason=" court order ", until=until)
 
     assert held == 1
-    assert facts(chosen) == (keeper, "court order", until)
+    assert facts(chosen) == (holder, "court order", until)
     assert chosen.is_held
     assert facts(other) == (None, "", None)
     assert list(RedditPost.objects.held()) == [chosen]
 
 
-def test_a_hold_without_an_end_lasts_until_it_is_released(keeper):
+def test_a_hold_without_an_end_lasts_until_it_is_released(holder):
     post, kept = factories.post(), factories.post()
-    hold(by=keeper)
+    hold(by=holder)
 
-    assert release(RedditPost.objects.filter(pk=post.pk), by=keeper) == 1
+    assert release(RedditPost.objects.filter(pk=post.pk), by=holder) == 1
 
     assert facts(post) == (None, "", None)
     assert list(RedditPost.objects.held()) == [kept]
 
 
-def test_a_second_hold_replaces_the_first_and_the_history_keeps_both(keeper):
+def test_a_second_hold_replaces_the_first_and_the_history_keeps_both(holder):
     post = factories.post()
-    hold(by=keeper, reason="first")
-    hold(by=keeper, reason="second", until=timezone.now() + HOUR)
+    hold(by=holder, reason="first")
+    hold(by=holder, reason="second", until=timezone.now() + HOUR)
 
     assert facts(post)[1] == "second"
     entries = Event.objects.order_by("pk").values_list("actor", "subject_id", "reason", "after")
-    assert [(user, pk) for user, pk, *_ in entries] == [(keeper.pk, str(post.pk))] * 2
+    assert [(user, pk) for user, pk, *_ in entries] == [(holder.pk, str(post.pk))] * 2
     assert [reason for _, _, reason, _ in entries] == ["first", "second"]
     assert entries[0][3] is None
     assert "until" in entries[1][3]
 
 
-def test_the_history_never_keeps_a_title(keeper):
+def test_the_history_never_keeps_a_title(holder):
     post = factories.post(title="what must be gone once its author deletes it")
 
-    hold(by=keeper)
-    release(by=keeper)
+    hold(by=holder)
+    release(by=holder)
 
     assert [event.subject_name for event in Event.objects.all()] == [post.fullname] * 2
 
 
-def test_only_held_posts_are_released_and_logged(keeper):
+def test_only_held_posts_are_released_and_logged(holder):
     held, free = factories.post(), factories.post()
-    hold(RedditPost.objects.filter(pk=held.pk), by=keeper)
+    hold(RedditPost.objects.filter(pk=held.pk), by=holder)
 
-    assert release(by=keeper) == 1
+    assert release(by=holder) == 1
     assert not Event.objects.filter(subject_id=str(free.pk)).exists()
 
 
@@ -105,40 +105,41 @@ def test_a_person_without_the_permission_is_refused(do):
 
 @pytest.mark.parametrize("do", [hold, release])
 @pytest.mark.parametrize("reason", ["", "  \n"])
-def test_a_reason_is_required(do, reason, keeper):
+def test_a_reason_is_required(do, reason, holder):
     post = factories.post(held_at=timezone.now(), hold_reason="x")
 
     with pytest.raises(ValueError, match="Say why"):
-        do(by=keeper, reason=reason)
+        do(by=holder, reason=reason)
     assert facts(post)[1] == "x"
 
 
-def test_a_hold_cannot_end_in_the_past(keeper):
+def test_a_hold_cannot_end_in_the_past(holder):
     post = factories.post()
 
     with pytest.raises(ValueError, match="in the past"):
-        hold(by=keeper, until=timezone.now())
+        hold(by=holder, until=timezone.now())
     assert not post.is_held
 
 
-def test_more_posts_than_one_transaction_should_lock_are_all_refused(keeper, monkeypatch):
+def test_more_posts_than_one_transaction_should_lock_are_all_refused(holder, monkeypatch):
     monkeypatch.setattr(holds, "POSTS_MAX", 2)
     for _ in range(3):
         factories.post()
 
     with pytest.raises(holds.TooManyPosts, match="At most 2 posts"):
-        hold(by=keeper)
+        hold(by=holder)
     assert not RedditPost.objects.held().exists()
 
 
-def test_thousands_take_no_more_statements_than_one(keeper):
+@pytest.mark.slow
+def test_thousands_take_no_more_statements_than_one(holder):
     def statements():
         with CaptureQueriesContext(connection) as captured:
-            hold(by=keeper)
+            hold(by=holder)
         return [query["sql"].split()[0] for query in captured if "INSERT" not in query["sql"]]
 
     factories.post()
-    hold(by=keeper)
+    hold(by=holder)
     one = statements()
     RedditPost.objects.bulk_create(factories.unsaved_post() for _ in range(3_000))
 
@@ -161,14 +162,14 @@ def test_a_hold_that_has_ended_no_longer_holds():
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")
 @pytest.mark.django_db(transaction=True)
-def test_posts_that_a_concurrent_purge_deletes_do_not_count_as_held(keeper):
+def test_posts_that_a_concurrent_purge_deletes_do_not_count_as_held(holder):
     gone, kept = factories.post(), factories.post()
     purge = psycopg2.connect(factories.database_url())
     purge.cursor().execute("DELETE FROM scraping_redditpost WHERE id = %s", [gone.pk])
 
     def hold_in_a_thread():
         try:
-            return hold(by=keeper)
+            return hold(by=holder)
         finally:
             connection.close()
 

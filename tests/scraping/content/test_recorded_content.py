@@ -138,6 +138,7 @@ def differences(model: type[RedditContent], expected: dict[str, dict[str, Any]])
     return found
 
 
+@pytest.mark.slow
 def test_every_recorded_post_is_stored_as_it_was(reddit: RedditReplay) -> None:
     posts = list(recorded.posts())
     listings = [f"listing{number}" for number in range(-(-len(posts) // 1000))]
@@ -160,6 +161,7 @@ def test_every_recorded_post_is_stored_as_it_was(reddit: RedditReplay) -> None:
     assert RedditPost.objects.filter(media__isnull=False).count() > 3000
 
 
+@pytest.mark.slow
 def test_every_recorded_comment_is_stored_as_it_was(reddit: RedditReplay) -> None:
     comments = defaultdict(list)
     for raw in recorded.comments():

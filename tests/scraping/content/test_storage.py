@@ -190,6 +190,7 @@ def test_an_older_sight_changes_nothing() -> None:
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=40, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 @given(
     title=texts, body=texts, media=st.dictionaries(texts, st.none() | st.floats(-1, 1) | texts, max_size=3)
@@ -202,6 +203,7 @@ def test_every_text_comes_back_as_it_went_in(title: str, body: str, media: dict[
     assert store(raw) == Stored(found=1)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_sessions_that_store_the_same_items_at_once_neither_deadlock_nor_double() -> None:
     posts = [raw_post() for _ in range(60)]

@@ -123,6 +123,7 @@ BAD_TOKENS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD_TOKENS)
 def test_a_sign_in_that_fails_twice_succeeds(reddit: RedditReplay, kind: str) -> None:
     reddit.answers[TOKEN_PATH] = [BAD_TOKENS[kind], BAD_TOKENS[kind], Answer.of(TOKEN)]
@@ -150,6 +151,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNREADABLE)
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_an_unreadable_answer_is_asked_for_again_twice(reddit: RedditReplay, kind: str, times: int) -> None:

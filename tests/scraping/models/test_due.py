@@ -35,6 +35,7 @@ def old_and_new_posts(reddit: RedditReplay, *, discussed: int = 240) -> tuple[di
     return posts[discussed], make_config(post_limit=1000, comment_policy="complete")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_one_refusal_only_delays_a_post(reddit: RedditReplay, kind: str) -> None:
     post, config = old_and_new_posts(reddit)
@@ -50,6 +51,7 @@ def test_one_refusal_only_delays_a_post(reddit: RedditReplay, kind: str) -> None
     assert not DueWalk.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_post_that_keeps_failing_is_tried_less_often_and_reported(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["404"]]
@@ -64,6 +66,7 @@ def test_a_post_that_keeps_failing_is_tried_less_often_and_reported(reddit: Redd
     assert scrape(config).status == "partial"
 
 
+@pytest.mark.slow
 def test_a_post_that_is_gone_from_reddit_is_no_longer_due(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["404"]]
@@ -75,6 +78,7 @@ def test_a_post_that_is_gone_from_reddit_is_no_longer_due(reddit: RedditReplay) 
     assert not DueWalk.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_deleted_post_is_given_up_after_some_tries_and_a_live_one_never(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["403 json"]]
@@ -98,6 +102,7 @@ def test_posts_left_when_a_subreddit_was_given_up_are_due(reddit: RedditReplay) 
     assert scrape(config).comments_new == 10
 
 
+@pytest.mark.slow
 def test_posts_that_fail_for_ever_do_not_starve_the_others(reddit: RedditReplay) -> None:
     posts = [raw_post(num_comments=1) for _ in range(10)]
     reddit.add_posts("python", posts)
@@ -109,6 +114,7 @@ def test_posts_that_fail_for_ever_do_not_starve_the_others(reddit: RedditReplay)
     assert RedditComment.objects.count() == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [5, 6])
 def test_an_unused_checkpoint_leaves_its_posts_due(reddit: RedditReplay, stop_at: int) -> None:
     posts = [raw_post(created_utc=1_700_000_000.0 - n * 600, num_comments=n // 240) for n in range(250)]
@@ -123,6 +129,7 @@ def test_an_unused_checkpoint_leaves_its_posts_due(reddit: RedditReplay, stop_at
     assert RedditComment.objects.count() == 10
 
 
+@pytest.mark.slow
 def test_posts_left_over_by_an_earlier_release_are_due(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]
@@ -137,6 +144,7 @@ def test_posts_left_over_by_an_earlier_release_are_due(reddit: RedditReplay) -> 
     assert scrape(config).comments_new == 12
 
 
+@pytest.mark.slow
 def test_posts_deleted_here_or_no_longer_wanted_are_not_due(reddit: RedditReplay) -> None:
     post, config = old_and_new_posts(reddit)
     reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]

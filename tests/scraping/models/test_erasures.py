@@ -24,6 +24,7 @@ def lines() -> set[tuple[str, int | None, str]]:
     return {(line.fullname, line.run_id, line.rule) for line in Erasure.objects.all()}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("changes", "rule"),
@@ -45,6 +46,7 @@ def test_a_blanked_post_has_a_line_and_the_others_have_none(
     assert Erasure.objects.count() == 1  # the second sweep changed nothing
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("is_comment", [False, True])
 def test_a_tombstone_has_a_line_and_what_is_missing_once_has_none(

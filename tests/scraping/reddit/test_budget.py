@@ -149,6 +149,7 @@ def test_nothing_is_given_away_after_a_429() -> None:
 LATE_HEADERS = [(0, 8)] * 11 + [(1, 6), (1, 0), (0, 8), (1, 6)]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), max_size=200))
 @example(LATE_HEADERS)
 def test_no_more_is_ever_sent_than_a_window_holds(events: list[tuple[int, int]]) -> None:
@@ -206,6 +207,7 @@ def test_the_last_requests_are_given_too(impatient: None) -> None:
     assert 199 < exhausted.value.seconds < 201
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_worker_waits_if_the_wait_is_short(patient: None) -> None:
     allowance = Allowance("app")
@@ -251,6 +253,7 @@ def test_apps_have_budgets_of_their_own(impatient: None) -> None:
 # --- Through the client ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("headers", "low", "high"),
@@ -279,6 +282,7 @@ def test_a_429_stops_all_workers_for_the_time_that_reddit_gives(
     assert reddit.asked(path="golang") == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_short_429_is_waited_for(reddit: RedditReplay, patient: None) -> None:
     reddit.add_posts("python", [raw_post()])
@@ -321,6 +325,7 @@ def test_a_turn_has_one_holder_and_expires_if_the_holder_dies(impatient: None) -
     assert RequestBudget.objects.get().turn_holder == ""
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_morechildren_goes_out_one_at_a_time(
     reddit: RedditReplay, patient: None, monkeypatch: pytest.MonkeyPatch
@@ -362,6 +367,7 @@ def test_morechildren_goes_out_one_at_a_time(
 # --- Many workers ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_take_at_once_never_take_the_same_request(impatient: None) -> None:
     RequestBudget.objects.create(

@@ -213,6 +213,7 @@ def test_a_first_page_is_one_request(reddit: RedditReplay, reddit_client: Reddit
     assert (asked.query["limit"], asked.query["depth"]) == ("500", "100")
 
 
+@pytest.mark.slow
 def test_a_whole_tree_is_opened_100_ids_at_a_time(reddit: RedditReplay, reddit_client: RedditClient) -> None:
     post = raw_post()
     tree = reddit.add_tree(post, [raw_comment(post) for _ in range(4702)], first=20)
@@ -270,6 +271,7 @@ def test_a_tree_that_never_ends_costs_no_more_than_its_requests(
     assert len(reddit.asked(method="POST")) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "leads_on"),
     [

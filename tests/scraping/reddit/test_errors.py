@@ -25,6 +25,7 @@ def fails_with(reddit_client: RedditClient) -> RedditError:
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [
@@ -52,6 +53,7 @@ def test_a_200_that_is_no_listing_is_a_bad_answer(
     assert "/r/python/new" in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body", [b"null", b"{}", b'{"json": {}}', b'{"json": {"data": {"things": null}}}', b"[1, 2]", b""]
 )
@@ -88,6 +90,7 @@ def test_a_refusal_inside_a_200_is_reported(
     assert caught.value.kind == kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -113,6 +116,7 @@ def test_errors_of_the_sign_in_are_reported_and_stop_everything(
     assert reddit.asked() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("challenge", ["", 'Bearer realm="reddit", error="invalid_token"', "Bearer", "a=b=c"])
 def test_a_refused_token_is_renewed_and_a_lasting_refusal_is_reported(
     reddit: RedditReplay, reddit_client: RedditClient, challenge: str
@@ -125,6 +129,7 @@ def test_a_refused_token_is_renewed_and_a_lasting_refusal_is_reported(
     assert (error.kind, error.stops_everything) == (ErrorKind.UNAUTHORIZED, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -149,6 +154,7 @@ def test_a_date_in_retry_after_becomes_seconds(reddit: RedditReplay, reddit_clie
     assert (fails_with(reddit_client).retry_after or 0) > 10**9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("used", "remaining", "reset"),
     [("1.5", "99.0", "5.5"), ("x", "99", "5"), ("1", "nan", "5"), ("1", "99", ""), ("", "99", "5")],
@@ -181,6 +187,7 @@ def test_no_worker_waits_ten_minutes_for_a_used_up_rate_limit(
     assert (len(reddit.asked()), slept) == (1, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hang", "reset", "short"])
 def test_a_broken_connection_is_tried_three_times_and_then_reported(
     reddit: RedditReplay, reddit_client: RedditClient, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -215,6 +222,7 @@ def test_an_invalid_address_names_its_variable(settings: Settings, reddit: Reddi
     assert "REDDIT_URL" in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "headers", "body", "kind"),
     [

@@ -49,6 +49,7 @@ def reachable(root: str, comments: dict[str, Raw]) -> set[str]:
     return {name for name, data in comments.items() if data["link_id"] == root}
 
 
+@pytest.mark.slow
 @recorded.needed
 @pytest.mark.parametrize("unasked", [0, 1, 3])
 def test_every_reachable_comment_of_every_recorded_tree_is_stored(reddit: RedditReplay, unasked: int) -> None:
@@ -65,6 +66,7 @@ def test_every_reachable_comment_of_every_recorded_tree_is_stored(reddit: Reddit
     assert stored() == expected
 
 
+@pytest.mark.slow
 @recorded.needed
 @pytest.mark.parametrize("id36", ["3hahrw", "ablzuq"])
 def test_ids_that_never_arrive_are_counted_and_cost_little(reddit: RedditReplay, id36: str) -> None:
@@ -95,6 +97,7 @@ def wide_tree(reddit: RedditReplay, **shape: int) -> tuple[Raw, list[Raw]]:
     return post, comments
 
 
+@pytest.mark.slow
 def test_ids_that_come_back_are_asked_for_again_in_no_more_requests_than_needed(reddit: RedditReplay) -> None:
     _post, comments = wide_tree(reddit)
     scrape(make_config(**EVERYTHING))
@@ -102,6 +105,7 @@ def test_ids_that_come_back_are_asked_for_again_in_no_more_requests_than_needed(
     assert len(reddit.asked(method="POST")) <= 9
 
 
+@pytest.mark.slow
 def test_an_answer_without_items_leaves_the_ids_to_be_requested(reddit: RedditReplay) -> None:
     _post, comments = wide_tree(reddit)
     nothing = Answer.of({"json": {"errors": [], "data": {"things": []}}})
@@ -121,6 +125,7 @@ def test_an_answer_without_items_leaves_the_ids_to_be_requested(reddit: RedditRe
     assert session.totals["python"]["comments_unavailable"] == 0
 
 
+@pytest.mark.slow
 def test_ids_that_morechildren_never_answers_are_looked_up_with_their_replies(reddit: RedditReplay) -> None:
     post, comments = wide_tree(reddit)
     tree = reddit.trees[post["id"]]
@@ -135,6 +140,7 @@ def test_ids_that_morechildren_never_answers_are_looked_up_with_their_replies(re
     assert {c.depth for c in RedditComment.objects.filter(parent_fullname=live["name"])} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", range(1, 12))
 def test_ids_that_did_not_arrive_survive_an_interruption(reddit: RedditReplay, stop_after: int) -> None:
     post, comments = wide_tree(reddit)
@@ -158,6 +164,7 @@ def test_ids_that_did_not_arrive_survive_an_interruption(reddit: RedditReplay, s
     assert all(found[c["name"]] == (c["parent_id"] != post["name"]) for c in comments)
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_every_single_id_ends_the_walk_with_its_error(reddit: RedditReplay) -> None:
     wide_tree(reddit)
     plain, calls = RedditReplay._answer, []

@@ -35,6 +35,7 @@ def newest_first(number: int, *, start: float = CREATED, every: float = 60, **fi
 # --- What a run costs -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @recorded.needed
 @pytest.mark.django_db
 def test_runs_over_recorded_posts_cost_what_is_new(reddit: RedditReplay) -> None:
@@ -83,6 +84,7 @@ def make_config_like(config: Any, subreddit: str) -> Any:
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("new", [0, 1, 50, 99, 100, 101, 250])
 def test_n_new_posts_cost_their_pages_and_one_more(reddit: RedditReplay, new: int) -> None:
@@ -98,6 +100,7 @@ def test_n_new_posts_cost_their_pages_and_one_more(reddit: RedditReplay, new: in
     assert not session.has_gap
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_page_stored_by_an_interrupted_listing_hides_no_gap(reddit: RedditReplay) -> None:
     posts = newest_first(700, every=600)
@@ -164,6 +167,7 @@ def test_another_listing_has_another_watermark(reddit: RedditReplay) -> None:
     assert Watermark.objects.get(subreddit="python").listing == "search:django"
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("sort", ["hot", "top", "rising", "controversial"])
 def test_ranked_listings_are_read_to_their_limit_every_time(reddit: RedditReplay, sort: str) -> None:
@@ -234,6 +238,7 @@ def _with_a_repetition(answer: Answer) -> Answer:
     return Answer.of(body)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(8))
 def test_all_served_posts_are_stored_however_the_listing_shifts(

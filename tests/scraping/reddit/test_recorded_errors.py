@@ -56,6 +56,7 @@ def test_every_recorded_error_is_expected_here() -> None:
     assert recorded.error_names() == sorted(EXPECTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_recorded_error_of_the_listing_is_named(reddit: RedditReplay, name: str) -> None:
     kind, word, times = EXPECTED[name]
@@ -71,6 +72,7 @@ def test_a_recorded_error_of_the_listing_is_named(reddit: RedditReplay, name: st
     assert not RedditPost.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ONCE if "token" not in name])
 def test_a_recorded_error_of_the_comments_keeps_the_posts(reddit: RedditReplay, name: str) -> None:
     kind, word, times = EXPECTED[name]
@@ -84,6 +86,7 @@ def test_a_recorded_error_of_the_comments_keeps_the_posts(reddit: RedditReplay, 
     assert RedditPost.objects.count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ONCE if "token" not in name])
 def test_a_recorded_error_of_one_subreddit_spares_the_others(reddit: RedditReplay, name: str) -> None:
     kind, _word, _times = EXPECTED[name]

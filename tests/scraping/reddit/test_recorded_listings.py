@@ -17,6 +17,7 @@ from tests.scraping.reddit_replay import Answer, RedditReplay
 pytestmark = [pytest.mark.django_db, recorded.needed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "listings"), [("pages", 105), ("search", 54), ("users", 73), ("info", 125), ("duplicates", 4)]
 )

@@ -38,6 +38,7 @@ def children_of(exchange: Raw) -> list[Raw]:
     return list(body["json"]["data"]["things"])
 
 
+@pytest.mark.slow
 def test_each_recorded_answer_yields_all_its_comments(reddit: RedditReplay) -> None:
     answers = 0
     for id36, exchanges in recorded.trees().items():
@@ -61,6 +62,7 @@ def test_each_recorded_answer_yields_all_its_comments(reddit: RedditReplay) -> N
     assert answers == 323
 
 
+@pytest.mark.slow
 def test_every_recorded_tree_is_stored_whole(reddit: RedditReplay) -> None:
     posts: list[Raw] = []
     expected: dict[str, Raw] = {}

@@ -84,6 +84,7 @@ class Crew:
             connections.close_all()
 
 
+@pytest.mark.slow
 def test_the_budget_is_used_up_and_never_exceeded_and_nobody_sleeps_for_long(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

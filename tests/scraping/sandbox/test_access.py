@@ -62,6 +62,7 @@ def test_a_request_without_a_token_is_refused(sandbox, headers):
     assert answered["www-authenticate"] == 'Bearer realm="reddit", error="invalid_token"'
 
 
+@pytest.mark.slow
 def test_praw_gets_a_new_token_in_the_middle_of_a_listing(sandbox, reddit):
     listed = []
     for post in reddit.subreddit("python").new(limit=300):
@@ -97,6 +98,7 @@ def test_the_headers_count_a_window_of_ten_minutes(clock):
     assert counted == [["1", "999.0", "300"], ["2", "998.0", "290"], ["1", "999.0", "290"]]
 
 
+@pytest.mark.slow
 def test_praw_reads_the_headers(clock):
     with SandboxReddit(clock=clock) as sandbox, client(sandbox) as reddit:
         list(reddit.subreddit("python").new(limit=200))

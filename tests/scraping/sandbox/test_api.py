@@ -33,6 +33,7 @@ def answers(server):
     return [get(server, path) for path in paths]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answers_and_another_seed_others(clock):
     with SandboxReddit(clock=clock, seed=7) as one, SandboxReddit(clock=clock, seed=7) as again:
         assert answers(one) == answers(again)
@@ -41,6 +42,7 @@ def test_the_same_seed_gives_the_same_answers_and_another_seed_others(clock):
             assert all(a != b for a, b in zip(answers(one), answers(other), strict=True))
 
 
+@pytest.mark.slow
 def test_many_clients_at_once_get_the_same_answers_as_one(sandbox):
     headers = bearer(sandbox)
     path = "/r/SomewhereNew/hot?limit=50"
@@ -102,6 +104,7 @@ def command(*arguments, tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_a_signal_and_stops_at_once(tmp_path, stop_signal):
     with command("--port", "0", "--seed", "5", "--latency", "1", tmp_path=tmp_path) as process:
@@ -119,6 +122,7 @@ def test_the_command_serves_until_a_signal_and_stops_at_once(tmp_path, stop_sign
     assert (out, errors) == ("", "")  # the address once, and nothing else
 
 
+@pytest.mark.slow
 def test_the_command_says_that_a_port_is_taken(tmp_path, sandbox):
     with command("--port", str(sandbox.port), tmp_path=tmp_path) as process:
         out, errors = process.communicate(timeout=30)
@@ -136,6 +140,7 @@ def test_the_command_refuses_wrong_options(arguments):
         call_command("sandbox_reddit", *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["all", "Popular"])
 def test_all_and_popular_list_many_subreddits(sandbox, name):
     children = get(sandbox, f"/r/{name}/new?limit=100")["data"]["children"]
@@ -144,6 +149,7 @@ def test_all_and_popular_list_many_subreddits(sandbox, name):
     assert name.lower() not in {child["data"]["subreddit"].lower() for child in children}
 
 
+@pytest.mark.slow
 def test_a_search_ends_near_250_posts(sandbox):
     path, after, number = "/r/sandbox_busy/search?limit=100&sort=new&restrict_sr=1&q=", "", 0
     while after is not None:

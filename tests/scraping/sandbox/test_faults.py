@@ -52,6 +52,7 @@ RAISED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAISED)
 @pytest.mark.usefixtures("retries_at_once")
 def test_a_special_subreddit_fails_as_its_name_says(sandbox, reddit, name):

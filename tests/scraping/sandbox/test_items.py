@@ -21,6 +21,7 @@ def test_without_raw_json_every_string_is_escaped(sandbox):
     assert "<" not in plain
 
 
+@pytest.mark.slow
 def test_the_content_has_every_kind_of_post_and_every_fate(sandbox):
     kinds, fates, edits, texts = Counter(), Counter(), Counter(), []
     subreddit = sandbox.world.subreddit("python")
@@ -57,6 +58,7 @@ def test_scores_and_comments_grow_with_age(sandbox, clock):
     assert (comments[0], comments[-1]) == (0, post.comment_total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Python", "u_some-body", "ab", "A1_b2_c3_d4_e5_f6_g7"])
 def test_any_valid_name_is_a_subreddit(reddit, name):
     subreddit = reddit.subreddit(name)
@@ -98,6 +100,7 @@ def text_post(sandbox):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "category", "text"),
     [
@@ -187,6 +190,7 @@ def test_an_unknown_item_cannot_be_changed(sandbox):
         sandbox.world.change("t1_zz", Action.DELETE)
 
 
+@pytest.mark.slow
 def test_some_items_are_deleted_after_they_were_listed(sandbox, reddit, clock):
     listed = [post.fullname for post in reddit.subreddit("sandbox_busy").new(limit=500)]
 

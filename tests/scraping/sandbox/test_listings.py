@@ -9,6 +9,7 @@ from scraping.sandbox import Action
 from tests.scraping.sandbox.asking import DAY, NOW, get, live_posts
 
 
+@pytest.mark.slow
 def test_new_lists_the_newest_thousand_in_order_and_no_post_twice(sandbox, reddit):
     listed = [post.fullname for post in reddit.subreddit("python").new(limit=None)]
 
@@ -28,6 +29,7 @@ def test_a_listing_shorter_than_the_cap_ends_with_its_last_post(sandbox, reddit,
     assert listed == [post.fullname for post in live_posts(sandbox, "sandbox_quiet", now=clock.now)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sort", ["hot", "top", "rising", "controversial"])
 def test_a_ranked_listing_names_no_post_twice_over_all_its_pages(sandbox, reddit, sort):
     listed = [post.id for post in getattr(reddit.subreddit("python"), sort)(limit=None)]
@@ -36,6 +38,7 @@ def test_a_ranked_listing_names_no_post_twice_over_all_its_pages(sandbox, reddit
     assert len(listed) > 20
 
 
+@pytest.mark.slow
 def test_top_of_all_time_equals_the_ranking_of_all_posts(sandbox, reddit):
     listed = [post.score for post in reddit.subreddit("sandbox_quiet").top(time_filter="all", limit=None)]
 
@@ -44,6 +47,7 @@ def test_top_of_all_time_equals_the_ranking_of_all_posts(sandbox, reddit):
     assert listed == every_score[:1_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("span", "seconds"), [("hour", 3_600), ("day", DAY), ("week", 7 * DAY)])
 def test_top_of_a_span_holds_no_older_posts(sandbox, reddit, span, seconds):
     listed = list(reddit.subreddit("sandbox_busy").top(time_filter=span, limit=None))
@@ -52,12 +56,14 @@ def test_top_of_a_span_holds_no_older_posts(sandbox, reddit, span, seconds):
     assert min(post.created_utc for post in listed) >= NOW - seconds - 300
 
 
+@pytest.mark.slow
 def test_posts_reach_back_more_than_ninety_days(reddit):
     oldest = list(reddit.subreddit("sandbox_quiet").new(limit=None))[-1]
 
     assert NOW - oldest.created_utc > 90 * DAY
 
 
+@pytest.mark.slow
 def test_new_advances_with_the_clock_and_keeps_all_posts(reddit, clock):
     before = [post.id for post in reddit.subreddit("sandbox_busy").new(limit=100)]
 
@@ -81,6 +87,7 @@ def test_limit_and_after_decide_the_pages(sandbox):
     assert [child["data"]["name"] for child in back["children"]] == names[4:7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["1024", "0", "-5", "many", ""])
 def test_a_page_has_between_1_and_100_posts_whatever_the_limit(sandbox, limit):
     data = get(sandbox, f"/r/python/new?limit={limit}")["data"]
@@ -108,6 +115,7 @@ def test_hot_carries_the_stickied_posts_on_top_of_its_first_page_only(sandbox):
     assert not any(child["data"]["stickied"] for child in second["children"])
 
 
+@pytest.mark.slow
 def test_a_multi_subreddit_merges_its_streams(sandbox, reddit):
     listed = [post.fullname for post in reddit.subreddit("python+sandbox_quiet").new(limit=200)]
 

@@ -55,6 +55,7 @@ def is_gone(thing):
     return thing["author"] == "[deleted]"
 
 
+@pytest.mark.slow
 @recorded.needed
 def test_our_posts_have_the_keys_and_types_of_recorded_posts(our_posts):
     real = recorded_posts()
@@ -63,6 +64,7 @@ def test_our_posts_have_the_keys_and_types_of_recorded_posts(our_posts):
     assert_same_shape([post for post in our_posts if not is_gone(post)], real, newest)
 
 
+@pytest.mark.slow
 @recorded.needed
 def test_our_deleted_and_removed_posts_look_like_recorded_ones(sandbox, our_posts):
     fullnames = [post["name"] for post in our_posts[:100]]
@@ -88,6 +90,7 @@ def test_our_deleted_and_removed_posts_look_like_recorded_ones(sandbox, our_post
     assert {post["removed_by_category"] for post in ours} <= categories
 
 
+@pytest.mark.slow
 @recorded.needed
 def test_our_comments_and_more_objects_have_the_keys_and_types_of_recorded_ones(sandbox):
     post = much_discussed_post(sandbox, 600)
@@ -109,6 +112,7 @@ def test_our_comments_and_more_objects_have_the_keys_and_types_of_recorded_ones(
     assert_same_shape(ours["more"], real["more"], real["more"])
 
 
+@pytest.mark.slow
 @recorded.needed
 def test_our_listings_have_the_keys_and_types_of_recorded_ones(sandbox):
     ours = [
@@ -124,6 +128,7 @@ def test_our_listings_have_the_keys_and_types_of_recorded_ones(sandbox):
     assert_same_shape(ours, pages, pages)
 
 
+@pytest.mark.slow
 @recorded.needed
 @pytest.mark.parametrize(
     ("name", "recording"),

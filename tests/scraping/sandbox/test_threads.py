@@ -23,6 +23,7 @@ def visible_comments(post, now=NOW):
     return seen
 
 
+@pytest.mark.slow
 def test_replace_more_finds_every_visible_comment_once(sandbox, reddit):
     post = much_discussed_post(sandbox, 600)
 
@@ -35,6 +36,7 @@ def test_replace_more_finds_every_visible_comment_once(sandbox, reddit):
     assert len(found) < submission.num_comments  # the number includes deleted ones
 
 
+@pytest.mark.slow
 def test_continue_this_thread_opens_a_deep_thread(sandbox, reddit):
     post = post_with(
         sandbox,
@@ -71,6 +73,7 @@ def test_limit_and_depth_bound_a_tree_and_more_counts_the_rest(sandbox):
     assert 20 + left <= len(visible_comments(post))
 
 
+@pytest.mark.slow
 def test_the_first_page_of_comments_holds_at_most_500(sandbox):
     post = much_discussed_post(sandbox, 700)
 
@@ -97,6 +100,7 @@ def test_one_comment_is_shown_with_its_parents(sandbox):
     assert child["replies"]["data"]["children"][0]["data"]["id"] == comment.id36
 
 
+@pytest.mark.slow
 def test_morechildren_answers_a_hundred_and_names_the_rest(sandbox):
     post = much_discussed_post(sandbox, 900)
     ids = [

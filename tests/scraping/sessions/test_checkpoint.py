@@ -89,6 +89,7 @@ WHOLE: dict[str, Any] = {
 # --- Out of budget ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_scrape_out_of_requests_goes_on_in_the_next_window_and_repeats_nothing(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_scrape_out_of_requests_goes_on_in_the_next_window_and_repeats_nothing
     assert (post.comments_fetched, post.comment_share) == (450, 100.0)
 
 
+@pytest.mark.slow
 def test_depths_survive_an_interruption(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch) -> None:
     post = raw_post(num_comments=40)
     reddit.add_posts("python", [post])
@@ -166,6 +168,7 @@ def test_a_scrape_that_is_continued_for_a_day_fails(
 # --- Stopped, killed, edited ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_scrape_stopped_again_and_again_ends_with_everything(reddit: RedditReplay, seed: int) -> None:
     listed = fill(reddit, comments=300)
@@ -188,6 +191,7 @@ def test_a_scrape_stopped_again_and_again_ends_with_everything(reddit: RedditRep
     assert len(asked) == len(set(asked))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(reddit)
     config = make_config(**WHOLE)
@@ -219,6 +223,7 @@ def test_a_killed_worker_costs_its_page(reddit: RedditReplay, monkeypatch: pytes
     assert stored() == everything(reddit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["edited", "old"])
 def test_a_checkpoint_is_for_the_same_config_and_for_an_hour(reddit: RedditReplay, change: str) -> None:
     fill(reddit)
@@ -252,6 +257,7 @@ def test_a_subreddit_that_failed_is_tried_again_by_the_session_that_goes_on(redd
     assert stored() == everything(reddit)
 
 
+@pytest.mark.slow
 def test_a_failing_database_interrupts_the_session_and_is_reported(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def replace_all_more(tree: Tree) -> None:
     submission.comments.replace_more(limit=None)
 
 
+@pytest.mark.slow
 @recorded.needed
 @pytest.mark.parametrize("id36", ["3hahrw", "ablzuq"])
 def test_the_two_largest_recorded_trees_cost_a_fraction_of_replace_more(
@@ -67,6 +68,7 @@ def test_budgeted_comments_cost_no_more_than_their_requests(reddit: RedditReplay
     assert (stored.comments_fetched, stored.walk["left"], round(stored.comment_share or 0)) == (220, 480, 31)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 413, 414])
 def test_a_batch_that_reddit_refuses_is_asked_for_in_halves(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, status: int
@@ -101,6 +103,7 @@ def test_a_batch_that_reddit_refuses_is_asked_for_in_halves(
 # --- Again, or not ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_comments_are_fetched_again_only_where_there_are_more(reddit: RedditReplay) -> None:
     posts = [raw_post(num_comments=2) for _ in range(3)]
     reddit.add_posts("python", posts)
@@ -139,6 +142,7 @@ def test_young_posts_beyond_the_listings_end_get_their_new_comments(reddit: Redd
     assert [r.path for r in reddit.asked()] == ["/r/python/new"]
 
 
+@pytest.mark.slow
 def test_a_post_whose_comments_failed_is_fetched_by_the_next_run_wherever_it_is(reddit: RedditReplay) -> None:
     posts = [raw_post(created_utc=1_700_000_000.0 - n * 600) for n in range(250)]
     posts[240]["num_comments"] = 1
@@ -172,6 +176,7 @@ def test_comments_left_by_a_smaller_walk_are_fetched_by_a_larger_one() -> None:
         assert not is_walked(post, weak)
 
 
+@pytest.mark.slow
 def test_a_walk_without_low_scores_does_not_count_if_they_are_wanted(reddit: RedditReplay) -> None:
     post = raw_post(num_comments=2)
     reddit.add_posts("python", [post])

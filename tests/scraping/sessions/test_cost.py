@@ -43,6 +43,7 @@ def fill(reddit: RedditReplay, name: str, posts: int, *, comments: int = 0, ever
             reddit.add_tree(post, [raw_comment(post) for _ in range(comments)])
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_two_small_subreddits_cost_only_the_posts_they_have(reddit: RedditReplay) -> None:
     fill(reddit, "one", 20, comments=3, every=2)
@@ -57,6 +58,7 @@ def test_two_small_subreddits_cost_only_the_posts_they_have(reddit: RedditReplay
     assert len(sent) == likely.total
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_second_run_costs_what_is_new(reddit: RedditReplay) -> None:
     fill(reddit, "one", 30, comments=3)
@@ -121,6 +123,7 @@ def add_url(view: str) -> str:
     return reverse(f"admin:scraping_botconfig_add_{view}")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_bot_is_tried_before_it_is_saved(client: Any, reddit: RedditReplay) -> None:
     fill(reddit, "flask", 4, comments=2)
@@ -140,6 +143,7 @@ def test_a_bot_is_tried_before_it_is_saved(client: Any, reddit: RedditReplay) ->
     )
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_only_people_who_may_add_bots_try_new_ones(client: Any, reddit: RedditReplay) -> None:
     for person in (
@@ -178,6 +182,7 @@ def test_filters_of_a_new_bot_are_tried_on_posts_that_the_person_sees(client: An
 # --- While it runs -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", [1, 1000])
 def test_progress_ends_at_the_true_total(reddit: RedditReplay, limit: int) -> None:

@@ -138,6 +138,7 @@ def test_a_post_purged_while_its_comments_are_fetched_is_passed_over(
 
 
 # Events between an answer and its storing, for posts and for comments.
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["keep_wanted", "_above"])
 def test_an_item_deleted_during_its_request_is_not_restored(
     reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, step: str
@@ -170,6 +171,7 @@ def test_an_item_deleted_during_its_request_is_not_restored(
     assert RedditComment.objects.get(post__fullname=kept["name"]).body == "A comment"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [{"pattern_wanted": "wanted"}, {"sort": "hot"}])
 def test_young_posts_that_a_bot_would_not_store_cost_it_nothing(
     reddit: RedditReplay, wanted: dict[str, Any]

@@ -88,6 +88,7 @@ def test_no_pattern_keeps_a_worker_busy(pattern: str) -> None:
     reason({"selftext": "a" * 30_000 + "!"}, pattern_wanted=pattern)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 @hypothesis.settings(max_examples=60)
 def test_a_pattern_is_refused_or_works(pattern: str) -> None:
@@ -231,6 +232,7 @@ def owner(client: Any) -> Any:
     return user
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_only_people_who_may_change_a_bot_may_try_it(
     client: Any, owner: Any, reddit: RedditReplay, view: str
@@ -251,6 +253,7 @@ def test_only_people_who_may_change_a_bot_may_try_it(
     assert client.post(url(view, mine), FORM).status_code == 302
 
 
+@pytest.mark.slow
 def test_stored_posts_are_shown_only_to_people_who_may_see_them(client: Any, reddit: RedditReplay) -> None:
     blind = rows.user("scraping.view_botconfig", "scraping.change_botconfig")
     client.force_login(blind)
@@ -263,6 +266,7 @@ def test_stored_posts_are_shown_only_to_people_who_may_see_them(client: Any, red
     assert url("test", config) in page
 
 
+@pytest.mark.slow
 def test_the_unsaved_form_is_tried_and_not_saved(client: Any, owner: Any, reddit: RedditReplay) -> None:
     reddit.add_posts("flask", [raw_post(title="Fine post", score=9), raw_post(title="Poor post")])
     config = make_config(owner=owner, name="stored")
@@ -296,6 +300,7 @@ def test_a_trial_without_a_reddit_app_says_what_to_do(client: Any, owner: Any, s
     assert "There is no Reddit app" in page
 
 
+@pytest.mark.slow
 def test_filters_are_saved_one_per_line(client: Any, owner: Any) -> None:
     config = make_config(owner=owner)
     form = FORM | {"flairs_wanted": "News\r\n\r\n Big News \r\nNews", "domains_unwanted": "spam.example"}

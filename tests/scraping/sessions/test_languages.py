@@ -72,6 +72,7 @@ def test_no_text_of_a_run_is_stored_in_chinese(run: JobRun) -> None:
     assert session.totals["secret"]["error_parts"]["code"].startswith("The subreddit is private (403)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_the_pages_of_session_and_run_use_the_readers_language(
     client: Client, run: JobRun, language: str

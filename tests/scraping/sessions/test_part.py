@@ -76,6 +76,7 @@ def test_a_refusal_of_a_part_pauses_no_bot(reddit: RedditReplay) -> None:
     assert (config.is_active, config.refusals) == (True, 0)
 
 
+@pytest.mark.slow
 def test_a_part_does_not_continue_a_whole_scrape_nor_the_other_way(reddit: RedditReplay) -> None:
     fill(reddit, "python", "django")
     config = make_config(subreddits=["python", "django"])

@@ -76,6 +76,7 @@ def test_no_comments_are_requested_if_none_are_wanted_or_there_are_none(reddit: 
     assert reddit.asked(path="/comments/") == []
 
 
+@pytest.mark.slow
 def test_the_policy_and_its_limits_reach_reddit(reddit: RedditReplay) -> None:
     post = raw_post(num_comments=500)
     reddit.add_posts("python", [post])
@@ -97,6 +98,7 @@ def test_the_stickied_posts_of_hot_are_stored_as_well(reddit: RedditReplay) -> N
     assert scrape(make_config(sort="hot", post_limit=5)).posts_found == 7
 
 
+@pytest.mark.slow
 def test_skipped_items_are_counted_by_reason_and_named_in_few_lines(reddit: RedditReplay) -> None:
     bad = [raw_post(name=None) for _ in range(3)] + [raw_post(created_utc=n) for n in ("a", "b")]
     children = [None, *({"kind": "t3", "data": p} for p in [*bad, raw_post()])]
@@ -151,6 +153,7 @@ def test_posts_and_comments_with_extreme_values_are_stored(reddit: RedditReplay)
     assert stored.comments.get(fullname="t1_z").depth == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["\x00", "\ud800", "%s %(path)s"])
 def test_an_error_that_quotes_the_unstorable_is_stored(reddit: RedditReplay, reason: str) -> None:
     reddit.add_posts("golang", [raw_post()])
@@ -180,6 +183,7 @@ def test_progress_reports_steps_and_stage(reddit: RedditReplay) -> None:
 # --- Gaps and suspicions ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("posts", "limit", "sort", "before", "gap"),
     [

@@ -27,6 +27,7 @@ scrape = partial(steps.scrape, kind=ScrapeSession.Kind.AUTO)
 # --- Refusals -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -114,17 +115,7 @@ def test_activating_a_paused_config_ends_the_pause_and_its_count(reddit: RedditR
 # --- Warnings ---------------------------------------------------------------------------------------
 
 
-def test_silence_against_the_subreddits_own_baseline_warns(reddit: RedditReplay) -> None:
-    now = timezone.now().timestamp()
-    reddit.add_posts("python", [raw_post(created_utc=now - 3 * 3600 - n * 600) for n in range(120)])
-    config = make_config(post_limit=1000)
-    assert scrape(config).totals["python"]["warnings"] == []
-    second = scrape(config)
-    (warning,) = second.totals["python"]["warnings"]
-    assert "No new posts for 3 h, although 18 were expected" in warning
-    assert second.status == "succeeded"
-
-
+@pytest.mark.slow
 def test_posts_that_another_bot_stored_or_a_filter_left_out_are_no_silence(reddit: RedditReplay) -> None:
     now = timezone.now().timestamp()
     old = [raw_post(created_utc=now - 7 * 3600 - n * 360) for n in range(100)]
@@ -159,6 +150,7 @@ def test_a_quiet_subreddit_may_be_quiet(reddit: RedditReplay) -> None:
     assert scrape(config).totals["python"]["warnings"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "words"),
     [

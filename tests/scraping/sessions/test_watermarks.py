@@ -42,6 +42,7 @@ def newest_first(number: int, *, start: float = START, every: float = 60, **fiel
 # --- Gaps -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("new", "cap", "sort", "gap"),
     [
@@ -99,6 +100,7 @@ def test_posts_that_a_filter_left_out_still_count_as_met(reddit: RedditReplay) -
 # --- Odd times --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_post_dated_ahead_moves_no_watermark_ahead(reddit: RedditReplay) -> None:
     now = int(time.time())
     posts = newest_first(500, start=now - 500 * 60)
@@ -113,6 +115,7 @@ def test_a_post_dated_ahead_moves_no_watermark_ahead(reddit: RedditReplay) -> No
     assert Watermark.objects.get().newest_at <= timezone.now()
 
 
+@pytest.mark.slow
 def test_a_watermark_that_an_earlier_release_moved_ahead_heals(reddit: RedditReplay) -> None:
     posts = newest_first(400, start=time.time() - 400 * 60)
     reddit.add_posts("python", posts[300:])
@@ -124,6 +127,7 @@ def test_a_watermark_that_an_earlier_release_moved_ahead_heals(reddit: RedditRep
     assert scrape(config).posts_new == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [0, -7.0, 1, 1_262_304_000, None, "never", 1e18])
 def test_one_wrong_time_at_the_end_of_a_page_ends_no_listing(reddit: RedditReplay, odd: Any) -> None:
     posts = newest_first(400)
@@ -159,6 +163,7 @@ def test_the_watermark_goes_by_reddits_clock(reddit: RedditReplay) -> None:
 # --- Circles ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", [1, 2, 3])
 def test_a_listing_that_goes_round_in_circles_is_noticed_at_the_second_meeting(
     reddit: RedditReplay, pages: int
@@ -187,6 +192,7 @@ def late_approval(reddit: RedditReplay, hours: float = 3.0) -> tuple[Raw, BotCon
     return late, config
 
 
+@pytest.mark.slow
 def test_a_late_approval_is_found_by_the_deeper_reading_of_the_day(reddit: RedditReplay) -> None:
     late, config = late_approval(reddit)
     reddit.requests.clear()
@@ -209,6 +215,7 @@ def test_a_late_approval_is_found_by_the_deeper_reading_of_the_day(reddit: Reddi
     assert len(reddit.asked(path="/new")) == 1
 
 
+@pytest.mark.slow
 def test_a_deeper_reading_goes_a_day_back_and_no_further(reddit: RedditReplay) -> None:
     reddit.add_posts("python", newest_first(1000, every=300))
     config = make_config(post_limit=1000)
@@ -220,6 +227,7 @@ def test_a_deeper_reading_goes_a_day_back_and_no_further(reddit: RedditReplay) -
     assert Watermark.objects.get().late_hours == 24
 
 
+@pytest.mark.slow
 def test_a_deeper_reading_waits_for_an_app_with_requests(reddit: RedditReplay) -> None:
     late, config = late_approval(reddit)
     Watermark.objects.update(deep_at=None)
@@ -234,6 +242,7 @@ def test_a_deeper_reading_waits_for_an_app_with_requests(reddit: RedditReplay) -
 # --- r/all, and names of no subreddit ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["all", "popular", "All"])
 def test_r_all_is_read_as_an_aggregate(reddit: RedditReplay, name: str) -> None:
     now = int(time.time())

@@ -23,6 +23,7 @@ from tests.maintenance.scheduling.beat.ticks import NOON, look_everywhere, made,
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 def test_a_tick_asks_a_broker_that_is_away_only_once(scheduler, monkeypatch):
     with time_machine.travel(NOON, tick=False) as clock:
         for job in ("cleanup_tokens", "cleanup_sessions", "cleanup_login_sessions"):
@@ -66,6 +67,7 @@ def test_a_tick_passes_over_a_schedule_that_is_being_edited_and_comes_back_to_it
         assert [len(made(task)) for task in (edited, other)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_tick_that_was_rolled_back_is_made_again(scheduler, monkeypatch):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
@@ -96,6 +98,7 @@ def test_one_schedule_that_cannot_be_computed_stops_no_other(scheduler):
         LeasedDatabaseScheduler(app=app).close()
 
 
+@pytest.mark.slow
 def test_more_schedules_than_one_batch_holds_are_all_settled_in_one_tick(scheduler, monkeypatch):
     monkeypatch.setattr(beat, "BATCH", 3)
     with time_machine.travel(NOON, tick=False) as clock:
@@ -107,6 +110,7 @@ def test_more_schedules_than_one_batch_holds_are_all_settled_in_one_tick(schedul
         assert JobRun.objects.queued().count() == 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_takes_long_is_written_before_it_goes_on(scheduler, monkeypatch):
     monkeypatch.setattr(tick_batch, "BATCH_SECONDS", -1)
     with time_machine.travel(NOON, tick=False) as clock:
@@ -117,6 +121,7 @@ def test_a_batch_that_takes_long_is_written_before_it_goes_on(scheduler, monkeyp
         assert JobRun.objects.filter(schedule__in=tasks).count() == 3
 
 
+@pytest.mark.slow
 def test_many_schedules_are_put_back_at_once(scheduler):
     with time_machine.travel(NOON + timedelta(hours=1), tick=False) as clock:
         tasks = [schedule() for _ in range(beat.AUDITED + 2)]
@@ -178,8 +183,8 @@ def test_an_audit_and_an_edit_of_a_shared_crontab_row_wait_for_each_other(schedu
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
             return cursor.fetchone()[0]
 
-    def audit_and_let_in(task, *, now):
-        audit(task, now=now)
+    def audit_and_let_in(task, *, now, modes):
+        audit(task, now=now, modes=modes)
         audited.append(task.pk)
         if task.pk == first.pk:
             editor.start()
@@ -193,6 +198,7 @@ def test_an_audit_and_an_edit_of_a_shared_crontab_row_wait_for_each_other(schedu
     assert CrontabSchedule.objects.get(pk=first.crontab_id).minute == "7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("break_it", ["interval", "zone"])
 def test_a_schedule_that_cannot_even_be_read_stops_neither_the_tick_nor_recovery(
     scheduler, monkeypatch, break_it

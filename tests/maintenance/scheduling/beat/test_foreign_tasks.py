@@ -37,6 +37,7 @@ def test_somebody_elses_task_does_not_stop_beat_while_the_broker_is_away(schedul
         assert scheduler.tick() > 0
 
 
+@pytest.mark.slow
 def test_somebody_elses_task_does_not_make_the_tick_wait_for_a_broker_that_is_away(
     monkeypatch, no_broker, caplog
 ):
@@ -60,6 +61,7 @@ def test_somebody_elses_task_does_not_make_the_tick_wait_for_a_broker_that_is_aw
             assert f"{one.name} " in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     ["[" * 100_000, "[]", "5", '{"\\ud800": 1}', '{"\\u0000": 1}', f'{{"days": {"9" * 5_000}}}'],
@@ -86,6 +88,7 @@ def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
     assert "scrape_now: on demand" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["maintenance.cleanup_tokns", "elsewhere.work"])
 def test_every_slot_of_a_job_that_is_gone_has_a_row(scheduler, name):
     with time_machine.travel(NOON, tick=False) as clock:
@@ -113,6 +116,7 @@ def test_a_task_that_our_workers_know_is_sent_without_a_row(scheduler):
         assert (made(task), task.total_run_count) == ([], 1)
 
 
+@pytest.mark.slow
 def test_missed_slots_of_a_job_that_is_gone_have_their_row(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = factories.schedule(crontab="* * * * *", task="maintenance.gone")

@@ -19,6 +19,7 @@ from tests.maintenance.scheduling.beat.ticks import NOON, finish_all, look_every
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 def test_a_leader_that_slept_does_not_undo_what_its_heir_has_settled(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         interval = IntervalSchedule.objects.create(every=600, period="seconds")
@@ -132,6 +133,7 @@ def test_a_scheduler_whose_lease_expired_in_the_middle_of_a_tick_writes_no_run(s
         assert ScheduleControl.objects.get(pk=task.pk).last_slot_at is None
 
 
+@pytest.mark.slow
 def test_a_standby_ticks_nothing_until_the_leader_is_gone():
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()

@@ -13,6 +13,7 @@ from tests.maintenance.scheduling.beat.ticks import NOON, finish_all, made, sche
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 def test_a_one_off_schedule_fires_once(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         clocked = ClockedSchedule.objects.create(clocked_time=NOON + timedelta(minutes=1))
@@ -29,6 +30,7 @@ def test_a_one_off_schedule_fires_once(scheduler):
         assert not task.enabled
 
 
+@pytest.mark.slow
 def test_a_one_off_crontab_fires_once_and_again_only_when_it_is_enabled_again(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
@@ -67,6 +69,7 @@ def one_off(moment):
     )
 
 
+@pytest.mark.slow
 def test_a_one_off_waits_behind_an_earlier_run_instead_of_being_used_up(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         factories.job_run(status="running", concurrency_key="cleanup_tokens")
@@ -79,6 +82,7 @@ def test_a_one_off_waits_behind_an_earlier_run_instead_of_being_used_up(schedule
         assert (task.enabled, task.total_run_count) == (False, 1)
 
 
+@pytest.mark.slow
 def test_a_one_off_runs_after_maintenance_mode(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = one_off(NOON + timedelta(minutes=5))
@@ -92,6 +96,7 @@ def test_a_one_off_runs_after_maintenance_mode(scheduler):
         assert made(task) == [(NOON + timedelta(minutes=5), "queued")]
 
 
+@pytest.mark.slow
 def test_a_one_off_that_failed_at_once_has_not_run(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()

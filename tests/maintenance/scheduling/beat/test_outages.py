@@ -18,6 +18,7 @@ from tests.maintenance.scheduling.beat.ticks import NOON, finish_all, look_every
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "ran", "missed"), [("skip", 0, 120), ("run_once", 1, 119), ("run_all", 3, 117)]
 )
@@ -36,6 +37,7 @@ def test_an_outage_leaves_one_summary_and_what_the_policy_says(scheduler, policy
         assert rows.count() == ran + 1
 
 
+@pytest.mark.slow
 def test_a_late_slot_is_not_missed(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule("0 * * * *", misfire_policy="skip")
@@ -54,6 +56,7 @@ def test_the_policy_parts_the_slots():
     assert (parted.missed, parted.caught_up, parted.in_time) == (due[:1], due[1:3], due[3:])
 
 
+@pytest.mark.slow
 def test_extending_an_expired_schedule_makes_up_for_nothing(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule(expires=NOON + timedelta(minutes=1))
@@ -67,6 +70,7 @@ def test_extending_an_expired_schedule_makes_up_for_nothing(scheduler):
         assert JobRun.objects.get(schedule=task).reason == "edited"
 
 
+@pytest.mark.slow
 def test_enabling_behind_our_back_owes_nothing(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
@@ -82,6 +86,7 @@ def test_enabling_behind_our_back_owes_nothing(scheduler):
         assert made(task) == [(NOON + timedelta(hours=1), "skipped")]
 
 
+@pytest.mark.slow
 def test_disabling_behind_our_back_fires_nothing(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
@@ -93,6 +98,7 @@ def test_disabling_behind_our_back_fires_nothing(scheduler):
         assert ScheduleControl.objects.get(pk=task.pk).next_slot_at is None
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back_stops_no_schedule(scheduler):
     with time_machine.travel(NOON + timedelta(days=1), tick=False) as clock:
         task = schedule()
@@ -108,6 +114,7 @@ def test_a_clock_that_was_set_back_stops_no_schedule(scheduler):
         assert NOON + timedelta(minutes=1) in dict(made(task))
 
 
+@pytest.mark.slow
 def test_a_slot_between_the_moment_when_the_clock_was_set_back_and_the_tick_that_notices_is_kept(
     scheduler, monkeypatch
 ):
@@ -127,6 +134,7 @@ def test_a_slot_between_the_moment_when_the_clock_was_set_back_and_the_tick_that
     assert NOON in dict(made(task))
 
 
+@pytest.mark.slow
 def test_the_clock_that_counts_is_the_databases(scheduler, monkeypatch):
     task = schedule(effective_from=timezone.now() + timedelta(hours=1))
     scheduler.tick()
@@ -138,6 +146,7 @@ def test_the_clock_that_counts_is_the_databases(scheduler, monkeypatch):
     assert made(task)
 
 
+@pytest.mark.slow
 def test_workers_are_not_judged_just_after_the_database_was_away(scheduler, monkeypatch):
     judged = []
     monkeypatch.setattr(recovery, "sweep", lambda *, judge_workers: judged.append(judge_workers))
@@ -166,6 +175,7 @@ def test_the_hosts_clock_plays_no_part(monkeypatch):
         assert abs(lease.now() - before) < timedelta(seconds=5)
 
 
+@pytest.mark.slow
 def test_slots_further_back_than_a_look_are_settled_too(scheduler):
     with time_machine.travel(datetime(2026, 5, 31, 12, tzinfo=UTC), tick=False) as clock:
         task = schedule("* * 1 * *", misfire_policy="skip")

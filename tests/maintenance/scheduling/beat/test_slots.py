@@ -57,6 +57,7 @@ def test_a_slot_survives_a_broker_that_is_away(scheduler, no_broker):
         assert JobRun.objects.get(schedule=task).sent_at is None
 
 
+@pytest.mark.slow
 def test_a_replayed_tick_after_a_crash_makes_no_second_run(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
@@ -72,6 +73,7 @@ def test_a_replayed_tick_after_a_crash_makes_no_second_run(scheduler):
         assert len(made(task)) == 1
 
 
+@pytest.mark.slow
 def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = daily_at_three()
@@ -86,6 +88,7 @@ def test_an_edit_is_seen_at_the_next_tick_and_owes_no_past_slot(scheduler):
         assert [slot for slot, _ in made(task)] == [NOON.replace(hour=9) + timedelta(days=1)]
 
 
+@pytest.mark.slow
 def test_an_edit_made_while_no_beat_ran_owes_no_past_slot(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = daily_at_three()
@@ -107,6 +110,7 @@ def test_an_update_behind_our_back_is_found_and_owes_no_past_slot(scheduler):
         assert made(task) == []
 
 
+@pytest.mark.slow
 def test_a_paused_schedule_does_not_fire_and_resuming_does_not_catch_up(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule()
@@ -147,6 +151,7 @@ def test_overlap_skips_the_slot_while_the_earlier_run_is_open(scheduler):
         assert JobRun.objects.filter(status="skipped").first().reason == "overlap"
 
 
+@pytest.mark.slow
 def test_overlap_queues_one(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         task = schedule(overlap_policy="queue_one")
@@ -182,6 +187,7 @@ def test_a_blocked_run_is_not_in_the_way_of_the_next_slot(scheduler):
         assert [status for _, status in made(task)] == ["queued"]
 
 
+@pytest.mark.slow
 def test_an_interval_keeps_its_phase(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         interval = IntervalSchedule.objects.create(every=10, period="seconds")
@@ -207,6 +213,7 @@ def test_only_real_runs_are_counted(scheduler):
         assert (task.total_run_count, task.last_run_at) == (1, NOON + timedelta(minutes=1))
 
 
+@pytest.mark.slow
 def test_a_slot_with_other_parameters_waits_its_turn(scheduler):
     with time_machine.travel(NOON, tick=False) as clock:
         first, other, same = (schedule(job="purge_old_content") for _ in range(3))

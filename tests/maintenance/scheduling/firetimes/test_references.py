@@ -50,6 +50,7 @@ MOMENTS = st.integers(0, 20 * 365 * 86_400).map(
 )
 
 
+@pytest.mark.slow
 @given(crontab=crontabs(), after=MOMENTS, zone=st.sampled_from([ZoneInfo("UTC"), SHANGHAI]))
 def test_without_changes_of_clocks_it_agrees_with_celery(crontab, after, zone):
     ours = list(islice(fire_times(crontab, after=after, timezone=zone), 5))
@@ -57,6 +58,7 @@ def test_without_changes_of_clocks_it_agrees_with_celery(crontab, after, zone):
     assert ours == celery_times(crontab, after=after, zone=zone, number=5)
 
 
+@pytest.mark.slow
 @given(
     crontab=crontabs(day_fields=()),
     day=st.dates(date(2020, 1, 1), date(2040, 1, 1)),
@@ -76,6 +78,7 @@ def test_on_ordinary_days_of_a_zone_with_changes_of_clocks_it_agrees_with_celery
     assert theirs[-1] > end
 
 
+@pytest.mark.slow
 @given(crontab=crontabs(day_fields=()), after=MOMENTS)
 @hypothesis_settings(max_examples=30)
 def test_celery_finds_a_schedule_due_at_its_fire_time_and_not_before(crontab, after):
@@ -143,6 +146,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "day"), CHANGES)
 @hypothesis_settings(max_examples=10)
 @given(crontab=crontabs(), hours=st.integers(0, 47), seconds=st.integers(0, 3599))
@@ -160,6 +164,7 @@ def test_at_a_change_of_clocks_it_agrees_with_the_reference(name, day, crontab, 
     assert ours == reference(crontab, after=after, until=until, zone=zone)
 
 
+@pytest.mark.slow
 @given(crontab=crontabs(), after=MOMENTS, zone=st.sampled_from(sorted(available_timezones())).map(ZoneInfo))
 def test_fire_times_ascend_and_may_be_asked_for_one_by_one(crontab, after, zone):
     at_once = list(islice(fire_times(crontab, after=after, timezone=zone), 4))
@@ -172,6 +177,7 @@ def test_fire_times_ascend_and_may_be_asked_for_one_by_one(crontab, after, zone)
     assert all(time.tzinfo is UTC and time > after for time in at_once)
 
 
+@pytest.mark.slow
 @given(crontab=crontabs(), after=MOMENTS, zone=st.sampled_from([ZoneInfo("UTC"), SHANGHAI]))
 def test_it_agrees_with_a_library_that_knows_nothing_of_celery(crontab, after, zone):
     # Only crontabs with at most one restricted day field: Unix cron fires if either matches, Celery if both do.

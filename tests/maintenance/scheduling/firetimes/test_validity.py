@@ -158,6 +158,7 @@ def test_what_one_refuses_all_refuse(name, text):
         assert Crontab.parse(str(crontab)) == crontab
 
 
+@pytest.mark.slow
 @given(crontab=crontabs())
 def test_whatever_is_valid_celery_takes_and_words_describe(crontab):
     theirs = celery_crontab(

@@ -1,6 +1,6 @@
-"""Random worlds are compared with a naive reference: a purge deletes only rows that its mandate covers.
+"""Random scenarios are compared with a naive reference: a purge deletes only rows that its mandate covers.
 
-A world consists of posts, a retention with overrides, holds, and one run, which is requested in one of the possible
+A scenario consists of posts, a retention with overrides, holds, and one run, which is requested in one of the possible
 ways. Between plan, block, approval and all batches, other people may edit the retention, place and release holds,
 scrape old posts, and lock posts and comments. Two approvers use the same page. The run is stopped, or killed at a
 commit; its commits fail, are refused for a while, or succeed without an answer. The reference uses no SQL: it keeps
@@ -17,7 +17,7 @@ from maintenance.models import JobRun, RetentionOverride
 from maintenance.purging import batches
 from maintenance.purging import mandate as mandates
 from scraping.models import RedditComment, RedditPost
-from tests.maintenance.purging.worlds import CAP_ROWS, CHUNK, GROWTH_ROWS, PATIENCE, Status, World
+from tests.maintenance.purging.scenarios import CAP_ROWS, CHUNK, GROWTH_ROWS, PATIENCE, Scenario, Status
 from tests.soak import size
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
@@ -35,26 +35,26 @@ def test_nothing_goes_that_the_mandate_did_not_name(monkeypatch, settings, first
     monkeypatch.setattr(mandates, "GROWTH_ROWS", GROWTH_ROWS)
     for name, value in PATIENCE.items():
         monkeypatch.setattr(batches, name, value)
-    worlds = []
+    scenarios = []
     checkpoint, save_cursor = JobContext.checkpoint, JobContext.save_cursor
 
     def look(context):
-        worlds[-1].between_batches()
+        scenarios[-1].between_batches()
         checkpoint(context)
 
     def save(context, **values):
         save_cursor(context, **values)
-        worlds[-1].commit()
+        scenarios[-1].commit()
 
     monkeypatch.setattr(JobContext, "checkpoint", look)
     monkeypatch.setattr(JobContext, "save_cursor", save)
     ends = Counter()
     for seed in range(first, min(first + CHUNK, size(12, 500))):
-        worlds.append(World(seed, monkeypatch))
+        scenarios.append(Scenario(seed, monkeypatch))
         try:
-            ends[worlds[-1].live()] += 1
+            ends[scenarios[-1].live()] += 1
         except BaseException as failure:
-            failure.add_note(f"world {seed}")
+            failure.add_note(f"scenario {seed}")
             raise
         clear()
     assert ends[Status.SUCCEEDED] > sum(ends.values()) / 4, ends

@@ -1,4 +1,4 @@
-"""A random world (posts, a retention with overrides, holds, one run) and the naive reference that checks it."""
+"""A random scenario (posts, a retention with overrides, holds, one run) and the naive reference that checks it."""
 
 import random
 import sqlite3
@@ -25,11 +25,11 @@ Status = JobRun.Status
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 SUBREDDITS = ("Python", "DJANGO", "rust")
 DAYS = (1, 6)
-# The cap for growth, scaled down to worlds of a few dozen rows.
+# The cap for growth, scaled down to scenarios of a few dozen rows.
 GROWTH_ROWS = 3
 CAP_ROWS = 25
 ROUNDS_MAX = 12
-# How many worlds one test runs.
+# How many scenarios one test runs.
 CHUNK = 50
 POST, COMMENT = "scraping.RedditPost", "scraping.RedditComment"
 # The possible faults of a commit, all with the same probability.
@@ -94,7 +94,7 @@ class Authority:
     past_caps: bool = False
 
 
-class World:
+class Scenario:
     """The database, and the reference's copy of it."""
 
     def __init__(self, seed, monkeypatch):
@@ -125,15 +125,15 @@ class World:
             {key: self.random.randint(*DAYS) for key in keys},
             keeps_live_threads=self.random.random() < 0.5,
         )
-        overrides = tuple(
-            RetentionOverride(subreddit=key, days=days)
-            if isinstance(key, str)
-            else RetentionOverride(config=self.bots[key], days=days)
-            for key, days in self.kept.overrides.items()
-        )
-        after = Retention(self.kept.days, overrides, keeps_live_threads=self.kept.keeps_live_threads)
-        retention.change(self.policy, after, by=self.boss)
+        retention.change(self.policy, self.retention_of(self.kept), by=self.boss)
         self.policy.refresh_from_db()
+
+    def retention_of(self, kept):
+        rows = []
+        for key, days in kept.overrides.items():
+            target = {"subreddit": key} if isinstance(key, str) else {"config": self.bots[key]}
+            rows.append(RetentionOverride(days=days, **target))
+        return Retention(kept.days, tuple(rows), keeps_live_threads=kept.keeps_live_threads)
 
     def scrape(self):
         age, comments = self.random.randint(0, 7), self.random.choice([0, 0, 1, 3])

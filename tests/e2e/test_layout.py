@@ -1,0 +1,79 @@
+"""What a page looks like between a phone and a desk, and what its forms show as somebody fills them in."""
+
+import pytest
+from playwright.sync_api import expect
+
+from maintenance.models import PlannedWindow
+from tests.kit import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HEADER = "document.getElementById('header').offsetHeight"
+
+
+@pytest.mark.parametrize(("width", "highest"), [(360, 220), (780, 160), (1000, 130), (1100, 70)])
+def test_the_header_is_low_at_every_width(signed_in, width, highest):
+    page = signed_in
+    page.set_viewport_size({"width": width, "height": 740})
+    page.goto("/admin/audit/event/")
+
+    assert page.evaluate(HEADER) <= highest
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_first_event_is_in_sight_on_a_phone(signed_in):
+    page = signed_in
+    factories.event()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/admin/audit/event/")
+
+    expect(page.get_by_label("Subject’s id")).to_be_hidden()
+    assert page.locator("#activity tbody tr").first.bounding_box()["y"] < 740
+    page.locator(".activity-menu > summary").click()
+    page.get_by_label("Person").fill("nobody")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    expect(page.get_by_text("Nothing has happened.")).to_be_visible()
+    expect(page.get_by_label("Person")).to_have_value("nobody")
+    expect(page.get_by_label("Person")).to_be_visible()
+
+
+def test_a_windows_preview_follows_typing_and_only_fields_of_its_kind_are_shown(signed_in):
+    page = signed_in
+    page.goto("/admin/windows/")
+    preview = page.locator("#window-preview")
+    expect(page.get_by_label("Monday")).to_be_hidden()
+
+    page.get_by_label("every week").check()
+    expect(page.get_by_label("Starts")).to_be_hidden()
+    page.get_by_label("Sunday").check()
+    page.get_by_label("From").fill("02:00")
+    page.locator("#id_to_time").fill("04:00")
+    page.get_by_label("Reason").fill("backup")
+
+    expect(preview).to_contain_text("The window is open")
+    expect(preview).to_contain_text("Purge old content")
+    assert not PlannedWindow.objects.exists()
+
+
+def test_a_routes_form_shows_what_its_recipient_needs(signed_in):
+    page = signed_in
+    page.goto("/admin/alerts/route/add/")
+    expect(page.get_by_label("Apprise address")).to_be_hidden()
+
+    page.get_by_label("Recipient").select_option("chat")
+    expect(page.get_by_label("Apprise address")).to_be_visible()
+    expect(page.get_by_label("Web address")).to_be_hidden()
+    page.get_by_label("Recipient").select_option("webhook")
+    expect(page.get_by_label("Secret of the signature")).to_be_visible()
+    expect(page.get_by_label("Apprise address")).to_be_hidden()
+
+
+def test_the_dashboard_and_a_schedule_lead_to_the_comparison(signed_in):
+    page = signed_in
+    page.goto("/admin/")
+    page.locator("#jobs").get_by_role("link", name="Compare two weeks").click()
+    expect(page.get_by_role("heading", name="Compare two periods")).to_be_visible()
+
+    page.goto("/admin/django_celery_beat/periodictask/")
+    page.get_by_role("link", name="Purge old content", exact=True).first.click()
+    page.get_by_role("link", name="Compare two weeks").click()
+    expect(page.get_by_label("Job")).to_have_value("purge_old_content")

@@ -1,0 +1,157 @@
+"""The page of maintenance windows: plan one with a preview, end one, delete one; only for who may switch."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
+
+from maintenance.models import PlannedWindow
+from maintenance.scheduling import planned_windows
+from maintenance.scheduling.planned_windows import Plan
+from tests.kit import factories
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
+PAGE = "admin:planned_windows"
+ONCE = {
+    "scope": "",
+    "kind": "once",
+    "timezone": "UTC",
+    "starts_at": "2026-12-24T00:00",
+    "ends_at": "2026-12-28T00:00",
+    "reason": "the building is closed",
+}
+WEEKLY = {
+    "scope": "scraping",
+    "kind": "weekly",
+    "timezone": "Europe/Berlin",
+    "weekdays": ["6"],
+    "from_time": "23:00",
+    "to_time": "01:00",
+    "reason": "backup",
+}
+
+
+@pytest.fixture(autouse=True)
+def at_noon():
+    PeriodicTask.objects.all().delete()
+    with time_machine.travel(NOON, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def page(client):
+    client.force_login(factories.user("maintenance.change_maintenancemode", "maintenance.view_jobrun"))
+    return client
+
+
+def test_a_window_that_happens_once_is_planned(page):
+    answer = page.post(reverse(PAGE), ONCE, follow=True)
+
+    row = PlannedWindow.objects.get()
+    assert (row.scope, row.reason, row.weekdays) == ("", "the building is closed", "")
+    assert row.starts_at == datetime(2026, 12, 24, tzinfo=UTC)
+    text = answer.content.decode()
+    assert "It opens at 2026-12-24 00:00 UTC." in text
+    assert "the building is closed" in text
+
+
+def test_a_weekly_window_across_midnight_is_planned_and_listed(page):
+    page.post(reverse(PAGE), WEEKLY)
+
+    row = PlannedWindow.objects.get()
+    assert (row.starts_at, row.ends_at) == (
+        datetime(2026, 6, 7, 21, tzinfo=UTC),
+        datetime(2026, 6, 7, 23, tzinfo=UTC),
+    )
+    text = page.get(reverse(PAGE)).content.decode()
+    assert "Sunday 23:00–01:00" in text
+    assert "2026-06-07 23:00 UTC+2" in text
+
+
+def test_the_preview_shows_occurrences_and_what_will_not_run_and_plans_nothing(page):
+    factories.schedule(crontab="*/30 * * * *", task="maintenance.auto_scraping", name="Scrapes")
+    factories.schedule(crontab="*/30 * * * *", name="Cleans")
+    by_htmx = page.get(reverse("admin:planned_window_preview"), {**WEEKLY, "reason": ""}).content.decode()
+    by_button = page.post(reverse(PAGE), {**WEEKLY, "preview": "1"}).content.decode()
+
+    for text in (by_htmx, by_button):
+        assert "2026-06-07 23:00 UTC+2 – 2026-06-08 01:00 UTC+2" in text
+        assert "2026-07-05 23:00 UTC+2" in text
+        assert "Scrapes" in text
+        assert "4 slots" in text
+        assert "Cleans" not in text
+    assert not PlannedWindow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"ends_at": "2026-12-23T00:00"}, "The end is not after the beginning."),
+        ({"starts_at": ""}, "Say from when to when."),
+        ({"reason": ""}, "This field is required."),
+        ({"kind": "weekly"}, "Choose at least one day."),
+        ({"timezone": "Mars/Base"}, "Select a valid choice."),
+        ({"scope": "baking"}, "Select a valid choice."),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(page, typed, said):
+    answer = page.post(reverse(PAGE), {**ONCE, **typed})
+
+    assert said in answer.content.decode()
+    assert not PlannedWindow.objects.exists()
+
+
+def test_an_open_window_is_on_every_page_and_can_be_ended_and_deleted(page, at_noon):
+    row = planned_windows.plan_window(
+        Plan(NOON + timedelta(minutes=1), NOON + timedelta(hours=1)), by=None, reason="new disk"
+    )
+    at_noon.shift(120)
+    text = page.get(reverse("admin:index")).content.decode()
+    assert "Maintenance window: nothing scheduled starts." in text
+    assert "new disk" in text
+
+    page.post(reverse("admin:planned_window_end", args=[row.pk]))
+    row.refresh_from_db()
+    assert row.ended_at is not None
+    other = planned_windows.plan_window(
+        Plan(NOON + timedelta(hours=1), NOON + timedelta(hours=2)), by=None, reason="x"
+    )
+    page.post(reverse("admin:planned_window_delete", args=[other.pk]))
+    assert not PlannedWindow.objects.planned().exists()
+    assert page.get(reverse("admin:planned_window_delete", args=[other.pk])).status_code == 405
+
+
+def test_the_pages_are_for_who_may_switch(client):
+    row = planned_windows.plan_window(
+        Plan(NOON + timedelta(hours=1), NOON + timedelta(hours=2)), by=None, reason="x"
+    )
+    client.force_login(factories.user("django_celery_beat.change_periodictask"))
+
+    for answer in (
+        client.get(reverse(PAGE)),
+        client.post(reverse(PAGE), ONCE),
+        client.get(reverse("admin:planned_window_preview"), ONCE),
+        client.post(reverse("admin:planned_window_end", args=[row.pk])),
+        client.post(reverse("admin:planned_window_delete", args=[row.pk])),
+    ):
+        assert answer.status_code == 403
+    assert PlannedWindow.objects.planned().count() == 1
+
+
+def test_the_preview_of_a_schedule_strikes_through_what_will_not_run(page):
+    task = factories.schedule(crontab="20 * * * *")
+    planned_windows.plan_window(
+        Plan(NOON + timedelta(hours=1), NOON + timedelta(hours=3)), by=None, reason="restore test"
+    )
+    page.force_login(factories.operator())
+    fields = {"minute": "20", "hour": "*", "day_of_month": "*", "month_of_year": "*", "day_of_week": "*"}
+    query = {**fields, "timezone": "UTC", "schedule": task.pk}
+
+    text = " ".join(page.get(reverse("admin:maintenance_schedule_preview"), query).content.decode().split())
+
+    assert text.count("<s>") == 2
+    assert '<s>2026-06-03 13:20 UTC</s> <span class="quiet-line">restore test</span>' in text
+    assert "<s>2026-06-03 15:20 UTC</s>" not in text

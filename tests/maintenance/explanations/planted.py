@@ -1,0 +1,398 @@
+"""Thirty planted causes, as other schedulers' incident reports describe them: each plants one and asks why."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from audit.events import record
+from database import clock
+from database.messages import gettext as _
+from maintenance.explanations import (
+    Cause,
+    explain_bot,
+    explain_item,
+    explain_run,
+    explain_schedule,
+    explain_slot,
+)
+from maintenance.models import ScheduleControl, WorkerProcess
+from maintenance.scheduling import edits, maintenance_mode, schedules
+from maintenance.scheduling.lease import Lease
+from scraping.models.erasures import Erasure
+from tests.kit import factories
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+Planted = Callable[[], list[Cause]]
+# The expected code of the main cause, and a word of its English sentence.
+PLANTED: list[tuple[str, str, Planted]] = []
+
+
+def planted(code: str, word: str) -> Callable[[Planted], Planted]:
+    """Add a planted cause to the list."""
+
+    def add(plant: Planted) -> Planted:
+        PLANTED.append((code, word, plant))
+        return plant
+
+    return add
+
+
+def a_scheduler() -> None:
+    Lease(60).acquire()
+
+
+def a_worker(**fields: object) -> None:
+    now = clock.now()
+    values = {"name": "worker@one", "pid": 1, "started_at": now, "seen_at": now, "listening_at": now}
+    WorkerProcess.objects.create(**{**values, **fields})
+
+
+def default(slug: str) -> PeriodicTask:
+    return PeriodicTask.objects.select_related(*schedules.RELATED).get(task=f"maintenance.{slug}")
+
+
+def hourly() -> PeriodicTask:
+    """A schedule with a slot every hour, for as long as tests look back."""
+    task = factories.schedule(crontab="0 * * * *", task="maintenance.cleanup_tokens", name="hourly")
+    ScheduleControl.objects.filter(schedule=task).update(effective_from=clock.now() - 30 * DAY)
+    return PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk)
+
+
+def last_hour():
+    return clock.now().replace(minute=0, second=0, microsecond=0) - 2 * HOUR
+
+
+# --- Runs that wait --------------------------------------------------------------------------------
+
+
+@planted("no_worker", "No worker")
+def every_worker_is_gone():
+    return explain_run(factories.job_run(status="queued"))
+
+
+@planted("queue_unserved", "scraping")
+def the_workers_take_another_queue():
+    a_worker(queues="maintenance")
+    return explain_run(factories.job_run(status="queued", job="auto_scraping"))
+
+
+@planted("workers_unresponsive", "broker")
+def workers_lost_the_broker():
+    a_worker(listening_at=clock.now() - HOUR)
+    return explain_run(factories.job_run(status="queued"))
+
+
+@planted("workers_stuck", "idle")
+def workers_hang():
+    a_worker(taken_at=clock.now() - 2 * HOUR)
+    return explain_run(factories.job_run(status="queued", queued_at=clock.now() - HOUR))
+
+
+@planted("workers_busy", "busy")
+def all_workers_are_busy():
+    a_worker(taken_at=clock.now() - HOUR)
+    factories.job_run(status="running", job="auto_scraping")
+    return explain_run(factories.job_run(status="queued", queued_at=clock.now() - HOUR))
+
+
+@planted("waits_for_run", "waits for run")
+def the_same_job_still_runs():
+    a_worker()
+    factories.job_run(status="running", concurrency_key="cleanup_tokens")
+    return explain_run(factories.job_run(status="queued", concurrency_key="cleanup_tokens"))
+
+
+@planted("maintenance_mode", "maintenance mode")
+def maintenance_mode_holds_it():
+    a_worker()
+    maintenance_mode.start(by=factories.superuser(username="ada"), reason="restore test")
+    slot = timezone.now()
+    return explain_run(
+        factories.job_run(status="queued", trigger="schedule", schedule=hourly(), scheduled_for=slot)
+    )
+
+
+@planted("group_paused", "scraping")
+def scraping_is_paused():
+    a_worker()
+    maintenance_mode.start(by=None, reason="Reddit asked us to", scope="scraping")
+    return explain_run(factories.job_run(status="queued", job="auto_scraping"))
+
+
+@planted("budget", "allowance")
+def the_budget_is_used_up():
+    a_worker()
+    first = factories.job_run(
+        status="interrupted", reason="waits", job="auto_scraping", finished_at=clock.now()
+    )
+    later = clock.now() + 5 * MINUTE
+    return explain_run(
+        factories.job_run(status="queued", job="auto_scraping", attempt=2, retry_of=first, not_before=later)
+    )
+
+
+@planted("not_sent", "broker")
+def the_broker_took_no_message():
+    a_worker()
+    return explain_run(factories.job_run(status="queued", queued_at=clock.now() - 30 * timedelta(seconds=1)))
+
+
+# --- Runs that run -------------------------------------------------------------------------------
+
+
+@planted("worker_silent", "silent")
+def its_worker_was_killed():
+    return explain_run(factories.job_run(status="running", heartbeat_at=clock.now() - 5 * MINUTE))
+
+
+@planted("long", "usually")
+def it_takes_much_longer_than_usual():
+    for _number in range(5):
+        ended = clock.now() - HOUR
+        factories.job_run(concurrency_key="x", started_at=ended - MINUTE, finished_at=ended)
+    begun = clock.now() - 20 * MINUTE
+    return explain_run(factories.job_run(status="running", concurrency_key="x", started_at=begun))
+
+
+@planted("stopping", "checkpoint")
+def somebody_asked_it_to_stop():
+    run = factories.job_run(status="running", cancel_requested_at=clock.now())
+    record("run.cancelled", run, by=factories.user(username="ada"))
+    return explain_run(run)
+
+
+# --- Slots that did not run ------------------------------------------------------------------------
+
+
+def _slot_row(task, slot, **fields):
+    values = {"trigger": "schedule", "schedule": task, "schedule_name": task.name, "scheduled_for": slot}
+    return factories.job_run(**{**values, "finished_at": slot + 3 * MINUTE, **fields})
+
+
+@planted("overlap", "was not finished")
+def the_run_before_was_not_finished():
+    task, slot = hourly(), last_hour()
+    long = factories.job_run(status="succeeded", started_at=slot - HOUR, finished_at=slot + HOUR)
+    message = f"Run #{long.pk} was not finished."
+    _slot_row(task, slot, status="skipped", reason="overlap", message=message)
+    return explain_slot(task, slot)
+
+
+@planted("paused", "ada")
+def the_schedule_was_paused():
+    task, slot = hourly(), last_hour()
+    edits.pause(task, by=factories.superuser(username="ada"), reason="restore test")
+    _backdate_pause(task, slot - 5 * MINUTE)
+    _slot_row(task, slot, status="skipped", reason="paused")
+    return explain_slot(task, slot)
+
+
+def _backdate_pause(task, at):
+    """Events are append-only: write the pause's once more, at another time."""
+    from audit.models import Event
+
+    event = Event.objects.filter(verb="schedule.paused").latest("pk")
+    event.pk, event.at = None, at
+    event.save(force_insert=True)
+
+
+@planted("no_scheduler", "No scheduler")
+def no_scheduler_was_alive():
+    task, slot = hourly(), last_hour()
+    _slot_row(task, slot, status="missed", reason="no_scheduler")
+    return explain_slot(task, slot)
+
+
+@planted("no_scheduler", "No scheduler")
+def one_row_stands_for_a_night():
+    task, slot = hourly(), last_hour()
+    _slot_row(task, slot, status="missed", reason="no_scheduler", counts={"slots_missed": 9})
+    return explain_slot(task, slot - 3 * HOUR)
+
+
+@planted("edited", "ada")
+def it_was_retimed_before_the_tick():
+    task, slot = hourly(), last_hour()
+    row = _slot_row(task, slot, status="missed", reason="edited", finished_at=clock.now() + MINUTE)
+    record("schedule.retimed", task, by=factories.user(username="ada"), before={"schedule": "x"})
+    return explain_run(row)
+
+
+@planted("no_slot", "no slot")
+def the_time_is_no_slot():
+    return explain_slot(hourly(), last_hour() + 17 * MINUTE)
+
+
+@planted("retimed", "ada")
+def it_had_another_time_then():
+    task = hourly()
+    record("schedule.retimed", task, by=factories.user(username="ada"), before={"schedule": "17 * * * *"})
+    return explain_slot(task, last_hour() + 17 * MINUTE)
+
+
+@planted("before_edit", "in force since")
+def it_was_created_later():
+    task = hourly()
+    ScheduleControl.objects.filter(schedule=task).update(effective_from=clock.now())
+    return explain_slot(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk), last_hour())
+
+
+# --- Schedules -----------------------------------------------------------------------------------
+
+
+@planted("paused", "restore test")
+def a_schedule_is_paused():
+    a_scheduler()
+    task = default("purge_old_content")
+    edits.pause(task, by=factories.superuser(username="ada"), reason="restore test")
+    return explain_schedule(default("purge_old_content"))
+
+
+@planted("no_scheduler", "No scheduler")
+def nobody_ticks():
+    return explain_schedule(default("purge_old_content"))
+
+
+@planted("broken", "No such job")
+def its_job_is_gone():
+    a_scheduler()
+    task = factories.schedule(task="maintenance.removed_job", name="of an old release")
+    return explain_schedule(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
+
+
+@planted("ended", "ended")
+def its_end_has_passed():
+    a_scheduler()
+    task = hourly()
+    PeriodicTask.objects.filter(pk=task.pk).update(expires=clock.now() - DAY)
+    task.refresh_from_db()
+    return explain_schedule(task)
+
+
+# --- Runs that ended ------------------------------------------------------------------------------
+
+
+@planted("private", "private")
+def a_subreddit_became_private():
+    ended = clock.now()
+    run = factories.job_run(
+        job="auto_scraping", status="partial", started_at=ended - MINUTE, finished_at=ended
+    )
+    factories.session(run_id=run.pk, status="failed", finished_at=ended, error_kind="private")
+    return explain_run(run)
+
+
+@planted("database_full", "no room")
+def the_disk_is_full():
+    ended = clock.now()
+    return explain_run(
+        factories.job_run(status="failed", reason="database_full", started_at=ended, finished_at=ended)
+    )
+
+
+@planted("rejected", "ada")
+def an_approver_rejected_it():
+    run = factories.job_run(status="cancelled", reason="operator", finished_at=clock.now())
+    record("run.rejected", run, by=factories.user(username="ada"), reason="too many")
+    return explain_run(run)
+
+
+@planted("blocked", "cap")
+def a_cap_stopped_it():
+    message = "14,077 posts are more than half of the table."
+    return explain_run(factories.job_run(status="blocked", started_at=clock.now(), message=message))
+
+
+@planted("time_limit", "longer")
+def it_took_longer_than_its_time_limit():
+    error = _("It took longer than its time limit of %(limit)s s without reaching a checkpoint.")
+    return explain_run(_failed_run(reason="time_limit", error=error % {"limit": 60}))
+
+
+@planted("database_read_only", "no writes")
+def the_database_became_read_only():
+    return explain_run(_failed_run(reason="database_read_only"))
+
+
+@planted("worker_lost", "lost")
+def its_worker_died_after_it_had_taken_the_message():
+    ended = clock.now()
+    first = factories.job_run(status="interrupted", reason="worker_lost", started_at=ended, finished_at=ended)
+    factories.job_run(status="queued", attempt=2, retry_of=first)
+    return explain_run(first)
+
+
+def _failed_run(**fields):
+    ended = clock.now()
+    return factories.job_run(status="failed", started_at=ended - MINUTE, finished_at=ended, **fields)
+
+
+# --- Bots and posts ------------------------------------------------------------------------------
+
+
+@planted("stopped_by_reddit", "times in a row")
+def reddit_stopped_the_bot():
+    a_scheduler()
+    bot = factories.bot_config(
+        app=factories.reddit_app(), is_active=False, refusal_kind="private", refusals=3, paused_at=clock.now()
+    )
+    return explain_bot(bot)
+
+
+@planted("on_demand", "on demand")
+def automatic_scraping_is_off():
+    a_scheduler()
+    return explain_bot(factories.bot_config(app=factories.reddit_app(), auto_scrape=False))
+
+
+@planted("schedule_paused", "restore test")
+def the_schedule_of_all_bots_is_paused():
+    a_scheduler()
+    edits.pause(default("auto_scraping"), by=factories.superuser(username="ada"), reason="restore test")
+    return explain_bot(factories.bot_config(app=factories.reddit_app()))
+
+
+@planted("rate_limited", "too many requests")
+def reddit_refuses_more_requests():
+    a_scheduler()
+    app = factories.reddit_app()
+    now = clock.now()
+    factories.request_budget(
+        client_id=app.client_id, ends_at=now + 5 * MINUTE, blocked_until=now + 3 * MINUTE
+    )
+    return explain_bot(factories.bot_config(app=app))
+
+
+@planted("silent", "r/foo")
+def a_subreddit_fell_silent():
+    a_scheduler()
+    bot = factories.bot_config(app=factories.reddit_app(), subreddits=["foo"])
+    factories.freshness(config=bot, subreddit="foo", silent_since=clock.now() - DAY, why="private")
+    return explain_bot(bot)
+
+
+@planted("erased", "run #")
+def a_purge_deleted_the_post():
+    run = factories.job_run(status="succeeded", finished_at=clock.now(), started_at=clock.now())
+    Erasure.objects.create(kind=3, number=int("abc12", 36), run_id=run.pk, rule="retention", days=90)
+    return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")
+
+
+@planted("blanked", "removed by a moderator")
+def a_moderator_removed_the_post():
+    post = factories.post(state="moderator", checked_at=clock.now())
+    return explain_item(post.fullname)
+
+
+@planted("not_scraped", "r/foo")
+def no_bot_reads_the_subreddit():
+    factories.bot_config(subreddits=["bar"])
+    return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")
+
+
+@planted("left_out", "r/foo")
+def a_filter_left_the_post_out():
+    factories.bot_config(subreddits=["Foo"])
+    return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")
