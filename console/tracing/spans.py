@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
@@ -109,10 +110,12 @@ class Tracing:
         for connection in connections.all(initialized_only=True):
             self._watch(connection=connection)
         trace_points.around_run, trace_points.around_request = self.run, self.request
+        trace_points.apart = self.apart
 
     def end(self) -> None:
         """Trace no more, and send what is left."""
         trace_points.around_run = trace_points.around_request = trace_points.plain
+        trace_points.apart = trace_points.plainly_apart
         for connection in connections.all(initialized_only=True):
             if self.statement in connection.execute_wrappers:
                 connection.execute_wrappers.remove(self.statement)
@@ -184,6 +187,15 @@ class Tracing:
             "reddit.path": reddit_path(url),
         }
         return self._in_span(f"reddit {method}", SpanKind.CLIENT, values, told)
+
+    @staticmethod
+    def apart(work: Callable[[], Result]) -> Result:
+        """Do the work with no span as its parent; all else of the context stays, such as Django's connections."""
+        token = otel_context.attach(otel_context.Context())
+        try:
+            return work()
+        finally:
+            otel_context.detach(token)
 
     def statement(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]

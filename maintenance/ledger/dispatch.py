@@ -1,10 +1,11 @@
 """Sends the messages of runs: decides which may be sent now, and to which task."""
 
 from collections.abc import Sequence
-from contextvars import Context
+from functools import partial
 
 from django.db.models import Case, When
 
+from database import trace_points
 from maintenance.ledger import publishing
 from maintenance.ledger.limits import broker_limit_of
 from maintenance.models import JobRun
@@ -52,4 +53,4 @@ def publish_next(concurrency_key: str) -> None:
     in_turn = queued.order_by(Case(When(scheduled_for=None, then=0), default=1), "id")
     waiting = in_turn.only("job", "not_before", "scheduled_for", "time_limit_seconds").first()
     if waiting:
-        Context().run(publish, waiting)  # it is not part of the trace of the run that ended
+        trace_points.apart(partial(publish, waiting))  # it is not part of the trace of the run that ended

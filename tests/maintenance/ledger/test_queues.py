@@ -1,5 +1,6 @@
 """Each kind of job has its queue, and what somebody asked for goes before what a schedule asked for."""
 
+from contextvars import ContextVar
 from datetime import timedelta
 
 import pytest
@@ -77,6 +78,18 @@ def test_behind_a_key_a_persons_run_is_next_and_then_the_one_that_waited_longest
         dispatch.publish_next("k")
         assert sent[-1].args == [run.pk]
         run.cancel_queued(message="x")
+
+
+def test_the_next_run_is_sent_in_the_context_of_its_caller(sent, monkeypatch):
+    """Django's connections belong to it where an event loop runs: in another, the caller's lock would be waited for."""
+    of_the_caller, seen = ContextVar("of_the_caller"), []
+    monkeypatch.setattr(dispatch, "publish", lambda _run: seen.append(of_the_caller.get(None)))
+    queued(concurrency_key="k")
+
+    of_the_caller.set("here")
+    dispatch.publish_next("k")
+
+    assert seen == ["here"]
 
 
 @pytest.mark.parametrize(
