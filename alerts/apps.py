@@ -31,6 +31,7 @@ class AlertsConfig(AppConfig):
 def _name_of_alert(stored: str) -> str:
     """Return an alert's name, such as "late: Purge old content", with the title of its rule."""
     from alerts.rules import title_of
+    from maintenance.names import name_in_words
 
     rule, mark, subject = stored.partition(": ")
-    return f"{title_of(rule)}{mark}{subject}"
+    return f"{title_of(rule)}{mark}{name_in_words(subject)}"

@@ -261,6 +261,11 @@ def stopped_by_reddit(now: datetime) -> Iterator[Found]:
         yield Found("scraping.BotConfig", str(bot.pk), bot.name, bot.pause_reason, bot.refusals or 1, bot.pk)
 
 
+def title_in_words(alert: Alert) -> str:
+    """Return what an alert is about, such as "late: Purge old content", in the reader's language."""
+    return f"{title_of(alert.rule)}: {alert.subject_in_words}"
+
+
 def title_of(code: str) -> str:
     """Return a rule's title in the reader's language; the code of a rule that no longer exists."""
     return str(RULES[code].title) if code in RULES else code

@@ -56,6 +56,20 @@ words.register(
         REFUSED: gettext_noop("was refused a page"),
     }
 )
+# What only says who came or was sent away, and changed nothing.
+VISITS = frozenset(
+    {
+        SIGNED_IN,
+        SIGN_IN_FAILED,
+        SIGN_IN_REFUSED,
+        SIGNED_OUT,
+        SESSION_EXPIRED,
+        FACTOR_FAILED,
+        RESET_ASKED,
+        RESET_REFUSED,
+    }
+    | {OPENID_REFUSED, REFUSED}
+)
 # A typed name or a requested path is cut at this length.
 TEXT_MAX = 60
 

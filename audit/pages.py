@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
+from audit.access import VISITS
 from audit.activity import offered_kinds
 from audit.models import Event, EventQuerySet
 from audit.visibility import Candidate, Person, sees_all, visible_among
@@ -55,9 +56,9 @@ def page_for(user: Person, wanted: dict[str, Any]) -> EventPage:
     return EventPage(shown, _cursor(behind if start else None), _cursor(ahead), is_misled)
 
 
-def newest_for(user: Person) -> list[Event]:
-    """Return the newest events that the person may see, at most one page."""
-    return _look(Event.objects.all(), user, "", NEWEST_FIRST, None)[0][:EVENTS_PER_PAGE]
+def newest_changes_for(user: Person) -> list[Event]:
+    """Return the newest events that the person may see, at most one page, without those of people who come and go."""
+    return _look(Event.objects.exclude(verb__in=VISITS), user, "", NEWEST_FIRST, None)[0][:EVENTS_PER_PAGE]
 
 
 def _cursor(place: Place | None) -> str | None:

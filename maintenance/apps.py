@@ -28,7 +28,7 @@ class MaintenanceConfig(AppConfig):
         from database.zones import StoredTimeZoneField
         from maintenance.jobs import content_cutoffs  # declares all jobs
         from maintenance.models import JobRun, RetentionPolicy
-        from maintenance.registry import job_title
+        from maintenance.names import name_in_words
         from maintenance.scheduling.bot_schedules import BotSchedules
         from maintenance.scrape_runs import ScrapeRuns
         from scraping.content.expiry import register_cutoffs
@@ -42,21 +42,14 @@ class MaintenanceConfig(AppConfig):
         # Owners of a bot see its runs without the permission to see all runs.
         register_owned(JobRun, needs_view_permission=False)
         register_cutoffs(content_cutoffs)
-        subject_names.register(RetentionPolicy._meta.label, lambda name: str(job_title(name)))
-        subject_names.register(JobRun._meta.label, _name_of_run)
+        models = (RetentionPolicy, JobRun, beat.PeriodicTask)
+        for label in ("maintenance.Job", *(model._meta.label for model in models)):
+            subject_names.register(label, name_in_words)
         post_migrate.connect(_seed, sender=self)
         pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)
         for kind in (beat.CrontabSchedule, beat.IntervalSchedule, beat.ClockedSchedule, beat.SolarSchedule):
             post_save.connect(_note_timing_of_users, sender=kind)
-
-
-def _name_of_run(stored: str) -> str:
-    """Return a run's name, such as "purge_old_content #7", with the title of its job."""
-    from maintenance.registry import job_title
-
-    slug, mark, number = stored.partition(" #")
-    return f"{job_title(slug)}{mark}{number}"
 
 
 def _name_as_the_glossary(beat: Any) -> None:

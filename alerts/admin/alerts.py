@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
@@ -13,7 +14,7 @@ from alerts import decisions
 from alerts.admin.decisions import AlertDecisions, MuteForm, NoteForm
 from alerts.admin.why import causes_of
 from alerts.models import Alert
-from alerts.rules import RULES, title_of
+from alerts.rules import RULES, title_in_words, title_of
 
 
 class RuleFilter(admin.SimpleListFilter):
@@ -58,7 +59,7 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
     change_form_template = "alerts/alert.html"
     list_display = (
         "what",
-        "subject_name",
+        "subject",
         "severity",
         moment_column(Alert, "opened_at"),
         moment_column(Alert, "closed_at"),
@@ -71,7 +72,7 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
     list_filter = (StateFilter, RuleFilter, "severity")
     fields = (
         "what",
-        "subject_name",
+        "subject",
         "severity",
         "opened_at",
         "closed_at",
@@ -91,7 +92,7 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
         shown: dict[str, Any] = {}
         if alert is not None:
             shown = {
-                "title": f"{title_of(alert.rule)}: {alert.subject_name}",
+                "title": capfirst(title_in_words(alert)),
                 "subtitle": None,
                 "causes": causes_of(alert, request.user),
                 "mute": decisions.mutes_of(alert).first(),
@@ -108,7 +109,12 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
     @admin.display(description=_("rule"))
     def what(self, alert: Alert) -> str:
         """Name the rule."""
-        return title_of(alert.rule)
+        return capfirst(title_of(alert.rule))
+
+    @admin.display(description=_("subject"))
+    def subject(self, alert: Alert) -> str:
+        """Name the subject in the reader's language."""
+        return alert.subject_in_words
 
     @admin.display(description=_("flapping"))
     def flapping(self, alert: Alert) -> str:

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from adminkit.templatetags.display import moment
 from alerts.models import Alert, Delivery
 from alerts.reading import Reading
-from alerts.rules import RULES, title_of
+from alerts.rules import RULES, title_in_words
 from database.messages import english_of
 
 # The version of the schema of a webhook's body: raised when a field is removed or changes its meaning.
@@ -93,7 +93,7 @@ def _subject(notice: Notice) -> str:
     if not notice.alerts:
         return _("A test of the maintenance console’s alerts")
     worst = min(notice.alerts, key=lambda alert: alert.severity != Alert.Severity.CRITICAL)
-    what = f"{title_of(worst.rule)}: {worst.subject_name}"
+    what = title_in_words(worst)
     if more := len(notice.alerts) - 1:
         told = {"what": what, "number": more}
         what = ngettext("%(what)s, and %(number)s more", "%(what)s, and %(number)s more", more) % told
@@ -116,7 +116,7 @@ def _paragraphs(notice: Notice) -> list[str]:
 
 
 def _paragraph(alert: Alert) -> str:
-    lines = [f"{title_of(alert.rule)}: {alert.subject_name}", alert.cause]
+    lines = [title_in_words(alert), alert.cause]
     if alert.closed_at:
         told = {"since": moment(alert.opened_at), "until": moment(alert.closed_at)}
         lines.append(_("From %(since)s until %(until)s.") % told)

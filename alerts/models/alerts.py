@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from audit import subject_names
 from database import clock
 from database.kept_keys import KeptForeignKey
 from database.messages import MessageField, MessagesQuerySet, PartsField
@@ -122,6 +123,11 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.subject_name}"
+
+    @property
+    def subject_in_words(self) -> str:
+        """The subject's name in the reader's language."""
+        return subject_names.read(self.subject_type, self.subject_name)
 
     @property
     def subject_key(self) -> tuple[str, str, str]:

@@ -16,7 +16,7 @@ from django.db.models import Model, Q, Sum
 from django.utils.text import capfirst
 
 from audit.models import Event
-from audit.pages import newest_for
+from audit.pages import newest_changes_for
 from audit.words import in_words
 from console.needs import World
 from database.estimates import TableSize, table_sizes
@@ -101,10 +101,10 @@ def freshness(world: World) -> list[Freshness]:
 
 
 def changes(world: World) -> list[dict[str, Any]]:
-    """Return the newest events that the person may see."""
+    """Return the newest changes that the person may see."""
     if not world.may_view(Event):
         return []
-    events = newest_for(world.person)[:EVENTS_SHOWN]
+    events = newest_changes_for(world.person)[:EVENTS_SHOWN]
     return [{"event": event, "what": capfirst(in_words(event.verb))} for event in events]
 
 

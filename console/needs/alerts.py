@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.db.models import Exists, OuterRef
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -45,13 +46,15 @@ def open_alerts(world: World) -> list[Line]:
 
 def _line(alerts: list[Alert]) -> Line:
     first = alerts[0]
-    names = ", ".join(alert.subject_name for alert in alerts[:NAMED]) + ("…" if len(alerts) > NAMED else "")
+    names = ", ".join(alert.subject_in_words for alert in alerts[:NAMED]) + (
+        "…" if len(alerts) > NAMED else ""
+    )
     url = reverse("admin:alerts_alert_changelist") + f"?state=open&rule={first.rule}"
     if len(alerts) == 1:
         url = reverse("admin:alerts_alert_change", args=[first.pk])
     return Line(
         "failed" if first.severity == Alert.Severity.CRITICAL else "warning",
-        _("%(what)s: %(names)s") % {"what": title_of(first.rule), "names": names},
+        capfirst(_("%(what)s: %(names)s") % {"what": title_of(first.rule), "names": names}),
         since=first.opened_at,
         figures=tuple(dict.fromkeys(str(alert.cause) for alert in alerts[:NAMED] if alert.cause)),
         actions=(Action(_("Open"), url),),

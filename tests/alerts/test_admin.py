@@ -1,6 +1,7 @@
 """The list of alerts: who sees which."""
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
@@ -36,6 +37,28 @@ def test_an_operator_sees_all_and_an_owner_those_of_their_bots(listed):
 
     assert listed(member(OPERATORS)) == ["the service", "another's", "mine"]
     assert listed(owner) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "shown"),
+    [
+        ("maintenance.JobRun", "purge_old_content #7", "清除旧内容 #7"),
+        ("maintenance.Job", "cleanup_login_sessions", "清理登录会话"),
+        ("maintenance.Job", "Cleanup login sessions", "清理登录会话"),
+        ("django_celery_beat.PeriodicTask", "Cleanup login sessions", "清理登录会话"),
+        ("django_celery_beat.PeriodicTask", "Nightly #2", "Nightly #2"),
+    ],
+)
+def test_a_subject_has_its_title_in_the_readers_language(client, kind, stored, shown):
+    alert = factories.alert(subject_type=kind, subject_name=stored)
+    client.force_login(factories.superuser())
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "zh-hans"
+
+    for address in (
+        reverse("admin:alerts_alert_changelist"),
+        reverse("admin:alerts_alert_change", args=[alert.pk]),
+    ):
+        assert shown in client.get(address).content.decode()
 
 
 def test_a_foreign_alert_gets_the_same_answer_as_a_missing_one(client):

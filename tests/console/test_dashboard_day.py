@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from audit import access
 from console.dashboard import page as page_module
 from console.dashboard import stored
 from maintenance.scheduling import edits, schedules
@@ -306,6 +307,16 @@ def test_recent_changes_say_who_did_what(client, superuser):
 
     assert f"<strong>{superuser.username}</strong> Paused, or changed the pause: Cleanup tokens" in page
     assert reverse("admin:audit_event_changelist") in page
+
+
+def test_who_came_and_went_is_no_change(client, superuser):
+    factories.event(verb=access.PASSWORD_CHANGED, subject_name="ada")
+    factories.event(verb=access.SIGNED_IN, subject_name="visitor")
+
+    page = client.get(STORED).content.decode()
+
+    assert "ada" in page
+    assert "visitor" not in page
 
 
 def test_what_is_stored_is_asked_for_in_few_queries(client, superuser):

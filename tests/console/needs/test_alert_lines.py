@@ -27,7 +27,7 @@ def test_an_open_alert_is_a_line_unless_another_line_says_the_same_or_somebody_l
 
     (line,) = lines(boss)
 
-    assert (line.text, line.figures) == ("late: A, B", ("why",))
+    assert (line.text, line.figures) == ("Late: A, B", ("why",))
 
 
 def test_an_owner_sees_the_alerts_of_their_bots_only():
@@ -36,7 +36,7 @@ def test_an_owner_sees_the_alerts_of_their_bots_only():
     factories.alert(rule="silent", config=factories.bot_config(), subject_name="theirs")
     factories.alert(rule="late", subject_name="the service")
 
-    assert texts(owner) == ["silent: mine"]
+    assert texts(owner) == ["Silent: mine"]
 
 
 def test_a_message_that_was_given_up_is_a_line_for_a_day():
