@@ -17,7 +17,7 @@ from django_celery_beat.models import PeriodicTask
 from audit.models import Event
 from database import clock
 from database.messages import gettext as _
-from maintenance.models import JobRun, ScheduleControl
+from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import get_job
 from maintenance.scheduling import edits, replanning, schedules, seeding
@@ -354,7 +354,7 @@ def _events(life: _Life) -> None:
             actor=life.owner,
             actor_name=name,
             verb=verb,
-            subject_type="django_celery_beat.PeriodicTask",
+            subject_type=(RetentionPolicy if "retention" in verb else PeriodicTask)._meta.label,
             subject_id="0",
             subject_name=subject,
         )
