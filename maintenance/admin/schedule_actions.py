@@ -164,7 +164,6 @@ class ScheduleActions(admin.ModelAdmin):
                 **self.admin_site.each_context(request),
                 "title": action.question % {"number": len(selected)},
                 "button": action.button,
-                "is_deletion": action.become is None,
                 "form": form,
                 "action": name,
                 "outcomes": _outcomes(action, selected, values, is_known=is_valid or name != "shift_many"),
