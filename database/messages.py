@@ -24,8 +24,11 @@ from database.redaction import redacted
 Row = TypeVar("Row", bound=models.Model)
 
 # {"code": msgid, "params": {name: value or parts}, "plural": msgid, "number": int, "context": str, "capfirst": true}
-# or {"sentences": [text or parts, ...], "by": separator} or {"bytes": int}
+# or {"sentences": [text or parts, ...], "by": separator} or {"bytes": int} or {"kind": registered name, ...}
 Parts = dict[str, Any]
+# How a text of other packages' data, such as the name of a holiday, is put into words; English: whether it must be.
+Teller = Callable[[Parts, bool], str]
+_tellers: dict[str, Teller] = {}
 # The suffix of the key that holds a text's parts in a JSON document.
 SUFFIX = "_parts"
 
@@ -93,6 +96,11 @@ def joined(texts: Iterable[str], *, by: str = " ") -> Message:
 def file_size(number: int) -> Message:
     """Return a number of bytes in words."""
     return Message({"bytes": number})
+
+
+def register_kind(kind: str, teller: Teller) -> None:
+    """Let texts with the parts ``{"kind": kind, ...}`` be put into words by this function."""
+    _tellers[kind] = teller
 
 
 def message_of(text: Any) -> str:
@@ -181,6 +189,8 @@ def _render(parts: Any, language: _Language) -> str:
         text = parts.get("by", " ").join(_render(part, language) for part in parts["sentences"])
     elif "bytes" in parts:
         text = _size(parts["bytes"], language)
+    elif "kind" in parts:
+        text = _tellers[parts["kind"]](parts, language.is_english)
     else:
         text = _template(parts, language)
         if "params" in parts:

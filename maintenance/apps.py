@@ -23,13 +23,16 @@ class MaintenanceConfig(AppConfig):
         """Declare the jobs, and connect the signals."""
         from django_celery_beat import models as beat
 
-        from audit import subject_names
+        from audit import subject_names, values
         from audit.visibility import register_owned
         from database.zones import StoredTimeZoneField
         from maintenance.jobs import content_cutoffs  # declares all jobs
         from maintenance.models import JobRun, RetentionPolicy
         from maintenance.names import name_in_words
+        from maintenance.registry import job_title
         from maintenance.scheduling.bot_schedules import BotSchedules
+        from maintenance.scheduling.days_off import name_of_calendar
+        from maintenance.scheduling.targets import title_of_task
         from maintenance.scrape_runs import ScrapeRuns
         from scraping.content.expiry import register_cutoffs
         from scraping.dependents import register_schedules
@@ -45,6 +48,11 @@ class MaintenanceConfig(AppConfig):
         models = (RetentionPolicy, JobRun, beat.PeriodicTask)
         for label in ("maintenance.Job", *(model._meta.label for model in models)):
             subject_names.register(label, name_in_words)
+        values.register_columns("django_celery_beat.PeriodicTask", of="maintenance.ScheduleControl")
+        values.register(
+            "django_celery_beat.PeriodicTask", {"days_off": name_of_calendar, "task": title_of_task}
+        )
+        values.register("maintenance.JobRun", {"job": job_title})
         post_migrate.connect(_seed, sender=self)
         pre_save.connect(_refuse_ignored_fields, sender=beat.PeriodicTask)
         post_save.connect(_note_timing, sender=beat.PeriodicTask)

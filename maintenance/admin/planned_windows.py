@@ -12,7 +12,6 @@ from django.shortcuts import get_object_or_404, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.dates import WEEKDAYS
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
@@ -24,7 +23,7 @@ from maintenance.models import PlannedWindow
 from maintenance.models.groups import groups
 from maintenance.models.maintenance_mode import ALL
 from maintenance.scheduling import maintenance_mode, planned_windows
-from maintenance.scheduling.planned_windows import InvalidWindow, Plan
+from maintenance.scheduling.planned_windows import InvalidWindow, Plan, scope_name, weekday_names
 from maintenance.scheduling.window_preview import window_preview
 
 ONCE, WEEKLY = "once", "weekly"
@@ -121,13 +120,13 @@ def page(request: HttpRequest) -> HttpResponse:
         told = {"time": f"{starts:%Y-%m-%d %H:%M}", "zone": row.timezone}
         messages.success(request, gettext("The window is planned. It opens at %(time)s %(zone)s.") % told)
         return HttpResponseRedirect(reverse("admin:planned_windows"))
-    planned = PlannedWindow.objects.planned().select_related("planned_by").order_by("starts_at", "pk")
-    now = clock.now()
+    rows = _rows()
     context = {
         **admin.site.each_context(request),
         "title": _("Maintenance windows"),
         "form": form,
-        "rows": [_row(row, is_open=row.is_open_at(now)) for row in planned[:SHOWN_MAX]],
+        "rows": rows[:SHOWN_MAX],
+        "more": max(0, len(rows) - SHOWN_MAX),
         "preview": window_preview(form.window) if is_preview and form.is_valid() else None,
     }
     return TemplateResponse(request, "maintenance/planned_windows.html", context)
@@ -161,24 +160,29 @@ def delete(request: HttpRequest, key: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:planned_windows"))
 
 
-def _row(row: PlannedWindow, *, is_open: bool) -> dict[str, Any]:
-    zone = zones.find(row.timezone)
-    return {
-        "window": row,
-        "is_open": is_open,
-        "scope": dict(scopes()).get(row.scope, row.scope),
-        "when": when(row),
-        "starts_at": row.starts_at.astimezone(zone),
-        "ends_at": row.ends_at.astimezone(zone),
-    }
+def _rows() -> list[dict[str, Any]]:
+    """Return the windows that are open now or later, by the time of their next occurrence."""
+    now = clock.now()
+    planned = PlannedWindow.objects.planned().select_related("planned_by").order_by("pk")
+    found = [(span, row) for row in planned if (span := row.next_occurrence(now)) is not None]
+    return [
+        {
+            "window": row,
+            "is_open": start <= now,
+            "scope": scope_name(row.scope),
+            "when": when(row),
+            "starts_at": start.astimezone(zones.find(row.timezone)),
+            "ends_at": end.astimezone(zones.find(row.timezone)),
+        }
+        for (start, end), row in sorted(found, key=lambda one: one[0])
+    ]
 
 
 def when(row: PlannedWindow) -> str:
     """Return how a window repeats, in the reader's language."""
     if not row.is_weekly:
         return gettext("once")
-    days = ", ".join(capfirst(str(WEEKDAYS[day])) for day in sorted(row.days))
-    return f"{days} {row.from_time:%H:%M}–{row.to_time:%H:%M}"
+    return f"{weekday_names(row.weekdays)} {row.from_time:%H:%M}–{row.to_time:%H:%M}"
 
 
 def _require(request: HttpRequest) -> None:

@@ -43,8 +43,8 @@ PRESETS = [
 
 
 def calendars() -> list[tuple[str, str]]:
-    """Return the choices of a calendar of days off: none, or that of a country."""
-    return [("", "–"), *((code, f"{name} ({code})") for code, name in days_off.countries().items())]
+    """Return the choices of a calendar of days off: none, or that of a country, or of a part of it."""
+    return [("", "–"), *((code, f"{name} ({code})") for code, name in days_off.calendars().items())]
 
 
 def tasks() -> list[tuple[str, str]]:

@@ -156,6 +156,7 @@ def policies_in_words(control: ScheduleControl) -> str:
         if field.name in OPTIONAL and (value := getattr(control, field.name)) is not None
     ]
     if control.days_off:
-        country = days_off.countries().get(control.days_off, control.days_off)
-        parts.append(_("not on holidays of %(country)s") % {"country": country})
+        parts.append(
+            _("not on holidays of %(country)s") % {"country": days_off.name_of_calendar(control.days_off)}
+        )
     return " · ".join(parts)

@@ -71,7 +71,7 @@ class ScheduleViews(admin.ModelAdmin):
                     task=typed,
                     now=clock.now(),
                     reader_zone=zones.find(data.get("reader_zone", "")),
-                    calendar=(data["days_off"][:10], "days_off_weekends" in data)
+                    calendar=(data["days_off"][:20], "days_off_weekends" in data)
                     if "days_off" in data
                     else None,
                 )

@@ -91,8 +91,7 @@ def refuse_paused(job: Job) -> None:
     if not job.group:
         return
     pauses = MaintenanceMode.objects.on().filter(scope=job.group).values_list("until", "reason")
-    windows = PlannedWindow.objects.open().filter(scope=job.group).values_list("ends_at", "reason")
-    found = pauses.first() or windows.first()
+    found = pauses.first() or _open_window(job.group)
     if found is None:
         return
     until, reason = found
@@ -108,6 +107,14 @@ def refuse_paused(job: Job) -> None:
         "reason": reason,
     }
     raise JobsPaused({NON_FIELD_ERRORS: text % told})
+
+
+def _open_window(group: str) -> tuple[datetime, str] | None:
+    """Return the end and the reason of a window of this group that is open now; of several the one that ends last."""
+    now = clock.now()
+    windows = PlannedWindow.objects.planned().filter(scope=group).order_by("pk")
+    open_now = [(span[1], row.reason) for row in windows if (span := row.occurrence_at(now)) is not None]
+    return max(open_now, default=None)
 
 
 def slot_run(*, schedule: PeriodicTask, job: Job, slot: datetime) -> JobRun:

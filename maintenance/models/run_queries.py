@@ -32,9 +32,9 @@ def show_runs(condition: Callable[[Person], Q]) -> None:
 
 
 def _held(scope: str) -> Q:
-    """Return the condition that the switch of this scope is on, or a planned window of it open."""
+    """Return the condition that the switch of this scope is on, or a planned window of it may be open."""
     switch = MaintenanceMode.objects.on().filter(scope=scope)
-    return Q(Exists(switch)) | Q(Exists(PlannedWindow.objects.open().filter(scope=scope)))
+    return Q(Exists(switch)) | Q(Exists(PlannedWindow.objects.may_be_open().filter(scope=scope)))
 
 
 class JobRunQuerySet(MessagesQuerySet["JobRun"]):

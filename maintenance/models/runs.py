@@ -17,6 +17,7 @@ from database.constraints import DatabaseOnDelete
 from database.returning import update_rows
 from database.sessions import pid_of
 from maintenance.models import statuses
+from maintenance.models.planned_windows import PlannedWindow
 from maintenance.models.run_fields import RunFields
 from maintenance.models.run_queries import JobRunQuerySet
 
@@ -190,6 +191,10 @@ class JobRun(RunFields):
         Another worker has it, it was cancelled, its job is running already, its time has not come, or it was
         scheduled and nothing scheduled may start.
         """
+        # A weekly window whose occurrence is over holds runs until somebody has looked when it opens next.
+        return self._claim(worker) or (PlannedWindow.objects.move_on(clock.now()) > 0 and self._claim(worker))
+
+    def _claim(self, worker: str) -> bool:
         connection.ensure_connection()
         # One statement, because every run waits for it.
         mine = JobRun.objects.may_start().filter(without_waiting(), pk=self.pk, job=self.job)

@@ -98,10 +98,10 @@ class ScheduleControl(models.Model):
         default=False,
         help_text=_("Treat slots that passed during a pause like missed ones, instead of leaving them out."),
     )
-    # A country code of ``scheduling.days_off``; empty: it runs on all days.
+    # A calendar of ``scheduling.days_off``, such as CN or DE-BY; empty: it runs on all days.
     days_off = models.CharField(
         _("not on holidays of"),
-        max_length=10,
+        max_length=20,
         blank=True,
         db_default="",
         default="",

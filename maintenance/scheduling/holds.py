@@ -5,7 +5,7 @@ of a schedule. A moment is held from the start of a period (inclusive) to its en
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import takewhile
 from typing import Any, Protocol
@@ -13,16 +13,17 @@ from typing import Any, Protocol
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
-from database import zones
+from database.weekly import DAY, first_reached
 from maintenance.models import MaintenanceMode, PlannedWindow, ScheduleControl
 from maintenance.models.maintenance_mode import ALL
 from maintenance.scheduling import days_off
-from maintenance.scheduling.weekly import DAY, Weekly, first_reached
 
 INSTANT = timedelta(microseconds=1)
 EVER = datetime.min.replace(tzinfo=UTC)
 # Periods that follow each other without a gap are one; a schedule that so many of them hold is held for good.
 JOINED_MAX = 100
+# Moments of which a Holds remembers what holds them.
+FOUND_MAX = 10_000
 
 
 class Hold(TextChoices):
@@ -148,51 +149,20 @@ class Window:
 
     def __init__(self, row: PlannedWindow) -> None:
         self.row = row
-        self._weekly = weekly_of(row)
-        self._by_day: dict[date, tuple[datetime, datetime] | None] = {}
 
     def at(self, moment: datetime) -> Period | None:
         """Return the occurrence that contains the moment."""
-        if self._weekly is None:
-            spans = [(self.row.starts_at, self.row.ends_at)]
-        else:
-            day = moment.astimezone(self._weekly.zone).date()
-            # The next day too: a clock that is set back at midnight shows the day before once more.
-            found = (self._on(self._weekly, day + days * DAY) for days in (-1, 0, 1))
-            spans = [span for span in found if span is not None]
-        for start, end in spans:
-            period = self._period(start, end)
-            if period.start <= moment < period.end:  # type: ignore[operator]  # an occurrence has an end
-                return period
-        return None
+        found = self.row.occurrence_at(moment)
+        return self._period(*found) if found is not None else None
 
     def between(self, after: datetime, until: datetime) -> list[Period]:
         """Return the occurrences that have a part between these two moments."""
-        if self._weekly is None:
-            spans = [(self.row.starts_at, self.row.ends_at)]
-        else:
-            spans = list(takewhile(lambda span: span[0] < until, self._weekly.after(after)))
-        return _within([self._period(start, end) for start, end in spans], after, until)
-
-    def _on(self, weekly: Weekly, day: date) -> tuple[datetime, datetime] | None:
-        if day not in self._by_day:
-            self._by_day[day] = weekly.on(day)
-        return self._by_day[day]
+        found = takewhile(lambda span: span[0] < until, self.row.occurrences_after(after))
+        return [self._period(*span) for span in found]
 
     def _period(self, start: datetime, end: datetime) -> Period:
         row = self.row
-        if row.cut_at is not None and start <= row.cut_at < end:
-            end = row.cut_at
-        if row.ended_at is not None:
-            end = min(end, row.ended_at)
-        return Period(
-            kind=Hold.WINDOW,
-            start=max(start, row.planned_at),
-            end=end,
-            reason=row.reason,
-            scope=row.scope,
-            about=row,
-        )
+        return Period(Hold.WINDOW, start, end, row.reason, row.scope, about=row)
 
 
 class DaysOff:
@@ -231,19 +201,13 @@ def _within(periods: list[Period], after: datetime, until: datetime) -> list[Per
     ]
 
 
-def weekly_of(row: PlannedWindow) -> Weekly | None:
-    """Return how a weekly window repeats; None for one that happens once, or whose zone this host does not know."""
-    zone = zones.find(row.timezone)
-    if not row.is_weekly or row.from_time is None or row.to_time is None or zone is None:
-        return None
-    return Weekly(row.days, row.from_time, row.to_time, zone)
-
-
 @dataclass(frozen=True)
 class Holds:
     """Everything that holds one schedule, in the past and the future."""
 
     sources: Sequence[Source] = ()
+    # What holds a moment. Many schedules share their slots, and one may ask for many.
+    _found: dict[datetime, list[Period]] = field(default_factory=dict, compare=False, repr=False)
 
     def beside(self, source: Source) -> "Holds":
         """Return these and one more."""
@@ -251,7 +215,13 @@ class Holds:
 
     def all_at(self, moment: datetime) -> list[Period]:
         """Return every period that contains the moment."""
-        return [period for source in self.sources if (period := source.at(moment)) is not None]
+        if not self.sources:
+            return []
+        if (found := self._found.get(moment)) is None:
+            found = [period for source in self.sources if (period := source.at(moment)) is not None]
+            if len(self._found) < FOUND_MAX:
+                self._found[moment] = found
+        return found
 
     def now(self, now: datetime) -> list[Period]:
         """Return every period that is in force now; also a switch that was switched on at this very moment."""
@@ -263,7 +233,7 @@ class Holds:
 
     def covers(self, slot: datetime) -> bool:
         """Whether something holds the slot."""
-        return any(source.at(slot) is not None for source in self.sources)
+        return bool(self.all_at(slot))
 
     def between(self, after: datetime, until: datetime) -> list[Period]:
         """Return the periods that have a part between these two moments."""

@@ -6,7 +6,7 @@ runs are not claimed. The first tick after it records the slots that passed mean
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -26,14 +26,14 @@ from database.messages import gettext as _
 from maintenance.models import MaintenanceMode, PlannedWindow, ScheduleControl
 from maintenance.models.groups import get_group
 from maintenance.models.maintenance_mode import ALL as ALL
-from maintenance.registry import Person, job_of_task, jobs
+from maintenance.models.planned_windows import REMEMBERED
+from maintenance.registry import Person, jobs
 from maintenance.scheduling.holds import DaysOff, Holds, Period, Source, Switch, Window
 from maintenance.scheduling.schedules import control_or_default
+from maintenance.scheduling.targets import group_of_task
 from maintenance.scheduling.timing import Timing
 
 PERMISSION = "maintenance.change_maintenancemode"
-# Slots of a window that ended longer ago are recorded by now; a scheduler that was dead for longer calls them missed.
-WINDOWS_REMEMBERED = timedelta(days=35)
 STARTED, ENDED = "maintenance_mode.started", "maintenance_mode.ended"
 words.register(
     {
@@ -65,7 +65,8 @@ class Modes:
     ) -> None:
         self._modes = list(MaintenanceMode.objects.order_by("pk") if modes is None else modes)
         self._rows = windows
-        self._by_scope: dict[str, Holds] = {}
+        # The same object for all schedules of a group and calendar: what it has found once, it knows for all of them.
+        self._holds: dict[tuple[str, str, str, bool], Holds] = {}
 
     @cached_property
     def windows(self) -> list[Window]:
@@ -93,12 +94,23 @@ class Modes:
 
     def holds_of_group(self, group: str) -> Holds:
         """Return what holds all schedules of jobs of this group; empty: of none."""
-        if group not in self._by_scope:
+        return self.holds_of_many(group)
+
+    def holds_of_many(
+        self, group: str, calendar: str = "", zone_name: str = "", *, with_weekends: bool = False
+    ) -> Holds:
+        """Return what holds all schedules of this group, and of this calendar in this time zone if there is one."""
+        zone = zones.find(zone_name or settings.TIME_ZONE) if calendar else None
+        # A schedule of an unknown zone cannot fire.
+        key = (group, "", "", False) if zone is None else (group, calendar, zone.key, with_weekends)
+        if key not in self._holds:
             scopes = {ALL, group}
             sources: list[Source] = [Switch(mode) for mode in self._modes if mode.scope in scopes]
             sources += [window for window in self.windows if window.row.scope in scopes]
-            self._by_scope[group] = Holds(sources)
-        return self._by_scope[group]
+            if zone is not None:
+                sources.append(DaysOff(calendar, zone, with_weekends=with_weekends))
+            self._holds[key] = Holds(sources)
+        return self._holds[key]
 
     def holds_of(
         self,
@@ -111,15 +123,15 @@ class Modes:
 
         ``control``, ``timing``: others than those that are stored, such as those of a form.
         """
-        job = job_of_task(task.task)
-        holds = self.holds_of_group(job.group if job else "")
         control = control or control_or_default(task)
         if not control.days_off:
-            return holds
-        zone = zones.find((timing or Timing.of(task)).zone or settings.TIME_ZONE)
-        if zone is None:  # it cannot fire
-            return holds
-        return holds.beside(DaysOff(control.days_off, zone, with_weekends=control.days_off_weekends))
+            return self.holds_of_group(group_of_task(task.task))
+        return self.holds_of_many(
+            group_of_task(task.task),
+            control.days_off,
+            (timing or Timing.of(task)).zone,
+            with_weekends=control.days_off_weekends,
+        )
 
     @property
     def task_names_held(self) -> list[str]:
@@ -128,7 +140,7 @@ class Modes:
 
 
 def _windows() -> Iterable[PlannedWindow]:
-    recent = Q(ended_at__isnull=True) | Q(ended_at__gt=clock.now() - WINDOWS_REMEMBERED)
+    recent = Q(ended_at__isnull=True) | Q(ended_at__gt=clock.now() - REMEMBERED)
     return PlannedWindow.objects.filter(recent).select_related("planned_by").order_by("starts_at", "pk")
 
 

@@ -10,18 +10,19 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
+from django.utils.dates import WEEKDAYS
+from django.utils.text import capfirst
+from django.utils.translation import gettext, gettext_noop
 
-from audit import words
+from audit import values, words
 from audit.events import record
 from database import clock, zones
 from database.ends import refuse_end
 from database.messages import gettext as _
 from maintenance.models import PlannedWindow, ScheduleControl
-from maintenance.models.groups import get_group
+from maintenance.models.groups import get_group, group_title
 from maintenance.models.maintenance_mode import ALL
 from maintenance.registry import Person
-from maintenance.scheduling.holds import weekly_of
 from maintenance.scheduling.maintenance_mode import permit
 
 PLANNED, CUT, DELETED = "planned_window.planned", "planned_window.ended", "planned_window.deleted"
@@ -32,6 +33,19 @@ words.register(
         DELETED: gettext_noop("deleted a maintenance window"),
     }
 )
+
+
+def scope_name(scope: str) -> str:
+    """Return what a window of this scope holds, in the reader's language."""
+    return gettext("all schedules") if scope in (ALL, "all") else group_title(scope)
+
+
+def weekday_names(digits: str) -> str:
+    """Return the weekdays on which a window begins, from their digits, Monday 0."""
+    return ", ".join(capfirst(str(WEEKDAYS.get(int(digit), digit))) for digit in sorted(str(digits)))
+
+
+values.register("maintenance.PlannedWindow", {"scope": scope_name, "weekdays": weekday_names})
 # A longer one is a typing error: a switch without an end says what is meant.
 LONGEST = timedelta(days=92)
 
@@ -76,7 +90,7 @@ def drafted(plan: Plan, *, scope: str = ALL, reason: str = "") -> PlannedWindow:
         row.from_time, row.to_time = plan.from_time, plan.to_time
         if row.from_time is None or row.to_time is None:
             raise InvalidWindow("from_time", _("Say from when to when."))
-        if not move_on(row, after=row.planned_at):
+        if not row.show_next(after=row.planned_at):
             raise InvalidWindow("from_time", _("These times never come: choose others."))
         return row
     _once(row, plan)
@@ -125,13 +139,12 @@ def end_now(row: PlannedWindow, *, by: Person | None, reason: str = "") -> None:
     with transaction.atomic():
         row = _locked(row)
         now = clock.database_now()
-        if not row.is_open_at(now):
+        occurrence = row.occurrence_at(now)
+        if row.ended_at is not None or occurrence is None:
             return
         before = state_of(row)
-        _look_again(row.ends_at, now)
-        row.cut_at = now
-        if not row.is_weekly or not move_on(row, after=row.ends_at):
-            row.ended_at = now
+        _look_again(occurrence[1], now)
+        row.cut(now)
         row.save()
         record(CUT, row, by=by, before=before, after=state_of(row), reason=reason)
 
@@ -149,21 +162,11 @@ def delete_window(row: PlannedWindow, *, by: Person | None, reason: str = "") ->
             return
         now = clock.database_now()
         before = state_of(row)
-        if row.is_open_at(now):
-            _look_again(row.ends_at, now)
+        if (occurrence := row.occurrence_at(now)) is not None:
+            _look_again(occurrence[1], now)
         row.ended_at = now
         row.save(update_fields=["ended_at"])
         record(DELETED, row, by=by, before=before, reason=reason)
-
-
-def move_on(row: PlannedWindow, *, after: datetime) -> bool:
-    """Set the first occurrence of a weekly window that ends after the moment; return whether there is one."""
-    weekly = weekly_of(row)
-    found = next(weekly.after(after), None) if weekly is not None else None
-    if found is None:
-        return False
-    row.starts_at, row.ends_at = found
-    return True
 
 
 def _look_again(end: datetime, now: datetime) -> None:

@@ -94,7 +94,7 @@ def preview(
         has_both_days=time.crontab is not None and time.crontab.needs_both_days,
         slots=_slots(times, skipped, zone, here, now),
         runs=len(times),
-        calendar=days_off.countries().get(control.days_off, ""),
+        calendar=days_off.name_of_calendar(control.days_off),
         calendar_ends=days_off.ends_soon(control.days_off) if control.days_off else None,
         held=coming.held,
         held_until=coming.held_until and coming.held_until.astimezone(zone),

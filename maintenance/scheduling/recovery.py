@@ -19,7 +19,7 @@ from maintenance.ledger import dispatch, publishing, requests
 from maintenance.ledger.attempts import judge
 from maintenance.models import JobRun, PlannedWindow
 from maintenance.registry import is_known, jobs
-from maintenance.scheduling import edits, failing, maintenance_mode, planned_windows
+from maintenance.scheduling import edits, failing, maintenance_mode
 from maintenance.scheduling.slots import AHEAD
 from scraping.sessions.abandoned import close_abandoned_sessions
 
@@ -47,7 +47,7 @@ def sweep(*, judge_workers: bool = True) -> None:
     steps: list[Callable[[], object]] = [
         partial(pull_back_the_future, now),
         # Before messages are sent: the next occurrence may begin at the end of this one.
-        partial(advance_windows, now),
+        partial(PlannedWindow.objects.move_on, now),
         *([interrupt_lost_runs] if judge_workers else []),
         republish,
         partial(edits.resume_ended_pauses, now),
@@ -144,20 +144,3 @@ def republish() -> int:
             error = _("There is no job %(job)s.") % {"job": run.job}
             run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
     return dispatch.publish_all(waiting)
-
-
-def advance_windows(now: datetime) -> int:
-    """Let weekly windows whose occurrence is over show their next one, and end those that are over; return how many."""
-    over = PlannedWindow.objects.planned().filter(ends_at__lte=now)
-    keys = list(over.values_list("pk", flat=True))
-    for key in keys:
-        with transaction.atomic():
-            row = PlannedWindow.objects.select_for_update().get(pk=key)
-            if row.ended_at is not None or row.ends_at > now:
-                continue
-            if not row.is_weekly:
-                row.ended_at = row.ends_at
-            elif not planned_windows.move_on(row, after=now):
-                continue  # this host does not know its zone
-            row.save(update_fields=["starts_at", "ends_at", "ended_at"])
-    return len(keys)

@@ -81,11 +81,18 @@ def _is_put_off(task: PeriodicTask, planned: datetime | None, *, now: datetime, 
 
 
 def record_days_off(task: PeriodicTask, control: ScheduleControl) -> None:
-    """Record the slots so far, if days off have held one of them, before the schedule's calendar is changed."""
+    """Record the slots so far, if days off have held one of them, before the schedule's calendar is changed.
+
+    The only slot of a one-off stays due: it runs after what holds it, or at once if nothing does any more.
+    """
     timing, now = Timing.of(task), clock.database_now()
     try:
         holds = Modes().holds_of(task)
-        if not task.enabled or not any(map(holds.covers, slots.due_slots(timing, control, now=now))):
+        if (
+            not task.enabled
+            or task.one_off
+            or not any(map(holds.covers, slots.due_slots(timing, control, now=now)))
+        ):
             return
         rows = slots.record_before_edit(task, control, slug_of(task), before=timing, now=now, holds=holds)
     except Error:  # not known is not none: the edit fails, and nothing is changed

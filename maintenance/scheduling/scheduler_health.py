@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Subquery, Value
+from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Now
 
 from database import clock
@@ -13,6 +13,9 @@ from maintenance.models import BeatLease, BeatProcess, ScheduleControl
 from maintenance.scheduling.lease import GONE_LEASES, LEASE_MAX
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.slots import MISFIRE_SECONDS
+from maintenance.scheduling.targets import group_of_task
+
+GRACE = timedelta(seconds=MISFIRE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class SchedulerHealth:
     tick_age_seconds: float | None
     # How late the latest slots were ticked; None: there were none.
     lag_seconds: float | None
-    # Schedules whose slot passed more than a minute ago without being ticked.
+    # Schedules whose slot passed more than a minute ago without being ticked, although nothing holds them.
     overdue: int
 
     @property
@@ -46,15 +49,15 @@ class SchedulerHealth:
 
 
 def scheduler_health(modes: Modes | None = None) -> SchedulerHealth:
-    """Return the schedulers' health, in three small queries; who knows the switches as they are saves one: ``modes``."""
+    """Return the schedulers' health, in a few small queries; who knows the switches as they are saves one: ``modes``."""
     now = clock.now()
-    late = ScheduleControl.objects.filter(next_slot_at__lt=now - timedelta(seconds=MISFIRE_SECONDS))
-    late = late.exclude(schedule__task__in=(modes or Modes()).task_names_held)
+    late = ScheduleControl.objects.filter(next_slot_at__lt=now - GRACE)
     # Counted in the same query; where nobody has ever held the lease there is no row to count beside.
     counted = (
         late.order_by().annotate(one=Value(1)).values("one").annotate(number=Count("*")).values("number")
     )
     lease: Any = BeatLease.objects.filter(pk=BeatLease.ROW).annotate(overdue=Subquery(counted)).first()
+    number = late.count() if lease is None else lease.overdue or 0
     alive = lease is not None and bool(lease.holder) and now < lease.expires_at <= now + LEASE_MAX
     gone = timedelta(seconds=GONE_LEASES * settings.BEAT_LEASE_SECONDS)
     leader = lease.holder if lease and alive else ""
@@ -65,5 +68,20 @@ def scheduler_health(modes: Modes | None = None) -> SchedulerHealth:
         standbys=list(seen.order_by("pk").values_list("pk", flat=True)),
         tick_age_seconds=(now - lease.ticked_at).total_seconds() if lease and lease.ticked_at else None,
         lag_seconds=lease.lag_seconds if lease else None,
-        overdue=late.count() if lease is None else lease.overdue or 0,
+        overdue=number - _held(late, modes or Modes(), now) if number else 0,
     )
+
+
+def _held(late: QuerySet[ScheduleControl], modes: Modes, now: datetime) -> int:
+    """Return how many of the late schedules something holds, or has held until less than a minute ago.
+
+    Whatever is due in a hold, also from before it, is decided at its end.
+    """
+    kinds = ("schedule__task", "days_off", "days_off_weekends", "schedule__crontab__timezone")
+    held = Q(pk__in=[])
+    for task, calendar, with_weekends, zone in late.order_by().values_list(*kinds).distinct():
+        zone_name = str(zone or "")
+        holds = modes.holds_of_many(group_of_task(task), calendar, zone_name, with_weekends=with_weekends)
+        if holds.now(now) or holds.covers(now - GRACE):
+            held |= Q(**dict(zip(kinds, (task, calendar, with_weekends, zone), strict=True)))
+    return late.filter(held).count()

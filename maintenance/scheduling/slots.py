@@ -161,7 +161,10 @@ def record_before_edit(
     if is_done(task, control, before):
         return []
     if was_paused and is_resumed and control.catch_up_after_pause:
-        due = due[: len(due) - len(_caught_up(due, control, now=now, has_one_in_time=False))]
+        # Not those of a day off: the latest of the others are caught up.
+        may_run = [slot for slot in due if not holds.gives_up(slot)]
+        caught_up = _caught_up(may_run, control, now=now, has_one_in_time=False)
+        due = [slot for slot in due if not caught_up or slot < caught_up[0]]
     if not due:
         return []
     control.last_slot_at = due[-1]

@@ -26,6 +26,18 @@ def slug_of(task: PeriodicTask) -> str | None:
     return None if _is_somebody_elses(task) else str(task.task)[:100]
 
 
+def group_of_task(name: str) -> str:
+    """Return the group of the job that the task performs; empty: it has none, or is no job of ours."""
+    job = job_of_task(name)
+    return job.group if job is not None else ""
+
+
+def title_of_task(name: str) -> str:
+    """Return the title of the job that the task performs; the name of a task that is no job of ours."""
+    job = job_of_task(name)
+    return job.title if job is not None else name
+
+
 def is_gone(task: PeriodicTask) -> bool:
     """Whether no worker can perform what the schedule starts."""
     return job_of_task(task.task) is None and slug_of(task) is not None

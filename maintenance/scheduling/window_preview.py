@@ -1,11 +1,12 @@
 """What a maintenance window would hold: its next occurrences, and the slots in the first of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.conf import settings
+from django.db.models import F, QuerySet
 from django_celery_beat.models import PeriodicTask
 
 from database import clock, zones
@@ -14,7 +15,7 @@ from maintenance.models.maintenance_mode import ALL
 from maintenance.registry import jobs
 from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import InvalidSchedule
-from maintenance.scheduling.holds import INSTANT, weekly_of
+from maintenance.scheduling.holds import INSTANT
 from maintenance.scheduling.timing import Timing
 
 OCCURRENCES = 5
@@ -66,30 +67,37 @@ class WindowPreview:
     held: list[Held]
     # Schedules beyond those that are named.
     others: int
+    # Schedules that are not looked at.
+    unread: int
 
 
 def window_preview(row: PlannedWindow) -> WindowPreview:
-    """Return what the (unsaved) window would hold, in one query."""
+    """Return what the (unsaved) window would hold, in two queries."""
     zone, now = zones.find(row.timezone), clock.now()
-    occurrences = list(islice(_occurrences(row, now, zone), OCCURRENCES))
+    occurrences = [
+        Occurrence(start.astimezone(zone), end.astimezone(zone))
+        for start, end in islice(row.occurrences_after(now), OCCURRENCES)
+    ]
     first = occurrences[0] if occurrences else None
-    held = list(_held(row, max(first.starts_at, now), first.ends_at)) if first else []
+    tasks = _tasks(row.scope)
+    held = list(_held(tasks[:SCHEDULES_MAX], max(first.starts_at, now), first.ends_at)) if first else []
     held.sort(key=lambda one: one.first)
-    return WindowPreview(occurrences, row.timezone, held[:NAMED_MAX], max(0, len(held) - NAMED_MAX))
+    others, unread = max(0, len(held) - NAMED_MAX), max(0, tasks.count() - SCHEDULES_MAX)
+    return WindowPreview(occurrences, row.timezone, held[:NAMED_MAX], others, unread)
 
 
-def _occurrences(row: PlannedWindow, now: datetime, zone: tzinfo | None) -> Iterator[Occurrence]:
-    weekly = weekly_of(row)
-    spans = weekly.after(now) if weekly is not None else iter([(row.starts_at, row.ends_at)])
-    for start, end in spans:
-        yield Occurrence(start.astimezone(zone), end.astimezone(zone))
+def _tasks(scope: str) -> QuerySet[PeriodicTask]:
+    """Return the schedules that a window of this scope would hold, those that fire next first."""
+    tasks: QuerySet[PeriodicTask] = PeriodicTask.objects.filter(enabled=True).select_related(
+        *schedules.RELATED
+    )
+    if scope != ALL:
+        tasks = tasks.filter(task__in=[job.task_name for job in jobs() if job.group == scope])
+    return tasks.order_by(F("control__next_slot_at").asc(nulls_last=True), "pk")
 
 
-def _held(row: PlannedWindow, start: datetime, end: datetime) -> Iterator[Held]:
-    tasks = PeriodicTask.objects.filter(enabled=True).select_related(*schedules.RELATED).order_by("pk")
-    if row.scope != ALL:
-        tasks = tasks.filter(task__in=[job.task_name for job in jobs() if job.group == row.scope])
-    for task in tasks[:SCHEDULES_MAX]:
+def _held(tasks: Iterable[PeriodicTask], start: datetime, end: datetime) -> Iterator[Held]:
+    for task in tasks:
         timing, control = Timing.of(task), schedules.control_or_default(task)
         try:
             times = timing.fire_times(

@@ -38,6 +38,10 @@ def test_the_first_event_is_in_sight_on_a_phone(signed_in):
 
 def test_a_windows_preview_follows_typing_and_only_fields_of_its_kind_are_shown(signed_in):
     page = signed_in
+    asked = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "windows/preview" in request.url else None
+    )
     page.goto("/admin/windows/")
     preview = page.locator("#window-preview")
     expect(page.get_by_label("Monday")).to_be_hidden()
@@ -51,6 +55,8 @@ def test_a_windows_preview_follows_typing_and_only_fields_of_its_kind_are_shown(
 
     expect(preview).to_contain_text("The window is open")
     expect(preview).to_contain_text("Purge old content")
+    assert asked
+    assert not any("csrfmiddlewaretoken" in address for address in asked)
     assert not PlannedWindow.objects.exists()
 
 

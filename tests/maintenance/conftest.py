@@ -1,9 +1,14 @@
-"""A Reddit to scrape, and failures of the outside world."""
+"""A Reddit to scrape, failures of the outside world, and a scheduler under a clock that stands at noon."""
 
 import pytest
+import time_machine
+from django_celery_beat.models import PeriodicTask
 
+from console.celery import app
 from maintenance.ledger import publishing
+from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from scraping.sandbox import SandboxReddit
+from tests.maintenance.scheduling.windows import NOON
 
 
 @pytest.fixture
@@ -20,3 +25,21 @@ def reddit(settings):
         settings.REDDIT_USER_AGENT = "tests:sandbox:1 (by /u/tests)"
         settings.REDDIT_URL = settings.REDDIT_OAUTH_URL = server.url
         yield server
+
+
+@pytest.fixture
+def only_what_a_test_schedules(db):
+    PeriodicTask.objects.all().delete()
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(NOON, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def scheduler():
+    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
+    yield scheduler
+    scheduler.close()

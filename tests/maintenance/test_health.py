@@ -1,14 +1,18 @@
 """The health of the schedulers, as it is stored in the database."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 
 from maintenance.models import BeatLease, BeatProcess, ScheduleControl
+from maintenance.scheduling import maintenance_mode, planned_windows
 from maintenance.scheduling.lease import Lease
+from maintenance.scheduling.planned_windows import Plan
 from maintenance.scheduling.scheduler_health import scheduler_health
 from tests.kit import factories
 
@@ -103,3 +107,58 @@ def test_a_standby_does_not_wait_behind_a_leader_that_holds_its_row():
         thread.join(5)
         assert answers == [False]
     assert standby.acquire()
+
+
+# --- Overdue --------------------------------------------------------------------------------------
+
+NOON = datetime(2026, 12, 25, 12, tzinfo=UTC)
+
+
+def scheduled_at_noon():
+    """Three schedules with a slot at noon, and nobody who ticks: a purge, a scrape, one with German holidays."""
+    with time_machine.travel(NOON - timedelta(hours=1), tick=False):
+        PeriodicTask.objects.all().delete()
+        tasks = [
+            factories.schedule(task="maintenance.purge_old_content", crontab="0 12 * * *"),
+            factories.schedule(task="maintenance.auto_scraping", crontab="0 12 * * *"),
+            factories.schedule(task="maintenance.cleanup_tokens", crontab="0 12 * * *"),
+        ]
+    ScheduleControl.objects.update(next_slot_at=NOON)
+    ScheduleControl.objects.filter(pk=tasks[2].pk).update(days_off="DE")
+
+
+def window(scope="", *, hours=3):
+    plan = Plan(NOON - timedelta(minutes=30), NOON + timedelta(hours=hours))
+    planned_windows.plan_window(plan, by=None, reason="restore test", scope=scope)
+
+
+# What holds, and how many schedules are overdue an hour after noon; the one with holidays never is on Christmas Day.
+OVERDUE = {
+    "nothing": (lambda: None, 2),
+    "a window of all": (window, 0),
+    "a window of scraping": (lambda: window("scraping"), 1),
+    "a window that is over": (lambda: window(hours=0.5), 2),
+    "maintenance mode": (lambda: maintenance_mode.start(by=None, reason="x"), 0),
+    "a pause of scraping": (lambda: maintenance_mode.start(by=None, reason="x", scope="scraping"), 1),
+}
+
+
+@pytest.mark.parametrize(("hold", "expected"), OVERDUE.values(), ids=OVERDUE)
+def test_what_something_holds_is_not_overdue(hold, expected):
+    scheduled_at_noon()
+    with time_machine.travel(NOON - timedelta(minutes=40), tick=False):
+        hold()
+    with time_machine.travel(NOON + timedelta(hours=1), tick=False):
+        assert scheduler_health().overdue == expected
+
+
+def test_the_dashboard_counts_nothing_as_overdue_in_a_window_and_still_says_that_no_scheduler_lives(client):
+    scheduled_at_noon()
+    with time_machine.travel(NOON - timedelta(minutes=40), tick=False):
+        window()
+    with time_machine.travel(NOON + timedelta(hours=1), tick=False):
+        client.force_login(factories.superuser())
+        text = client.get(reverse("admin:index")).content.decode()
+
+    assert "overdue" not in text
+    assert "No scheduler is alive" in text

@@ -3,40 +3,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
-from console.celery import app
 from maintenance.ledger import performing
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.scheduling import maintenance_mode, recovery
-from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from tests.kit import factories
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("only_what_a_test_schedules")]
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
 MAY = "maintenance.change_maintenancemode"
-
-
-@pytest.fixture(autouse=True)
-def only_what_a_test_schedules(db):
-    PeriodicTask.objects.all().delete()
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON, tick=False) as clock:
-        yield clock
-
-
-@pytest.fixture
-def scheduler():
-    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
-    yield scheduler
-    scheduler.close()
 
 
 def statuses(task):

@@ -125,8 +125,12 @@
     // A new sign-in, perhaps in another tab, has renewed the token that the page's forms carry.
     const token = () => (document.cookie.match(/(?:^|; )csrftoken=([^;]+)/) || [])[1];
     document.addEventListener("htmx:configRequest", (event) => {
-        if (event.detail.verb !== "get" && token()) {
+        const isGet = event.detail.verb === "get";
+        if (!isGet && token()) {
             event.detail.headers["X-CSRFToken"] = token();
+        }
+        // Addresses are kept in logs and histories: the token of an included form does not belong there.
+        if (isGet || token()) {
             delete event.detail.parameters.csrfmiddlewaretoken;
         }
     });

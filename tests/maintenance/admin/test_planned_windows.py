@@ -7,8 +7,9 @@ import time_machine
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
+from maintenance.admin import planned_windows as planned_window_pages
 from maintenance.models import PlannedWindow
-from maintenance.scheduling import planned_windows
+from maintenance.scheduling import planned_windows, window_preview
 from maintenance.scheduling.planned_windows import Plan
 from tests.kit import factories
 
@@ -155,3 +156,40 @@ def test_the_preview_of_a_schedule_strikes_through_what_will_not_run(page):
     assert text.count("<s>") == 2
     assert '<s>2026-06-03 13:20 UTC</s> <span class="quiet-line">restore test</span>' in text
     assert "<s>2026-06-03 15:20 UTC</s>" not in text
+
+
+def test_the_page_shows_when_a_window_opens_next_although_no_scheduler_lives(page, at_noon):
+    page.post(reverse(PAGE), WEEKLY)
+    planned_windows.plan_window(
+        Plan(NOON + timedelta(hours=1), NOON + timedelta(hours=2)), by=None, reason="long ago"
+    )
+    page.get(reverse(PAGE))  # says once that it is planned
+    at_noon.shift(timedelta(days=22))
+    page.force_login(factories.user("maintenance.change_maintenancemode"))
+    text = page.get(reverse(PAGE)).content.decode()
+
+    assert "2026-06-28 23:00 UTC+2" in text
+    assert "2026-06-07" not in text
+    assert "long ago" not in text
+
+
+def test_the_page_says_how_many_windows_it_does_not_list(page, monkeypatch):
+    monkeypatch.setattr(planned_window_pages, "SHOWN_MAX", 2)
+    for hours in (1, 2, 3):
+        planned_windows.plan_window(
+            Plan(NOON + timedelta(hours=hours), NOON + timedelta(hours=4)), by=None, reason=f"move {hours}"
+        )
+    text = page.get(reverse(PAGE)).content.decode()
+
+    assert "and 1 window more, later" in text
+    assert "move 2" in text
+    assert "move 3" not in text
+
+
+def test_the_preview_says_how_many_schedules_it_has_not_looked_at(page, monkeypatch):
+    monkeypatch.setattr(window_preview, "SCHEDULES_MAX", 2)
+    for number in range(5):
+        factories.schedule(crontab="*/30 * * * *", name=f"Cleans {number}")
+    text = page.post(reverse(PAGE), {**ONCE, "preview": "1"}).content.decode()
+
+    assert "3 schedules more were not looked at" in " ".join(text.split())

@@ -11,11 +11,9 @@ from django.urls import reverse
 from django.utils import translation
 from django_celery_beat.models import ClockedSchedule, PeriodicTask
 
-from console.celery import app
 from maintenance.explanations.schedules import explain_slot
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import days_off, edits, schedules, slots
-from maintenance.scheduling.beat import LeasedDatabaseScheduler
+from maintenance.scheduling import days_off, edits, schedules, slot_rows, slots
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
@@ -59,6 +57,50 @@ def test_names_are_in_the_language_of_the_reader():
         assert days_off.name_of("CN", date(2026, 10, 1), with_weekends=False) == "国庆节"
 
 
+@pytest.mark.parametrize(
+    ("code", "day", "expected"),
+    [
+        ("DE", date(2026, 6, 4), ""),
+        ("DE-BY", date(2026, 6, 4), "Corpus Christi"),
+        ("DE-BE", date(2026, 6, 4), ""),
+        ("DE-BY", date(2026, 10, 3), "German Unity Day"),
+        ("GB-SCT", date(2026, 11, 30), "Saint Andrew's Day"),
+        ("DE-XX", date(2026, 10, 3), ""),
+    ],
+)
+def test_a_state_has_its_own_holidays_and_those_of_its_country(code, day, expected):
+    assert days_off.name_of(code, day, with_weekends=False) == expected
+
+
+def test_states_stand_behind_their_country():
+    with translation.override("zh-hans"):
+        names = list(days_off.calendars().values())
+    germany = names.index("德国")
+
+    assert names[germany + 1].startswith("德国 – ")
+    assert "英国 – Scotland" in names
+    assert all(len(code) <= 20 for code in days_off.calendars())
+
+
+@pytest.mark.django_db
+def test_a_stored_name_is_told_in_the_language_of_whoever_reads_it():
+    task = factories.schedule(task="maintenance.cleanup_tokens")
+    day = datetime(2026, 10, 1, tzinfo=UTC)
+    with translation.override("zh-hans"):  # the language of the tick
+        why = days_off.name_of("CN", day.date(), with_weekends=False)
+        slot_rows.paused_row(task, "cleanup_tokens", [day], timing=Timing.of(task), why=why).save()
+    weekend = days_off.name_of("CN", date(2026, 10, 17), with_weekends=True)
+    factories.job_run(message=weekend)
+    held, resting = JobRun.objects.order_by("pk")
+
+    assert held.message == "1 slot passed during a pause (National Day): 2026-10-01 00:00 UTC."
+    assert resting.message == "weekend"
+    with translation.override("zh-hans"):
+        assert "国庆节" in held.message
+        assert resting.message == "周末"
+    assert JobRun.objects.filter(message__contains="National Day").exists()  # English is what is stored
+
+
 def test_an_unknown_country_or_a_fault_of_the_data_makes_no_day_off(monkeypatch, caplog):
     assert not is_off(date(2026, 1, 1), "XX")
 
@@ -79,7 +121,7 @@ def test_an_unknown_country_or_a_fault_of_the_data_makes_no_day_off(monkeypatch,
 )
 def test_countries_are_named_and_sorted_in_the_readers_language(language, names):
     with translation.override(language):
-        found = days_off.countries()
+        found = days_off.calendars()
 
     assert [name for code, name in found.items() if code in ("AL", "CN", "DE", "ZW")] == names
     assert all(re.search("[一-鿿]", name) for name in found.values()) == (language == "zh-hans")
@@ -93,13 +135,6 @@ def clock(db):
     PeriodicTask.objects.all().delete()
     with time_machine.travel(EVE, tick=False) as clock:
         yield clock
-
-
-@pytest.fixture
-def scheduler():
-    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
-    yield scheduler
-    scheduler.close()
 
 
 def reload(task):

@@ -3,45 +3,24 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from console.celery import app
 from maintenance.ledger import requests
 from maintenance.models import JobRun, MaintenanceMode, ScheduleControl
 from maintenance.registry import JobsPaused, jobs
 from maintenance.scheduling import maintenance_mode
-from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.reading import read
 from maintenance.scheduling.scheduler_health import scheduler_health
 from tests.kit import factories
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("only_what_a_test_schedules")]
 NOON = datetime(2026, 6, 3, 12, 0, tzinfo=UTC)
 SCRAPING = "scraping"
 PAGE = "admin:maintenance_pause_scraping"
-
-
-@pytest.fixture(autouse=True)
-def only_what_a_test_schedules(db):
-    PeriodicTask.objects.all().delete()
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON, tick=False) as clock:
-        yield clock
-
-
-@pytest.fixture
-def scheduler():
-    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
-    yield scheduler
-    scheduler.close()
 
 
 @pytest.fixture

@@ -3,16 +3,12 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-import time_machine
 from django.core.exceptions import PermissionDenied
-from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
-from console.celery import app
 from maintenance.explanations import explain_run
 from maintenance.models import JobRun, PlannedWindow, ScheduleControl
 from maintenance.scheduling import maintenance_mode, planned_windows, recovery
-from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.planned_windows import InvalidWindow, Plan
 from tests.kit import factories
 from tests.maintenance.scheduling.windows import (
@@ -26,25 +22,7 @@ from tests.maintenance.scheduling.windows import (
     weekly,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def only_what_a_test_schedules(db):
-    PeriodicTask.objects.all().delete()
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON, tick=False) as clock:
-        yield clock
-
-
-@pytest.fixture
-def scheduler():
-    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
-    yield scheduler
-    scheduler.close()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("only_what_a_test_schedules")]
 
 
 # --- Ending and deleting -------------------------------------------------------------------------
@@ -77,7 +55,7 @@ def test_a_window_that_ends_early_frees_the_next_slots_at_once(clock, scheduler,
 def test_a_weekly_window_moves_on_and_one_that_happens_once_ends(clock):
     once, repeated = plan(), weekly(2, time(23), time(2), zone="Asia/Shanghai")
     clock.move_to(NOON + timedelta(days=1))
-    assert recovery.advance_windows(datetime.now(UTC)) == 2
+    assert PlannedWindow.objects.move_on(datetime.now(UTC)) == 2
     once.refresh_from_db()
     repeated.refresh_from_db()
 
@@ -86,7 +64,7 @@ def test_a_weekly_window_moves_on_and_one_that_happens_once_ends(clock):
         NOON + timedelta(days=7, hours=3),
         NOON + timedelta(days=7, hours=6),
     )
-    assert recovery.advance_windows(datetime.now(UTC)) == 0
+    assert PlannedWindow.objects.move_on(datetime.now(UTC)) == 0
 
 
 def test_nothing_starts_between_two_days_of_a_window(clock):

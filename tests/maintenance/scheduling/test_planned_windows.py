@@ -4,18 +4,15 @@ import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-import time_machine
 from django.db import connection
 from django_celery_beat.models import ClockedSchedule, PeriodicTask
 
 from alerts import rules
-from console.celery import app
 from maintenance.explanations.schedules import explain_schedule, explain_slot
 from maintenance.ledger import requests
 from maintenance.models import JobRun, PlannedWindow, ScheduleControl
 from maintenance.registry import JobsPaused
 from maintenance.scheduling import edits, maintenance_mode, tick_batch
-from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.scheduler_health import scheduler_health
@@ -32,25 +29,7 @@ from tests.maintenance.scheduling.windows import (
     weekly,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def only_what_a_test_schedules(db):
-    PeriodicTask.objects.all().delete()
-
-
-@pytest.fixture
-def clock():
-    with time_machine.travel(NOON, tick=False) as clock:
-        yield clock
-
-
-@pytest.fixture
-def scheduler():
-    scheduler = LeasedDatabaseScheduler(app=app, lazy=True)
-    yield scheduler
-    scheduler.close()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("only_what_a_test_schedules")]
 
 
 # --- What becomes of slots ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ an hour longer, and one that lies within the hour that is left out in spring doe
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -27,12 +28,14 @@ class Weekly:
 
     def on(self, day: date) -> tuple[datetime, datetime] | None:
         """Return the beginning and the end (exclusive), in UTC, of the occurrence that begins on this day; or None."""
-        if day.weekday() not in self.weekdays:
-            return None
-        last_day = day if self.ends > self.begins else day + DAY
-        start = first_reached(datetime.combine(day, self.begins), self.zone)
-        end = last_shown(datetime.combine(last_day, self.ends), self.zone)
-        return (start, end) if start < end else None
+        return _on(self, day) if day.weekday() in self.weekdays else None
+
+    def at(self, moment: datetime) -> tuple[datetime, datetime] | None:
+        """Return the occurrence that contains the moment."""
+        day = moment.astimezone(self.zone).date()
+        # The next day too: a clock that is set back at midnight shows the day before once more.
+        found = (self.on(day + days * DAY) for days in (-1, 0, 1))
+        return next((span for span in found if span is not None and span[0] <= moment < span[1]), None)
 
     def after(self, moment: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Yield the occurrences that end after the moment, ascending, in UTC; endless unless it has none in a year."""
@@ -44,6 +47,14 @@ class Weekly:
                 yield span
                 latest = 0
             day += DAY
+
+
+@lru_cache(maxsize=10_000)
+def _on(weekly: Weekly, day: date) -> tuple[datetime, datetime] | None:
+    last_day = day if weekly.ends > weekly.begins else day + DAY
+    start = first_reached(datetime.combine(day, weekly.begins), weekly.zone)
+    end = last_shown(datetime.combine(last_day, weekly.ends), weekly.zone)
+    return (start, end) if start < end else None
 
 
 def first_reached(wall: datetime, zone: tzinfo) -> datetime:

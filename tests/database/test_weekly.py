@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from maintenance.scheduling.weekly import Weekly
+from database.weekly import Weekly
 from tests.soak import size
 
 MINUTE = timedelta(minutes=1)
