@@ -1,4 +1,4 @@
-"""`manage.py schedules export | plan | apply FILE`: schedules, retentions and pauses as a file in version control."""
+"""`manage.py schedules export | plan | apply FILE`: schedules, retentions, pauses and windows as a file in version control."""
 
 import shlex
 import sys
@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from audit.commands import RecordedCommand
 from database import clock
 from maintenance.management.job_command import USAGE
-from maintenance.scheduling.schedule_file import applying, costs, writing
+from maintenance.scheduling.schedule_file import applying, costs, windows, writing
 from maintenance.scheduling.schedule_file.entries import BadFile, Document
 from maintenance.scheduling.schedule_file.planning import Kind, Plan
 from maintenance.scheduling.schedule_file.reading import read
@@ -25,7 +25,8 @@ class Command(RecordedCommand):
     """Write, compare and apply the file."""
 
     help = (
-        "Keep schedules, retentions and pauses as one YAML file: export it, plan what it changes, apply it."
+        "Keep schedules, retentions, pauses and maintenance windows as one YAML file: "
+        "export it, plan what it changes, apply it."
     )
     requires_migrations_checks = True
 
@@ -36,7 +37,7 @@ class Command(RecordedCommand):
         parser.add_argument(
             "--prune",
             action="store_true",
-            help="also delete schedules, and end pauses, that the file does not have",
+            help="also delete schedules and windows, and end pauses, that the file does not have",
         )
         parser.add_argument(
             "--plan",
@@ -102,7 +103,7 @@ class Command(RecordedCommand):
         raise SystemExit(WOULD_CHANGE)
 
     def _tell(self, plan: Plan) -> None:
-        for line in costs.lines(plan):
+        for line in [*costs.lines(plan), *windows.lines(plan)]:
             self.stdout.write(line)
         self.stdout.write(f"Would {_numbers(plan, 'create', 'change', 'delete')}.")
 

@@ -10,7 +10,7 @@ from django_celery_beat.models import PeriodicTask
 from maintenance import retention
 from maintenance.models import JobRun, RetentionPolicy
 from maintenance.registry import Person, job_of_task
-from maintenance.scheduling import creation, edits, maintenance_mode, schedules
+from maintenance.scheduling import creation, edits, maintenance_mode, planned_windows, schedules
 from maintenance.scheduling.schedule_file import checking, writing
 from maintenance.scheduling.schedule_file.checking import retention_of, task_name_of, timing_of
 from maintenance.scheduling.schedule_file.entries import (
@@ -19,6 +19,7 @@ from maintenance.scheduling.schedule_file.entries import (
     PAUSES,
     POLICIES,
     SCHEDULES,
+    WINDOWS,
     BadFile,
     Document,
     Entry,
@@ -27,6 +28,7 @@ from maintenance.scheduling.schedule_file.entries import (
 )
 from maintenance.scheduling.schedule_file.planning import Change, Kind, Plan, make_plan
 from maintenance.scheduling.schedule_file.reading import SINGULAR
+from maintenance.scheduling.schedule_file.windows import plan_of, stored_windows
 from maintenance.scheduling.schedule_file.writing import BotNames
 
 TIME_FIELDS = frozenset({*KINDS, "timezone", "start", "expires"})
@@ -92,6 +94,8 @@ class _Work:
     def __init__(self, by: Person | None, reason: str) -> None:
         self._by, self._reason = by, reason
         self._bots = BotNames()
+        # By the names of the plan: a number in a name depends on what else is stored.
+        self._windows = stored_windows()
 
     def do(self, change: Change) -> None:
         """Apply one change."""
@@ -99,6 +103,8 @@ class _Work:
             self._schedule(change)
         elif change.entry.section == PAUSES:
             self._switch(change)
+        elif change.entry.section == WINDOWS:
+            self._window(change)
         else:
             self._retention(change.entry)
 
@@ -175,6 +181,15 @@ class _Work:
             return
         reason, until = entry.value("reason"), entry.value("until")
         maintenance_mode.start(by=self._by, reason=reason, until=until, scope=scope)
+
+    def _window(self, change: Change) -> None:
+        """Plan or delete it; one that changes is another one, because what it has held stays true."""
+        entry, by = change.entry, self._by
+        if change.before is not None:
+            planned_windows.delete_window(self._windows[entry.key], by=by, reason=self._reason)
+        if change.kind is not Kind.DELETED:
+            scope = scopes()[entry.value("scope")]
+            planned_windows.plan_window(plan_of(entry), by=by, reason=entry.key, scope=scope)
 
 
 def _fresh(task: PeriodicTask) -> PeriodicTask:

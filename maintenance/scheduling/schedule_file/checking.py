@@ -23,12 +23,14 @@ from maintenance.registry import (
 from maintenance.scheduling import days_off, time_rows
 from maintenance.scheduling.crontab import InvalidTime
 from maintenance.scheduling.firetimes import Crontab
+from maintenance.scheduling.planned_windows import InvalidWindow
 from maintenance.scheduling.schedule_file.entries import (
     KINDS,
     PAUSES,
     POLICIES,
     RETENTIONS,
     SCHEDULES,
+    WINDOWS,
     BadFile,
     Entry,
     Problem,
@@ -36,6 +38,7 @@ from maintenance.scheduling.schedule_file.entries import (
 )
 from maintenance.scheduling.schedule_file.planning import Kind, Plan
 from maintenance.scheduling.schedule_file.reading import SINGULAR, length_of
+from maintenance.scheduling.schedule_file.windows import FIELDS, drafted_from
 from maintenance.scheduling.schedule_file.writing import BotNames
 from maintenance.scheduling.timing import Timing
 from scraping.models import BotConfig
@@ -156,7 +159,11 @@ def _check_schedule(checks: _Checks, entry: Entry, changed: set[str], is_new: bo
             _policy(POLICIES[name]).clean(entry.value(name), None)
     code = entry.value("not_on_holidays_of")
     if "not_on_holidays_of" in changed and code and not days_off.is_known(code):
-        checks.note(entry, "not_on_holidays_of", "no calendar has this code: write a country, such as CN.")
+        checks.note(
+            entry,
+            "not_on_holidays_of",
+            "no calendar has this code: write a country, such as CN, or with a state, such as DE-BY.",
+        )
     if "paused" in changed and entry.value("paused"):
         with checks.of(entry, "paused"):
             _check_pause(entry.value("paused"))
@@ -244,7 +251,7 @@ def _check_rest(checks: _Checks, entry: Entry, changed: set[str], job: Job | Non
         checks.note(entry, "expires", "a schedule has expires or expire_seconds, not both.")
 
 
-# --- Retentions and pauses -------------------------------------------------------------------
+# --- Retentions, pauses and windows -------------------------------------------------------------------
 
 
 def _check_retention(checks: _Checks, entry: Entry, changed: set[str], is_new: bool) -> None:
@@ -284,9 +291,22 @@ def _check_switch(checks: _Checks, entry: Entry, changed: set[str], is_new: bool
         _check_pause({"reason": entry.value("reason"), "until": entry.value("until")})
 
 
+def _check_window(checks: _Checks, entry: Entry, changed: set[str], is_new: bool) -> None:
+    with checks.of(entry, "reason"):
+        _check_pause({"reason": entry.key})
+    if entry.value("scope") not in scopes():
+        checks.note(entry, "scope", f"there is no such scope: write one of {', '.join(scopes())}.")
+        return
+    try:
+        drafted_from(entry)
+    except InvalidWindow as error:
+        checks.note(entry, FIELDS.get(error.field, error.field), str(error))
+
+
 _Check = Callable[[_Checks, Entry, set[str], bool], None]
 _CHECKS: dict[str, _Check] = {
     SCHEDULES: _check_schedule,
     RETENTIONS: _check_retention,
     PAUSES: _check_switch,
+    WINDOWS: _check_window,
 }

@@ -14,11 +14,13 @@ from maintenance.models.maintenance_mode import ALL
 
 Fields = dict[str, Any]
 
-SCHEDULES, RETENTIONS, PAUSES = "schedules", "retentions", "pauses"
+SCHEDULES, RETENTIONS, PAUSES, WINDOWS = "schedules", "retentions", "pauses", "windows"
 # The field that names an entry, by section.
-KEYS: Final = {SCHEDULES: "name", RETENTIONS: "job", PAUSES: "scope"}
+KEYS: Final = {SCHEDULES: "name", RETENTIONS: "job", PAUSES: "scope", WINDOWS: "reason"}
 # The kinds of time, of which a schedule has exactly one.
 KINDS: Final = ("crontab", "every", "once", "sun")
+# The weekdays of a maintenance window, Monday first, as in the database.
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # The name of the scope of all schedules in the file; the others are groups of jobs.
 ALL_SCHEDULES: Final = "all"
 # The columns of a message, which only a task that is no job of this console has.
@@ -68,12 +70,21 @@ DEFAULTS: Final[Mapping[str, Fields]] = {
     },
     RETENTIONS: {"days": None, "keep_live_threads": False, "overrides": []},
     PAUSES: {"reason": "", "until": None},
+    WINDOWS: {
+        "scope": ALL_SCHEDULES,
+        "weekdays": [],
+        "from": None,
+        "to": None,
+        "starts": None,
+        "ends": None,
+        "timezone": None,
+    },
 }
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One schedule, retention or pause."""
+    """One schedule, retention, pause or maintenance window."""
 
     section: str
     key: str

@@ -17,6 +17,8 @@ from maintenance.scheduling.schedule_file.entries import (
     PAUSES,
     RETENTIONS,
     SCHEDULES,
+    WEEKDAYS,
+    WINDOWS,
     BadFile,
     Document,
     Entry,
@@ -28,7 +30,7 @@ from maintenance.scheduling.time_rows import UNITS, in_units
 
 VERSION = 1
 SIZE_MAX = 10_000_000
-SINGULAR = {SCHEDULES: "schedule", RETENTIONS: "retention", PAUSES: "pause"}
+SINGULAR = {SCHEDULES: "schedule", RETENTIONS: "retention", PAUSES: "pause", WINDOWS: "window"}
 
 
 class Wrong(ValueError):
@@ -36,7 +38,7 @@ class Wrong(ValueError):
 
 
 def read(text: str, *, now: datetime) -> Document:
-    """Return the file's entries. Pauses that have ended by ``now`` are no pauses any more.
+    """Return the file's entries. Pauses and windows that have ended by ``now`` are none any more.
 
     Raises:
         BadFile: with the line of each problem.
@@ -158,19 +160,20 @@ class _Reader:
             except Wrong as error:
                 self._note(value, f"{where}, {field}", str(error))
         lines = {field: value.start_mark.line + 1 for field, value in nodes.items()}
-        if section == PAUSES and self._has_ended(fields):
+        over = {PAUSES: "until", WINDOWS: "ends"}.get(section)
+        if over is not None and self._has_ended(fields, over):
             return None
         return Entry(section, name, self._settled(section, fields), node.start_mark.line + 1, lines)
 
-    def _has_ended(self, pause: Fields | None) -> bool:
-        until = (pause or {}).get("until")
+    def _has_ended(self, pause: Fields | None, name: str = "until") -> bool:
+        until = (pause or {}).get(name)
         return until is not None and until <= self._now
 
     def _settled(self, section: str, fields: Fields) -> Fields:
         """Return the fields in their only form: without defaults and pauses that have ended."""
         if self._has_ended(fields.get("paused")):
             del fields["paused"]
-        if fields.get("crontab") is not None:
+        if fields.get("crontab") is not None or section == WINDOWS:
             fields.setdefault("timezone", settings.TIME_ZONE)
         if fields.get("once") is not None:
             fields["one_off"] = True
@@ -320,6 +323,23 @@ def in_order(overrides: list[Fields]) -> list[Fields]:
     return sorted(overrides, key=lambda one: [one.get(name, "") for name in ("subreddit", "owner", "bot")])
 
 
+def _weekdays(value: Any) -> list[str]:
+    days = [str(day).lower() for day in value] if isinstance(value, list) else []
+    if not days or not set(days) <= set(WEEKDAYS):
+        raise Wrong(f"write a list of {', '.join(WEEKDAYS)}.")
+    return sorted({*days}, key=WEEKDAYS.index)
+
+
+def _clock_time(value: Any) -> str:
+    # YAML takes 23:00 without quotes for a number of base 60.
+    minutes = value if type(value) is int else None
+    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,2}):([0-9]{2})", value.strip())):
+        minutes = int(found[1]) * 60 + int(found[2]) if int(found[2]) < 60 else None
+    if minutes is None or not 0 <= minutes < 24 * 60:
+        raise Wrong("write a time of day, such as 01:30.")
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
 _READERS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     SCHEDULES: {
         **dict.fromkeys(("job", "task", "description", "timezone"), _text),
@@ -337,4 +357,10 @@ _READERS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     },
     RETENTIONS: {"days": _number, "keep_live_threads": _flag, "overrides": _overrides},
     PAUSES: {"reason": _text, "until": _moment},
+    WINDOWS: {
+        **dict.fromkeys(("scope", "timezone"), _text),
+        "weekdays": _weekdays,
+        **dict.fromkeys(("from", "to"), _clock_time),
+        **dict.fromkeys(("starts", "ends"), _moment),
+    },
 }

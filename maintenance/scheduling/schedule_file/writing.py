@@ -22,6 +22,7 @@ from maintenance.scheduling.schedule_file.entries import (
     POLICIES,
     RETENTIONS,
     SCHEDULES,
+    WINDOWS,
     Document,
     Entry,
     Fields,
@@ -29,12 +30,13 @@ from maintenance.scheduling.schedule_file.entries import (
     scopes,
 )
 from maintenance.scheduling.schedule_file.reading import VERSION, in_order
+from maintenance.scheduling.schedule_file.windows import stored_windows, window_entry
 from maintenance.scheduling.time_rows import in_units
 from maintenance.scheduling.timing import Timing
 from scraping.models import BotConfig
 
 HEADING = """\
-# Schedules, retentions and pauses of the maintenance console. `manage.py schedules plan FILE` says what it would
+# Schedules, retentions, pauses and maintenance windows of the maintenance console. `manage.py schedules plan FILE` says what it would
 # change, `manage.py schedules apply FILE` changes it. What is left out has its default.
 # Ping addresses of schedules are secrets: they are not in the file, and applying it leaves them as they are.
 """
@@ -76,7 +78,8 @@ def stored() -> Document:
     return {
         SCHEDULES: {task.name: schedule_entry(task, bots) for task in tasks},
         RETENTIONS: {policy.job: _retention_entry(policy) for policy in policies},
-        PAUSES: {one.key: one for one in map(_pause_entry, MaintenanceMode.objects.on().order_by("pk"))},
+        PAUSES: _pauses(),
+        WINDOWS: {name: window_entry(name, row) for name, row in stored_windows().items()},
     }
 
 
@@ -147,9 +150,12 @@ def _retention_entry(policy: RetentionPolicy) -> Entry:
     return entry(RETENTIONS, policy.job, fields)
 
 
-def _pause_entry(mode: MaintenanceMode) -> Entry:
-    name = next(name for name, scope in scopes().items() if scope == mode.scope)
-    return entry(PAUSES, name, {"reason": mode.reason, "until": _utc(mode.until)})
+def _pauses() -> dict[str, Entry]:
+    """Return the switches that are on; one of a group that is no longer declared holds nothing, so it is left out."""
+    names = {scope: name for name, scope in scopes().items()}
+    on = MaintenanceMode.objects.on().filter(scope__in=names).order_by("pk")
+    fields = {names[mode.scope]: {"reason": mode.reason, "until": _utc(mode.until)} for mode in on}
+    return {name: entry(PAUSES, name, each) for name, each in fields.items()}
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """Random schedules, retentions and pauses, written to the database without the services."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -11,8 +11,15 @@ from django_celery_beat.models import (
 )
 from hypothesis import strategies as st
 
-from maintenance.models import MaintenanceMode, RetentionOverride, RetentionPolicy, ScheduleControl
-from maintenance.scheduling import schedules
+from maintenance.models import (
+    MaintenanceMode,
+    PlannedWindow,
+    RetentionOverride,
+    RetentionPolicy,
+    ScheduleControl,
+)
+from maintenance.scheduling import planned_windows, schedules
+from maintenance.scheduling.planned_windows import Plan
 from scraping.models import BotConfig
 from tests.kit import factories
 
@@ -36,6 +43,7 @@ def empty():
     PeriodicTask.objects.all().delete()
     RetentionPolicy.objects.all().delete()
     MaintenanceMode.objects.all().delete()
+    PlannedWindow.objects.all().delete()
 
 
 @st.composite
@@ -76,6 +84,7 @@ def states(draw):
     rows = [(name, *draw(times()), draw(details()), draw(controls())) for name in names]
     overrides = draw(st.lists(st.sampled_from(["python", "rust", "BOT"]), unique=True))
     days = draw(st.lists(st.integers(30, 900), min_size=4, max_size=4))
+    windows = draw(st.lists(st.tuples(WORDS.filter(str.strip), st.frozensets(st.integers(0, 6))), max_size=3))
     keeps, mode = draw(st.booleans()), draw(st.none() | st.tuples(WORDS.filter(str.strip), st.none() | LATER))
 
     def write():
@@ -86,6 +95,8 @@ def states(draw):
                 values = {**values, "kwargs": values["kwargs"] % bot().pk}
             task = PeriodicTask.objects.create(name=name, **made, **limits, **values)
             _control(task, *control)
+        for reason, weekdays in windows:
+            _window(reason.strip(), weekdays)
         if not draw_retention:
             return
         policy = RetentionPolicy.objects.create(
@@ -139,6 +150,15 @@ def controls(draw):
     }
     state = draw(st.sampled_from(["on", "paused", "disabled"]))
     return policies, state, draw(WORDS.filter(str.strip)).strip(), draw(st.none() | LATER)
+
+
+def _window(reason, weekdays):
+    now = datetime.now(UTC).replace(microsecond=0)
+    once = Plan(now + timedelta(hours=1), now + timedelta(hours=2), timezone="Asia/Shanghai")
+    every_week = Plan(
+        weekdays=weekdays, from_time=time(12, 30), to_time=time(12, 0), timezone="Europe/Berlin"
+    )
+    planned_windows.plan_window(every_week if weekdays else once, by=None, reason=reason)
 
 
 def _control(task, policies, state, reason, later):
