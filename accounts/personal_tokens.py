@@ -17,7 +17,7 @@ from django.utils.translation import gettext_noop
 from accounts.models import PersonalToken, PersonalTokenQuerySet, Scope, hash_secret
 from accounts.rights import Person
 from accounts.sessions import may_see
-from audit import words
+from audit import values, words
 from audit.events import record
 from database import clock
 from database.messages import gettext as _
@@ -26,6 +26,7 @@ MADE, ENDED = "personal_token.made", "personal_token.revoked"
 words.register(
     {MADE: gettext_noop("made a personal API token"), ENDED: gettext_noop("revoked a personal API token")}
 )
+values.register("accounts.PersonalToken", {"scopes": lambda scope: dict(Scope.choices).get(scope, scope)})
 DAYS = (7, 30, 90, 365)
 LIVE_MAX = 50  # of one person
 # A use is written at most once in this time, so that a read does not cost a write each time.

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts import limits
 from accounts.ending import end_sign_ins
-from audit import access
+from audit import access, values
 from audit.events import record
 
 Person = AbstractBaseUser | AnonymousUser
@@ -19,6 +19,7 @@ Person = AbstractBaseUser | AnonymousUser
 # The counter is that of the sign-in page, so that guesses of codes count together wherever they are made.
 _APP, _ACTION, _RATE = "allauth.account", "login_failed", "5/5m"
 _FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+values.register("auth.User", {"factors": lambda kind: dict(Authenticator.Type.choices).get(kind, kind)})
 _WITH_CODES = (Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES)
 
 

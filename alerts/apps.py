@@ -14,12 +14,14 @@ class AlertsConfig(AppConfig):
         """Let schedulers and workers evaluate the rules, and the clean-up of the history delete old alerts."""
         from alerts import reading, watch
         from alerts.models import Alert, Mute
+        from alerts.rules import title_of
         from alerts.schedule_pings.form_part import PingPart
-        from audit import subject_names
+        from audit import subject_names, values
         from audit.visibility import register_owned
         from maintenance import history, schedule_parts
 
         register_owned(Alert)
+        values.register("alerts.Route", {"rules": title_of})
         history.register("alerts", Alert.objects.closed_before, by="closed_at")
         history.register("mutes", Mute.objects.ended_before, by="until")
         schedule_parts.register("pings", PingPart())

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext_noop
 
+import audit.values
 import audit.words
 from alerts.models import QuietHours, Reader, Route
 from audit.events import record
@@ -63,6 +64,13 @@ def set_reading(*, language: str, zone: str, by: User | AnonymousUser) -> None:
     with transaction.atomic():
         Reader.objects.update_or_create(person=by, defaults=values)
         record(SET, by, by=by, after={"language": language or "browser", "zone": zone})
+
+
+def _language_name(code: str) -> str:
+    return _("as the browser") if code == "browser" else str(dict(settings.LANGUAGES).get(code, code))
+
+
+audit.values.register("auth.User", {"language": _language_name})
 
 
 def active_language() -> str:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -14,6 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 
 from adminkit.moments import with_zone
+from audit import values
 from audit.history import message_of_entry
 from audit.models import Event
 from audit.snapshots import CHANGED
@@ -37,16 +37,16 @@ def rows_of(event: Event) -> list[Change]:
     """Return what has changed, then the event's other parameters."""
     before, after = _object(event.before), _object(event.after)
     kept = _object(event.parameters)
-    model = _model(event.subject_type)
+    about = event.subject_type
     found = [
-        Change(_name(model, name), _side(before, name), _side(after, name))
+        Change(_name(about, name), _side(about, before, name), _side(about, after, name))
         for name in _names(before, after)
         # What stayed as it was is no change; some services write the whole setting.
         if name not in before or name not in after or before[name] != after[name]
     ]
     if (message := message_of_entry(kept)) is not None:
         return [*found, Change("", None, message)] if message else found
-    return found + [Change(_name(None, name), None, _side(kept, name)) for name in _names(kept)]
+    return found + [Change(_name("", name), None, _side(about, kept, name)) for name in _names(kept)]
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -66,22 +66,18 @@ def _model(label: str) -> type[models.Model] | None:
         return None
 
 
-def _name(model: type[models.Model] | None, name: str) -> str:
-    if model is not None:
-        try:
-            # A reverse relation has no words of its own.
-            if words := getattr(model._meta.get_field(name), "verbose_name", ""):
-                return str(capfirst(words))
-        except FieldDoesNotExist:
-            pass
+def _name(about: str, name: str) -> str:
+    # A reverse relation has no words of its own.
+    if words := getattr(values.field_of(about, name), "verbose_name", ""):
+        return str(capfirst(words))
     words = name.replace("_", " ").strip()
     return str(capfirst(gettext(words))) if words else NOTHING
 
 
-def _side(document: Mapping[str, Any], name: str) -> str | None:
+def _side(about: str, document: Mapping[str, Any], name: str) -> str | None:
     if name not in document:
         return None
-    return _text(from_json(document, name))
+    return _text(values.in_words(about, name, from_json(document, name)))
 
 
 def _text(value: Any) -> str:
