@@ -179,12 +179,13 @@ def _locked(row: PlannedWindow) -> PlannedWindow:
 
 
 def state_of(row: PlannedWindow) -> dict[str, Any]:
-    """Return a window as the events have it."""
+    """Return a window as the events have it, with its present or next occurrence."""
+    start, end = row.next_occurrence(clock.now()) or (row.starts_at, row.ends_at)
     state = {
         "scope": row.scope or "all",
         "reason": row.reason,
-        "starts": row.starts_at.isoformat(),
-        "ends": row.ends_at.isoformat(),
+        "starts": start.isoformat(),
+        "ends": end.isoformat(),
     }
     if row.is_weekly:
         state |= {
