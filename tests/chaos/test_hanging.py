@@ -38,7 +38,7 @@ def last_attempts(jobs):
         found = {run.job: run for run in JobRun.objects.filter(job__in=jobs).exclude(status__in=goes_on)}
         return len(found) == len(jobs) and found
 
-    return wait_until(over, timeout=120, every=0.3)
+    return wait_until(over, timeout=150, every=0.3)
 
 
 @pytest.fixture
@@ -61,8 +61,7 @@ def test_jobs_that_get_nowhere_end_and_others_go_on(no_room_at_commit):
         for job in jobs:
             request(job)
         last = last_attempts(jobs)
-        healthy = request("cleanup_login_sessions")  # by now the worker has new child processes
-        wait_until(lambda: JobRun.objects.get(pk=healthy.pk).status == "succeeded", timeout=60)
+        assert_another_run_succeeds()
         assert service.process.poll() is None
         assert_the_server_works_on_nothing()
 
@@ -92,6 +91,12 @@ def test_jobs_that_get_nowhere_end_and_others_go_on(no_room_at_commit):
     assert ends_before("go_on") == {("interrupted", "handed_on")}
 
 
+def assert_another_run_succeeds():
+    request("cleanup_login_sessions")
+    # Given to a child just as it was killed, a message is lost with it: then the scheduler sends it again.
+    assert last_attempts(["cleanup_login_sessions"])["cleanup_login_sessions"].status == "succeeded"
+
+
 def assert_the_server_works_on_nothing():
     if connection.vendor == "sqlite":
         return
@@ -118,8 +123,7 @@ def test_force_stop_kills_that_child_only():
         wait_until(lambda: JobRun.objects.get(pk=run.pk).is_final, timeout=20)
         wait_until(lambda: not psutil.pid_exists(child), timeout=20)
         assert service.process.poll() is None
-        healthy = request("cleanup_login_sessions")
-        wait_until(lambda: JobRun.objects.get(pk=healthy.pk).status == "succeeded", timeout=60)
+        assert_another_run_succeeds()
 
     run.refresh_from_db()
     assert (run.status, run.reason) == ("cancelled", "operator")
