@@ -15,7 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from accounts.models import ApiToken, IdempotencyKey, LoginSession, PersonalToken
-from alerts.models import Ping, PingAddress
+from alerts.models import Ping, PingAddress, QuietHours, Reader, Route
 from console.management.commands.migrate import LOCK, lock_file
 from maintenance.models import HookCall, MaintenanceMode, ScheduleControl, ScheduleHook
 from tests.kit import factories, pings
@@ -98,6 +98,10 @@ def test_the_release_before_deletes_a_schedule_and_a_person_whose_new_rows_it_do
     factories.api_token(user=token.user)
     factories.idempotency_key(user=token.user)
     factories.listed_session(user=token.user)
+    factories.quiet_hours(person=token.user)
+    Reader.objects.create(person=token.user, language="en")
+    route = factories.route(to="person", person=token.user)
+    delivery = factories.delivery(route=route, person=token.user)
     event, survivor = factories.event(actor=token.user), factories.personal_token()
 
     old_apps.get_model("django_celery_beat", "PeriodicTask")._base_manager.get(pk=hook.pk).delete()
@@ -109,10 +113,12 @@ def test_the_release_before_deletes_a_schedule_and_a_person_whose_new_rows_it_do
     assert not PingAddress.objects.exists()
     assert not Ping.objects.exists()
     assert [one.pk for one in PersonalToken.objects.all()] == [survivor.pk]
-    for model in (ApiToken, IdempotencyKey, LoginSession):
+    for model in (ApiToken, IdempotencyKey, LoginSession, QuietHours, Reader):
         assert not model._base_manager.exists()
+    assert not Route.objects.filter(pk=route.pk).exists()
+    delivery.refresh_from_db()
     event.refresh_from_db()
-    assert event.actor is None
+    assert (event.actor, delivery.person, delivery.route) == (None, None, None)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit import subject_names
 from database import clock
+from database.constraints import DatabaseOnDelete
 from database.kept_keys import KeptForeignKey
 from database.messages import MessageField, MessagesQuerySet, PartsField
 from scraping.models import BotConfig
@@ -80,7 +81,8 @@ class Alert(models.Model):
     acknowledged_at = models.DateTimeField(_("acknowledged"), null=True, blank=True)
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # alert_acknowledged_by_fk
         null=True,
         blank=True,
         related_name="+",
@@ -97,6 +99,7 @@ class Alert(models.Model):
         ordering = ["-id"]
         permissions = [("decide_alert", _("Can acknowledge and mute alerts"))]
         constraints = [
+            DatabaseOnDelete(name="alert_acknowledged_by_fk", field="acknowledged_by", action="SET NULL"),
             models.UniqueConstraint(
                 fields=["rule", "subject_type", "subject_id"],
                 condition=Q(closed_at__isnull=True),

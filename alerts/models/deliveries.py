@@ -6,28 +6,17 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from alerts.models.alerts import Alert
+from alerts.models.outgoing import Outgoing, OutgoingQuerySet
 from alerts.models.routes import Route
-from database import clock
 from database.constraints import DatabaseOnDelete
-from database.messages import MessageField, MessagesQuerySet, PartsField
 
 
-class DeliveryQuerySet(MessagesQuerySet["Delivery"]):
-    """States of deliveries."""
-
-    def pending(self) -> Self:
-        """Return the deliveries that are neither delivered nor failed."""
-        return self.filter(next_attempt_at__isnull=False)
-
-    def due(self, now: datetime) -> Self:
-        """Return the pending deliveries whose attempt is due and that no process is sending."""
-        unclaimed = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-        return self.pending().filter(unclaimed, next_attempt_at__lte=now)
+class DeliveryQuerySet(OutgoingQuerySet["Delivery"]):
+    """Deliveries that belong together."""
 
     def like(self, one: "Delivery") -> Self:
         """Return the deliveries about the same event and cause to the same recipient."""
@@ -36,7 +25,7 @@ class DeliveryQuerySet(MessagesQuerySet["Delivery"]):
         )
 
 
-class Delivery(models.Model):
+class Delivery(Outgoing):
     """One event of one alert, told to one recipient.
 
     ::
@@ -76,11 +65,18 @@ class Delivery(models.Model):
     # A mail address; of a webhook its host, of a chat its scheme, and the number of its route, because the address may contain a secret.
     recipient = models.CharField(_("recipient"), max_length=300)
     route = models.ForeignKey(
-        Route, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("route")
+        Route,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # delivery_route_fk
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("route"),
     )
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # delivery_person_fk
         null=True,
         blank=True,
         related_name="+",
@@ -90,26 +86,19 @@ class Delivery(models.Model):
     cause_key = models.CharField(max_length=32, editable=False)
     # The id of the message, the same in each attempt, by which a receiver can drop doubles.
     message = models.UUIDField(_("message"), null=True, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
-    # What the receiver's server said, or why the attempt failed.
-    answer = MessageField(_("answer"), blank=True, db_default="")
-    answer_parts = PartsField(of="answer")
-    created_at = models.DateTimeField(_("written"), default=clock.now, db_default=Now())
-    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
     retried_until = models.DateTimeField(_("retried until"), null=True, blank=True)
-    claimed_until = models.DateTimeField(_("claimed until"), null=True, blank=True)
-    delivered_at = models.DateTimeField(_("delivered"), null=True, blank=True)
-    failed_at = models.DateTimeField(_("given up"), null=True, blank=True)
 
     objects = DeliveryQuerySet.as_manager()
 
-    class Meta:
+    class Meta(Outgoing.Meta):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
-        ordering = ["-id"]
         default_permissions = ("view",)
         constraints = [
+            *Outgoing.Meta.constraints,
             DatabaseOnDelete(name="delivery_alert_fk", field="alert"),
+            DatabaseOnDelete(name="delivery_route_fk", field="route", action="SET NULL"),
+            DatabaseOnDelete(name="delivery_person_fk", field="person", action="SET NULL"),
             models.UniqueConstraint(
                 fields=["alert", "event", "channel", "recipient"], name="delivery_once_per_recipient"
             ),
@@ -120,12 +109,6 @@ class Delivery(models.Model):
                 name="delivery_channel_known", condition=Q(channel__in=["mail", "webhook", "chat"])
             ),
             models.CheckConstraint(name="delivery_has_recipient", condition=~Q(recipient="")),
-            models.CheckConstraint(
-                name="delivery_pending_or_ended_once",
-                condition=Q(next_attempt_at__isnull=False, delivered_at__isnull=True, failed_at__isnull=True)
-                | Q(next_attempt_at__isnull=True, delivered_at__isnull=False, failed_at__isnull=True)
-                | Q(next_attempt_at__isnull=True, delivered_at__isnull=True, failed_at__isnull=False),
-            ),
             models.CheckConstraint(
                 name="delivery_sent_in_a_message", condition=Q(attempts=0) | Q(message__isnull=False)
             ),
@@ -147,6 +130,6 @@ class Delivery(models.Model):
         return f"{self.get_event_display()}: {self.alert} → {self.recipient}"
 
     @property
-    def state(self) -> str:
-        """Waiting, delivered or failed: the name of its mark."""
-        return "succeeded" if self.delivered_at else "failed" if self.failed_at else "queued"
+    def tried_until(self) -> datetime:
+        """24 hours after the first attempt, which quiet hours and others of its cause may have held back."""
+        return self.retried_until or super().tried_until

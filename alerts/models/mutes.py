@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
+from database.constraints import DatabaseOnDelete
 
 
 class MuteQuerySet(models.QuerySet["Mute"]):
@@ -39,7 +40,8 @@ class Mute(models.Model):
     created_at = models.DateTimeField(_("muted"), default=clock.now, db_default=Now())
     muted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # mute_muted_by_fk
         null=True,
         blank=True,
         related_name="+",
@@ -55,6 +57,7 @@ class Mute(models.Model):
         ordering = ["-id"]
         default_permissions = ()  # who may mute may end a mute
         constraints = [
+            DatabaseOnDelete(name="mute_muted_by_fk", field="muted_by", action="SET NULL"),
             models.UniqueConstraint(
                 fields=["rule", "subject_type", "subject_id"], name="mute_one_per_subject"
             ),

@@ -1,19 +1,16 @@
 """Pings: what a service outside, such as healthchecks.io, is told about the runs of a schedule."""
 
-from datetime import datetime
-from typing import Self
 from urllib.parse import urlsplit
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from alerts.models.outgoing import Outgoing, OutgoingQuerySet
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField, RedactedTextField, SecretUnreadable
-from database.messages import MessageField, MessagesQuerySet, PartsField
 
 
 class PingAddress(models.Model):
@@ -54,20 +51,7 @@ class PingAddress(models.Model):
             return ""
 
 
-class PingQuerySet(MessagesQuerySet["Ping"]):
-    """States of pings."""
-
-    def pending(self) -> Self:
-        """Return the pings that are neither delivered nor failed."""
-        return self.filter(next_attempt_at__isnull=False)
-
-    def due(self, now: datetime) -> Self:
-        """Return the pending pings whose attempt is due and that no process is sending."""
-        unclaimed = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-        return self.pending().filter(unclaimed, next_attempt_at__lte=now)
-
-
-class Ping(models.Model):
+class Ping(Outgoing):
     """One event of one run, told to the address of its schedule.
 
     ::
@@ -106,35 +90,20 @@ class Ping(models.Model):
     event = models.CharField(_("event"), max_length=7, choices=Event)
     # Why the run ended so; the run may change before it is sent.
     body = RedactedTextField(_("body"), blank=True, db_default="")
-    attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
-    # What the service said, or why the attempt failed.
-    answer = MessageField(_("answer"), blank=True, db_default="")
-    answer_parts = PartsField(of="answer")
-    created_at = models.DateTimeField(_("written"), default=clock.now, db_default=Now())
-    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
-    claimed_until = models.DateTimeField(_("claimed until"), null=True, blank=True)
-    delivered_at = models.DateTimeField(_("delivered"), null=True, blank=True)
-    failed_at = models.DateTimeField(_("given up"), null=True, blank=True)
 
-    objects = PingQuerySet.as_manager()
+    objects = OutgoingQuerySet["Ping"].as_manager()
 
-    class Meta:
+    class Meta(Outgoing.Meta):
         verbose_name = _("ping")
         verbose_name_plural = _("pings")
-        ordering = ["-id"]
         default_permissions = ()
         constraints = [
+            *Outgoing.Meta.constraints,
             DatabaseOnDelete(name="ping_address_fk", field="address"),
             DatabaseOnDelete(name="ping_run_fk", field="run"),
             models.UniqueConstraint(fields=["run", "event"], name="ping_once_per_event"),
             models.CheckConstraint(
                 name="ping_event_known", condition=Q(event__in=["start", "success", "fail"])
-            ),
-            models.CheckConstraint(
-                name="ping_pending_or_ended_once",
-                condition=Q(next_attempt_at__isnull=False, delivered_at__isnull=True, failed_at__isnull=True)
-                | Q(next_attempt_at__isnull=True, delivered_at__isnull=False, failed_at__isnull=True)
-                | Q(next_attempt_at__isnull=True, delivered_at__isnull=True, failed_at__isnull=False),
             ),
         ]
         indexes = [
@@ -150,8 +119,3 @@ class Ping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_event_display()}: #{self.run_id}"
-
-    @property
-    def state(self) -> str:
-        """Waiting, delivered or failed: the name of its mark."""
-        return "succeeded" if self.delivered_at else "failed" if self.failed_at else "queued"

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from database import zones
+from database.constraints import DatabaseOnDelete
 
 
 class QuietHours(models.Model):
@@ -15,7 +16,8 @@ class QuietHours(models.Model):
 
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # quiethours_person_fk
         primary_key=True,
         related_name="+",
         verbose_name=_("person"),
@@ -29,6 +31,7 @@ class QuietHours(models.Model):
         verbose_name_plural = _("quiet hours")
         default_permissions = ()  # everybody has their own
         constraints = [
+            DatabaseOnDelete(name="quiethours_person_fk", field="person"),
             models.CheckConstraint(name="quiethours_begin_is_no_end", condition=~Q(begins=F("ends"))),
         ]
 

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from database.constraints import DatabaseOnDelete
+
 
 class Reader(models.Model):
     """The language of the person's browser at the last sign-in, or what the person has chosen.
@@ -13,7 +15,8 @@ class Reader(models.Model):
 
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # reader_person_fk
         primary_key=True,
         related_name="+",
         verbose_name=_("person"),
@@ -28,6 +31,7 @@ class Reader(models.Model):
         verbose_name = _("reader")
         verbose_name_plural = _("readers")
         default_permissions = ()  # everybody has their own
+        constraints = [DatabaseOnDelete(name="reader_person_fk", field="person")]
 
     def __str__(self) -> str:
         return f"{self.language} {self.zone}".strip()

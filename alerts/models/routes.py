@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from alerts.models.alerts import Alert
+from database.constraints import DatabaseOnDelete
 from database.fields import EncryptedTextField, SecretUnreadable
 
 # Longer than a day nobody waits for an escalation.
@@ -36,11 +37,18 @@ class Route(models.Model):
     to = models.CharField(_("recipient"), max_length=9, choices=To)
     # Without its members, a route of a group tells nobody; without the group, it has no meaning.
     group = models.ForeignKey(
-        Group, on_delete=models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("group")
+        Group,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # route_group_fk
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("group"),
     )
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # route_person_fk
         null=True,
         blank=True,
         related_name="+",
@@ -81,6 +89,8 @@ class Route(models.Model):
         verbose_name_plural = _("routes")
         ordering = ["name"]
         constraints = [
+            DatabaseOnDelete(name="route_group_fk", field="group"),
+            DatabaseOnDelete(name="route_person_fk", field="person"),
             models.UniqueConstraint(fields=["name"], name="route_name_unique"),
             models.CheckConstraint(
                 name="route_has_its_recipient",

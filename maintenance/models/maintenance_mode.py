@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from database.constraints import DatabaseOnDelete
 from maintenance.models.groups import group_title
 
 # The scope of all schedules. Any other scope is the slug of a group of jobs.
@@ -36,7 +37,8 @@ class MaintenanceMode(models.Model):
     started_at = models.DateTimeField(_("on since"), null=True, blank=True)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # maintenancemode_started_by_fk
         null=True,
         blank=True,
         related_name="+",
@@ -52,6 +54,7 @@ class MaintenanceMode(models.Model):
         verbose_name = _("maintenance mode")
         verbose_name_plural = _("maintenance mode")
         constraints = [
+            DatabaseOnDelete(name="maintenancemode_started_by_fk", field="started_by", action="SET NULL"),
             models.UniqueConstraint(fields=["scope"], name="maintenancemode_one_row_per_scope"),
             models.CheckConstraint(
                 name="maintenancemode_first_row_is_of_all",

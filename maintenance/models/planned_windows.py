@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from database import clock, zones
+from database.constraints import DatabaseOnDelete
 from database.weekly import Weekly
 
 # Slots of a window that ended longer ago are recorded by now; a scheduler that was dead for longer calls them missed.
@@ -72,7 +73,8 @@ class PlannedWindow(models.Model):
     timezone = models.CharField(_("time zone"), max_length=63)
     planned_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # plannedwindow_planned_by_fk
         null=True,
         blank=True,
         related_name="+",
@@ -93,6 +95,7 @@ class PlannedWindow(models.Model):
         verbose_name = _("planned window")
         verbose_name_plural = _("planned windows")
         constraints = [
+            DatabaseOnDelete(name="plannedwindow_planned_by_fk", field="planned_by", action="SET NULL"),
             models.CheckConstraint(name="plannedwindow_has_reason", condition=~Q(reason="")),
             models.CheckConstraint(
                 name="plannedwindow_ends_after_start", condition=Q(ends_at__gt=F("starts_at"))

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from database.constraints import DatabaseOnDelete
 from database.names import Folded
 
 
@@ -25,7 +26,8 @@ class RetentionPolicy(models.Model):
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # retentionpolicy_updated_by_fk
         null=True,
         blank=True,
         editable=False,
@@ -38,6 +40,7 @@ class RetentionPolicy(models.Model):
         verbose_name_plural = _("retentions")
         ordering = ["job"]
         constraints = [
+            DatabaseOnDelete(name="retentionpolicy_updated_by_fk", field="updated_by", action="SET NULL"),
             models.CheckConstraint(
                 name="retentionpolicy_days_1_to_36500", condition=Q(days__range=(1, 36_500))
             ),

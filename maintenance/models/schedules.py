@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
+from database.constraints import DatabaseOnDelete
 from database.messages import PartsField, ShortMessageField
 
 # The broker gives a message to another worker after 7,200 s (visibility_timeout): the work must end before.
@@ -34,7 +35,8 @@ class ScheduleControl(models.Model):
 
     schedule = models.OneToOneField(
         "django_celery_beat.PeriodicTask",
-        on_delete=models.CASCADE,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # schedulecontrol_schedule_fk
         primary_key=True,
         related_name="control",
         verbose_name=_("schedule"),
@@ -84,7 +86,8 @@ class ScheduleControl(models.Model):
     paused_at = models.DateTimeField(_("paused"), null=True, blank=True)
     paused_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # schedulecontrol_paused_by_fk
         null=True,
         blank=True,
         related_name="+",
@@ -127,6 +130,8 @@ class ScheduleControl(models.Model):
         verbose_name = _("schedule control")
         verbose_name_plural = _("schedule controls")
         constraints = [
+            DatabaseOnDelete(name="schedulecontrol_schedule_fk", field="schedule"),
+            DatabaseOnDelete(name="schedulecontrol_paused_by_fk", field="paused_by", action="SET NULL"),
             models.CheckConstraint(
                 name="schedulecontrol_misfire_known",
                 condition=Q(misfire_policy__in=["skip", "run_once", "run_all"]),

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from database.constraints import DatabaseOnDelete
 from database.messages import gettext, message_of
 
 PERMISSION = "scraping.decide_setaside"
@@ -47,7 +48,8 @@ class SetAside(models.Model):
     decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,  # setaside_decided_by_fk
         null=True,
         blank=True,
         db_index=False,
@@ -63,6 +65,7 @@ class SetAside(models.Model):
         default_permissions = ("view",)
         permissions = [("decide_setaside", _("Can decide about items that are set aside"))]
         constraints = [
+            DatabaseOnDelete(name="setaside_decided_by_fk", field="decided_by", action="SET NULL"),
             models.CheckConstraint(
                 name="setaside_cause_known", condition=Q(cause__in=["missing", "closed", "marked"])
             ),
