@@ -107,7 +107,7 @@ PAGES = {
     "user: tokens": "tokens-of/{user}/",
     "my sessions": "my-sessions/",
     "my tokens": "my-tokens/",
-    "quiet hours": "quiet-hours/",
+    "my messages": "my-messages/",
     "pause scraping": "pause-scraping/",
     "maintenance mode": "maintenance-mode/",
     "run now: purge": "jobs/purge_old_content/run/",

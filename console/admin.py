@@ -130,7 +130,7 @@ class ConsoleAdminSite(admin.AdminSite):
         """Add the run confirmation, the page of maintenance mode, and the check that somebody is signed in."""
         # Loading an app's admin registers its classes here, so the site must exist first.
         from accounts import personal_token_pages, session_pages
-        from alerts.admin import quiet
+        from alerts.admin.my_messages import page as my_messages
         from console.dashboard import page
         from maintenance.admin import maintenance_mode as mode_pages
         from maintenance.admin import planned_windows as planned_window_pages
@@ -145,7 +145,7 @@ class ConsoleAdminSite(admin.AdminSite):
                 "dashboard/stored/", self.admin_view(never_cache(page.stored_parts)), name="dashboard_stored"
             ),
             *session_pages.urls(self),
-            *quiet.urls(self),
+            *my_messages.urls(self),
             *personal_token_pages.urls(self),
             path("search/", self.admin_view(self.search), name="search"),
             path("session/", never_cache(self.session), name="session"),

@@ -72,7 +72,7 @@ def pages_of_their_own(task, config):
         reverse("admin:maintenance_jobrun_compare"),
         reverse("admin:maintenance_mode"),
         reverse("admin:my_sessions"),
-        reverse("admin:quiet_hours"),
+        reverse("admin:my_messages"),
         reverse("admin:my_tokens"),
         reverse("mfa_index"),
         reverse("admin:django_celery_beat_periodictask_delete", args=[task.pk]),

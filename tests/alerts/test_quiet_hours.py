@@ -104,21 +104,29 @@ def test_groups_addresses_and_others_are_not_quiet(hand, mails, settings):
 def test_the_page_stores_ones_own_and_ends_them(client):
     person = factories.user(is_staff=True)
     client.force_login(person)
-    page = reverse("admin:quiet_hours")
-    assert client.get(page).status_code == 200
+    assert client.get(reverse("admin:my_messages")).status_code == 200
+    page = reverse("admin:my_messages_quiet_hours")
 
     client.post(page, {"begins": "22:00", "ends": "07:00", "zone": "Europe/Berlin"})
     kept = QuietHours.objects.get()
     assert (kept.person, kept.begins, kept.ends) == (person, time(22), time(7))
     for wrong in ({"begins": "1:00", "ends": "1:00"}, {"begins": "x"}, {"zone": "Mars/Base"}):
         answer = client.post(page, {"begins": "22:00", "ends": "07:00", "zone": "UTC", **wrong})
-        assert answer.context["form"].errors
+        assert answer.context["hours_form"].errors
     assert QuietHours.objects.get().zone == "Europe/Berlin"
 
-    client.post(reverse("admin:quiet_hours_end"))
+    client.post(reverse("admin:my_messages_quiet_hours_end"))
     assert not QuietHours.objects.exists()
     verbs = Event.objects.order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["person.quiet_hours_set", "person.quiet_hours_ended"]
+
+
+def test_the_address_that_the_page_had_before_leads_to_it(client):
+    client.force_login(factories.user(is_staff=True))
+
+    answer = client.get("/admin/quiet-hours/")
+
+    assert (answer.status_code, answer.url) == (301, reverse("admin:my_messages"))
 
 
 def test_a_condition_that_comes_and_goes_is_told_a_few_times_and_once_that_it_does(condition, later, mails):
