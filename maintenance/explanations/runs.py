@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count
@@ -19,7 +20,7 @@ from maintenance.explanations.own_limits import limits_of
 from maintenance.explanations.recurrence import afterwards
 from maintenance.ledger.usual import usual_of
 from maintenance.ledger.worker_health import GONE_HEARTBEATS, WorkersState, worker_health
-from maintenance.models import JobRun
+from maintenance.models import JobRun, ScheduleControl
 from maintenance.models.maintenance_mode import ALL
 from maintenance.models.statuses import FAILURES, Reason, Status
 from maintenance.registry import get_job, is_known
@@ -192,14 +193,7 @@ def _missed(run: JobRun, depth: int) -> list[Cause]:
         text = _("The schedule was changed by %(name)s before the slot of %(slot)s was ticked.")
         causes = [Cause("edited", text % {"name": who(event), "slot": moment(slot)}, about=run.schedule)]
     else:
-        text = _("No scheduler was alive at %(slot)s; one ticked again at %(time)s.")
-        causes = [
-            Cause(
-                "no_scheduler",
-                text % {"slot": moment(slot), "time": moment(run.finished_at)},
-                _("Run a second scheduler: it takes over within seconds."),
-            )
-        ]
+        causes = [_without_scheduler(run, slot)]
     made_up = (
         JobRun.objects.filter(
             schedule=run.schedule_id, pk__gt=run.pk, status__in=(*FAILURES, Status.SUCCEEDED)
@@ -214,6 +208,21 @@ def _missed(run: JobRun, depth: int) -> list[Cause]:
         told = {"id": made_up.pk, "time": moment(made_up.queued_at), "status": made_up.get_status_display()}
         causes.append(Cause("next_run", text % told, about=made_up))
     return causes
+
+
+def _without_scheduler(run: JobRun, slot: datetime) -> Cause:
+    told: dict[str, Any] = {"slot": moment(slot), "time": moment(run.finished_at)}
+    control = ScheduleControl.objects.filter(schedule=run.schedule_id).first() if run.schedule_id else None
+    window = control.catch_up_window if control is not None else None
+    if window is not None and run.finished_at is not None and run.finished_at - slot > window:
+        text = _(
+            "No scheduler was alive at %(slot)s; when one ticked again at %(time)s, the slot was older than"
+            " the %(window)s within which slots are caught up."
+        )
+        remedy = _("Give the schedule a longer catch-up time, or run it now.")
+        return Cause("too_old_to_catch_up", text % {**told, "window": duration(window)}, remedy, run.schedule)
+    text = _("No scheduler was alive at %(slot)s; one ticked again at %(time)s.")
+    return Cause("no_scheduler", text % told, _("Run a second scheduler: it takes over within seconds."))
 
 
 def _blocked(run: JobRun, depth: int) -> list[Cause]:
@@ -241,11 +250,22 @@ def _failed(run: JobRun, depth: int) -> list[Cause]:
         label = run.get_reason_display() if known else ""
         said = run.error or run.message
         text = f"{label[:1].upper()}{label[1:]}: {said}" if label and said else (said or label)
-        causes = [Cause(run.reason or "error", text or _("It ended without a message."))]
+        causes = [Cause(run.reason or "error", _with_memory(run, text) or _("It ended without a message."))]
     if run.attempt > 1:
         text = _("It was attempt %(attempt)s; the ones before it ended the same way or were interrupted.")
         causes.append(Cause("attempts", text % {"attempt": run.attempt}, about=run.retry_of))
     return causes + limits_of(run) + afterwards(run)
+
+
+def _with_memory(run: JobRun, text: str) -> str:
+    """Return the text with what a lost worker may mean: who is killed by the system leaves no other trace."""
+    is_lost = run.reason == Reason.WORKER_LOST or (
+        run.reason == Reason.TOO_MANY_ATTEMPTS and run.retry_of and run.retry_of.reason == Reason.WORKER_LOST
+    )
+    if not is_lost:
+        return text
+    told = _("A process that the system kills, for example because of its memory, ends like this.")
+    return f"{text.removesuffix('.')}. {told}"
 
 
 def _sessions(run: JobRun) -> list[Cause]:
@@ -271,9 +291,12 @@ def _interrupted(run: JobRun, depth: int) -> list[Cause]:
     causes = [
         Cause(
             run.reason or "interrupted",
-            _sentence(
-                str(run.get_reason_display() if run.reason else run.get_status_display()),
-                run.error or run.message,
+            _with_memory(
+                run,
+                _sentence(
+                    str(run.get_reason_display() if run.reason else run.get_status_display()),
+                    run.error or run.message,
+                ),
             ),
         )
     ]

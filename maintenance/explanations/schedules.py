@@ -9,6 +9,7 @@ from django_celery_beat.models import PeriodicTask
 from adminkit.templatetags.display import duration, moment, zoned
 from database import clock
 from maintenance.explanations.cause import Cause, last_event, paused_by, who
+from maintenance.explanations.clock_gaps import in_gap
 from maintenance.explanations.held import explain_period
 from maintenance.explanations.runs import explain_run
 from maintenance.models import JobRun, Person, ScheduleControl
@@ -17,7 +18,7 @@ from maintenance.scheduling import schedules
 from maintenance.scheduling.forecast import Hold
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.reading import Reading, read_all
-from maintenance.scheduling.scheduler_health import scheduler_health
+from maintenance.scheduling.scheduler_health import SchedulerHealth, scheduler_health
 from maintenance.scheduling.timing import Timing
 
 # A slot is given to the minute.
@@ -67,7 +68,7 @@ def why_not(task: PeriodicTask, reading: Reading, modes: Modes) -> Iterator[Caus
         yield Cause("not_yet", text)
     health = scheduler_health(modes)
     if not health.is_alive:
-        yield _no_scheduler(health.tick_age)
+        yield _no_scheduler(health)
 
 
 def _paused(task: PeriodicTask, control: ScheduleControl) -> Cause:
@@ -93,16 +94,27 @@ def _over(task: PeriodicTask, control: ScheduleControl) -> Cause:
     return Cause("over", _("It has no more fire times."), _("Give it another time."))
 
 
-def _no_scheduler(age: timedelta | None) -> Cause:
-    if age is None:
+def _no_scheduler(health: SchedulerHealth) -> Cause:
+    if health.standbys and health.tick_age is not None:
+        # A free lease is taken within seconds: whoever is alive has lost it, or cannot write.
+        text = _("No scheduler holds the lease, although one is alive; the last tick was %(time)s ago.")
+        remedy = _("Read the log of celery beat; restart it if it does not go on.")
+        return Cause("lease_lost", text % {"time": duration(health.tick_age)}, remedy)
+    if health.tick_age is None:
         text = _("No scheduler is alive, and none has ever ticked.")
     else:
-        text = _("No scheduler is alive; the last tick was %(time)s ago.") % {"time": duration(age)}
+        text = _("No scheduler is alive; the last tick was %(time)s ago.") % {
+            "time": duration(health.tick_age)
+        }
     return Cause("no_scheduler", text, _("Start celery beat."))
 
 
 def explain_slot(task: PeriodicTask, at: datetime) -> list[Cause]:
     """Return what became, or will become, of the slot of the minute that begins at ``at``."""
+    return [*in_gap(task, at), *_what_became_of(task, at)]
+
+
+def _what_became_of(task: PeriodicTask, at: datetime) -> list[Cause]:
     control, now = schedules.control_or_default(task), clock.now()
     of_schedule = JobRun.objects.filter(schedule=task.pk)
     row = (

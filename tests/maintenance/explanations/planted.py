@@ -1,7 +1,8 @@
-"""Thirty planted causes, as other schedulers' incident reports describe them: each plants one and asks why."""
+"""Planted causes, as other schedulers' incident reports describe them: each plants one and asks why."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -11,17 +12,15 @@ from database import clock
 from database.messages import gettext as _
 from maintenance.explanations import (
     Cause,
-    explain_bot,
-    explain_item,
     explain_run,
     explain_schedule,
     explain_slot,
 )
-from maintenance.models import ScheduleControl, WorkerProcess
+from maintenance.models import BeatLease, ScheduleControl, WorkerProcess
 from maintenance.scheduling import edits, maintenance_mode, schedules
 from maintenance.scheduling.lease import Lease
-from scraping.models.erasures import Erasure
 from tests.kit import factories
+from tests.kit.windows import planned_window
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 Planted = Callable[[], list[Cause]]
@@ -239,6 +238,43 @@ def it_was_created_later():
     return explain_slot(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk), last_hour())
 
 
+@planted("clocks_forward", "does not exist")
+def its_time_does_not_exist_on_that_day():
+    task = factories.schedule(crontab="30 2 * * *", timezone_name="Europe/Berlin", name="hourly")
+    slot = datetime(2026, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    ScheduleControl.objects.filter(schedule=task).update(effective_from=slot - DAY)
+    task = PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk)
+    _slot_row(task, slot.astimezone(UTC), status="succeeded", started_at=slot)
+    return explain_slot(task, slot)
+
+
+@planted("too_old_to_catch_up", "caught up")
+def it_is_older_than_what_is_caught_up():
+    task = hourly()
+    ScheduleControl.objects.filter(schedule=task).update(catch_up_hours=6)
+    slot = last_hour() - 12 * HOUR
+    _slot_row(task, slot, status="missed", reason="no_scheduler", finished_at=slot + 9 * HOUR)
+    return explain_slot(task, slot)
+
+
+@planted("day_off", "New Year")
+def it_was_a_holiday():
+    task, slot = hourly(), clock.now().replace(month=1, day=1, hour=2, minute=0, second=0, microsecond=0)
+    ScheduleControl.objects.filter(schedule=task).update(days_off="US", effective_from=slot - DAY)
+    task = PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk)
+    _slot_row(task, slot, status="skipped", reason="paused")
+    return explain_slot(task, slot)
+
+
+@planted("planned_window", "restore test")
+def it_was_in_a_planned_window():
+    task, slot = hourly(), last_hour()
+    times = {"starts_at": slot - HOUR, "ends_at": slot + HOUR, "ended_at": slot + HOUR}
+    planned_window(reason="restore test", planned_at=slot - DAY, **times)
+    _slot_row(task, slot, status="skipped", reason="paused")
+    return explain_slot(task, slot)
+
+
 # --- Schedules -----------------------------------------------------------------------------------
 
 
@@ -252,6 +288,14 @@ def a_schedule_is_paused():
 
 @planted("no_scheduler", "No scheduler")
 def nobody_ticks():
+    return explain_schedule(default("purge_old_content"))
+
+
+@planted("lease_lost", "lease")
+def the_scheduler_has_lost_its_lease():
+    Lease(60).acquire()
+    past = clock.now() - 5 * MINUTE
+    BeatLease.objects.update(expires_at=past, ticked_at=past)
     return explain_schedule(default("purge_old_content"))
 
 
@@ -324,75 +368,19 @@ def its_worker_died_after_it_had_taken_the_message():
     return explain_run(first)
 
 
+@planted("too_many_attempts", "memory")
+def the_system_killed_its_workers_for_their_memory():
+    ended = clock.now()
+    error = _("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
+    lost = {"error": error % {"worker": "celery", "moment": "2026-11-24 02:31"}, "started_at": ended}
+    first = factories.job_run(status="interrupted", reason="worker_lost", finished_at=ended, **lost)
+    return explain_run(
+        factories.job_run(
+            status="failed", reason="too_many_attempts", attempt=2, retry_of=first, finished_at=ended, **lost
+        )
+    )
+
+
 def _failed_run(**fields):
     ended = clock.now()
     return factories.job_run(status="failed", started_at=ended - MINUTE, finished_at=ended, **fields)
-
-
-# --- Bots and posts ------------------------------------------------------------------------------
-
-
-@planted("stopped_by_reddit", "times in a row")
-def reddit_stopped_the_bot():
-    a_scheduler()
-    bot = factories.bot_config(
-        app=factories.reddit_app(), is_active=False, refusal_kind="private", refusals=3, paused_at=clock.now()
-    )
-    return explain_bot(bot)
-
-
-@planted("on_demand", "on demand")
-def automatic_scraping_is_off():
-    a_scheduler()
-    return explain_bot(factories.bot_config(app=factories.reddit_app(), auto_scrape=False))
-
-
-@planted("schedule_paused", "restore test")
-def the_schedule_of_all_bots_is_paused():
-    a_scheduler()
-    edits.pause(default("auto_scraping"), by=factories.superuser(username="ada"), reason="restore test")
-    return explain_bot(factories.bot_config(app=factories.reddit_app()))
-
-
-@planted("rate_limited", "too many requests")
-def reddit_refuses_more_requests():
-    a_scheduler()
-    app = factories.reddit_app()
-    now = clock.now()
-    factories.request_budget(
-        client_id=app.client_id, ends_at=now + 5 * MINUTE, blocked_until=now + 3 * MINUTE
-    )
-    return explain_bot(factories.bot_config(app=app))
-
-
-@planted("silent", "r/foo")
-def a_subreddit_fell_silent():
-    a_scheduler()
-    bot = factories.bot_config(app=factories.reddit_app(), subreddits=["foo"])
-    factories.freshness(config=bot, subreddit="foo", silent_since=clock.now() - DAY, why="private")
-    return explain_bot(bot)
-
-
-@planted("erased", "run #")
-def a_purge_deleted_the_post():
-    run = factories.job_run(status="succeeded", finished_at=clock.now(), started_at=clock.now())
-    Erasure.objects.create(kind=3, number=int("abc12", 36), run_id=run.pk, rule="retention", days=90)
-    return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")
-
-
-@planted("blanked", "removed by a moderator")
-def a_moderator_removed_the_post():
-    post = factories.post(state="moderator", checked_at=clock.now())
-    return explain_item(post.fullname)
-
-
-@planted("not_scraped", "r/foo")
-def no_bot_reads_the_subreddit():
-    factories.bot_config(subreddits=["bar"])
-    return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")
-
-
-@planted("left_out", "r/foo")
-def a_filter_left_the_post_out():
-    factories.bot_config(subreddits=["Foo"])
-    return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")

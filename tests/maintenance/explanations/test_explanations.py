@@ -13,7 +13,7 @@ from maintenance.explanations import explain_item, explain_run
 from maintenance.explanations.content import NotAnItem
 from maintenance.models.statuses import Reason, Status
 from tests.kit import factories
-from tests.maintenance.explanations import planted
+from tests.maintenance.explanations import planted, planted_content
 from tests.maintenance.explanations.planted import PLANTED
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
@@ -57,8 +57,11 @@ def test_it_is_told_in_chinese(plant, settings):
 def test_it_costs_few_queries(plant, settings, monkeypatch):
     settings.REDDIT_CLIENT_ID = ""
     asked = []
-    for name in ("explain_run", "explain_slot", "explain_schedule", "explain_bot", "explain_item"):
-        explain = getattr(planted, name)
+    for module, name in [
+        (planted, "explain_run"), (planted, "explain_slot"), (planted, "explain_schedule"),
+        (planted_content, "explain_bot"), (planted_content, "explain_item"),
+    ]:  # fmt: skip
+        explain = getattr(module, name)
 
         def counted(*args, explain=explain):
             with CaptureQueriesContext(connection) as queries:
@@ -66,7 +69,7 @@ def test_it_costs_few_queries(plant, settings, monkeypatch):
             asked.append(len(queries))
             return found
 
-        monkeypatch.setattr(planted, name, counted)
+        monkeypatch.setattr(module, name, counted)
 
     plant()
 
