@@ -71,14 +71,23 @@ class Service:
         self.process.wait(10)
 
 
-def worker_service(hostname="worker", include=None, **environment):
+# Knows the jobs of ``misbehaving`` too.
+MISBEHAVING = "tests.chaos.misbehaving"
+
+
+def _of_app(command, app):
+    """Return the command with another Celery application."""
+    return [app if word == "console" else word for word in command]
+
+
+def worker_service(hostname="worker", include=None, app="console", **environment):
     """``include``: a module that the worker imports."""
     command = [word.replace("worker@", f"{hostname}@") for word in processes.worker(concurrency=2)]
-    return Service([*command, *(["--include", include] if include else [])], **environment)
+    return Service([*_of_app(command, app), *(["--include", include] if include else [])], **environment)
 
 
-def worker(hostname="worker", include=None, **environment):
-    service = worker_service(hostname, include, **environment)
+def worker(hostname="worker", include=None, app="console", **environment):
+    service = worker_service(hostname, include, app, **environment)
     service.wait_for(" ready.")
     return service
 
@@ -86,9 +95,7 @@ def worker(hostname="worker", include=None, **environment):
 @contextlib.contextmanager
 def misbehaving_worker(concurrency=1):
     """Start a worker that has the jobs of ``misbehaving``."""
-    command = processes.worker(concurrency=concurrency)
-    command[command.index("console")] = "tests.chaos.misbehaving"
-    with Service(command) as service:
+    with Service(_of_app(processes.worker(concurrency=concurrency), MISBEHAVING)) as service:
         service.wait_for(" ready.")
         yield service
 
@@ -118,7 +125,7 @@ def supervised_worker(**environment):
             service.kill()
 
 
-def beat(**environment):
-    service = Service(processes.beat(), **environment)
+def beat(app="console", **environment):
+    service = Service(_of_app(processes.beat(), app), **environment)
     service.wait_for("on demand")
     return service

@@ -1,5 +1,9 @@
 """Each rule of alerts is provoked on real processes, and told over a channel that answers 500 for an hour.
 
+Two schedules have a ping address besides: a worker is killed between the start and the end of a run, and the service
+answers 500 for the same hour. A message or a ping arrives once, unless its sender is killed between sending and storing;
+then it arrives once more, a message with the same id: at least once is what HTTP allows.
+
 The list of rules is the code's: a rule without a provocation fails the drill. Nothing is mocked: schedulers and workers
 evaluate the rules, send, and are killed. Only the hours are made short, by the clock of the database. A part of
 ``make soak``: it takes some minutes, and ``pytest -s`` shows its table.
@@ -17,19 +21,22 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from alerts.models import Alert, Delivery, Route
+from alerts.models.outgoing import CLAIM
 from alerts.rules import RULES
+from alerts.schedule_pings.sending import PingSender
 from maintenance.models import JobRun
 from scraping.models import BotConfig, Freshness, RedditPost, RequestBudget
-from tests.alerts.sinks import web_sink
+from tests.alerts.sinks import ping_sink, web_sink
+from tests.chaos.pinged import Pinged
 from tests.chaos.servers import clock_shows, make_clock_movable, move_clock, own_broker, own_postgres
-from tests.chaos.services import beat, worker
+from tests.chaos.services import MISBEHAVING, beat, worker
 from tests.kit import factories
 from tests.kit.waiting import wait_until
 from tests.soak import IS_SOAK
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("broker"),
+    pytest.mark.usefixtures("broker", "misbehaving_jobs"),
     pytest.mark.soak,
     pytest.mark.skipif(not IS_SOAK, reason="takes minutes: a part of `make soak`"),
     pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no clock but its host's"),
@@ -171,19 +178,25 @@ def pass_time(clock, by):
     """Move the database's clock; wait until all that is due then has been attempted."""
     clock["ahead"] += by
     move_clock(clock["ahead"])
+
     # The ones that are being sent, too.
-    due = Delivery.objects.pending()
-    wait_until(
-        lambda: not due.filter(next_attempt_at__lte=clock_shows()).exists(), timeout=PATIENCE, every=0.5
-    )
+    def is_quiet():
+        now = clock_shows()
+        if Delivery.objects.pending().filter(next_attempt_at__lte=now).exists():
+            return False
+        # Those behind the first one of a schedule wait for it.
+        return not PingSender().due(now + CLAIM).filter(next_attempt_at__lte=now).exists()
+
+    wait_until(is_quiet, timeout=PATIENCE, every=0.5)
 
 
-def with_real_deaths(stack, clock, cures):
+def with_real_deaths(stack, clock, cures, pinged):
     """Kill every worker, then every scheduler; the ones that are left must tell it, and that it is over."""
-    first = stack.enter_context(worker(**ENVIRONMENT))
-    schedulers = [stack.enter_context(beat(**ENVIRONMENT)) for _ in range(2)]
+    first = stack.enter_context(worker(app=MISBEHAVING, **ENVIRONMENT))
+    schedulers = [stack.enter_context(beat(app=MISBEHAVING, **ENVIRONMENT)) for _ in range(2)]
     wait_for(PLANTED, are_open=True)
-    first.kill()
+    with pinged.run_that_is_held():
+        first.kill()
     slot = {"trigger": "schedule", "schedule": PeriodicTask.objects.get(name="drill")}
     ago = clock_shows() - HOUR
     late = factories.job_run(
@@ -191,13 +204,14 @@ def with_real_deaths(stack, clock, cures):
     )
     wait_for(["no_worker", "late"], are_open=True)
     schedulers[0].kill()  # the leader or the one that stands by: the other goes on
-    stack.enter_context(worker(**ENVIRONMENT))
+    stack.enter_context(worker(app=MISBEHAVING, **ENVIRONMENT))
     wait_for(["no_worker", "late"], are_open=False)
     late.refresh_from_db()
     assert late.status == "succeeded"
+    wait_until(pinged.held_run_is_done, timeout=PATIENCE)
     schedulers[1].kill()
     wait_for(["no_scheduler"], are_open=True)
-    stack.enter_context(beat(**ENVIRONMENT))
+    stack.enter_context(beat(app=MISBEHAVING, **ENVIRONMENT))
     wait_for(["no_scheduler"], are_open=False)
     for cure in cures:
         cure()
@@ -219,7 +233,7 @@ def table(arrived):
 def test_each_rule_is_opened_told_and_closed_once_over_a_channel_that_is_down_for_an_hour(settings):
     assert set(RULES) == set(PLANTED) | KILLED, "a rule without a provocation, or the other way round"
     clock = {"ahead": timedelta()}
-    with contextlib.ExitStack() as stack, web_sink() as sink:
+    with contextlib.ExitStack() as stack, web_sink() as sink, ping_sink() as ping_service:
         stack.enter_context(own_broker(settings))
         stack.enter_context(own_postgres())
         make_clock_movable()
@@ -229,26 +243,36 @@ def test_each_rule_is_opened_told_and_closed_once_over_a_channel_that_is_down_fo
         factories.webhook_route(url=sink.url, least_severity="warning")
         sink.answers = [(500, {}, "ill")] * 10_000
         cures = [plant() for plant in PLANTED.values()]
+        pinged = Pinged(ping_service)
+        pinged.plant()
         stack.enter_context(heartbeats())
-        with_real_deaths(stack, clock, cures)
+        with_real_deaths(stack, clock, cures, pinged)
         for _ in range(4):
             pass_time(clock, HOUR / 4)
         refused = len(sink.requests)
         sink.answers.clear()
         sink.requests.clear()
-        for _ in range(
-            4
-        ):  # the next attempt of what was refused; then the ends, which wait for the beginnings
+        pinged.recover()
+        # The next attempt of what was refused; then the ends, which wait for the beginnings.
+        for _ in range(4):
             pass_time(clock, HOUR)
-        judge(sink, refused)
+        judge(sink, refused, pinged.killed)
+        pinged.judge()
 
 
-def judge(sink, refused):
-    """Compare what has arrived with the alerts: each once."""
+def judge(sink, refused, killed):
+    """Compare what has arrived with the alerts: each once.
+
+    ``killed``: the run whose worker was killed, which may look stalled until it is interrupted.
+    """
     arrived: Counter[tuple[str, str]] = Counter()
+    about = ("maintenance.JobRun", str(killed))
     ids = Counter(body["id"] for _headers, _raw, body in sink.requests)
     for _headers, _raw, body in sink.requests:
-        arrived.update((alert["rule"], body["event"]) for alert in body["alerts"])
+        told = [
+            alert for alert in body["alerts"] if (alert["subject"]["type"], alert["subject"]["id"]) != about
+        ]
+        arrived.update((alert["rule"], body["event"]) for alert in told)
     print(table(arrived), f"\n{refused} attempts were answered by 500")  # noqa: T201
     assert refused >= 2 * len(RULES)
     assert not Delivery.objects.pending().exists()
