@@ -26,11 +26,15 @@ def tell_escalated(alert: Alert, recipients: Iterable[Recipient], now: datetime)
 
 def tell_closed(alert: Alert, now: datetime) -> None:
     """Write that an alert is over, to all who are told that it opened."""
-    told = Delivery.objects.filter(alert=alert, failed_at__isnull=True).order_by("pk")
-    recipients = {
-        (row.channel, row.recipient): Recipient(row.channel, row.recipient, row.route_id, row.person_id)
-        for row in told.only("channel", "recipient", "route", "person")
-    }
+    told = Delivery.objects.filter(alert=alert, failed_at__isnull=True).select_related("route").order_by("pk")
+    recipients: dict[tuple[str, str], Recipient] = {}
+    for row in told:
+        one = Recipient(
+            row.channel, row.recipient, row.route_id, row.person_id, row.route.language if row.route else ""
+        )
+        key = row.channel, row.recipient
+        # Two routes to one shared address may have told of the beginning and of the escalation, each in its language.
+        recipients[key] = recipients[key].joined(one) if key in recipients else one
     _write(alert, Delivery.Event.CLOSED, recipients.values(), now)
 
 

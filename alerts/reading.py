@@ -1,5 +1,6 @@
 """In which language and time zone messages are written: the person's, else the route's, else all languages."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -45,6 +46,19 @@ def reading_of(person: int | None, route: Route | None) -> Reading:
     language = reader.language if reader else (route.language if route and person is None else "")
     known = language in dict(settings.LANGUAGES)
     return Reading((language,) if known else all_languages(), zones.find(zone) if zone else None)
+
+
+def joined(readings: Iterable[Reading]) -> Reading:
+    """Return how to write one message that several readers get at one address: in the languages of all of them."""
+    found = list(dict.fromkeys(readings))
+    if len(found) == 1:
+        return found[0]
+    languages = {language for one in found for language in one.languages}
+    zones_of_all = {one.zone for one in found}
+    return Reading(
+        tuple(code for code in all_languages() if code in languages),
+        zones_of_all.pop() if len(zones_of_all) == 1 else None,
+    )
 
 
 def set_reading(*, language: str, zone: str, by: User | AnonymousUser) -> None:

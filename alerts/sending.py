@@ -1,89 +1,74 @@
-"""Sends what is due: claims the deliveries of one message, sends it, and stores the answer.
+"""Sends the messages about alerts: the deliveries of one cause to one recipient are told together."""
 
-    due ─► claimed, in a transaction of its own ─► sent, outside of any ─► delivered, or the next attempt
-
-A process that dies between sending and storing has sent a message that is sent once more when its claim ends: a
-message arrives at least once, each time with the same id.
-"""
-
-import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 
 from alerts.channels import chat, mail, webhook
 from alerts.channels.answers import Answer
 from alerts.channels.texts import Notice
 from alerts.models import Delivery, Route
+from alerts.models.deliveries import DeliveryQuerySet
+from alerts.models.outgoing import GIVE_UP_AFTER
 from alerts.outbox import COLLECT
-from alerts.reading import reading_of
+from alerts.outgoing import Claim, Sender
+from alerts.reading import joined, reading_of
 from database import clock
 from database.messages import gettext as _
 
-logger = logging.getLogger(__name__)
-
 # After a message, others about the same event and cause wait so long for each other.
 SAME_CAUSE_EVERY = timedelta(minutes=15)
-# Longer than an attempt can take; after it, another process takes the message over.
-CLAIM = timedelta(minutes=5)
-FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=30), timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(hours=24)
-# So many messages are sent before the caller looks again whether it is the one that sends.
-MESSAGES_AT_ONCE = 20
 
 
-@dataclass(frozen=True)
-class Claim:
-    """The deliveries of one message that this process sends; nobody else does so until ``until``."""
+class MessageSender(Sender[Delivery]):
+    """Sends messages; each has an id, the same in all of its attempts."""
 
-    message: UUID
-    first: Delivery
-    until: datetime
+    longest_retry: ClassVar = timedelta(hours=1)
 
-    @property
-    def deliveries(self) -> QuerySet[Delivery]:
-        """The deliveries of the message, as long as this claim lasts."""
-        return Delivery.objects.pending().filter(message=self.message, claimed_until=self.until)
+    def due(self, now: datetime) -> DeliveryQuerySet:
+        """Return the deliveries that are due, in the order of their times."""
+        return Delivery.objects.due(now).order_by("next_attempt_at", "pk")
+
+    def claimable(self, first: Delivery, now: datetime) -> tuple[DeliveryQuerySet, dict[str, Any]] | None:
+        """Return the message again; or a new one, of all that waits with the first delivery."""
+        if first.message is not None:
+            return Delivery.objects.due(now).filter(message=first.message), {}
+        waiting = Delivery.objects.pending().like(first).filter(message__isnull=True)
+        if (later := _held_until(first, now)) is not None:
+            waiting.update(next_attempt_at=later)
+            return None
+        if first.event == Delivery.Event.CLOSED:
+            waiting = waiting.exclude(Exists(_untold(first).filter(alert=OuterRef("alert"))))
+        return waiting, {"message": uuid4(), "retried_until": now + GIVE_UP_AFTER}
+
+    def together(self, first: Delivery) -> DeliveryQuerySet:
+        """Return the deliveries of the message."""
+        return Delivery.objects.filter(message=first.message)
+
+    def send(self, claim: Claim[Delivery]) -> Answer:
+        """Send the message."""
+        first = claim.first
+        rows = list(claim.rows.select_related("alert", "route").order_by("pk"))
+        readers = {(row.person_id, row.route_id): row for row in rows}
+        assert first.message is not None  # claimed
+        notice = Notice(
+            first.message,
+            first.event,
+            [row.alert for row in rows],
+            clock.database_now(),
+            joined(reading_of(row.person_id, row.route) for row in readers.values()),
+            _ended(rows) if first.event == Delivery.Event.CLOSED else (),
+        )
+        return send(first.channel, first.recipient, first.route, notice)
+
+    def name(self, first: Delivery) -> str:
+        """Return the id of the message and who gets it."""
+        return f"The message {first.message} to {first.recipient}"
 
 
-def send_due() -> int:
-    """Send the messages that are due, at most 20; return how many attempts were made."""
-    for number in range(MESSAGES_AT_ONCE):
-        claim = claim_next(clock.database_now())
-        if claim is None:
-            return number
-        store(claim, attempt(claim), clock.database_now())
-    return MESSAGES_AT_ONCE
-
-
-def claim_next(now: datetime) -> Claim | None:
-    """Claim the message that is due for the longest time; None: nothing is due."""
-    while True:
-        with transaction.atomic():
-            due = Delivery.objects.due(now).order_by("next_attempt_at", "pk")
-            first = due.select_for_update(skip_locked=True).first()
-            if first is None:
-                return None
-            until = now + CLAIM
-            if first.message is not None:
-                message, rows = first.message, Delivery.objects.due(now).filter(message=first.message)
-                claimed: dict[str, Any] = {}
-            else:
-                waiting = Delivery.objects.pending().like(first).filter(message__isnull=True)
-                if (later := _held_until(first, now)) is not None:
-                    waiting.update(next_attempt_at=later)
-                    continue
-                message, rows = uuid4(), waiting
-                claimed = {"message": message, "retried_until": now + GIVE_UP_AFTER}
-                if first.event == Delivery.Event.CLOSED:
-                    rows = rows.exclude(Exists(_untold(first).filter(alert=OuterRef("alert"))))
-            # A compare-and-set: of two processes that have read the same rows, one updates them.
-            if rows.update(claimed_until=until, attempts=F("attempts") + 1, **claimed):
-                return Claim(message, Delivery.objects.select_related("route").get(pk=first.pk), until)
+SENDER = MessageSender()
 
 
 def _held_until(first: Delivery, now: datetime) -> datetime | None:
@@ -97,22 +82,20 @@ def _held_until(first: Delivery, now: datetime) -> datetime | None:
     return last.delivered_at + SAME_CAUSE_EVERY if last and last.delivered_at else None
 
 
-def _untold(one: Delivery) -> QuerySet[Delivery]:
+def _untold(one: Delivery) -> DeliveryQuerySet:
     begun = Delivery.objects.pending().exclude(event=Delivery.Event.CLOSED)
     return begun.filter(channel=one.channel, recipient=one.recipient)
 
 
-def attempt(claim: Claim) -> Answer:
-    """Send a claimed message, and return what became of it; no error leaves this function but one of the database."""
-    rows = claim.deliveries.select_related("alert").order_by("pk")
-    try:
-        reading = reading_of(claim.first.person_id, claim.first.route)
-        alerts = [row.alert for row in rows]
-        notice = Notice(claim.message, claim.first.event, alerts, clock.database_now(), reading)
-        return send(claim.first.channel, claim.first.recipient, claim.first.route, notice)
-    except Exception as error:
-        logger.exception("The message %s could not be sent.", claim.message)
-        return Answer.of_error(error)
+def _ended(closings: list[Delivery]) -> list[UUID]:
+    """Return the messages that told of the beginnings, except those of which another alert is still open."""
+    one = closings[0]
+    begun = Delivery.objects.filter(channel=one.channel, recipient=one.recipient, message__isnull=False)
+    begun = begun.exclude(event=Delivery.Event.CLOSED)
+    of_these = begun.filter(alert__in=[row.alert_id for row in closings])
+    is_open = begun.filter(message=OuterRef("message"), alert__closed_at__isnull=True)
+    found = of_these.filter(~Exists(is_open)).order_by("pk").values_list("message", flat=True)
+    return list(dict.fromkeys(message for message in found if message is not None))
 
 
 def send(channel: str, recipient: str, route: Route | None, notice: Notice) -> Answer:
@@ -122,19 +105,3 @@ def send(channel: str, recipient: str, route: Route | None, notice: Notice) -> A
     if route is None or route.to != channel:
         return Answer(_("The route of this address was deleted."))
     return webhook.send(route, notice) if channel == Delivery.Channel.WEBHOOK else chat.send(route, notice)
-
-
-def store(claim: Claim, answer: Answer, now: datetime) -> None:
-    """Store what became of an attempt: delivered, the time of the next one, or given up after 24 hours."""
-    rows, first = claim.deliveries, claim.first
-    if answer.is_delivered:
-        # Also if the claim has ended meanwhile: it has arrived.
-        rows = Delivery.objects.pending().filter(message=claim.message)
-        rows.update(delivered_at=now, next_attempt_at=None, claimed_until=None, answer=answer.text)
-        return
-    logger.warning("The message %s to %s was not delivered: %s", claim.message, first.recipient, answer.text)
-    if first.retried_until is not None and now >= first.retried_until:
-        rows.update(failed_at=now, next_attempt_at=None, claimed_until=None, answer=answer.text)
-        return
-    wait = min(FIRST_RETRY * 2 ** min(first.attempts - 1, 16), LONGEST_RETRY)
-    rows.update(next_attempt_at=now + wait, claimed_until=None, answer=answer.text)

@@ -70,7 +70,7 @@ class Watch:
 
     def deliver(self) -> None:
         """Send what is due; and the ping, if the rules were checked since the last one."""
-        sending.send_due()
+        sending.SENDER.send_due()
         if self._has_evaluated.is_set() and self._pinger.ping():
             self._has_evaluated.clear()
 

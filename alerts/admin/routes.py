@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.validators import URLValidator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -14,7 +13,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from alerts.channels import chat, mail
+from adminkit.secret_field import SecretField
+from alerts.channels import addresses, chat, mail
 from alerts.models import Route
 from alerts.rules import RULES, title_of
 from alerts.trying import send_test
@@ -31,33 +31,16 @@ class RouteForm(forms.ModelForm):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None chosen: all rules, also those that a later release adds."),
     )
-    new_url = forms.CharField(
-        label=_("Web address"),
-        required=False,
-        max_length=2_000,
-        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        validators=[URLValidator(schemes=["http", "https"])],
-        help_text=_("Stored encrypted and never shown. Leave empty to keep the stored one."),
-    )
-    new_chat = forms.CharField(
+    new_url = SecretField(label=_("Web address"), check=addresses.check)
+    new_chat = SecretField(
         label=_("Apprise address"),
-        required=False,
-        max_length=2_000,
-        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        check=chat.check,
         help_text=_(
             "Such as slack://…, tgram://…, dingtalk://…, feishu://…, wecombot://…, ntfys://…"
             " Stored encrypted and never shown. Leave empty to keep the stored one."
         ),
     )
-    new_secret = forms.CharField(
-        label=_("Secret of the signature"),
-        required=False,
-        min_length=SECRET_MIN,
-        widget=forms.PasswordInput(
-            render_value=False, attrs={"class": "vTextField", "autocomplete": "new-password"}
-        ),
-        help_text=_("Stored encrypted and never shown. Leave empty to keep the stored one."),
-    )
+    new_secret = SecretField(label=_("Secret of the signature"), is_masked=True, min_length=SECRET_MIN)
 
     class Meta:
         model = Route
@@ -92,16 +75,6 @@ class RouteForm(forms.ModelForm):
                 if not cleaned.get(name) and name not in self.errors:
                     self.add_error(name, ValidationError(_("This recipient needs it."), code="required"))
         return cleaned
-
-    def clean_new_chat(self) -> str:
-        """Refuse an address that is none of an allowed service."""
-        address: str = self.cleaned_data.get("new_chat") or ""
-        if address:
-            try:
-                chat.check(address)
-            except chat.AddressUnusable as error:
-                raise ValidationError(str(error), code="unusable") from None
-        return address
 
     def _post_clean(self) -> None:
         # Before Django checks the constraints.

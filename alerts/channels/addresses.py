@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from database.messages import gettext as _
 
+LENGTH_MAX = 2_000
+_PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -17,22 +19,34 @@ class AddressRefused(ValueError):
     """The address is unusable, or leads into a private network; the message says which."""
 
 
+def check(url: str, *, schemes: tuple[str, ...] = ("http", "https")) -> tuple[str, int]:
+    """Return host and port of a web address, as far as it can be checked without a look-up.
+
+    Raises:
+        AddressRefused: it is none that is allowed; the message does not contain it.
+    """
+    refused = AddressRefused(_("It is no web address."))
+    try:
+        parts = urlsplit(url)
+        port = parts.port if parts.port is not None else _PORTS.get(parts.scheme, 0)
+        host = (parts.hostname or "").encode("idna").decode()
+    except ValueError:
+        raise refused from None
+    is_plain = url.isprintable() and not any(mark in url for mark in ' "<>\\') and len(url) <= LENGTH_MAX
+    if parts.scheme not in schemes or not (host and port and is_plain) or parts.username or parts.password:
+        raise refused
+    return host, port
+
+
 def resolve(url: str, *, allows_private: bool) -> tuple[str, str, int]:
     """Return host, IP address and port of a web address; the caller connects to exactly this IP address.
 
     Raises:
-        AddressRefused: it is no http or https address, or one of its IP addresses is loopback, private, link-local or
-            reserved and that is not allowed.
+        AddressRefused: see ``check``; or one of its IP addresses is loopback, private, link-local or reserved and that
+            is not allowed.
         OSError: the name cannot be resolved.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        host = (parts.hostname or "").encode("idna").decode()
-    except ValueError:
-        raise AddressRefused(_("It is no web address.")) from None
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
-        raise AddressRefused(_("It is no web address."))
+    host, port = check(url)
     found = [
         str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM) if entry[4]
     ]

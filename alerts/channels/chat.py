@@ -7,22 +7,22 @@ for webhooks.
 
 import json
 import logging
-import re
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from importlib import import_module
 from typing import Any
-from urllib.parse import unquote
 
+import requests
 from django.conf import settings
 
 from alerts.channels import chat_requests
-from alerts.channels.answers import ANSWER_LENGTH, Answer
+from alerts.channels.answers import ANSWER_LENGTH, Answer, hidden, secrets_in
+from alerts.channels.incidents import INCIDENTS, Incidents
 from alerts.channels.texts import TEST, Notice, in_words
 from alerts.models import Alert, Delivery, Route
 from database.fields import SecretUnreadable
 from database.messages import gettext as _
-from database.opened_secrets import LENGTH_MIN, remember
+from database.opened_secrets import remember
 
 # The scheme of an address, and the module and class of apprise.plugins that speaks to the service.
 SERVICES: dict[str, tuple[str, str]] = {
@@ -89,28 +89,51 @@ def send(route: Route, notice: Notice) -> Answer:
         return Answer(str(error))
     except AddressUnusable as error:
         return Answer(error.args[0])
-    secrets = _secrets_in(url)
+    secrets = secrets_in(url, host=True)
     for one in secrets:
         remember(one)
     subject, body = in_words(notice)
+    # A mail's body repeats its subject in the first paragraph.
+    text = body.removeprefix(subject).strip() or subject
+    incidents = INCIDENTS.get(scheme_of(url))
+    if incidents is not None:
+        if notice.event == Delivery.Event.CLOSED:
+            return _resolve(incidents, service, notice, subject, secrets)
+        incidents.open_as(service, str(notice.id))
     apprise = import_module("apprise")
     sender = apprise.Apprise(asset=_asset())
     sender.add(service)
-    with chat_requests.exchange(allows_private=settings.WEBHOOKS_TO_PRIVATE_ADDRESSES) as made:
-        # A mail's body repeats its subject in the first paragraph.
-        text = body.removeprefix(subject).strip() or subject
+    with _exchange() as made:
         has_arrived = sender.notify(text, subject, _kind(notice), body_format=apprise.NotifyFormat.TEXT)
     return _answer(scheme_of(url), bool(has_arrived), made, secrets)
 
 
+def _exchange() -> AbstractContextManager[chat_requests.Exchange]:
+    return chat_requests.exchange(allows_private=settings.WEBHOOKS_TO_PRIVATE_ADDRESSES)
+
+
+def _resolve(incidents: Incidents, service: Any, notice: Notice, subject: str, secrets: list[str]) -> Answer:
+    """End the incidents that are over; after a failure all of them are tried again, which changes nothing."""
+    answer = Answer(_("The incident stays open: other alerts that it tells of are open."), is_delivered=True)
+    for message in notice.ended:
+        with _exchange() as made:
+            try:
+                is_taken = incidents.resolve(service, str(message), subject)
+            except requests.RequestException:
+                is_taken = False  # ``made`` says why
+        answer = _answer("", is_taken, made, secrets)
+        if not answer.is_delivered:
+            break
+    return answer
+
+
 def _answer(scheme: str, has_arrived: bool, made: chat_requests.Exchange, secrets: list[str]) -> Answer:
     if made.problem or made.status is None:
-        return Answer(_hidden(made.problem, secrets)[:ANSWER_LENGTH] or _("apprise sent no request."))
+        return Answer(hidden(made.problem, secrets)[:ANSWER_LENGTH] or _("apprise sent no request."))
     text = " ".join(made.body.decode(errors="replace").replace("\0", "").split())
-    is_taken = has_arrived and 200 <= made.status < 300 and _is_accepted(scheme, made.body)
-    return Answer(
-        f"HTTP {made.status} {_hidden(text, secrets)}".strip()[:ANSWER_LENGTH], is_delivered=is_taken
-    )
+    answer = Answer.of_status(made.status, text, secrets)
+    is_taken = answer.is_delivered and has_arrived and _is_accepted(scheme, made.body)
+    return Answer(answer.text, is_delivered=is_taken)
 
 
 def _is_accepted(scheme: str, body: bytes) -> bool:
@@ -130,22 +153,6 @@ def _kind(notice: Notice) -> str:
         return "success"
     is_critical = any(alert.severity == Alert.Severity.CRITICAL for alert in notice.alerts)
     return "failure" if is_critical else "warning"
-
-
-def _secrets_in(url: str) -> list[str]:
-    """Return the parts of an address that may be secrets, the longest first."""
-    rest = url.partition("://")[2]
-    parts = {part for text in (rest, unquote(rest)) for part in re.split(r"[/?&=@#,]+", text)}
-    parts |= {one for part in parts for one in part.split(":")}
-    return sorted((part for part in parts if len(part) >= LENGTH_MIN), key=len, reverse=True)
-
-
-def _hidden(text: str, secrets: list[str]) -> str:
-    """Return a message that keeps its parts, unless it contains a secret."""
-    hidden = text
-    for one in secrets:
-        hidden = hidden.replace(one, "…")
-    return text if hidden == text else hidden
 
 
 def _service(url: str) -> Any:

@@ -5,12 +5,15 @@ import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import quote, urlsplit
 
-from alerts.channels.addresses import resolve
-from alerts.channels.answers import ANSWER_LENGTH
+from django.conf import settings
 
+from alerts.channels.addresses import AddressRefused, resolve
+from alerts.channels.answers import ANSWER_LENGTH, Answer, secrets_in
+
+AGENT = "maintenance-console"
 # Seconds for each step (connect, send, one read), and for all of them together.
 STEP_SECONDS, TOTAL_SECONDS = 10.0, 15.0
 # What stays as it is in a path and its query; "%" because they may be quoted already.
@@ -44,6 +47,19 @@ class Reply:
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def tell(url: str, body: bytes, headers: dict[str, str]) -> Answer:
+    """Post to an address that somebody has entered, and return what its server says, without secrets of the address."""
+    secrets = secrets_in(url)
+    try:
+        allows_private = settings.WEBHOOKS_TO_PRIVATE_ADDRESSES
+        status, text = post(url, body, {"User-Agent": AGENT, **headers}, allows_private=allows_private)
+    except AddressRefused as error:
+        return Answer(error.args[0])
+    except (OSError, HTTPException, ValueError) as error:
+        return Answer.of_error(error, secrets)
+    return Answer.of_status(status, text, secrets)
 
 
 def post(url: str, body: bytes, headers: dict[str, str], *, allows_private: bool) -> tuple[int, str]:

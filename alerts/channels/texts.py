@@ -37,6 +37,8 @@ class Notice:
     sent_at: datetime
     # How its words are written; JSON is in English.
     reading: Reading
+    # Of an end: the messages that told of a beginning, of which all alerts are over now.
+    ended: Sequence[UUID] = ()
 
 
 def as_json(notice: Notice) -> dict[str, Any]:

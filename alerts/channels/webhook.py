@@ -3,18 +3,12 @@
 import hashlib
 import hmac
 import json
-from http.client import HTTPException
 
-from django.conf import settings
-
-from alerts.channels.addresses import AddressRefused
-from alerts.channels.answers import ANSWER_LENGTH, Answer
-from alerts.channels.http import post
+from alerts.channels.answers import Answer
+from alerts.channels.http import tell
 from alerts.channels.texts import Notice, as_json
 from alerts.models import Route
 from database.fields import SecretUnreadable
-
-AGENT = "maintenance-console"
 
 
 def send(route: Route, notice: Notice) -> Answer:
@@ -22,22 +16,16 @@ def send(route: Route, notice: Notice) -> Answer:
     body = json.dumps(as_json(notice), ensure_ascii=False).encode()
     timestamp = str(int(notice.sent_at.timestamp()))
     try:
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": AGENT,
-            "Console-Delivery": str(notice.id),
-            "Console-Timestamp": timestamp,
-            "Console-Signature": f"sha256={signature(route.secret, timestamp, body)}",
-        }
-        allows_private = settings.WEBHOOKS_TO_PRIVATE_ADDRESSES
-        status, text = post(route.url, body, headers, allows_private=allows_private)
+        url, secret = route.url, route.secret
     except SecretUnreadable as error:
         return Answer(str(error))
-    except AddressRefused as error:
-        return Answer(error.args[0])
-    except (OSError, HTTPException, ValueError) as error:
-        return Answer.of_error(error)
-    return Answer(f"HTTP {status} {text}".strip()[:ANSWER_LENGTH], is_delivered=200 <= status < 300)
+    headers = {
+        "Content-Type": "application/json",
+        "Console-Delivery": str(notice.id),
+        "Console-Timestamp": timestamp,
+        "Console-Signature": f"sha256={signature(secret, timestamp, body)}",
+    }
+    return tell(url, body, headers)
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

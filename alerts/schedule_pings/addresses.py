@@ -1,12 +1,12 @@
 """What people do with the ping address of a schedule: set it, take it away, send a test. No event contains it."""
 
-from urllib.parse import urlsplit
-
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext_noop
 from django_celery_beat.models import PeriodicTask
 
+from alerts.channels import addresses as channel_addresses
+from alerts.channels.addresses import AddressRefused
 from alerts.channels.answers import Answer
 from alerts.models import PingAddress
 from alerts.schedule_pings import requests
@@ -17,7 +17,6 @@ from database.messages import gettext as _
 from maintenance.registry import Person
 from maintenance.scheduling.edits import PERMISSION
 
-LENGTH_MAX = 2_000
 SET, REMOVED, TESTED = "schedule.ping_set", "schedule.ping_removed", "schedule.ping_tested"
 words.register(
     {
@@ -32,24 +31,20 @@ def check(url: str) -> None:
     """Check an address as far as that is possible without a request; the name is resolved when a ping is sent.
 
     Raises:
-        ValidationError: it is none; the message says what to enter, and does not contain it.
+        AddressRefused: it is none; the message says what to enter, and does not contain it.
     """
     try:
-        parts = urlsplit(url)
-        is_usable = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_usable = False
-    is_plain = url.isprintable() and not any(mark in url for mark in ' "<>\\')
-    if not (is_usable and is_plain) or parts.username or parts.password or len(url) > LENGTH_MAX:
+        channel_addresses.check(url, schemes=("https",))
+    except AddressRefused:
         text = _("Enter an https address without user and password, such as https://hc-ping.com/….")
-        raise ValidationError(text, code="ping_address")
+        raise AddressRefused(text) from None
 
 
 def set_address(task: PeriodicTask, url: str, *, by: Person) -> None:
     """Let the runs of the schedule be told to an address; pings that wait go there too, at once.
 
     Raises:
-        PermissionDenied; ValidationError: see ``check``.
+        PermissionDenied; AddressRefused: see ``check``.
     """
     _permit(by)
     check(url)

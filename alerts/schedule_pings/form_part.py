@@ -5,12 +5,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
+from adminkit.secret_field import SecretField
 from alerts.models import Ping, PingAddress
 from alerts.schedule_pings import addresses
 from database.messages import gettext
@@ -20,22 +20,6 @@ FIELD = "ping_address"
 SHOWN_MAX = 6
 
 
-class UnshownInput(forms.TextInput):
-    """A field whose value is in no page, also not in that of a form with errors."""
-
-    def format_value(self, value: Any) -> None:
-        """Return nothing."""
-        return
-
-
-def _check(value: str) -> None:
-    try:
-        addresses.check(value)
-    except ValidationError as error:
-        # In the reader's language now.
-        raise ValidationError([str(text) for text in error.messages], code="ping_address") from None
-
-
 class PingPart:
     """One field that is never filled in; what is stored is masked in the card."""
 
@@ -43,13 +27,9 @@ class PingPart:
 
     def fields(self) -> dict[str, forms.Field]:
         """Return the field."""
-        widget = UnshownInput(attrs={"class": "vTextField", "autocomplete": "off", "spellcheck": "false"})
-        field = forms.CharField(
+        field = SecretField(
             label=_("Ping address"),
-            required=False,
-            max_length=addresses.LENGTH_MAX,
-            widget=widget,
-            validators=[_check],
+            check=addresses.check,
             help_text=_(
                 "As of healthchecks.io: told when a run starts, at /start, ends well, or fails, at /fail."
                 " Stored encrypted and never shown. Leave empty to keep the stored one."

@@ -264,8 +264,8 @@ def _with_memory(run: JobRun, text: str) -> str:
     )
     if not is_lost:
         return text
-    told = _("A process that the system kills, for example because of its memory, ends like this.")
-    return f"{text.removesuffix('.')}. {told}"
+    told = _("%(cause)s. A process that the system kills, for example because of its memory, ends like this.")
+    return told % {"cause": text.rstrip(".。")}
 
 
 def _sessions(run: JobRun) -> list[Cause]:

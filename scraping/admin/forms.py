@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.forms import EndField
+from adminkit.secret_field import SecretField
 from database.names import folded
 from scraping.content.holds import REASON_MAX
 from scraping.models import SUBREDDIT_NAME, BotConfig, RedditApp
@@ -158,15 +159,7 @@ class BotConfigForm(forms.ModelForm):
 class RedditAppForm(forms.ModelForm):
     """The form of an OAuth client; its secret can be set but is never shown."""
 
-    new_secret = forms.CharField(
-        label=_("Client secret"),
-        required=False,
-        strip=True,
-        widget=forms.PasswordInput(
-            render_value=False, attrs={"autocomplete": "new-password", "class": "vTextField"}
-        ),
-        help_text=_("Stored encrypted and never shown. Leave empty to keep the stored one."),
-    )
+    new_secret = SecretField(label=_("Client secret"), is_masked=True)
 
     class Meta:
         model = RedditApp

@@ -56,7 +56,7 @@ def later(hand):
         end = hand.now + timedelta(**by)
         while hand.now < end:
             hand.now = min(end, hand.now + timedelta(seconds=30))
-            sending.send_due()
+            sending.SENDER.send_due()
 
     return later
 

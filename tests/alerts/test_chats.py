@@ -132,8 +132,8 @@ def test_each_service_is_reached_at_its_own_host_by_https_unless_its_scheme_says
         way, _, rest = address.partition("://")
         assert rest.partition("/")[0] == host
         assert way == ("http" if scheme in ("gotify", "mmost", "ntfy", "rocket") else "https")
-    # Rocket.Chat signs in first and needs the answer to that; Opsgenie closes what it has opened before.
-    if scheme not in ("rocket", "rockets", "opsgenie"):
+    # Rocket.Chat signs in first and needs the answer to that.
+    if scheme not in ("rocket", "rockets"):
         assert told.is_delivered, told
 
 
@@ -154,6 +154,92 @@ def test_what_is_refused_with_200_is_not_delivered(scheme, body, monkeypatch):
 
     assert not answer.is_delivered
     assert str(next(iter(reversed(body.values())))) in answer.text
+
+
+# --- Incidents --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What is sent to an on-call service: the path with its query, and the JSON."""
+    sent = []
+
+    def answer(method, url, body, headers, **_options):
+        sent.append((url.partition("://")[2].partition("/")[2], json.loads(body)))
+        return http.Reply(202, {}, b'{"requestId": "1", "status": "success"}')
+
+    monkeypatch.setattr(http, "request", answer)
+    return sent
+
+
+def test_a_pagerduty_incident_is_resolved_when_the_last_of_its_alerts_is_over(condition, later, asked):
+    chat_route(EXAMPLES["pagerduty"][0])
+    condition.ids = ["1", "2"]
+    condition.look()
+    later(minutes=2)
+    (opened,) = [told for _path, told in asked]
+    assert opened["event_action"] == "trigger"
+
+    condition.ids = ["1"]
+    condition.look()
+    later(minutes=2)
+    assert len(asked) == 1
+    over = Delivery.objects.get(event="closed")
+    assert "stays open" in over.answer
+    assert over.delivered_at
+
+    condition.ids = []
+    condition.look()
+    later(minutes=20)
+
+    (_path, resolved) = asked[1]
+    assert (resolved["event_action"], resolved["dedup_key"]) == ("resolve", opened["dedup_key"])
+    assert opened["dedup_key"] == str(Delivery.objects.filter(event="opened").first().message)
+    assert len(asked) == 2
+
+
+def test_an_opsgenie_alert_is_closed_by_another_process_too(condition, later, asked):
+    chat_route(EXAMPLES["opsgenie"][0])
+    condition.ids = ["1"]
+    condition.look()
+    later(minutes=2)
+    condition.ids = []
+    condition.look()
+    later(minutes=2)
+
+    (path, opened), (closing, _note) = asked
+    assert path == "v2/alerts"
+    assert closing == f"v2/alerts/{opened['alias']}/close?identifierType=alias"
+    assert Delivery.objects.filter(delivered_at__isnull=False).count() == 2
+
+
+@pytest.mark.parametrize("scheme", ["opsgenie", "pagerduty"])
+def test_an_incident_that_is_not_resolved_is_tried_again(scheme, condition, later, asked, monkeypatch):
+    chat_route(EXAMPLES[scheme][0])
+    condition.ids = ["1"]
+    condition.look()
+    later(minutes=2)
+    sent = http.request
+    monkeypatch.setattr(http, "request", lambda *_args, **_options: http.Reply(500, {}, b"ill"))
+    condition.ids = []
+    condition.look()
+    later(minutes=1)
+    assert Delivery.objects.get(event="closed").answer == "HTTP 500 ill"
+
+    monkeypatch.setattr(http, "request", sent)
+    later(minutes=2)
+
+    assert Delivery.objects.get(event="closed").delivered_at
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("scheme", ["opsgenie", "pagerduty"])
+def test_a_test_opens_an_incident_of_its_own(scheme, asked):
+    ((_recipient, answer),) = trying.send_test(chat_route(EXAMPLES[scheme][0]), by=factories.superuser())
+
+    assert answer.is_delivered
+    ((_path, told),) = asked
+    assert told.get("dedup_key") or told.get("alias")
 
 
 # --- Where it may go --------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """A message is in the language and the zone of whoever reads it."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.urls import reverse
 
 from alerts import quiet, reading
-from alerts.models import Reader, Route
+from alerts.follow_up import follow_up
+from alerts.models import Alert, Reader, Route
 from alerts.trying import send_test
 from audit.models import Event
 from tests.alerts.test_quiet_hours import NIGHT
@@ -137,17 +140,71 @@ def test_what_is_unknown_is_refused(wrong):
 def test_the_page_stores_language_and_zone_beside_the_quiet_hours(client):
     person = factories.user(is_staff=True)
     client.force_login(person)
-    page, language = reverse("admin:quiet_hours"), reverse("admin:quiet_hours_language")
-    client.post(page, {"begins": "22:00", "ends": "07:00", "zone": "Europe/Berlin"})
+    page, language = reverse("admin:my_messages"), reverse("admin:my_messages_language")
+    client.post(
+        reverse("admin:my_messages_quiet_hours"),
+        {"begins": "22:00", "ends": "07:00", "zone": "Europe/Berlin"},
+    )
 
     client.post(language, {"language": "zh-hans", "reading_zone": "Asia/Tokyo"})
 
     kept = Reader.objects.get(person=person)
     assert (kept.language, kept.zone, kept.is_chosen) == ("zh-hans", "Asia/Tokyo", True)
     shown = client.get(page)
-    assert shown.context["reading_form"]["reading_zone"].value() == "Asia/Tokyo"
-    assert shown.context["form"]["zone"].value() == "Europe/Berlin"
+    assert shown.context["language_form"]["reading_zone"].value() == "Asia/Tokyo"
+    assert shown.context["hours_form"]["zone"].value() == "Europe/Berlin"
     answer = client.post(language, {"language": "tlh", "reading_zone": ""})
-    assert answer.context["reading_form"].errors
-    assert not answer.context["form"].errors
+    assert answer.context["language_form"].errors
+    assert not answer.context["hours_form"].errors
     assert Event.objects.filter(verb="person.reading_set", subject_id=str(person.pk)).count() == 1
+
+
+def test_an_end_is_told_in_the_languages_of_all_who_were_told_of_the_beginning(condition, later, mails):
+    Route.objects.all().delete()
+    factories.route(language="en")
+    factories.route(language="zh-hans", escalates_after_minutes=5)
+    condition.ids = ["1"]
+    condition.look()
+    later(minutes=2)
+    follow_up(condition.hand.now + timedelta(minutes=5))
+    later(minutes=8)
+    condition.ids = []
+    condition.look()
+    later(minutes=2)
+
+    opened, escalated, closed = (mail.get_content() for mail in mails.mails)
+    assert ("Since" in opened, "自" in opened) == (True, False)
+    assert ("Since" in escalated, "自" in escalated) == (False, True)
+    assert "From" in closed
+    assert re.search("[一-鿿]", closed)
+
+
+def test_a_person_reads_of_the_end_in_their_language_and_zone(condition, later, mails):
+    person = factories.superuser(email="ada@example.org")
+    reading.set_reading(language="zh-hans", zone="Asia/Tokyo", by=person)
+    factories.route(to="person", person=person)
+    condition.ids = ["1"]
+    condition.look()
+    later(minutes=2)
+    condition.ids = []
+    condition.look()
+    later(minutes=2)
+
+    closed = mails.mails[-1].get_content()
+    until = Alert.objects.get().closed_at.astimezone(ZoneInfo("Asia/Tokyo"))
+    assert f"{until:%H:%M}" in closed
+    assert "From" not in closed
+
+
+def test_one_message_for_two_readers_at_one_address_is_in_the_languages_of_both(condition, later, mails):
+    alerts = [factories.alert(cause="why") for _ in range(2)]
+    routes = [factories.route(language=language) for language in ("en", "zh-hans")]
+    for alert, route in zip(alerts, routes, strict=True):
+        factories.delivery(
+            alert=alert, route=route, recipient="ops@example.org", next_attempt_at=condition.hand.now
+        )
+    later(seconds=30)
+
+    (mail,) = mails.mails
+    assert "Since" in mail.get_content()
+    assert "自" in mail.get_content()

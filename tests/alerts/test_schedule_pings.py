@@ -4,13 +4,15 @@ import logging
 from datetime import timedelta
 
 import pytest
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection
 from django.db.models import Exists
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alerts.channels.addresses import AddressRefused
 from alerts.models import Ping, PingAddress
+from alerts.models.outgoing import CLAIM
 from alerts.schedule_pings import addresses, requests, sending
 from alerts.schedule_pings.scan import Scanner
 from audit.models import Event
@@ -53,7 +55,7 @@ def test_start_comes_before_the_end_and_each_run_in_its_turn(service, address):
     third = run_of(address, "running", ago=MINUTE)
 
     scan()
-    sending.send_due()
+    sending.SENDER.send_due()
 
     paths = [path for path, _body in service.requests]
     assert paths == [f"/{SECRET}{end}" for end in ("/start", "", "/start", "/fail", "/start")]
@@ -173,16 +175,16 @@ def test_an_error_is_tried_again_with_a_growing_wait_and_holds_the_next_one_back
     Scanner().scan(hand.now)
     service.answers = [(500, "broken"), (503, "again")]
 
-    assert sending.send_due() == 1
+    assert sending.SENDER.send_due() == 1
     start = Ping.objects.get(event="start")
     assert (start.answer, start.attempts) == ("HTTP 500 broken", 1)
     assert start.next_attempt_at == hand.now + timedelta(seconds=30)
     hand.forward(seconds=29)
-    assert sending.send_due() == 0
+    assert sending.SENDER.send_due() == 0
     hand.forward(seconds=1)
-    assert sending.send_due() == 1
+    assert sending.SENDER.send_due() == 1
     hand.forward(seconds=60)
-    assert sending.send_due() == 2
+    assert sending.SENDER.send_due() == 2
 
     assert [path for path, _body in service.requests] == [f"/{SECRET}/start"] * 3 + [f"/{SECRET}"]
     assert Ping.objects.filter(delivered_at__isnull=False).count() == 2
@@ -194,7 +196,7 @@ def test_after_a_day_it_is_given_up_and_the_next_one_goes(service, address, hand
     Ping.objects.filter(event="start").update(created_at=hand.now - timedelta(hours=25))
     service.answers = [(500, "broken")]
 
-    sending.send_due()
+    sending.SENDER.send_due()
 
     assert list(Ping.objects.order_by("pk").values_list("failed_at", "delivered_at")) == [
         (hand.now, None),
@@ -208,16 +210,16 @@ def test_one_schedule_that_is_not_answered_holds_no_other_back(service, address,
     pings.ping(address=address, event="fail", next_attempt_at=hand.now)
     pings.ping(address=other, next_attempt_at=hand.now)
 
-    assert sending.send_due() == 1
+    assert sending.SENDER.send_due() == 1
     assert Ping.objects.get(delivered_at__isnull=False).address_id == other.pk
 
 
 def test_what_one_process_sends_another_does_not(address, hand):
     pings.ping(address=address, next_attempt_at=hand.now)
 
-    assert sending.claim_next(hand.now) is not None
-    assert sending.claim_next(hand.now) is None
-    assert sending.claim_next(hand.now + sending.CLAIM) is not None
+    assert sending.SENDER.claim_next(hand.now) is not None
+    assert sending.SENDER.claim_next(hand.now) is None
+    assert sending.SENDER.claim_next(hand.now + CLAIM) is not None
 
 
 def test_a_private_address_is_refused_and_the_run_is_not_touched(settings, service, address):
@@ -225,7 +227,7 @@ def test_a_private_address_is_refused_and_the_run_is_not_touched(settings, servi
     run = run_of(address, "succeeded")
     scan()
 
-    sending.send_due()
+    sending.SENDER.send_due()
 
     ping = Ping.objects.get(event="start")
     assert (ping.answer, ping.delivered_at) == ("127.0.0.1 is not a public address.", None)
@@ -239,7 +241,7 @@ def test_the_address_is_told_nowhere(service, address, caplog):
     run_of(address, "failed", error=f"could not reach {service.url}")
     scan()
     service.answers = [(404, f"no check {SECRET} here")]
-    sending.send_due()
+    sending.SENDER.send_due()
     person = factories.user("django_celery_beat.change_periodictask")
     addresses.set_address(address.schedule, f"https://hc-ping.example.org/{SECRET}", by=person)
 
@@ -282,7 +284,7 @@ def test_setting_and_taking_away_are_for_editors_and_have_events(address):
     ],
 )
 def test_what_is_no_usable_address_is_refused(url):
-    with pytest.raises(ValidationError) as error:
+    with pytest.raises(AddressRefused) as error:
         addresses.check(url)
     assert url not in str(error.value)
 

@@ -124,14 +124,14 @@ def test_attempts_are_farther_and_farther_apart_and_end_after_24_hours(condition
     while (one := Delivery.objects.get()).next_attempt_at:
         waits.append(one.next_attempt_at - hand.now)
         hand.now = one.next_attempt_at
-        sending.send_due()
+        sending.SENDER.send_due()
 
     seconds = [round(wait.total_seconds()) for wait in waits]
     assert seconds[:9] == [60, 30, 60, 120, 240, 480, 960, 1920, 3600]
     assert set(seconds[9:]) == {3600}
     assert timedelta(hours=24) <= hand.now - begin < timedelta(hours=26)
     assert (one.failed_at, one.answer) == (hand.now, "HTTP 500 no")
-    assert sending.send_due() == 0
+    assert sending.SENDER.send_due() == 0
 
 
 def test_a_process_that_dies_after_sending_lets_it_be_sent_again_with_the_same_id(condition, later, hooks):
@@ -139,8 +139,8 @@ def test_a_process_that_dies_after_sending_lets_it_be_sent_again_with_the_same_i
     condition.ids = ["1"]
     condition.look()
     condition.hand.forward(seconds=60)
-    claim = sending.claim_next(condition.hand.now)
-    sending.attempt(claim)  # and it stores nothing any more
+    claim = sending.SENDER.claim_next(condition.hand.now)
+    sending.SENDER.attempt(claim)  # and it stores nothing any more
 
     later(minutes=4)
     assert len(hooks.requests) == 1
@@ -156,14 +156,14 @@ def test_an_answer_that_comes_after_the_claim_has_ended_still_counts(condition, 
     condition.ids = ["1"]
     condition.look()
     hand.forward(seconds=60)
-    slow = sending.claim_next(hand.now)
+    slow = sending.SENDER.claim_next(hand.now)
     hand.forward(minutes=6)
-    other = sending.claim_next(hand.now)
-    assert other.message == slow.message
+    other = sending.SENDER.claim_next(hand.now)
+    assert other.first.message == slow.first.message
 
-    sending.store(slow, sending.attempt(slow), hand.now)
+    sending.SENDER.store(slow, sending.SENDER.attempt(slow), hand.now)
 
-    assert sending.attempt(slow).is_delivered
+    assert sending.SENDER.attempt(slow).is_delivered
     assert Delivery.objects.get().delivered_at == hand.now
 
 
@@ -172,11 +172,11 @@ def test_a_failure_that_comes_after_the_claim_has_ended_changes_nothing(conditio
     condition.ids = ["1"]
     condition.look()
     hand.forward(seconds=60)
-    slow = sending.claim_next(hand.now)
+    slow = sending.SENDER.claim_next(hand.now)
     hand.forward(minutes=6)
-    other = sending.claim_next(hand.now)
+    other = sending.SENDER.claim_next(hand.now)
 
-    sending.store(slow, Answer("too late"), hand.now)
+    sending.SENDER.store(slow, Answer("too late"), hand.now)
 
     assert Delivery.objects.get().claimed_until == other.until
 
@@ -186,8 +186,8 @@ import os, signal, django
 django.setup()
 from alerts import outbox, sending
 from datetime import timedelta
-sending.store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-sending.send_due()
+sending.SENDER.store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sending.SENDER.send_due()
 """
 
 
@@ -212,10 +212,10 @@ def test_a_process_killed_between_sending_and_storing_loses_nothing(hooks):
     assert killed.returncode == -signal.SIGKILL
     row.refresh_from_db()
     assert (row.delivered_at, row.attempts, len(hooks.requests)) == (None, 1, 1)
-    assert sending.send_due() == 0  # the dead process's claim
+    assert sending.SENDER.send_due() == 0  # the dead process's claim
 
     Delivery.objects.update(claimed_until=row.created_at)
-    assert sending.send_due() == 1
+    assert sending.SENDER.send_due() == 1
 
     first, second = (body["id"] for _headers, _bytes, body in hooks.requests)
     assert first == second == str(row.message)
@@ -232,8 +232,8 @@ def test_of_many_that_send_at_once_each_message_is_claimed_by_one():
     def claims(_number):
         found = []
         try:
-            while claim := sending.claim_next(clock.database_now()):
-                found.append(claim.message)
+            while claim := sending.SENDER.claim_next(clock.database_now()):
+                found.append(claim.first.message)
         finally:
             connection.close()
         return found

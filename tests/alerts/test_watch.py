@@ -36,7 +36,7 @@ def test_what_a_rule_finds_is_sent_by_the_threads(mails, monkeypatch):
 def test_a_mail_server_that_hangs_delays_no_rule(mails, monkeypatch):
     monkeypatch.setattr(watch, "EVALUATE_SECONDS", 0.05)
     over, sent = threading.Event(), []
-    monkeypatch.setattr(sending, "send_due", lambda: sent.append(over.wait(30)))
+    monkeypatch.setattr(sending.SENDER, "send_due", lambda: sent.append(over.wait(30)))
     one = watch.Watch(lambda: True)
     one.start()
     try:

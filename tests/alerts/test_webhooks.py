@@ -99,6 +99,17 @@ def test_a_secret_that_no_key_decrypts_is_an_answer_and_no_error(settings, hooks
     assert "FIELD_ENCRYPTION_KEY" in webhook.send(route, notice()).text
 
 
+def test_an_answer_that_repeats_a_secret_of_the_address_is_stored_without_it(hooks):
+    hooks.answers = [(404, {}, "no hook T0SECRET1234 here, nor a-secret-token")]
+
+    answer = webhook.send(
+        factories.webhook_route(url=hooks.url.replace("hook?a=b", "T0SECRET1234?token=a-secret-token")),
+        notice(),
+    )
+
+    assert answer.text == "HTTP 404 no hook … here, nor …"
+
+
 def test_a_redirect_is_not_followed(hooks):
     hooks.answers = [(302, {"Location": hooks.url}, "over there")]
 

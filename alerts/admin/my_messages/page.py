@@ -68,7 +68,7 @@ def _stored(request: HttpRequest, text: str) -> HttpResponse:
 
 def urls(site: admin.AdminSite) -> list[URLPattern]:
     """Return the addresses of the page, for people who may use the console."""
-    moved = RedirectView.as_view(pattern_name="admin:my_messages", permanent=True)
+    moved = require_safe(RedirectView.as_view(pattern_name="admin:my_messages", permanent=True))
     return [
         path("my-messages/", site.admin_view(page), name="my_messages"),
         path("my-messages/language/", site.admin_view(set_language), name="my_messages_language"),
