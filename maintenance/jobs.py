@@ -17,19 +17,18 @@ from database import clock
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance import history, job_groups
+from maintenance.content_facts import facts_of_content, trace_of_content
 from maintenance.context import JobContext
 from maintenance.failed_parts import FAILED_IN, bots_wanted, clean_failed_in
-from maintenance.models import HookCall, JobRun, RetentionOverride
+from maintenance.models import HookCall, JobRun
 from maintenance.models.deleted_schedules import forget_deleted_schedules
-from maintenance.purging.facts import Facts, Rule
 from maintenance.registry import Person, get_job, job
 from maintenance.stops import JobFailed
 from scraping.compliance.coverage import coverage
 from scraping.compliance.sweep import refresh_stored_content as refresh
 from scraping.content.expiry import Cutoffs
-from scraping.content.normalise import without_profile_name
-from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession, rule_number
-from scraping.models.erasures import Erasure, PurgeRule, PurgeTrace
+from scraping.models import BotConfig, RedditPost, ScrapeSession, is_old
+from scraping.models.erasures import Erasure
 from scraping.reddit.errors import OutOfBudget, RedditError
 from scraping.sessions.parallel import scrape_configs
 from scraping.sessions.part import clean_subreddits
@@ -79,18 +78,18 @@ def cleanup_sessions(ctx: JobContext) -> None:
 )
 def purge_old_content(ctx: JobContext) -> None:
     """Delete Reddit posts older than the retention, with their comments."""
-    expired = RedditPost.objects.created_before(
+    expired = is_old(
         ctx.cutoff,
         subreddits={row.subreddit: ctx.cutoff_of(row) for row in ctx.overrides if row.subreddit},
         configs={row.config_id: ctx.cutoff_of(row) for row in ctx.overrides if row.config_id},
         keeps_live_threads=ctx.keeps_live_threads,
     )
     ctx.delete(
-        expired.not_held(ctx.now),
+        RedditPost.objects.filter(expired).not_held(ctx.now),
         by="created_at",
-        held=expired.held(ctx.now),
-        facts=_facts_of_content(ctx),
-        trace=_trace_of_content(ctx),
+        held=RedditPost.objects.filter(expired).held(ctx.now),
+        facts=facts_of_content(ctx, expired),
+        trace=trace_of_content(ctx),
     )
 
 
@@ -105,54 +104,6 @@ def content_cutoffs() -> Cutoffs:
         {row.config_id: now - timedelta(days=row.days) for row in retention.overrides if row.config_id},
         keeps_live_threads=retention.keeps_live_threads,
     )
-
-
-def _facts_of_content(ctx: JobContext) -> Facts:
-    """Return the facts that decide which posts are deleted: subreddits, bots, and the rules of the retention."""
-    bots = BotConfig.objects.in_bulk([row.config_id for row in ctx.overrides if row.config_id])
-    overrides = _deciding_first(ctx)
-    rules = [
-        Rule(
-            f"r/{without_profile_name(row.subreddit)}"
-            if row.subreddit
-            else str(bots.get(row.config_id or 0, "–")),
-            row.days,
-        )
-        for row in overrides
-    ]
-    general = ctx.retention.days if ctx.retention else 0
-    posts = RedditPost.objects.not_held(ctx.now).by_rule(
-        ctx.cutoff,
-        [(row.subreddit, row.config_id, ctx.cutoff_of(row)) for row in overrides],
-        keeps_live_threads=ctx.keeps_live_threads,
-    )
-    return Facts(
-        groups={"subreddit": "subreddit", "bot": "config__name"},
-        name_of=_group_name,
-        by_rule=posts if overrides or ctx.keeps_live_threads else None,
-        rules=[*rules, Rule("", general)],
-        estimates={RedditComment._meta.label: "comments_fetched"},
-    )
-
-
-def _deciding_first(ctx: JobContext) -> list[RetentionOverride]:
-    """Return the overrides, longest first: of two that match, the longer decides."""
-    return sorted(ctx.overrides, key=lambda row: -row.days)
-
-
-def _trace_of_content(ctx: JobContext) -> PurgeTrace:
-    """Return the trace that records which posts were deleted, and by which rule of the retention."""
-    overrides = _deciding_first(ctx)
-    rules = [PurgeRule(row.subreddit, row.config_id, row.days) for row in overrides]
-    general = PurgeRule("", None, ctx.retention.days if ctx.retention else 0)
-    number = rule_number([(row.subreddit, row.config_id) for row in overrides]) if overrides else None
-    return PurgeTrace([*rules, general], number)
-
-
-def _group_name(group: str, value: Any) -> str:
-    if group == "subreddit":
-        return f"r/{without_profile_name(value)}"  # a plan is stored longer than the name of a deleted account may be
-    return str(value or "")
 
 
 @job(

@@ -1,13 +1,15 @@
 """Retentions: the stored ones, the effect of an edit, and the edit itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Case, Exists, OuterRef, When
 from django.utils.formats import number_format
 from django.utils.translation import gettext_noop
 
@@ -100,26 +102,38 @@ def effect_on(job: str, before: Retention, after: Retention) -> Effect:
         )
         for old, new in old_and_new:
             between = range_between(old.by, now, before, after)
-            taken, spared = new.queryset.filter(**between), old.queryset.filter(**between)
             if not after.deletes_nothing_beyond(before):
-                more.append(_counts(taken, old, without=spared))
+                more.append(_counts(new, between, without=old))
             if not before.deletes_nothing_beyond(after):
-                fewer.append(_counts(spared, old, without=taken))
+                fewer.append(_counts(old, between, without=new))
     return Effect(_joined(more), _joined(fewer))
 
 
-def _counts(rows: models.QuerySet[Any], condition: Condition, *, without: models.QuerySet[Any]) -> Rows:
+def _counts(condition: Condition, between: Mapping[str, datetime], *, without: Condition) -> Rows:
+    """Count the rows between these times that one condition deletes and the other does not."""
+    rows = condition.queryset.filter(**between)
     children = [child.model for child in cascaded_children(rows.model)]
     estimates = condition.facts.estimates
     if estimates:
         estimates = worth_estimating(estimates, children, table_sizes(children, rows.db))
-    lost = rows.filter(~Exists(without.filter(pk=OuterRef("pk"))))
-    found = count_deletion(lost, key=condition.by, estimates=estimates)
+    found = count_deletion(_without(rows, without, between), key=condition.by, estimates=estimates)
     names = {label: str(apps.get_model(label)._meta.verbose_name_plural) for label in found}
     return Rows(
         tuple((names[label], number) for label, number in found.items()),
         frozenset(names[label] for label in estimates),
     )
+
+
+def _without(
+    rows: models.QuerySet[Any], other: Condition, between: Mapping[str, datetime]
+) -> models.QuerySet[Any]:
+    """Return the rows that the other condition does not delete; both spare the same held rows."""
+    if other.facts.is_old is None:
+        return rows.filter(~Exists(other.queryset.filter(pk=OuterRef("pk"), **between)))
+    # A condition of the row itself, so that the table is read once. A case, because a condition may be null.
+    is_old = Case(When(other.facts.is_old, then=True), default=False, output_field=models.BooleanField())
+    found: models.QuerySet[Any] = rows.alias(_is_old=is_old).filter(_is_old=False)
+    return found
 
 
 def _joined(parts: list[Rows]) -> Rows:

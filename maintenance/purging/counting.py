@@ -12,11 +12,11 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
-from django.db.models import F, Q
 from django.utils.dateparse import parse_datetime
 
 from database.background import background_reads
 from database.constraints import cascaded_children
+from database.utc_days import UTCDay
 from maintenance.purging.facts import Facts, Group, RuleEffect
 
 GROUPS_SHOWN = 10
@@ -79,51 +79,51 @@ class _Statement:
         estimates: Mapping[str, str],
     ) -> None:
         self._queryset, self._facts, self._estimates = queryset, facts, estimates
+        self._cutoff = cutoff
         self._label = queryset.model._meta.label
         self._children = cascaded_children(queryset.model)
         self._connection = connections[queryset.db]
         self._has_rules = facts.by_rule is not None and cutoff is not None
-        self._source = self._columns(key, cutoff)
+        self._source = self._columns(key)
 
-    def _columns(self, key: str, cutoff: datetime | None) -> models.QuerySet[Any]:
+    def _columns(self, key: str) -> models.QuerySet[Any]:
         """Return the rows to read with the columns that are counted, in the order of ``_names``."""
         rows = self._queryset
-        if self._has_rules:
-            assert self._facts.by_rule is not None
-            rows = self._facts.by_rule.annotate(
-                _goes=_is_true(Q(aged_from__lt=F("own_cutoff"))), _old=_is_true(Q(**{f"{key}__lt": cutoff}))
-            )
-        columns = [key, "_month", *self._facts.groups.values(), *self._estimates.values()]
-        self._names = ["at", "month"]
+        columns = [key, "_day", *self._facts.groups.values(), *self._estimates.values()]
+        self._names = ["at", "day"]
         self._names += [f"group_{number}" for number in range(len(self._facts.groups))]
         self._names += [f"estimate_{number}" for number in range(len(self._estimates))]
-        if self._children:  # else the primary key may be of several columns
+        if len(self._children) > len(self._estimates):  # else the primary key may be of several columns
             columns.append("pk")
             self._names.append("pk")
         if self._has_rules:
-            columns += ["rule", "_goes", "_old"]
-            self._names += ["rule", "goes", "old"]
-        read: models.QuerySet[Any] = rows.order_by().annotate(_month=Month(key)).values_list(*columns)
+            assert self._facts.by_rule is not None
+            rows = self._facts.by_rule
+            columns += ["rule", "aged_from"]
+            self._names += ["rule", "aged_from"]
+        read: models.QuerySet[Any] = rows.order_by().annotate(_day=UTCDay(key)).values_list(*columns)
         return read
 
     def read(self) -> Counted:
         """Execute the statement."""
         labels = [self._label, *(child.model._meta.label for child in self._children)]
-        counted = Counted({label: {} for label in labels})
+        months: dict[str, Counter[str]] = {label: Counter() for label in labels}
+        counted = Counted({})
         names: dict[str, Counter[str]] = {name: Counter() for name in self._facts.groups}
         rules: dict[int, tuple[int, int, int]] = {}
-        for part, value, rows, oldest, newest, sooner, kept in sorted(self._execute(), key=_month_of):
+        for part, value, rows, oldest, newest, sooner, kept in sorted(self._execute(), key=_in_order):
             kind, _, which = part.partition(":")
             if kind == "rows" and rows:
-                counted.by_month[which][value[:7]] = int(rows)
+                months[which][value[:7]] += int(rows)
                 if oldest is not None:
                     counted.oldest = min(filter(None, [counted.oldest, _moment(oldest)]))
                     counted.newest = max(filter(None, [counted.newest, _moment(newest)]))
             elif kind == "group":
-                names[which][self._facts.name_of(which, value)] += rows
+                names[which][self._facts.name_of(which, value)] += int(rows)
             elif kind == "rule":
-                rules[int(value)] = (rows, sooner, kept)
-        total = sum(counted.by_month[self._label].values())
+                rules[int(value)] = (int(rows), int(sooner), int(kept))
+        counted.by_month = {label: dict(found) for label, found in months.items()}
+        total = months[self._label].total()
         counted.groups = {name: _largest(found, total) for name, found in names.items()}
         if self._has_rules:
             counted.rules = [
@@ -137,34 +137,59 @@ class _Statement:
             source, params = self._source.query.get_compiler(self._queryset.db).as_sql()
         except EmptyResultSet:
             return []
-        # The names are ours, of models and of their fields; every value is a parameter of the source.
-        sql = f"WITH planned ({', '.join(self._names)}) AS MATERIALIZED ({source}) " + " UNION ALL ".join(
-            self._parts()
-        )
+        # The names are ours, of models and of their fields; every value is a parameter.
+        planned, params = self._planned(source, list(params))
+        sql = f"WITH {planned}, {self._summed()} " + " UNION ALL ".join(self._parts())
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
 
+    def _planned(self, source: str, params: list[Any]) -> tuple[str, list[Any]]:
+        """Return the expression for the rows; with rules, whether the rule of each deletes it, and whether it is old."""
+        names = ", ".join(self._names)
+        if not self._has_rules:
+            return f"planned ({names}) AS MATERIALIZED ({source})", params
+        adapted = self._connection.ops.adapt_datetimefield_value
+        cutoffs = [adapted(rule.cutoff) for rule in self._facts.rules]
+        cases = " ".join(f"WHEN {number} THEN %s" for number in range(len(cutoffs)))
+        # PostgreSQL would merge both, and find the rule of a row again wherever it is named.
+        apart = " OFFSET 0" if self._connection.vendor == "postgresql" else ""
+        sql = (
+            f"read ({names}) AS ({source}{apart}), planned ({names}, goes, old) AS MATERIALIZED (SELECT {names},"  # noqa: S608  # our names
+            f" CASE WHEN aged_from < CASE rule {cases} END THEN true ELSE false END,"
+            " CASE WHEN at < %s THEN true ELSE false END FROM read)"
+        )
+        return sql, [*params, *cutoffs, adapted(self._cutoff)]
+
+    def _summed(self) -> str:
+        """Return the expression for the sums of each day, from which all counts but those of groups are made."""
+        by = "day, rule, goes, old" if self._has_rules else "day"
+        sums = "".join(f", sum(estimate_{number}) AS sum_{number}" for number in range(len(self._estimates)))
+        return (
+            f"summed AS MATERIALIZED (SELECT {by}, count(*) AS number, min(at) AS oldest, max(at) AS newest{sums}"  # noqa: S608  # our names
+            f" FROM planned GROUP BY {by})"
+        )
+
     def _parts(self) -> Iterable[str]:
         """Yield the counts; each returns part, value, rows, oldest, newest, sooner and kept."""
         quote = self._connection.ops.quote_name
-        goes = " WHERE goes = 1" if self._has_rules else ""
-        month, rest = "CAST(month AS text)", "NULL, NULL, 0, 0"
+        goes = " WHERE goes" if self._has_rules else ""
+        day, rest = "CAST(day AS text)", "NULL, NULL, 0, 0"
         yield (
-            f"SELECT 'rows:{self._label}', {month}, count(*), min(at), max(at), 0, 0"  # noqa: S608  # quoted names, labels of our models
-            f" FROM planned{goes} GROUP BY month"
+            f"SELECT 'rows:{self._label}', {day}, sum(number), min(oldest), max(newest), 0, 0"  # noqa: S608  # quoted names, labels of our models
+            f" FROM summed{goes} GROUP BY day"
         )
         for child in self._children:
             label = child.model._meta.label
             if label in self._estimates:
-                column = f"estimate_{list(self._estimates).index(label)}"
-                yield f"SELECT 'rows:{label}', {month}, sum({column}), {rest} FROM planned{goes} GROUP BY month"  # noqa: S608  # quoted names, labels of our models
+                column = f"sum_{list(self._estimates).index(label)}"
+                yield f"SELECT 'rows:{label}', {day}, sum({column}), {rest} FROM summed{goes} GROUP BY day"  # noqa: S608  # quoted names, labels of our models
                 continue
             table, column = quote(child.model._meta.db_table), quote(str(child.column))
             yield (
-                f"SELECT 'rows:{label}', {month}, count(*), {rest} FROM planned"  # noqa: S608  # quoted names, labels of our models
-                f" JOIN {table} child ON child.{column} = planned.pk{goes} GROUP BY month"
+                f"SELECT 'rows:{label}', {day}, count(*), {rest} FROM planned"  # noqa: S608  # quoted names, labels of our models
+                f" JOIN {table} child ON child.{column} = planned.pk{goes} GROUP BY day"
             )
         for number, name in enumerate(self._facts.groups):
             yield (
@@ -174,17 +199,13 @@ class _Statement:
             )
         if self._has_rules:
             yield (
-                "SELECT 'rule', CAST(rule AS text), count(*) FILTER (WHERE goes = 1), NULL, NULL,"
-                " count(*) FILTER (WHERE goes = 1 AND old = 0), count(*) FILTER (WHERE old = 1 AND goes = 0)"
-                " FROM planned GROUP BY rule"
+                "SELECT 'rule', CAST(rule AS text), coalesce(sum(number) FILTER (WHERE goes), 0), NULL, NULL,"
+                " coalesce(sum(number) FILTER (WHERE goes AND NOT old), 0),"
+                " coalesce(sum(number) FILTER (WHERE old AND NOT goes), 0) FROM summed GROUP BY rule"
             )
 
 
-def _is_true(condition: Q) -> models.Case:
-    return models.Case(models.When(condition, then=1), default=0, output_field=models.IntegerField())
-
-
-def _month_of(row: tuple[Any, ...]) -> tuple[str, str]:
+def _in_order(row: tuple[Any, ...]) -> tuple[str, str]:
     return row[0], row[1] or ""
 
 
@@ -201,18 +222,3 @@ def _largest(counts: Counter[str], total: int) -> list[Group]:
     shown = [Group(name, number) for name, number in counts.most_common(GROUPS_SHOWN)]
     rest = total - sum(one.rows for one in shown)
     return [*shown, Group(None, rest)] if rest > 0 else shown
-
-
-class Month(models.Func):
-    """The month of a time in UTC, beginning as ``2026-01``; Django's TruncMonth is a Python function on SQLite."""
-
-    output_field = models.CharField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """Cut the text in which Django stores a UTC time on SQLite."""
-        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 7)", **extra)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """Truncate in UTC, whatever the connection's zone. A date: to group by text is slow."""
-        template = "date_trunc('month', %(expressions)s AT TIME ZONE 'UTC')::date"
-        return self.as_sql(compiler, connection, template=template, **extra)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import models
@@ -33,6 +34,7 @@ class Rule(NamedTuple):
 
     name: str  # empty: the general rule
     days: int
+    cutoff: datetime
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class Facts:
     groups: Mapping[str, str] = field(default_factory=dict)
     # Returns the text for a group's value, such as one that names a person.
     name_of: Callable[[str, Any], str] = lambda _group, value: str(value or "")
-    # Rows that no hold keeps, annotated with the number of their ``rule``, the ``own_cutoff`` of that rule, and
-    # ``aged_from``, the time that is compared with it. Those with ``aged_from`` before ``own_cutoff`` are deleted.
+    # Rows that no hold keeps, annotated with the number of their ``rule``, and ``aged_from``, the time that is compared
+    # with the cutoff of that rule. Those with ``aged_from`` before it are deleted.
     by_rule: models.QuerySet[Any] | None = None
     rules: Sequence[Rule] = ()
+    # Whether the retention finds a row of the table old enough, apart from holds; None: only the deletion's rows tell.
+    is_old: models.Q | None = None
     # By label of a cascaded table: the column in which a parent row counts its children there.
     estimates: Mapping[str, str] = field(default_factory=dict)

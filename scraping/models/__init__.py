@@ -1,7 +1,7 @@
 """The models of scraping: bots, sessions, posts, comments and what is known about them."""
 
 from scraping.models.access_tokens import AccessToken
-from scraping.models.ages import rule_number
+from scraping.models.ages import is_old, rule_number
 from scraping.models.bots import BotConfig, BotConfigQuerySet
 from scraping.models.budget import RequestBudget
 from scraping.models.causes import ErrorKind
@@ -61,6 +61,7 @@ __all__ = [
     "SetAside",
     "SweepTally",
     "Watermark",
+    "is_old",
     "rule_number",
     "validate_pattern",
     "validate_subreddits",
