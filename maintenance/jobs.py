@@ -20,7 +20,7 @@ from maintenance import history, job_groups
 from maintenance.content_facts import facts_of_content, trace_of_content
 from maintenance.context import JobContext
 from maintenance.failed_parts import FAILED_IN, bots_wanted, clean_failed_in
-from maintenance.models import HookCall, JobRun
+from maintenance.models import HookCall, JobRun, RunsOfDay
 from maintenance.models.deleted_schedules import forget_deleted_schedules
 from maintenance.registry import Person, get_job, job
 from maintenance.stops import JobFailed
@@ -204,6 +204,7 @@ def cleanup_run_history(ctx: JobContext) -> None:
         ctx.delete(older_than(ctx.cutoff), by=by, has_relative_caps=False, is_indexed=False)
     if not ctx.dry_run:
         forget_deleted_schedules(between=ctx.checkpoint)
+        RunsOfDay.objects.filter(day__lt=ctx.cutoff.date()).delete()
 
 
 @job(

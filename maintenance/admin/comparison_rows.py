@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from django.urls import reverse
@@ -15,7 +16,8 @@ from django.utils.translation import ngettext, pgettext_lazy
 from adminkit.templatetags.display import duration, number
 from database.messages import gettext
 from maintenance.admin.run_figures import rows_in
-from maintenance.ledger.comparison import RAN, Figures, Period, Row, figures_in
+from maintenance.ledger.comparison import Figures, Period, figures_in, figures_of_all
+from maintenance.ledger.run_sums import RAN, Row
 from maintenance.models import JobRun, Person
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import job_title, jobs
@@ -23,6 +25,7 @@ from maintenance.scheduling import schedules
 from maintenance.scheduling.job_schedules import schedules_of_jobs
 from scraping.content.spreadsheet_cells import BYTE_ORDER_MARK, spreadsheet_text
 
+SEE_RUNS: Final = "maintenance.view_jobrun"
 SEE_SCHEDULES: Final = "django_celery_beat.view_periodictask"
 Value = int | timedelta | None
 
@@ -59,6 +62,9 @@ COLUMNS: Final = (
     ),
 )
 
+# The runs of each figure as the end of an address.
+_RUNS_OF: Final = {column.name: urlencode(column.runs) for column in COLUMNS}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -70,12 +76,12 @@ class Cell:
     before_url: str
     after_url: str
 
-    @property
+    @cached_property
     def shown(self) -> tuple[str, str]:
         """Both as text."""
         return _text(self.before), _text(self.after)
 
-    @property
+    @cached_property
     def direction(self) -> str:
         """``up``, ``down``, ``same``, or nothing where a figure is missing: also the name of the shape."""
         if self.before is None or self.after is None:
@@ -84,7 +90,7 @@ class Cell:
             return "same"
         return "up" if self.after > self.before else "down"  # type: ignore[operator]  # both are of one type
 
-    @property
+    @cached_property
     def change(self) -> str:
         """The difference in words."""
         if not self.direction:
@@ -103,7 +109,7 @@ class Cell:
         )
         return text % {"number": number(count)}
 
-    @property
+    @cached_property
     def judgement(self) -> str:
         """``worse`` or ``better``, for the colour; nothing where neither is."""
         if self.column.is_worse is None or self.direction not in ("up", "down"):
@@ -144,16 +150,13 @@ def compare(before: Period, after: Period, *, user: Person, job: str = "") -> Co
     Schedules have rows for those who may see schedules.
     """
     known = [one for one in jobs() if job in ("", one.slug)]
-    visible = JobRun.objects.visible_to(user)
-    if job:
-        visible = visible.filter(job=job)
     found = schedules_of_jobs(known) if user.has_perm(SEE_SCHEDULES) else {}
     # A job with one schedule has no other runs by schedule.
     differing = {slug: some.others for slug, some in found.items() if len(some.all) > 1}
     keys = [task.pk for tasks in differing.values() for task in tasks]
-    figures = [figures_in(period, visible, keys) for period in (before, after)]
+    figures = _visible_figures((before, after), user, keys, job)
     listed: list[tuple[str, int | None, str]] = []
-    for slug in _slugs([one.slug for one in known], figures, is_all=user.has_perm("maintenance.view_jobrun")):
+    for slug in _slugs([one.slug for one in known], figures, is_all=user.has_perm(SEE_RUNS)):
         listed.append((slug, None, job_title(slug)))
         listed += [(slug, task.pk, schedules.title(task)) for task in differing.get(slug, ())]
     rows = [
@@ -161,6 +164,18 @@ def compare(before: Period, after: Period, *, user: Person, job: str = "") -> Co
         for slug, key, title in listed
     ]
     return Comparison(before, after, rows, any(some.has_more for some in found.values()))
+
+
+def _visible_figures(
+    periods: Sequence[Period], user: Person, schedules: Sequence[int], job: str
+) -> list[dict[Row, Figures]]:
+    """Return the figures of the runs that the person may see, for each period; ``job``: only of this one."""
+    if user.has_perm(SEE_RUNS):
+        each = figures_of_all(periods, schedules)
+        return [{row: one for row, one in found.items() if job in ("", row[0])} for found in each]
+    visible = JobRun.objects.visible_to(user)
+    runs = visible.filter(job=job) if job else visible
+    return [figures_in(period, runs, schedules) for period in periods]
 
 
 def _slugs(known: list[str], figures: Sequence[Mapping[Row, Figures]], *, is_all: bool) -> list[str]:
@@ -172,18 +187,20 @@ def _slugs(known: list[str], figures: Sequence[Mapping[Row, Figures]], *, is_all
 
 def _cells(row: Row, periods: tuple[Period, Period], figures: Sequence[Mapping[Row, Figures]]) -> list[Cell]:
     before, after = (one.get(row, Figures()) for one in figures)
+    addresses = [_runs_url(row, period) for period in periods]
     return [
         Cell(
             column,
             column.value(before),
             column.value(after),
-            *(_runs_url(row, period, column) for period in periods),
+            *(f"{address}&{_RUNS_OF[column.name]}" for address in addresses),
         )
         for column in COLUMNS
     ]
 
 
-def _runs_url(row: Row, period: Period, column: Column) -> str:
+def _runs_url(row: Row, period: Period) -> str:
+    """Return the address of the list of the runs of a row in a period, without those of the figure."""
     slug, schedule = row
     of_schedule: dict[str, str | int] = (
         {"schedule__exact": schedule, "trigger__exact": JobRun.Trigger.SCHEDULE.value} if schedule else {}
@@ -194,7 +211,6 @@ def _runs_url(row: Row, period: Period, column: Column) -> str:
         "dry_run__exact": "0",
         "queued_at__gte": period.start.astimezone(UTC).isoformat(),
         "queued_at__lt": period.end.astimezone(UTC).isoformat(),
-        **column.runs,
     }
     return f"{reverse('admin:maintenance_jobrun_changelist')}?{urlencode(query)}"
 

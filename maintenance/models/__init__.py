@@ -10,6 +10,7 @@ from maintenance.models.retention import RetentionOverride, RetentionPolicy
 from maintenance.models.run_queries import Person, show_runs
 from maintenance.models.run_totals import RunTotals
 from maintenance.models.runs import FORCE_STOP_AFTER, JobRun
+from maintenance.models.runs_of_days import RunsOfDay
 from maintenance.models.schedules import ScheduleControl
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RetentionPolicy",
     "RunLogLine",
     "RunTotals",
+    "RunsOfDay",
     "ScheduleControl",
     "ScheduleHook",
     "WorkerProcess",

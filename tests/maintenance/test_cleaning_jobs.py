@@ -13,7 +13,7 @@ from audit import triggers
 from audit.models import Event
 from maintenance import retention
 from maintenance.ledger import requests
-from maintenance.models import JobRun, RetentionPolicy, RunLogLine
+from maintenance.models import JobRun, RetentionPolicy, RunLogLine, RunsOfDay
 from maintenance.purging.days import Retention
 from maintenance.registry import InvalidParams
 from maintenance.scheduling import seeding
@@ -133,6 +133,8 @@ def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs(
     waiting = factories.job_run(status="queued", job="cleanup_tokens", queued_at=long_ago)
     factories.log_line(run=runs_of_one[0])
     kept_line = factories.log_line(run=runs_of_one[-1])
+    for day in (long_ago, timezone.now()):
+        RunsOfDay.objects.create(day=day.date(), runs=1, sums="{}")
 
     run = ran("cleanup_run_history")
 
@@ -143,6 +145,7 @@ def test_cleanup_run_history_keeps_the_newest_hundred_of_each_job_and_open_runs(
         waiting,
     }  # 99 finished runs and the waiting one are the newest 100
     assert list(RunLogLine.objects.exclude(run=run)) == [kept_line]
+    assert [row.day for row in RunsOfDay.objects.all()] == [timezone.now().date()]
 
 
 def test_cleanup_events_deletes_what_is_older_than_its_retention():

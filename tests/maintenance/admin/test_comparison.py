@@ -269,8 +269,8 @@ def test_the_queries_do_not_grow_with_runs_and_schedules(client, superuser):
         task = factories.schedule(task="maintenance.cleanup_tokens", name=f"n{number}", crontab="0 12 * * *")
         ran(3, schedule=task, trigger="schedule", job="cleanup_tokens", counts={f"a.{number}": 1})
 
+    assert looked() <= 25  # it keeps the sums of the days
     assert looked() == few
-    assert few <= 25
 
 
 def test_the_list_and_the_page_of_a_run_lead_to_the_comparison(client, superuser):
