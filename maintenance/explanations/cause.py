@@ -60,12 +60,20 @@ def who(event: Event | None) -> str:
     return event.actor_name or _("somebody")
 
 
+def between_quotes(text: str) -> str:
+    """Return a text for between double quotes: its own become single ones, in English and in Chinese."""
+    return str(text).translate(_SINGLE)
+
+
+_SINGLE = str.maketrans("“”", "‘’")
+
+
 def paused_by(at: datetime | None, name: str, reason: str, until: datetime | None) -> str:
     """Return "paused at … by …: “…”, until …", with what is known."""
     parts = {
         "at": moment(at) if at else _("an unknown time"),
         "name": name or _("somebody"),
-        "reason": reason or _("no reason given"),
+        "reason": between_quotes(reason or _("no reason given")),
         "until": moment(until) if until else "",
     }
     if until:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from adminkit.templatetags.display import moment
 from database.names import folded
-from maintenance.explanations.cause import Cause
+from maintenance.explanations.cause import Cause, between_quotes
 from maintenance.ledger.search import erasures_of
 from maintenance.models import JobRun
 from maintenance.models.run_queries import Person
@@ -59,7 +59,7 @@ def _stored(name: str, seen_by: Person | None) -> Iterator[Cause]:
     if isinstance(item, RedditPost) and item.held_at is not None:
         until = moment(item.held_until) if item.held_until else _("without an end")
         text = _("It is held against purges: “%(reason)s”, %(until)s.")
-        yield Cause("held", text % {"reason": item.hold_reason, "until": until}, about=item)
+        yield Cause("held", text % {"reason": between_quotes(item.hold_reason), "until": until}, about=item)
 
 
 def _erased(line: Erasure) -> Cause:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from adminkit.templatetags.display import moment
 from audit.models import Event
-from maintenance.explanations.cause import Cause, last_event, paused_by, who
+from maintenance.explanations.cause import Cause, between_quotes, last_event, paused_by, who
 from maintenance.models import JobRun, MaintenanceMode
 from maintenance.models.groups import group_title
 from maintenance.models.maintenance_mode import ALL
@@ -35,7 +35,11 @@ def explain_period(period: Period, sentence: str) -> Cause:
 
 def window(period: Period) -> str:
     """Return "window “…”, planned by …, until …"."""
-    told = {"reason": period.reason, "name": period.by or _("somebody"), "until": moment(period.end)}
+    told = {
+        "reason": between_quotes(period.reason),
+        "name": period.by or _("somebody"),
+        "until": moment(period.end),
+    }
     return _("window “%(reason)s”, planned by %(name)s, until %(until)s") % told
 
 
@@ -64,7 +68,7 @@ def slot_held(run: JobRun) -> Cause | None:
         "slot": moment(slot),
         "name": who(started),
         "time": moment(started.at),
-        "reason": started.reason,
+        "reason": between_quotes(started.reason),
     }
     return Cause("maintenance_mode", text % told)
 

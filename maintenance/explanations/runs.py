@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from adminkit.templatetags.display import ago, duration, lasted, moment, number, until
 from database import clock
 from maintenance.explanations.advice import advice_for
-from maintenance.explanations.cause import Cause, last_event, who
+from maintenance.explanations.cause import Cause, between_quotes, last_event, who
 from maintenance.explanations.held import explain_period, slot_held
 from maintenance.explanations.own_limits import limits_of
 from maintenance.explanations.recurrence import afterwards
@@ -318,7 +318,11 @@ def _cancelled(run: JobRun, depth: int) -> list[Cause]:
         "run.rejected": _("%(name)s rejected it at %(time)s: “%(reason)s”."),
         "run.stopped_by_force": _("%(name)s stopped it by force at %(time)s: “%(reason)s”."),
     }.get(event.verb, _("%(name)s cancelled it at %(time)s: “%(reason)s”."))
-    told = {"name": who(event), "time": moment(event.at), "reason": event.reason or _("no reason given")}
+    told = {
+        "name": who(event),
+        "time": moment(event.at),
+        "reason": between_quotes(event.reason or _("no reason given")),
+    }
     return [Cause(event.verb.removeprefix("run."), text % told)]
 
 

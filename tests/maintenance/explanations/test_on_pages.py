@@ -5,9 +5,10 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from maintenance.scheduling import edits, schedules
+from maintenance.explanations import explain_schedule
+from maintenance.scheduling import creation, edits, schedules
 from maintenance.templatetags import why
 from scraping.models import BotConfig
 from tests.kit import factories
@@ -108,3 +109,18 @@ def test_who_may_not_see_runs_or_schedules_is_not_told_of_them(client, superuser
     page = client.get(address(bot)).content.decode()
     assert "The schedule that would scrape it does not fire." in page
     assert "secret reason" not in page
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "“A copy of ‘nightly’ that nobody has resumed yet.”"),
+        ("zh-hans", "“‘nightly’的副本，尚未有人恢复。”"),
+    ],
+)
+def test_a_quotation_in_a_reason_has_single_quotes(superuser, language, told):
+    task = factories.schedule(name="nightly", task="maintenance.cleanup_sessions")
+    copy = creation.duplicate(task, by=superuser)
+
+    with translation.override(language):
+        assert any(told in cause.text for cause in explain_schedule(copy))
