@@ -1,12 +1,14 @@
 """THE list of rules: each is a function over the ledger that returns the subjects for which its condition holds now."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
+from django_celery_beat.models import PeriodicTask
 
 from alerts.conditions import does_not_stop, missed_by_schedule, scraping_is_paused, silence_of, slots_of
 from alerts.failures import read_groups
@@ -15,8 +17,8 @@ from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance.ledger.usual import usual_of_each
 from maintenance.ledger.worker_health import WorkersState, worker_health
-from maintenance.models import JobRun
-from maintenance.registry import get_job, is_known
+from maintenance.models import JobRun, RowsVerdict
+from maintenance.registry import InvalidParams, get_job, is_known, job_of_task, read_params
 from maintenance.scheduling.scheduler_health import scheduler_health
 from scraping.compliance.coverage import coverage
 from scraping.models import BotConfig, Freshness, RequestBudget
@@ -191,6 +193,26 @@ def silent(now: datetime) -> Iterator[Found | None]:
 def unusual(now: datetime) -> Iterator[Found | None]:
     """Find the subreddits of automatically scraped bots that bring far fewer or far more posts than usual."""
     yield from _of_freshness(Freshness.objects.unusual())
+
+
+@rule(gettext_lazy("fewer or more rows than usual"), seconds=60)
+def unusual_rows(now: datetime) -> Iterator[Found]:
+    """Find the schedules whose latest two runs did far fewer or far more rows than usual."""
+    for verdict in RowsVerdict.objects.in_force().select_related("schedule").order_by("pk")[:FOUND_MAX]:
+        task = verdict.schedule
+        bot = _bot_of(task)
+        yield Found("django_celery_beat.PeriodicTask", str(task.pk), task.name, verdict.text, config_id=bot)
+
+
+def _bot_of(task: PeriodicTask) -> int | None:
+    """Return the key of the bot that a schedule scrapes with, if its job works for one bot at a time."""
+    job = job_of_task(task.task)
+    if job is None or job.concurrent_by != "config":
+        return None
+    with suppress(InvalidParams):
+        value = read_params(task.kwargs).get("config")
+        return value if type(value) is int else None
+    return None
 
 
 def _of_freshness(rows: FreshnessQuerySet) -> Iterator[Found | None]:

@@ -39,6 +39,7 @@ USUAL: Mapping[str, float] = {
     "cleanup_events": 1,
     "cleanup_login_sessions": 0.4,
     "refresh_stored_content": 42,
+    "learn_usual_rows": 2,
     "scrape_now": 80,
 }
 

@@ -3,9 +3,8 @@
 To add one: write its function here, its test, and its command file (four lines). Everything else follows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.contrib.sessions.models import Session
 from django.db.models import Q
@@ -17,13 +16,15 @@ from database import clock
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance import history, job_groups
+from maintenance.bot_rights import clean_config, of_own_configs, owns_config, owns_configs
 from maintenance.content_facts import facts_of_content, trace_of_content
 from maintenance.context import JobContext
 from maintenance.failed_parts import FAILED_IN, bots_wanted, clean_failed_in
 from maintenance.models import HookCall, JobRun, RunsOfDay
 from maintenance.models.deleted_schedules import forget_deleted_schedules
-from maintenance.registry import Person, get_job, job
+from maintenance.registry import get_job, job
 from maintenance.stops import JobFailed
+from maintenance.yields.comparing import compare_with_usual, last_start
 from scraping.compliance.coverage import coverage
 from scraping.compliance.sweep import refresh_stored_content as refresh
 from scraping.content.expiry import Cutoffs
@@ -257,28 +258,11 @@ def refresh_stored_content(ctx: JobContext) -> None:
         ctx.partial(text)
 
 
-def clean_config(value: Any) -> int:
-    """Return the id of a bot that is given by its id, or by a name that only one bot has."""
-    return BotConfig.objects.named(str(value)).pk
-
-
-def owns_configs(user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Whether the user may scrape with each of these bots: owners and superusers may."""
-    if not user.is_active or user.is_superuser:
-        return [user.is_active] * len(many)
-    keys: list[Any] = [params.get("config") for params in many]
-    owned = set(BotConfig.objects.managed_by(user).filter(pk__in=keys).values_list("pk", flat=True))
-    return [key in owned for key in keys]
-
-
-def owns_config(user: Person, params: Mapping[str, Any]) -> bool:
-    """Whether the user may scrape with this bot."""
-    return owns_configs(user, [params])[0]
-
-
-def of_own_configs(user: Person) -> Q:
-    """Return the condition for runs that scraped with a bot of the user."""
-    return Q(params__config__in=list(BotConfig.objects.managed_by(user).values_list("pk", flat=True)))
+@job(crontab="50 * * * *")
+def learn_usual_rows(ctx: JobContext) -> None:
+    """Learn how many rows each schedule's runs usually delete or store, and note which are far from that."""
+    if not ctx.dry_run:
+        ctx.message = compare_with_usual(ctx, now=ctx.now, since=last_start("learn_usual_rows"))
 
 
 @job(

@@ -15,7 +15,7 @@ from maintenance.models import BeatLease, RunTotals
 from maintenance.models.statuses import FINAL
 from tests.accounts.broken import PEOPLE
 from tests.alerts.broken import ALERTS
-from tests.kit import factories
+from tests.kit import factories, yields
 from tests.maintenance.broken import SCHEDULES
 
 MODELS = [
@@ -203,6 +203,8 @@ BROKEN = [
     ("duewalk_is_of_a_post", lambda: (factories.due_walk(), {"fullname": "t1_1"})),
     ("requestbudget_one_per_client", lambda: same_as_another(factories.request_budget, "client_id")),
     ("requestbudget_window_not_empty", lambda: (factories.request_budget(), {"window_requests": 0})),
+    ("usualrows_schedule_fk", lambda: (yields.usual_rows(), {"schedule_id": NOBODY})),
+    ("rowsverdict_schedule_fk", lambda: (yields.rows_verdict(), {"schedule_id": NOBODY})),
     ("schedulehook_schedule_fk", lambda: (a_hook(), {"schedule_id": NOBODY})),
     ("hookcall_hook_fk", lambda: (factories.hook_call(), {"hook_id": NOBODY})),
     ("loginsession_session_fk", lambda: (factories.listed_session(), {"session_id": "gone"})),

@@ -15,7 +15,6 @@ from django.utils.translation import ngettext, pgettext_lazy
 
 from adminkit.templatetags.display import duration, number
 from database.messages import gettext
-from maintenance.admin.run_figures import rows_in
 from maintenance.ledger.comparison import Figures, Period, figures_in, figures_of_all
 from maintenance.ledger.run_sums import RAN, Row
 from maintenance.models import JobRun, Person
@@ -23,6 +22,7 @@ from maintenance.models.statuses import FAILURES
 from maintenance.registry import job_title, jobs
 from maintenance.scheduling import schedules
 from maintenance.scheduling.job_schedules import schedules_of_jobs
+from maintenance.yields.rows import rows_in
 from scraping.content.spreadsheet_cells import BYTE_ORDER_MARK, spreadsheet_text
 
 SEE_RUNS: Final = "maintenance.view_jobrun"

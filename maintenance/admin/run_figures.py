@@ -1,7 +1,6 @@
 """The figures of a run, as the list and the run's page show them: counts by name, rows, pace."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -24,20 +23,6 @@ MINUTE: Final = timedelta(minutes=1)
 LEFT_MAX: Final = timedelta(days=30)
 # A longer time left is shown in hours.
 MINUTES_SHOWN: Final = timedelta(hours=2)
-
-
-def rows_of(run: JobRun) -> int | None:
-    """Return how many rows a run deleted (counts by model label) or added; None for neither."""
-    return rows_in({name: number for name, number in run.counts.items() if type(number) is int})
-
-
-def rows_in(counts: Mapping[str, int]) -> int | None:
-    """Return how many rows such counts, of one or more runs of a job, deleted or added; None for neither."""
-    deleted = [number for name, number in counts.items() if "." in name]
-    if deleted:
-        return sum(deleted)
-    stored = [counts[name] for name in ("posts_new", "comments_new") if name in counts]
-    return sum(stored) if stored else None
 
 
 # The names of counts that jobs define themselves, marked for `make messages`.

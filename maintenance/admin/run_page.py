@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from adminkit.parameters import require_text
 from maintenance.admin.run_confirmation import run_url, shown
-from maintenance.admin.run_figures import count_name, pace, percent_done, rows_of
+from maintenance.admin.run_figures import count_name, pace, percent_done
 from maintenance.explanations import Cause, explain_run
 from maintenance.failed_parts import retry_params
 from maintenance.ledger import decisions, run_json
@@ -20,6 +20,8 @@ from maintenance.models.chain import attempts_of
 from maintenance.purging.plan import differences
 from maintenance.registry import InvalidParams, Job, UnknownJob, get_job
 from maintenance.scheduling import schedules
+from maintenance.yields.rows import rows_of
+from maintenance.yields.shown import rows_beside_usual
 from scraping.models import ScrapeSession
 
 SESSIONS_SHOWN: Final = 50
@@ -76,6 +78,7 @@ def run_context(request: HttpRequest, run: JobRun, lines: list[RunLogLine], *, a
         "log_words": log_words(request),
         "last_line": lines[-1].pk if lines else after,
         "usual": usual,
+        "rows_beside_usual": rows_beside_usual(run),
         "percent": percent_done(run),
         "pace": pace(run, usual),
         "schedule": schedule if user.has_perm("django_celery_beat.view_periodictask") else None,

@@ -24,12 +24,12 @@ from adminkit.forms import OptionalReasonForm, ReasonForm
 from database.messages import gettext
 from database.text import row_key
 from maintenance.admin import run_strip
-from maintenance.admin.run_figures import rows_of
 from maintenance.admin.run_page import log_words, run_context
 from maintenance.ledger import decisions, interventions, xray
 from maintenance.ledger.run_log import as_text, lines_of
 from maintenance.models import JobRun
 from maintenance.registry import job_title
+from maintenance.yields.rows import rows_of
 
 # A run's page shows the end of a long log.
 LOG_LINES_SHOWN = 500

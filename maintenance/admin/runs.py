@@ -19,7 +19,6 @@ from database.text import row_key
 from maintenance.admin.comparison import RunComparison
 from maintenance.admin.run_actions import RunActions
 from maintenance.admin.run_export import RunExport
-from maintenance.admin.run_figures import rows_of
 from maintenance.admin.run_filters import (
     JobFilter,
     LongFilter,
@@ -31,6 +30,7 @@ from maintenance.admin.run_views import RunViews
 from maintenance.ledger.search import erasures_of, having_words
 from maintenance.models import JobRun
 from maintenance.registry import job_title, jobs
+from maintenance.yields.rows import rows_of
 from scraping.models import BotConfig
 
 ERROR_EXCERPT = 120

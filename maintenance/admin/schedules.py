@@ -42,6 +42,7 @@ from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.collisions import collisions
 from maintenance.scheduling.reading import read
 from maintenance.scheduling.time_rows import COLUMNS
+from maintenance.yields.shown import usual_at
 
 # django-celery-beat's own actions let staff with only the view permission run and disable tasks.
 admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule])
@@ -281,6 +282,7 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
                 "schedule": task,
                 "reading": task.reading,
                 "run_url": run_now_urls([task], request.user)[0],
+                "usual_rows": usual_at(task.pk, task.reading.next_run_at),
                 "deviation": schedules.deviation(task),
                 "may_change": (may_change := self.has_change_permission(request, task)),
                 "cards": [

@@ -20,6 +20,7 @@ from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.reading import Reading, read_all
 from maintenance.scheduling.scheduler_health import SchedulerHealth, scheduler_health
 from maintenance.scheduling.timing import Timing
+from maintenance.yields.shown import verdict_of
 
 # A slot is given to the minute.
 MINUTE = timedelta(minutes=1)
@@ -48,6 +49,8 @@ def explain_schedule(task: PeriodicTask, *, seen_by: Person | None = None) -> li
         text = _("Its latest run, #%(id)s of %(time)s: %(status)s.")
         told = {"id": latest.pk, "time": moment(latest.scheduled_for), "status": latest.get_status_display()}
         causes += [Cause("latest_run", text % told, about=latest), *explain_run(latest)]
+    elif (verdict := verdict_of(task.pk)) is not None:
+        causes.append(Cause("unusual_rows", str(verdict.figures_text), str(verdict.cause), about=task))
     return causes
 
 

@@ -12,6 +12,7 @@ from maintenance.models.run_totals import RunTotals
 from maintenance.models.runs import FORCE_STOP_AFTER, JobRun
 from maintenance.models.runs_of_days import RunsOfDay
 from maintenance.models.schedules import ScheduleControl
+from maintenance.models.yields import RowsVerdict, UsualRows
 
 __all__ = [
     "FORCE_STOP_AFTER",
@@ -24,11 +25,13 @@ __all__ = [
     "PlannedWindow",
     "RetentionOverride",
     "RetentionPolicy",
+    "RowsVerdict",
     "RunLogLine",
     "RunTotals",
     "RunsOfDay",
     "ScheduleControl",
     "ScheduleHook",
+    "UsualRows",
     "WorkerProcess",
     "group_runs",
     "show_runs",

@@ -11,7 +11,7 @@ from alerts.rules import LEFT_OUT, RULES
 from maintenance.models import BeatLease, JobRun, WorkerProcess
 from maintenance.scheduling import maintenance_mode
 from scraping.models import BotConfig, Freshness, RequestBudget
-from tests.kit import factories
+from tests.kit import factories, yields
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -147,6 +147,25 @@ def test_fewer_or_more_than_usual_is_found_until_it_is_usual():
 
     Freshness.objects.update(verdict="usual")
     assert found("unusual") == []
+
+
+def test_unusual_rows_are_found_while_the_schedule_is_on():
+    bot, task = factories.bot_config(), factories.schedule(name="nightly")
+    own = factories.schedule(task="maintenance.scrape_now", kwargs=f'{{"config": {bot.pk}}}', name="scrape")
+    yields.rows_verdict(schedule=task, cause="The retention was changed.")
+    yields.rows_verdict(schedule=own, kind="more", rows=90_000)
+
+    nightly, scrape = RULES["unusual_rows"].find(timezone.now())
+
+    assert (nightly.type, nightly.id) == ("django_celery_beat.PeriodicTask", str(task.pk))
+    assert "0 rows in the run of " in nightly.cause
+    assert "usually 7,900 to 12,100" in nightly.cause
+    assert nightly.cause.endswith("The retention was changed.")
+    assert (nightly.config_id, scrape.config_id) == (None, bot.pk)
+
+    task.enabled = False
+    task.save()
+    assert [name for _type, name in found("unusual_rows")] == ["scrape"]
 
 
 def test_while_scraping_is_paused_no_silence_is_found_and_none_is_over():

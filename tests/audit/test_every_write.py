@@ -58,6 +58,7 @@ NO_ACT = {
     "maintenance/scheduling/seeding.py": "what migrating creates; the command writes the event",
     "maintenance/scheduling/time_rows.py": "the crontab or interval of a schedule, which has its event",
     "maintenance/scheduling/tick_batch.py": "the runs of due slots: the ledger of runs",
+    "maintenance/yields/": "what a job reads from the ledger of runs",
     "scraping/admin/forms.py": "a form; RecordedAdmin writes the event",
     "scraping/compliance/": "what a sweep found at Reddit; its run says it",
     "scraping/content/upserts.py": "what a scrape found at Reddit; its session says it",

@@ -30,7 +30,7 @@ from tests.alerts.sinks import ping_sink, web_sink
 from tests.chaos.pinged import Pinged
 from tests.chaos.servers import clock_shows, make_clock_movable, move_clock, own_broker, own_postgres
 from tests.chaos.services import MISBEHAVING, beat, worker
-from tests.kit import factories
+from tests.kit import factories, yields
 from tests.kit.waiting import wait_until
 from tests.soak import IS_SOAK
 
@@ -133,6 +133,11 @@ def unusual():
     return _freshness(verdict="fewer", counted_from=clock_shows() - DAY, posts=2, usual_low=20, usual_high=40)
 
 
+def unusual_rows():
+    verdict = yields.rows_verdict()
+    return verdict.delete
+
+
 def compliance_below_target():
     factories.post(checked_at=None)
     return lambda: RedditPost.objects.update(checked_at=timezone.now())
@@ -152,7 +157,8 @@ def stopped_by_reddit():
 PLANTED = {
     one.__name__: one
     for one in (
-        failed, partial, missed, blocked, stalled, longer_than_usual, silent, unusual, compliance_below_target,
+        failed, partial, missed, blocked, stalled, longer_than_usual, silent, unusual, unusual_rows,
+        compliance_below_target,
         budget_exhausted, stopped_by_reddit,
     )
 }  # fmt: skip

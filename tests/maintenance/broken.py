@@ -5,7 +5,7 @@ from datetime import time, timedelta
 from django.utils import timezone
 
 from maintenance.models import MaintenanceMode
-from tests.kit import factories, windows
+from tests.kit import factories, windows, yields
 
 NOW = timezone.now()
 
@@ -25,6 +25,11 @@ def maintenance_mode():
 def two_of_one_scope():
     MaintenanceMode.objects.create(pk=2, scope="scraping")
     return MaintenanceMode.objects.create(pk=3, scope="baking"), {"scope": "scraping"}
+
+
+def two_of_one_hour():
+    one = yields.usual_rows()
+    return yields.usual_rows(schedule=one.schedule, hour_of_week=1), {"hour_of_week": 0}
 
 
 PAUSED = {"paused_at": NOW, "pause_reason": "x"}
@@ -47,6 +52,9 @@ SCHEDULES = [
     ("maintenancemode_first_row_is_of_all", lambda: (maintenance_mode(), {"id": 2})),
     ("maintenancemode_first_row_is_of_all", lambda: (maintenance_mode(), {"scope": "scraping"})),
     ("maintenancemode_one_row_per_scope", two_of_one_scope),
+    ("usualrows_hour_of_week_known", lambda: (yields.usual_rows(), {"hour_of_week": 168})),
+    ("usualrows_one_per_hour", two_of_one_hour),
+    ("rowsverdict_kind_known", lambda: (yields.rows_verdict(), {"kind": "other"})),
     ("plannedwindow_has_reason", lambda: (windows.planned_window(), {"reason": ""})),
     ("plannedwindow_ends_after_start", lambda: (windows.planned_window(starts_at=NOW), {"ends_at": NOW})),
     ("plannedwindow_weekly_has_times", lambda: (windows.planned_window(), {"weekdays": "6"})),

@@ -34,6 +34,7 @@ SCHEDULED = {
     "cleanup_events": "5 4 * * *",
     "cleanup_login_sessions": "45 3 * * *",
     "refresh_stored_content": "*/20 * * * *",
+    "learn_usual_rows": "50 * * * *",
 }
 
 

@@ -11,10 +11,10 @@ import pytest
 from django.utils import timezone
 
 from maintenance.ledger import performing, requests
-from maintenance.models import JobRun
+from maintenance.models import JobRun, UsualRows
 from maintenance.registry import jobs
 from scraping.models import ContentState, RedditPost
-from tests.kit import factories
+from tests.kit import factories, yields
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +75,18 @@ def cleanup_login_sessions():
     return Effect(
         gone=[factories.login_session(expire_date=now - timedelta(minutes=1))],
         survivors=[factories.login_session(expire_date=now + timedelta(minutes=1))],
+    )
+
+
+def learn_usual_rows():
+    now = timezone.now()
+    often, seldom = factories.schedule(), factories.schedule()
+    days = [now - timedelta(days=number) for number in range(30)]
+    runs = yields.store_runs(often, [(day, 1_000) for day in days])
+    yields.store_runs(seldom, [(day, 1_000) for day in days[:5]])
+    return Effect(
+        happened=lambda: set(UsualRows.objects.values_list("schedule_id", flat=True)) == {often.pk},
+        survivors=[*runs, often, seldom],
     )
 
 

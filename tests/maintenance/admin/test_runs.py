@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.events import record
-from maintenance.admin.run_figures import rows_of
 from maintenance.ledger import decisions
 from maintenance.models import JobRun
 from maintenance.models.chain import attempts_of
+from maintenance.yields.rows import rows_of
 from tests.kit import factories
 from tests.kit.steps import listed
 from tests.maintenance.admin.steps import job_page

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
+from django_celery_beat.models import PeriodicTask
 
 from maintenance.explanations import explain_schedule
 from maintenance.scheduling import creation, edits, schedules
@@ -120,7 +121,7 @@ def test_who_may_not_see_runs_or_schedules_is_not_told_of_them(client, superuser
 )
 def test_a_quotation_in_a_reason_has_single_quotes(superuser, language, told):
     task = factories.schedule(name="nightly", task="maintenance.cleanup_sessions")
-    copy = creation.duplicate(task, by=superuser)
+    copy = PeriodicTask.objects.get(pk=creation.duplicate(task, by=superuser).pk)
 
     with translation.override(language):
         assert any(told in cause.text for cause in explain_schedule(copy))
