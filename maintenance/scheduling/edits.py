@@ -19,6 +19,7 @@ from audit.admin_edits import CHANGED, record_deletion
 from audit.events import record
 from database import clock
 from database.ends import refuse_end
+from database.messages import Message
 from database.messages import gettext as _
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import Person
@@ -172,7 +173,9 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
     refuse_end(until)
     with transaction.atomic():
         _lock(task)
-        _pause(task, by=by, reason=reason.strip()[:500], until=until)
+        # A sentence of the console keeps its parts, so that each reader has it in their language.
+        kept = reason if isinstance(reason, Message) else reason.strip()[:500]
+        _pause(task, by=by, reason=kept, until=until)
 
 
 def pause_if(task: PeriodicTask, reason_for: Callable[[PeriodicTask], str]) -> bool:
