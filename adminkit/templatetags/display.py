@@ -74,7 +74,10 @@ def until(value: datetime | None) -> str:
 @register.filter
 def number(value: float | None) -> str:
     """Format a number with a thousands separator, the same in every language: 9,332."""
-    return "–" if value is None else number_format(value, force_grouping=True)
+    if value is None:
+        return "–"
+    # Of a whole number it is what Django's function returns after it has looked up the formats of the language.
+    return f"{value:,}" if type(value) is int else number_format(value, force_grouping=True)
 
 
 @register.filter

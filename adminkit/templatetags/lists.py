@@ -1,18 +1,16 @@
-"""Template tags for the admin's lists: the filter bar, and a label on each cell; ``{% load lists %}``."""
+"""Template tags for the admin's lists: the filter bar and the table; ``{% load lists %}``."""
 
-import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django import template
 from django.contrib.admin.options import IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR
+from django.contrib.admin.templatetags.admin_list import result_headers
 from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, SEARCH_VAR
-from django.utils.html import conditional_escape
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
 from adminkit.parameters import Lookups
+from adminkit.rows import table_rows
 
 register = template.Library()
 
@@ -20,9 +18,6 @@ register = template.Library()
 _CONTROLS = frozenset(
     {ALL_VAR, ERROR_FLAG, IS_FACETS_VAR, IS_POPUP_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
 )
-_OPENING = re.compile(r"<t[dh]")
-# An empty cell; it is hidden on a narrow screen.
-_NOTHING = re.compile(r"<t[dh][^>]*>\s*[–-]?\s*</t[dh]>\Z")
 
 
 class Chip(NamedTuple):
@@ -78,26 +73,12 @@ def _looked_up(cl: Any, request: Any) -> Iterator[Chip]:
         )
 
 
-@register.simple_tag
-def labelled_cells(result: Any, headers: Any) -> list[SafeString]:
-    """Return the cells of a row, each with its column's title, which narrow screens show in the cell."""
-    return [
-        _labelled(cell, header["text"])
-        for cell, header in zip(result, [*headers, *[{"text": ""}] * len(result)], strict=False)
-    ]
-
-
-@lru_cache(maxsize=512)
-def _title_text(title: str) -> str:
-    """Return a column's title for the cells; that of the actions' column is a check box itself."""
-    return "" if "<" in title else conditional_escape(capfirst(title))
-
-
-def _labelled(cell: Any, title: Any) -> SafeString:
-    """Add the title to the cell's opening tag."""
-    text = _title_text(str(title))
-    nothing = " data-nothing" if _NOTHING.match(str(cell)) else ""
-    # Both parts are safe: Django made the cell, and the title is escaped.
-    return mark_safe(  # noqa: S308  # see above
-        _OPENING.sub(lambda opening: f'{opening[0]} data-label="{text}"{nothing}', str(cell), count=1)
-    )
+@register.inclusion_tag("admin/_list_table.html")
+def list_table(cl: Any) -> dict[str, Any]:
+    """Show the rows of a list, and the titles of its columns, which sort it."""
+    headers = list(result_headers(cl))
+    return {
+        "headers": headers,
+        "has_several_sorted": sum(bool(header.get("sorted")) for header in headers) > 1,
+        "rows": table_rows(cl, [header["text"] for header in headers]),
+    }

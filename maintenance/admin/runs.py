@@ -6,14 +6,14 @@ from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.filters import rare_choices
-from adminkit.links import badge, time_ago
+from adminkit.links import badge, choice_label, time_ago
 from adminkit.templatetags.display import duration, number
 from database.text import row_key
 from maintenance.admin.comparison import RunComparison
@@ -126,12 +126,16 @@ class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin)
     @admin.display(description=_("run"), ordering="pk")
     def run(self, run: JobRun) -> str:
         """Name the job and the number."""
-        return render_to_string("maintenance/_run_name.html", {"run": run, "title": job_title(run.job)})
+        shown = format_html('{} <span class="run-id">#{}</span>', job_title(run.job), run.pk)
+        tags = [gettext("dry run")] if run.dry_run else []
+        if run.attempt > 1:
+            tags.append(gettext("attempt %(number)s") % {"number": run.attempt})
+        return shown + format_html_join("", ' <span class="tag">{}</span>', ((tag,) for tag in tags))
 
     @admin.display(description=_("status"))
     def status_badge(self, run: JobRun) -> str:
         """Show the status as a badge."""
-        return badge(run.status, run.get_status_display())
+        return badge(run.status, choice_label(run, "status"))
 
     @admin.display(description=_("started"))
     def started(self, run: JobRun) -> str:
@@ -152,7 +156,7 @@ class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin)
     def triggered(self, run: JobRun) -> str:
         """Show what triggered the run, and who requested it."""
         who = f" · {run.requested_by_name}" if run.requested_by_name else ""
-        return f"{capfirst(run.get_trigger_display())}{who}"
+        return f"{capfirst(str(choice_label(run, 'trigger')))}{who}"
 
     @admin.display(description=_("error"))
     def error_excerpt(self, run: JobRun) -> str | None:

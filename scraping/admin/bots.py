@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin
-from adminkit.links import badge, link, time_ago
+from adminkit.links import badge, choice_label, link, time_ago
 from adminkit.templatetags.display import number
 from scraping.admin import bot_list, trial
 from scraping.admin.bot_deletion import BotDeletion
@@ -186,8 +186,10 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         session = config.facts.session
         if not session:
             return None
-        shown = link(ScrapeSession, "change", badge(session.status, session.get_status_display()), session.pk)
-        error = session.get_error_kind_display() if session.error_kind else ""
+        shown = link(
+            ScrapeSession, "change", badge(session.status, choice_label(session, "status")), session.pk
+        )
+        error = choice_label(session, "error_kind") if session.error_kind else ""
         why = format_html(' <span class="quiet-line">{}</span>', error) if error else ""
         return format_html("{} {}{}", shown, time_ago(session.started_at), why)
 

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
-from adminkit.links import badge, time_ago
+from adminkit.links import badge, choice_label, time_ago
 from adminkit.templatetags.display import duration, number
 from scraping.models import BotConfig, ScrapeSession
 from scraping.sessions.part import part_of
@@ -64,7 +64,7 @@ class ScrapeSessionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("status"))
     def status_badge(self, session: ScrapeSession) -> str:
         """Show the status as a badge."""
-        return badge(session.status, session.get_status_display())
+        return badge(session.status, choice_label(session, "status"))
 
     @admin.display(description=_("started"), ordering="started_at")
     def started(self, session: ScrapeSession) -> str:
