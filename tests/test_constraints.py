@@ -247,11 +247,16 @@ BROKEN = [
     *SCHEDULES,
     ("retentionpolicy_days_1_to_36500", lambda: (factories.retention_policy(job="x", days=1), {"days": 0})),
     (
+        "retentionpolicy_updated_by_fk",
+        lambda: (factories.retention_policy(job="x", days=1), {"updated_by_id": NOBODY}),
+    ),
+    (
         "retentionpolicy_days_1_to_36500",
         lambda: (factories.retention_policy(job="x", days=1), {"days": 36_501}),
     ),
     ("erasure_kind_known", lambda: (factories.erasure(), {"kind": 2})),
     ("erasure_rule_known", lambda: (factories.erasure(), {"rule": "x"})),
+    ("setaside_decided_by_fk", lambda: (factories.set_aside(), {"decided_by_id": NOBODY})),
     ("setaside_cause_known", lambda: (factories.set_aside(), {"cause": "x"})),
     ("setaside_state_known", lambda: (factories.set_aside(), {"state": "x", "decided_at": NOW})),
     ("setaside_decided_unless_open", lambda: (factories.set_aside(), {"state": "confirmed"})),

@@ -2,8 +2,10 @@
 
 from datetime import time, timedelta
 
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from alerts.models import Reader
 from tests.kit import factories, pings
 
 NOW, HOUR = timezone.now(), timedelta(hours=1)
@@ -23,6 +25,14 @@ def one_recipient_is_told_twice():
 def one_end_is_told_twice():
     first = pings.ping()
     return pings.ping(address=first.address, run=first.run, event="fail"), {"event": first.event}
+
+
+def reader():
+    return Reader.objects.create(person=factories.user(), language="en")
+
+
+def route_to(**whom):
+    return factories.route(to=next(iter(whom)), **whom)
 
 
 ALERTS = [
@@ -55,6 +65,14 @@ ALERTS = [
     ("pingaddress_schedule_fk", lambda: (pings.ping_address(url=""), {"schedule_id": NOBODY})),
     ("ping_address_fk", lambda: (pings.ping(), {"address_id": NOBODY})),
     ("ping_run_fk", lambda: (pings.ping(), {"run_id": NOBODY})),
+    ("alert_acknowledged_by_fk", lambda: (factories.alert(), {"acknowledged_by_id": NOBODY})),
+    ("mute_muted_by_fk", lambda: (factories.mute(), {"muted_by_id": NOBODY})),
+    ("quiethours_person_fk", lambda: (factories.quiet_hours(), {"person_id": NOBODY})),
+    ("reader_person_fk", lambda: (reader(), {"person_id": NOBODY})),
+    ("route_group_fk", lambda: (route_to(group=Group.objects.create(name="x")), {"group_id": NOBODY})),
+    ("route_person_fk", lambda: (route_to(person=factories.user()), {"person_id": NOBODY})),
+    ("delivery_route_fk", lambda: (factories.delivery(), {"route_id": NOBODY})),
+    ("delivery_person_fk", lambda: (factories.delivery(), {"person_id": NOBODY})),
     ("ping_once_per_event", one_end_is_told_twice),
     ("ping_event_known", lambda: (pings.ping(), {"event": "log"})),
     ("ping_pending_or_ended_once", lambda: (pings.ping(), {"delivered_at": NOW})),

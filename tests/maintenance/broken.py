@@ -8,6 +8,7 @@ from maintenance.models import MaintenanceMode
 from tests.kit import factories, windows, yields
 
 NOW = timezone.now()
+NOBODY = -1  # no row has this key
 
 
 def control(**fields):
@@ -52,6 +53,10 @@ SCHEDULES = [
     ("maintenancemode_first_row_is_of_all", lambda: (maintenance_mode(), {"id": 2})),
     ("maintenancemode_first_row_is_of_all", lambda: (maintenance_mode(), {"scope": "scraping"})),
     ("maintenancemode_one_row_per_scope", two_of_one_scope),
+    ("schedulecontrol_schedule_fk", lambda: (control(), {"schedule_id": NOBODY})),
+    ("schedulecontrol_paused_by_fk", lambda: (control(), {"paused_by_id": NOBODY})),
+    ("maintenancemode_started_by_fk", lambda: (maintenance_mode(), {"started_by_id": NOBODY})),
+    ("plannedwindow_planned_by_fk", lambda: (windows.planned_window(), {"planned_by_id": NOBODY})),
     ("usualrows_hour_of_week_known", lambda: (yields.usual_rows(), {"hour_of_week": 168})),
     ("usualrows_one_per_hour", two_of_one_hour),
     ("rowsverdict_kind_known", lambda: (yields.rows_verdict(), {"kind": "other"})),
