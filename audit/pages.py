@@ -20,7 +20,7 @@ EVENTS_PER_PAGE = 50
 # How many events a page searches for words, and for how many it checks whether the person may see them.
 SEARCHED_MAX = 20_000
 # How many events are looked through for the newest changes.
-LOOKED_THROUGH = 1_000
+LOOKED_THROUGH = 500
 ASKED_MAX = 3_000
 # Most pages are full after the first step.
 STEPS = (0, 500, ASKED_MAX)
@@ -63,8 +63,8 @@ def newest_changes_for(user: Person) -> list[Event]:
 
     Only the newest of all events are looked through, so that many visits cost no more than that.
     """
-    newest = Event.objects.order_by("-at", "-id").values("pk")[:LOOKED_THROUGH]
-    changes = Event.objects.filter(pk__in=newest).exclude(verb__in=VISITS)
+    newest = Event.objects.order_by("-at", "-id").values_list("pk", "verb")[:LOOKED_THROUGH]
+    changes = Event.objects.filter(pk__in=[pk for pk, verb in newest if verb not in VISITS])
     return _look(changes, user, "", NEWEST_FIRST, None)[0][:EVENTS_PER_PAGE]
 
 
