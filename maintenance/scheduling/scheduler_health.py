@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet, Subquery, Value
+from django.db.models import Count, QuerySet, Subquery, Value
 from django.db.models.functions import Now
 
 from database import clock
@@ -52,12 +52,12 @@ def scheduler_health(modes: Modes | None = None) -> SchedulerHealth:
     """Return the schedulers' health, in a few small queries; who knows the switches as they are saves one: ``modes``."""
     now = clock.now()
     late = ScheduleControl.objects.filter(next_slot_at__lt=now - GRACE)
-    # Counted in the same query; where nobody has ever held the lease there is no row to count beside.
+    # Counted in the same query, because there are none almost always.
     counted = (
         late.order_by().annotate(one=Value(1)).values("one").annotate(number=Count("*")).values("number")
     )
     lease: Any = BeatLease.objects.filter(pk=BeatLease.ROW).annotate(overdue=Subquery(counted)).first()
-    number = late.count() if lease is None else lease.overdue or 0
+    may_be_overdue = lease is None or lease.overdue
     alive = lease is not None and bool(lease.holder) and now < lease.expires_at <= now + LEASE_MAX
     gone = timedelta(seconds=GONE_LEASES * settings.BEAT_LEASE_SECONDS)
     leader = lease.holder if lease and alive else ""
@@ -68,20 +68,21 @@ def scheduler_health(modes: Modes | None = None) -> SchedulerHealth:
         standbys=list(seen.order_by("pk").values_list("pk", flat=True)),
         tick_age_seconds=(now - lease.ticked_at).total_seconds() if lease and lease.ticked_at else None,
         lag_seconds=lease.lag_seconds if lease else None,
-        overdue=number - _held(late, modes or Modes(), now) if number else 0,
+        overdue=_overdue(late, modes or Modes(), now) if may_be_overdue else 0,
     )
 
 
-def _held(late: QuerySet[ScheduleControl], modes: Modes, now: datetime) -> int:
-    """Return how many of the late schedules something holds, or has held until less than a minute ago.
+def _overdue(late: QuerySet[ScheduleControl], modes: Modes, now: datetime) -> int:
+    """Return how many of the late schedules nothing holds, nor has held until less than a minute ago.
 
     Whatever is due in a hold, also from before it, is decided at its end.
     """
     kinds = ("schedule__task", "days_off", "days_off_weekends", "schedule__crontab__timezone")
-    held = Q(pk__in=[])
-    for task, calendar, with_weekends, zone in late.order_by().values_list(*kinds).distinct():
+    found = 0
+    counted = late.order_by().values_list(*kinds).annotate(number=Count("*"))
+    for task, calendar, with_weekends, zone, number in counted:
         zone_name = str(zone or "")
         holds = modes.holds_of_many(group_of_task(task), calendar, zone_name, with_weekends=with_weekends)
-        if holds.now(now) or holds.covers(now - GRACE):
-            held |= Q(**dict(zip(kinds, (task, calendar, with_weekends, zone), strict=True)))
-    return late.filter(held).count()
+        if not (holds.now(now) or holds.covers(now - GRACE)):
+            found += number
+    return found
