@@ -102,7 +102,7 @@ class Groups(list[Group]):
 
 def key_of(run: JobRun | Ended) -> Key:
     """Return the key of the run's group."""
-    return run.job, json.dumps(run.params, sort_keys=True)
+    return run.job, json.dumps(run.params, sort_keys=True) if run.params else "{}"
 
 
 def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
