@@ -214,4 +214,4 @@ def test_a_worker_evaluates_only_while_no_scheduler_leads(monkeypatch):
         monkeypatch.setattr(clock, "database_now", lambda passed=passed: began + passed)
         started.look()
     assert Alert.objects.open().filter(rule="no_scheduler").exists()
-    assert len(RULES) == 14
+    assert len(RULES) == 15
