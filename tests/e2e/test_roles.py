@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 ROLES = ("Viewers", "Operators", "Approvers", "Bot owners", "superuser")
 LOCALES = {"en": "en-US", "zh-hans": "zh-CN"}
 # Addresses of files, which a browser stores instead of showing.
-FILES = re.compile(r"/export/|/log/(\?|$)")
+FILES = re.compile(r"/export/|/log/(\?|$)|[?&]format=csv(&|$)")
 # Of addresses that differ by a row or by values only, so many are opened.
 OF_ONE_SHAPE = size(1, 4)
 # Pages that one walk opens.
