@@ -86,7 +86,7 @@ def test_every_slot_gets_its_decision_once(clock, scheduler, policies, expected,
         weekly(2, time(13), time(15))
     else:
         plan()
-    pass_time(clock, scheduler, NOON + timedelta(hours=3, minutes=45))
+    pass_time(clock, scheduler, NOON + timedelta(hours=3, minutes=45), step=5 * MINUTE)
 
     assert history(task) == expected
 
@@ -101,7 +101,7 @@ def test_what_is_shown_as_the_next_run_is_what_happens(clock, scheduler, catches
     assert reread(task).next_run_at == expected
     seen = set()
     while not JobRun.objects.filter(schedule=task, status="queued").exists():
-        clock.shift(60)
+        clock.shift(5 * MINUTE)
         scheduler._sweep_at = float("-inf")
         if (shown := reread(task).next_run_at) is not None:
             seen.add(shown)
