@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tests import services
 
-VAR = Path(__file__).resolve().parent.parent / "var"
-
-
-# What a browser shows depends on no database, and a browser is slow: of the whole suite, one of the two runs drives it.
-# Slow tests that are not about the database run once too (tests/conftest.py).
-WITHOUT_BROWSER = "--ignore=tests/e2e"
+ROOT = Path(__file__).resolve().parent.parent
+VAR = ROOT / "var"
+# What a browser shows depends on no database, and a browser is slow: each of its files runs once, most of them embedded;
+# these two beside that, so that both runs take about equally long. Slow tests that are not about the database run once
+# too (tests/conftest.py).
+BROWSED_BESIDE = {"test_every_page.py", "test_roles.py"}
 
 
 def start(name, *arguments, output=None, **environment):
@@ -27,6 +27,12 @@ def start(name, *arguments, output=None, **environment):
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
     )
+
+
+def ignored(is_left_out):
+    """Return what lets pytest leave out these tests of a browser."""
+    files = sorted((ROOT / "tests/e2e").glob("test_*.py"))
+    return [f"--ignore={file.relative_to(ROOT)}" for file in files if is_left_out(file.name)]
 
 
 def tell(text):
@@ -50,8 +56,9 @@ def main():
     with log.open("w") as output:
         is_whole = not sys.argv[1:]
         beside = {"BESIDE_EMBEDDED": "1"} if is_whole else {}
-        other = start("test-services", *[WITHOUT_BROWSER] * is_whole, output=output, **found, **beside)
-        embedded = start("test").wait()
+        left_out = ignored(lambda name: name not in BROWSED_BESIDE) if is_whole else []
+        other = start("test-services", *left_out, output=output, **found, **beside)
+        embedded = start("test", *(ignored(BROWSED_BESIDE.__contains__) if is_whole else [])).wait()
         served = other.wait()
     tell("Tests on PostgreSQL and Redis")
     tell(log.read_text())
