@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -123,6 +124,11 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
     )
+
+
+def typed_reason(request: HttpRequest) -> str:
+    """Return the reason of a deletion, whose page has no form to refuse it: what of it can be stored."""
+    return request.POST.get("reason", "").replace("\0", "").strip()[:500]
 
 
 class OptionalReasonForm(ReasonForm):

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_noop
 
+from adminkit.forms import typed_reason
 from audit import snapshots, words
 from audit.cascades import deleted_with
 from audit.events import record
@@ -84,7 +85,7 @@ class RecordedAdmin(admin.ModelAdmin):
         with transaction.atomic():
             if getattr(self, "records_deletions", True):
                 # The reason is of a page that asks for one.
-                record_deletion(obj, by=request.user, reason=request.POST.get("reason", ""))
+                record_deletion(obj, by=request.user, reason=typed_reason(request))
             super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -95,7 +96,7 @@ class RecordedAdmin(admin.ModelAdmin):
                     self.delete_model(request, row)
                 return
             for row in queryset:
-                record_deletion(row, by=request.user, reason=request.POST.get("reason", ""))
+                record_deletion(row, by=request.user, reason=typed_reason(request))
             super().delete_queryset(request, queryset)
 
     def history_view(

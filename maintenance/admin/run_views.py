@@ -135,7 +135,9 @@ class RunViews(admin.ModelAdmin):
         """Say what cancelling will do (GET); cancel a queued run, or ask a running one to stop (POST)."""
         run = self._permitted(request, pk, "maintenance.cancel_jobrun")
         form = OptionalReasonForm(request.POST if request.method == "POST" else None)
-        if request.method != "POST" or not form.is_valid():
+        is_open = run.is_queued or run.is_running
+        # A run that has ended is refused below, whatever the reason is.
+        if request.method != "POST" or (is_open and not form.is_valid()):
             return render(
                 request,
                 "maintenance/cancel.html",
@@ -144,12 +146,13 @@ class RunViews(admin.ModelAdmin):
                     "title": gettext("Cancel %(job)s #%(id)s?") % {"job": job_title(run.job), "id": run.pk},
                     "run": run,
                     "form": form,
-                    "is_open": run.is_queued or run.is_running,
+                    "is_open": is_open,
                     "rows": rows_of(run),
                     "deletes": any("." in name for name in run.counts) or bool(decisions.plan_of(run)),
                 },
             )
-        cancel = partial(interventions.cancel_run, run, by=request.user, reason=form.cleaned_data["reason"])
+        reason = form.cleaned_data["reason"] if form.is_valid() else ""
+        cancel = partial(interventions.cancel_run, run, by=request.user, reason=reason)
         return self._attempt(request, run, cancel, done=gettext("Run #%(id)s is being cancelled."))
 
     def force_stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:

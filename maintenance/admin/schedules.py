@@ -19,6 +19,7 @@ from django_celery_beat.models import (
 )
 
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
+from adminkit.forms import typed_reason
 from adminkit.paginator import BoundedPaginator
 from adminkit.templatetags.display import local, zoned
 from database import clock
@@ -136,7 +137,7 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
 
     def delete_model(self, request: HttpRequest, obj: PeriodicTask) -> None:
         """Delete it, with the reason of a page that asks for one."""
-        edits.delete(obj, by=request.user, reason=request.POST.get("reason", ""))
+        edits.delete(obj, by=request.user, reason=typed_reason(request))
 
     def save_model(self, request: HttpRequest, obj: PeriodicTask, form: Any, change: bool) -> None:
         """Save the names, then the time if it was edited, then the policies."""

@@ -3,7 +3,7 @@
 import getpass
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.urls import reverse
@@ -127,6 +127,18 @@ def test_a_deletion_says_what_it_was_and_what_went_with_it(client, ada):
 
     event = Event.objects.get(verb="row.deleted")
     assert (event.subject_id, event.before["name"]) == (str(bot.pk), "News")
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("moved\0away", "movedaway"), ("x" * 70_000, "x" * 500), ("  ", "")]
+)
+def test_a_reason_of_a_deletion_is_kept_as_far_as_it_can_be_stored(client, ada, typed, kept):
+    group = Group.objects.create(name="x")
+    client.force_login(ada)
+
+    client.post(reverse("admin:auth_group_delete", args=[group.pk]), {"post": "yes", "reason": typed})
+
+    assert Event.objects.get(verb="row.deleted").reason == kept
 
 
 def test_a_command_is_a_shells_and_says_whose():

@@ -244,6 +244,18 @@ def test_cancelling_ends_a_queued_run_and_asks_a_running_one(client, operator):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("reason", ["", "x" * 501])
+def test_cancelling_what_has_ended_says_so(client, operator, reason):
+    run = factories.job_run(status="succeeded")
+    client.force_login(operator)
+
+    page = client.post(
+        reverse("admin:maintenance_jobrun_cancel", args=[run.pk]), {"reason": reason}, follow=True
+    )
+
+    assert [str(message) for message in page.context["messages"]] == [f"{run} is succeeded."]
+
+
 def test_cancelling_is_asked_about_first_and_says_what_stays_deleted(client, operator):
     task = factories.schedule()
     run = factories.job_run(
