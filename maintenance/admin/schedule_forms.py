@@ -52,6 +52,14 @@ def tasks() -> list[tuple[str, str]]:
     return [(job.task_name, job.title) for job in jobs()]
 
 
+def _of_control(name: str) -> Any:
+    """Return the form field of a column, with the limits of the column: Django checks those only of the form's own model."""
+    column: Any = ScheduleControl._meta.get_field(name)
+    field = column.formfield()
+    field.validators += column.validators
+    return field
+
+
 class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
     """The form of a schedule: what runs, when, and what happens to missed and overlapping slots, and after failures."""
 
@@ -59,10 +67,10 @@ class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
     person: Person = AnonymousUser()
 
     task = forms.ChoiceField(label=_("Job"), choices=tasks)
-    misfire_policy = ScheduleControl._meta.get_field("misfire_policy").formfield()
-    misfire_limit = ScheduleControl._meta.get_field("misfire_limit").formfield()
-    catch_up_hours = ScheduleControl._meta.get_field("catch_up_hours").formfield()
-    catch_up_after_pause = ScheduleControl._meta.get_field("catch_up_after_pause").formfield()
+    misfire_policy = _of_control("misfire_policy")
+    misfire_limit = _of_control("misfire_limit")
+    catch_up_hours = _of_control("catch_up_hours")
+    catch_up_after_pause = _of_control("catch_up_after_pause")
     reason = forms.CharField(
         label=_("Reason"),
         max_length=500,
@@ -70,7 +78,7 @@ class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
         widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
         help_text=_("Why the time is changed; kept in the history."),
     )
-    overlap_policy = ScheduleControl._meta.get_field("overlap_policy").formfield()
+    overlap_policy = _of_control("overlap_policy")
     days_off = forms.ChoiceField(
         label=_("Not on holidays of"),
         choices=calendars,
@@ -78,10 +86,10 @@ class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
         widget=LongSelect(attrs={"data-time": "1"}),
         help_text=ScheduleControl._meta.get_field("days_off").help_text,
     )
-    days_off_weekends = ScheduleControl._meta.get_field("days_off_weekends").formfield()
-    retries = ScheduleControl._meta.get_field("retries").formfield()
-    time_limit_seconds = ScheduleControl._meta.get_field("time_limit_seconds").formfield()
-    pause_after_failures = ScheduleControl._meta.get_field("pause_after_failures").formfield()
+    days_off_weekends = _of_control("days_off_weekends")
+    retries = _of_control("retries")
+    time_limit_seconds = _of_control("time_limit_seconds")
+    pause_after_failures = _of_control("pause_after_failures")
 
     class Meta:
         model = PeriodicTask

@@ -66,6 +66,28 @@ def test_a_form_whose_memory_is_garbage_asks_again(client, operator, purge, garb
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("misfire_limit", 0, "greater than or equal to 1"),
+        ("catch_up_hours", 0, "greater than or equal to 1"),
+        ("catch_up_hours", 8_761, "less than or equal to 8760"),
+        ("retries", 11, "less than or equal to 10"),
+        ("time_limit_seconds", 9, "greater than or equal to 10"),
+        ("time_limit_seconds", 7_001, "less than or equal to 7000"),
+        ("pause_after_failures", 0, "greater than or equal to 1"),
+        ("pause_after_failures", 101, "less than or equal to 100"),
+    ],
+)
+def test_a_number_outside_its_limits_is_refused_at_its_field(client, operator, purge, field, value, said):
+    client.force_login(operator)
+
+    page = client.post(reverse(CHANGE, args=[purge.pk]), {**FORM, field: value})
+
+    assert said in str(page.context["adminform"].form.errors[field])
+    assert getattr(ScheduleControl.objects.get(pk=purge.pk), field) != value
+
+
 def test_saving_the_same_twice_is_nobodys_edit(client, operator, purge):
     address = reverse(CHANGE, args=[purge.pk])
     form = {**FORM, "reason": "quieter then", **opened(client, address)}
