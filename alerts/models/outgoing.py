@@ -60,7 +60,7 @@ class Outgoing(models.Model):
                     ▲        │
                     └────────┴─► failed, after 24 hours of attempts
 
-    ``alerts.sending`` moves the rows.
+    ``alerts.outgoing`` moves the rows.
     """
 
     attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
