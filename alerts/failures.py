@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
-from database.slices import first_of_each, values_of_each
+from database.slices import Each, bound, first_of_each, values_of_each
 from maintenance.models import JobRun
 from maintenance.models.run_queries import JobRunQuerySet
 from maintenance.models.statuses import FAILURES
@@ -131,10 +132,9 @@ def _failures(runs: JobRunQuerySet, now: datetime) -> list[JobRun]:
     # By the index of state and number, without a condition on time: that would read all failures ever stored.
     real = runs.filter(dry_run=False)
     fields = (*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
-    newest = first_of_each(
-        [real.filter(status=status).order_by("-pk").only(*fields)[:FAILURES_MAX] for status in FAILURES]
-    )
-    return [run for run in newest if _is_recent(run, now)]
+    of_state = real.filter(status=Each("status")).order_by("-pk").only(*fields)[:FAILURES_MAX]
+    newest = first_of_each([bound(of_state, status=status) for status in FAILURES])
+    return [run for run in chain.from_iterable(newest) if _is_recent(run, now)]
 
 
 def _is_recent(run: JobRun, now: datetime) -> bool:
@@ -145,19 +145,14 @@ def _is_recent(run: JobRun, now: datetime) -> bool:
 def _later(failures: Sequence[JobRun]) -> list[Ended]:
     """Return the latest runs of the failed jobs, and of their schedules if a job has one for each bot."""
     ended = JobRun.objects.filter(dry_run=False, status__in=_ENDED).values_list(*Ended._fields)
-    parts = [
-        ended.filter(job=slug).order_by("-pk")[:RUNS_MAX]
-        for slug in dict.fromkeys(run.job for run in failures)
-    ]
+    of_job = ended.filter(job=Each("job")).order_by("-pk")[:RUNS_MAX]
+    parts = [bound(of_job, job=slug) for slug in dict.fromkeys(run.job for run in failures)]
     of_bots = {
         run.schedule_id
         for run in failures
         if run.schedule_id and is_known(run.job) and get_job(run.job).concurrent_by
     }
-    parts += [
-        ended.filter(schedule=schedule, trigger=JobRun.Trigger.SCHEDULE).order_by("-scheduled_for")[
-            :RUNS_OF_A_SCHEDULE
-        ]
-        for schedule in sorted(of_bots)
-    ]
+    slots = ended.filter(schedule=Each("schedule"), trigger=JobRun.Trigger.SCHEDULE)
+    of_schedule = slots.order_by("-scheduled_for")[:RUNS_OF_A_SCHEDULE]
+    parts += [bound(of_schedule, schedule=schedule) for schedule in sorted(of_bots)]
     return [Ended(*values) for values in values_of_each(parts)]

@@ -3,15 +3,16 @@
 Each page reads only the newest few runs of each row; only rows in which these have changed are read and drawn again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from django.core.cache import caches
-from django.db.models import IntegerField, QuerySet, Value
+from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
-from database.slices import first_of_each
+from database.slices import Bound, Each, bound, first_of_each
 from maintenance.admin import run_strip
 from maintenance.ledger import usual
 from maintenance.ledger.usual import Kind, unread
@@ -34,12 +35,20 @@ class Subject:
         """A name for the cache."""
         return f"{self.slug}:{self.schedule or ''}"
 
-    def runs(self) -> QuerySet[JobRun]:
-        """Return its runs, newest first, in the order of an index."""
+    def part(self, runs: "Runs") -> Bound[JobRun]:
+        """Return its runs among these as a part of one query."""
         if self.schedule is None:
-            return JobRun.objects.filter(job=self.slug).order_by("-pk")
-        slots = JobRun.objects.filter(schedule=self.schedule, trigger=JobRun.Trigger.SCHEDULE)
-        return slots.order_by("-scheduled_for")
+            return bound(runs.of_job, job=self.slug)
+        return bound(runs.of_schedule, schedule=self.schedule)
+
+
+class Runs:
+    """The newest runs of any one job, or of one schedule, in the order of an index."""
+
+    def __init__(self, runs: QuerySet[JobRun], number: int) -> None:
+        self.of_job = runs.filter(job=Each("job")).order_by("-pk")[:number]
+        slots = runs.filter(schedule=Each("schedule"), trigger=JobRun.Trigger.SCHEDULE)
+        self.of_schedule = slots.order_by("-scheduled_for")[:number]
 
 
 @dataclass(frozen=True)
@@ -74,13 +83,9 @@ def figures_of(subjects: Sequence[Subject], kinds: Sequence[Kind | None] = ()) -
 
 def _versions(subjects: Sequence[Subject]) -> dict[Subject, str]:
     """Return the version of what each subject shows."""
-    found: dict[Subject, list[JobRun]] = {subject: [] for subject in subjects}
-    parts = [
-        _of_part(subject.runs().only("status"), part)[:VERSION_RUNS] for part, subject in enumerate(subjects)
-    ]
-    for run in first_of_each(parts):
-        found[subjects[run.part]].append(run)  # type: ignore[attr-defined]
-    return {subject: _version_of(newest) for subject, newest in found.items()}
+    runs = Runs(JobRun.objects.only("status"), VERSION_RUNS)
+    found = first_of_each([subject.part(runs) for subject in subjects])
+    return {subject: _version_of(newest) for subject, newest in zip(subjects, found, strict=True)}
 
 
 def _version_of(newest: Sequence[JobRun]) -> str:
@@ -88,37 +93,23 @@ def _version_of(newest: Sequence[JobRun]) -> str:
     return ".".join(f"{run.pk}{run.status}" for run in newest[:VERSION_RUNS])
 
 
-def _of_part(runs: QuerySet[JobRun], part: int) -> QuerySet[JobRun]:
-    marked: QuerySet[JobRun] = runs.annotate(part=Value(part, IntegerField()))
-    return marked
-
-
 def _make(subjects: Sequence[Subject], keys: Sequence[str]) -> dict[Subject, _Kept]:
-    parts, fields = [], {*run_strip.FIELDS, *usual.FIELDS}
-    for part, subject in enumerate(subjects):
-        runs = subject.runs().only(*fields)
-        parts += [
-            _of_part(runs, 2 * part)[: run_strip.RUNS],
-            _of_part(runs.filter(dry_run=False), 2 * part + 1)[:1],
-        ]
-    first = 2 * len(subjects)
-    parts += [
-        _of_part(usual.recent(key).only(*fields), first + part)[: usual.RUNS_READ]
-        for part, key in enumerate(keys)
-    ]
-    found: dict[int, list[JobRun]] = {}
-    for run in first_of_each(parts):
-        found.setdefault(run.part, []).append(run)  # type: ignore[attr-defined]
-    usual.remember({key: found.get(first + part, []) for part, key in enumerate(keys)})
+    fields = JobRun.objects.only(*{*run_strip.FIELDS, *usual.FIELDS})
+    latest, real = Runs(fields, run_strip.RUNS), Runs(fields.filter(dry_run=False), 1)
+    samples = usual.recent().only(*{*run_strip.FIELDS, *usual.FIELDS})[: usual.RUNS_READ]
+    parts = [subject.part(latest) for subject in subjects]
+    parts += [subject.part(real) for subject in subjects]
+    parts += [bound(samples, key=key) for key in keys]
+    found = iter(first_of_each(parts))
+    of_subjects = list(islice(found, len(subjects)))
+    last = list(islice(found, len(subjects)))
+    usual.remember(dict(zip(keys, found, strict=True)))
     return {
-        subject: _Kept(_version_of(found.get(2 * part, [])), _figures(subject, found, 2 * part))
-        for part, subject in enumerate(subjects)
+        subject: _Kept(_version_of(runs), _figures(subject, runs, newest))
+        for subject, runs, newest in zip(subjects, of_subjects, last, strict=True)
     }
 
 
-def _figures(subject: Subject, found: Mapping[int, list[JobRun]], part: int) -> Figures:
-    latest = sorted(found.get(part, []), key=lambda run: run.pk)
-    return Figures(
-        last=next(iter(found.get(part + 1, [])), None),
-        strip=run_strip.drawing(latest, subject.title),
-    )
+def _figures(subject: Subject, runs: Sequence[JobRun], last: Sequence[JobRun]) -> Figures:
+    latest = sorted(runs, key=lambda run: run.pk)
+    return Figures(last=next(iter(last), None), strip=run_strip.drawing(latest, subject.title))

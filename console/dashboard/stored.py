@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _growth(now: datetime) -> dict[str, int]:
         for job in jobs()
         if job.has_overrides  # the job that deletes content
     ]
-    for run in first_of_each(purges):
+    for run in chain.from_iterable(first_of_each(purges)):
         if run.finished_at and run.finished_at >= now - WEEK:
             for label in growth:
                 deleted = run.counts.get(label, 0)
@@ -168,7 +169,7 @@ def _planned() -> dict[str, Planned]:
         plans = plans.filter(Q(dry_run=True) | Q(status=JobRun.Status.BLOCKED))
         parts.append(plans.order_by("-pk").only("plan", "params", "job")[:5])
     found: dict[str, Planned] = {}
-    for run in sorted(first_of_each(parts), key=lambda one: -one.pk):
+    for run in sorted(chain.from_iterable(first_of_each(parts)), key=lambda one: -one.pk):
         if "days" in run.params:
             continue
         for table in tables_of(run.plan):

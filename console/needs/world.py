@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from django.contrib import admin
@@ -17,7 +18,7 @@ from maintenance.ledger.worker_health import WorkerHealth, worker_health
 from maintenance.models import JobRun, Person, RetentionPolicy, ScheduleControl
 from maintenance.registry import jobs
 from maintenance.scheduling import maintenance_mode, schedules
-from maintenance.scheduling.job_schedules import SCHEDULES_OF_A_JOB
+from maintenance.scheduling.job_schedules import SCHEDULES_OF_A_JOB, keys_of_schedules
 from maintenance.scheduling.reading import Reading, read_all
 from maintenance.scheduling.scheduler_health import SchedulerHealth, scheduler_health
 
@@ -82,7 +83,7 @@ class World:
             runs.running().order_by("pk")[:OPEN_MAX],
             missed_rows(runs, self.now),
         ]
-        return first_of_each(parts)
+        return list(chain.from_iterable(first_of_each(parts)))
 
     @property
     def running(self) -> list[JobRun]:
@@ -104,12 +105,8 @@ class World:
         """The first schedules of each job, and the newest that are enabled and have no next slot, in order."""
         enabled = PeriodicTask.objects.filter(enabled=True)
         asleep = enabled.filter(pk__in=ScheduleControl.objects.filter(next_slot_at=None).values("pk"))
-        parts = [
-            PeriodicTask.objects.filter(task=job.task_name).order_by("pk")[: SCHEDULES_OF_A_JOB + 1]
-            for job in jobs()
-        ]
-        parts.append(asleep.order_by("-pk")[:ASLEEP_MAX])
-        found = PeriodicTask.objects.filter(pk__in=keys_of_each([part.values("pk") for part in parts]))
+        parts = [*keys_of_schedules(jobs()), asleep.order_by("-pk").values("pk")[:ASLEEP_MAX]]
+        found = PeriodicTask.objects.filter(pk__in=keys_of_each(parts))
         return list(found.select_related(*schedules.RELATED).order_by("pk"))
 
     @cached_property

@@ -43,6 +43,7 @@ from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.collisions import collisions
 from maintenance.scheduling.reading import read
 from maintenance.scheduling.time_rows import COLUMNS
+from maintenance.templatetags import schedule_cells
 from maintenance.yields.shown import usual_at
 
 # django-celery-beat's own actions let staff with only the view permission run and disable tasks.
@@ -178,27 +179,18 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
     @admin.display(description=_("name"), ordering="name")
     def schedule_name(self, task: PeriodicTask) -> str:
         """Name the schedule; mark one that differs from its default."""
-        deviation = schedules.deviation(task)
-        if deviation is None:
-            return schedules.title(task)
-        return render_to_string("maintenance/_schedule_name.html", {"task": task, "deviation": deviation})
+        return schedule_cells.schedule_name(task)
 
     @admin.display(description=_("active"))
     def active(self, task: Any) -> str:
         """Show a switch; its button is in the list's own form."""
-        return render_to_string(
-            "maintenance/_switch.html",
-            {
-                "schedule": task,
-                "reading": reading_of(task),
-                "may_change": task.user.has_perm(edits.PERMISSION),
-            },
-        )
+        may_change = task.user.has_perm(edits.PERMISSION)
+        return schedule_cells.schedule_switch(task, reading_of(task), may_change)
 
     @admin.display(description=_("schedule"))
     def when(self, task: PeriodicTask) -> str:
         """Say when it runs, as a sentence and as it is stored."""
-        return render_to_string("maintenance/_when.html", {"reading": reading_of(task)})
+        return schedule_cells.schedule_time(reading_of(task))
 
     @admin.display(description=_("job"))
     def job_title(self, task: PeriodicTask) -> str:
@@ -215,7 +207,7 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
     @admin.display(description=_("next run"), ordering=F("control__next_slot_at").asc(nulls_last=True))
     def next_run(self, task: PeriodicTask) -> str:
         """Say when it runs next."""
-        return render_to_string("maintenance/_next_run.html", {"schedule": task, "reading": reading_of(task)})
+        return schedule_cells.schedule_next_run(task, reading_of(task))
 
     @admin.display(description=_("last 30 runs"))
     def last_runs(self, task: Any) -> str | None:

@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.core.cache import caches
-from django.db.models import IntegerField, Q, QuerySet, Value
+from django.db.models import Q, QuerySet
 
 from database.percentiles import percentile
-from database.slices import first_of_each
+from database.slices import Each, bound, first_of_each
 from maintenance.models import JobRun
 from maintenance.registry import Job
 
@@ -107,13 +107,9 @@ def _samples(keys: set[str]) -> dict[str, _Sample]:
     stale = sorted(keys - kept.keys())
     if not stale:
         return kept
-    parts = [
-        recent(key).only(*FIELDS).annotate(part=Value(part, IntegerField())) for part, key in enumerate(stale)
-    ]
-    found: dict[str, list[JobRun]] = {key: [] for key in stale}
-    for run in first_of_each([part[:RUNS_READ] for part in parts]):
-        found[stale[run.part]].append(run)  # type: ignore[attr-defined]
-    return {**kept, **remember(found)}
+    runs = recent().only(*FIELDS)[:RUNS_READ]
+    found = first_of_each([bound(runs, key=key) for key in stale])
+    return {**kept, **remember(dict(zip(stale, found, strict=True)))}
 
 
 def _kept(keys: set[str]) -> dict[str, _Sample]:
@@ -127,9 +123,9 @@ def unread(kinds: Sequence[Kind | None]) -> list[str]:
     return sorted(keys - _kept(keys).keys())
 
 
-def recent(key: str) -> QuerySet[JobRun]:
-    """Return the runs of a concurrency key that count, newest first; the first ``RUNS_READ`` are needed."""
-    return JobRun.objects.filter(COUNTS, concurrency_key=key).order_by("-pk")
+def recent() -> QuerySet[JobRun]:
+    """Return the runs of ``Each("key")`` that count, newest first; the first ``RUNS_READ`` are needed."""
+    return JobRun.objects.filter(COUNTS, concurrency_key=Each("key")).order_by("-pk")
 
 
 def remember(found: Mapping[str, Sequence[JobRun]]) -> dict[str, _Sample]:

@@ -1,12 +1,12 @@
 """The schedules of each job for pages that show one row for a job, and one for each schedule that differs from its default."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from django_celery_beat.models import PeriodicTask
 
-from database.slices import keys_of_each
+from database.slices import Bound, Each, bound, keys_of_each
 from maintenance.registry import Job
 from maintenance.scheduling import schedules
 
@@ -31,12 +31,16 @@ class JobSchedules:
         return [*([self.own] if self.own else []), *self.others]
 
 
+def keys_of_schedules(known: Iterable[Job]) -> list[Bound[PeriodicTask]]:
+    """Return, for ``keys_of_each``, the first schedules of each job, and one more than are shown."""
+    of_job = PeriodicTask.objects.filter(task=Each("task")).order_by("pk").values("pk")
+    first = of_job[: SCHEDULES_OF_A_JOB + 1]
+    return [bound(first, task=job.task_name) for job in known]
+
+
 def schedules_of_jobs(known: Sequence[Job]) -> dict[str, JobSchedules]:
     """Return the schedules of each job, by its slug, with one query; however many there are."""
-    parts = [
-        PeriodicTask.objects.filter(task=job.task_name).order_by("pk").values("pk")[: SCHEDULES_OF_A_JOB + 1]
-        for job in known
-    ]
+    parts = keys_of_schedules(known)
     by_task: dict[str, list[PeriodicTask]] = {job.task_name: [] for job in known}
     found = PeriodicTask.objects.filter(pk__in=keys_of_each(parts)).order_by("pk")
     for task in found.select_related(*schedules.RELATED):
