@@ -25,9 +25,9 @@ class Each(Expression):
         super().__init__()
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Return a parameter that is replaced by a part's value."""
-        return "%s", [self]
+        return "%s", (self,)
 
 
 @dataclass(frozen=True)

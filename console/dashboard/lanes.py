@@ -107,15 +107,15 @@ def _slots(world: World, row: JobRow, now: datetime) -> list[datetime]:
     if first is None or first > end:
         return []
     try:
-        coming = forecast(
+        return forecast(
             task,
             Timing.of(task),
             schedules.control_or_default(task),
             now=world.now,
             holds=world.modes.holds_of(task),
             number=SLOTS_MAX,
-        )
-        return [at for at in coming.times if at <= end]
+            until=end,
+        ).times
     except (InvalidSchedule, KeyError):  # its time zone is unknown here
         return []
 

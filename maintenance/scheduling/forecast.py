@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 
 from django_celery_beat.models import PeriodicTask
 
@@ -54,8 +54,11 @@ def forecast(
     now: datetime,
     holds: Holds,
     number: int = 1,
+    until: datetime | None = None,
 ) -> Forecast:
-    """Return the next times of the schedule, up to ``number``. ``holds``: what holds it beside its own pause.
+    """Return the next times of the schedule, up to ``number`` and to ``until``, inclusive.
+
+    ``holds``: what holds it beside its own pause.
 
     Raises:
         InvalidSchedule: for what can never fire.
@@ -67,8 +70,11 @@ def forecast(
     coming = _Coming(task, timing, control, holds_with_pause(task, control, holds))
     span = coming.holds.span_at(now + INSTANT)  # also a switch that was switched on at this very moment
     is_over = coming.first(since) is None
-    times = list(islice(coming.times(since, span), 1 if task.one_off else number))
-    return Forecast(times, span.last if span else None, span.end if span else None, is_over)
+    times = coming.times(since, span)
+    if until is not None:
+        times = takewhile(lambda at: at <= until, times)
+    first = list(islice(times, 1 if task.one_off else number))
+    return Forecast(first, span.last if span else None, span.end if span else None, is_over)
 
 
 def holds_with_pause(task: PeriodicTask, control: ScheduleControl, holds: Holds) -> Holds:

@@ -35,10 +35,11 @@ def test_one_queryset_is_bound_to_the_values_of_several_parts(django_assert_num_
     other = factories.job_run(job="scrape_now").pk
     runs = JobRun.objects.filter(job=Each("job")).order_by("-pk").only("pk")[:2]
     slugs = ("cleanup_tokens", "nothing", "scrape_now")
-    impossible = JobRun.objects.filter(pk__in=[]).only("pk")
+    none = JobRun.objects.filter(pk__in=[]).only("pk")
+    parts = [bound(none), *(bound(runs, job=slug) for slug in slugs)]
 
     with django_assert_num_queries(1):
-        found = first_of_each([impossible, *(bound(runs, job=slug) for slug in slugs)])
+        found = first_of_each(parts)
 
     assert [[run.pk for run in rows] for rows in found] == [[], mine[:0:-1], [], [other]]
     keys = keys_of_each([bound(runs.values("pk"), job="scrape_now"), bound(runs.values("pk"), job="nothing")])
