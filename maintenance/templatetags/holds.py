@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from maintenance.models.groups import get_group, group_title
-from maintenance.scheduling.holds import Hold, Period
+from maintenance.scheduling.holds import Period
 
 register = template.Library()
 
@@ -28,19 +28,3 @@ def held_banner(period: Period) -> str:
 def held_page(period: Period) -> str:
     """Return the address of the page of a switch."""
     return reverse(f"admin:maintenance_pause_{period.scope}" if period.scope else "admin:maintenance_mode")
-
-
-@register.filter
-def held_after(period: Period) -> str:
-    """Return "after …", as a list of schedules has it before the time of the next run."""
-    match period.kind:
-        case Hold.MAINTENANCE:
-            return _("after maintenance")
-        case Hold.GROUP:
-            return _("after the pause of %(group)s") % {"group": group_title(period.scope)}
-        case Hold.WINDOW:
-            return _("after the maintenance window")
-        case Hold.DAY_OFF:
-            return _("after %(day)s") % {"day": period.reason}
-        case _:
-            return _("after the pause")

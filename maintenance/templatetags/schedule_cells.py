@@ -11,10 +11,10 @@ from django_celery_beat.models import PeriodicTask
 
 from adminkit.links import badge
 from adminkit.templatetags.display import short_moment, until, weekday_moment
+from maintenance.models.groups import group_title
 from maintenance.scheduling import schedules
-from maintenance.scheduling.holds import Hold
+from maintenance.scheduling.holds import Hold, Period
 from maintenance.scheduling.reading import Reading
-from maintenance.templatetags.holds import held_after
 
 register = template.Library()
 
@@ -90,7 +90,7 @@ def schedule_next_run(task: PeriodicTask | None, reading: Reading | None) -> str
 def _after_hold(reading: Reading) -> str:
     if reading.held is None:
         return ""
-    after = held_after(reading.held)
+    after = _after(reading.held)
     if reading.next_run_at:
         told = {"after": after, "moment": weekday_moment(reading.next_run_at), "zone": reading.zone}
         text = _("%(after)s: %(moment)s %(zone)s") % told
@@ -105,6 +105,21 @@ def _after_hold(reading: Reading) -> str:
     else:
         return ""
     return format_html('<span class="quiet-line">{}</span>', text)
+
+
+def _after(period: Period) -> str:
+    """Return "after …", which stands before the time of the next run."""
+    match period.kind:
+        case Hold.MAINTENANCE:
+            return _("after maintenance")
+        case Hold.GROUP:
+            return _("after the pause of %(group)s") % {"group": group_title(period.scope)}
+        case Hold.WINDOW:
+            return _("after the maintenance window")
+        case Hold.DAY_OFF:
+            return _("after %(day)s") % {"day": period.reason}
+        case _:
+            return _("after the pause")
 
 
 def _time(at: datetime, css_class: str, text: str) -> SafeString:
