@@ -107,7 +107,7 @@ def _slots(world: World, row: JobRow, now: datetime) -> list[datetime]:
     if first is None or first > end:
         return []
     try:
-        return forecast(
+        coming = forecast(
             task,
             Timing.of(task),
             schedules.control_or_default(task),
@@ -115,7 +115,9 @@ def _slots(world: World, row: JobRow, now: datetime) -> list[datetime]:
             holds=world.modes.holds_of(task),
             number=SLOTS_MAX,
             until=end,
-        ).times
+        )
+        # One that no scheduler has ticked yet is to come now.
+        return [max(at, now) for at in coming.times]
     except (InvalidSchedule, KeyError):  # its time zone is unknown here
         return []
 

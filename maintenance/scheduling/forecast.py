@@ -69,11 +69,13 @@ def forecast(
         return Forecast([], None, None, is_over=True)  # it has run
     coming = _Coming(task, timing, control, holds_with_pause(task, control, holds))
     span = coming.holds.span_at(now + INSTANT)  # also a switch that was switched on at this very moment
-    is_over = coming.first(since) is None
     times = coming.times(since, span)
     if until is not None:
         times = takewhile(lambda at: at <= until, times)
     first = list(islice(times, 1 if task.one_off else number))
+    is_over = not first and coming.first(since) is None
+    if is_over and (late := coming.late(now)) is not None:
+        is_over, first = False, [late] if span is None else []
     return Forecast(first, span.last if span else None, span.end if span else None, is_over)
 
 
@@ -132,6 +134,14 @@ class _Coming:
         """Return the first slot, held or not."""
         times = self.timing.fire_times(after=after, until=until, anchor=self.control.effective_from)
         return next(times, None)
+
+    def late(self, now: datetime) -> datetime | None:
+        """Return a slot that passed without a tick, and that runs at the next one, or at the end of the hold."""
+        due = slots.due_slots(self.timing, self.control, now=now)
+        found = slots.classify(due, now=now, control=self.control, holds=self.holds)
+        if self.task.one_off and self.task.enabled:
+            found = found.first_only()
+        return next(iter(found.run), None)
 
     def times(self, since: datetime, span: Span | None) -> Iterator[datetime]:
         """Yield the times after ``since``, ascending; ``span``: what holds the schedule now."""

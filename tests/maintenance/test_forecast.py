@@ -29,8 +29,12 @@ PREVIEW = "admin:maintenance_schedule_preview"
 HOUR = timedelta(hours=1)
 
 
+def reloaded(task):
+    return PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk)
+
+
 def reread(task):
-    return read(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
+    return read(reloaded(task))
 
 
 @pytest.fixture
@@ -124,6 +128,29 @@ def test_a_one_off_runs_at_the_end_of_maintenance_mode(clock):
     maintenance_mode.start(by=None, reason="deploy", until=NOON + 5 * HOUR)
 
     assert reread(task).next_run_at == NOON + 5 * HOUR
+
+
+@pytest.mark.parametrize("policy", ["skip", "run_once"])
+def test_what_no_scheduler_ticked_is_over_only_if_it_is_not_caught_up(clock, policy):
+    missed = once(NOON + HOUR)
+    ended = factories.schedule(crontab="0 * * * *", expires=NOON + 2 * HOUR)
+    edits.set_policies(reloaded(missed), {"misfire_policy": policy}, by=None)
+    edits.set_policies(reloaded(ended), {"misfire_policy": policy}, by=None)
+    clock.shift(3 * HOUR)
+
+    shown = [(reading.is_over, reading.next_run_at) for reading in map(reread, (missed, ended))]
+    caught_up = [(False, NOON + HOUR), (False, NOON + 2 * HOUR)]
+    assert shown == (caught_up if policy == "run_once" else [(True, None)] * 2)
+
+
+def test_a_one_off_that_maintenance_mode_holds_is_not_over(clock):
+    task = once(NOON + HOUR)
+    maintenance_mode.start(by=None, reason="deploy")
+    clock.shift(2 * HOUR)
+
+    assert (reread(task).is_over, reread(task).next_run_at) == (False, None)
+    maintenance_mode.start(by=None, reason="deploy", until=NOON + 5 * HOUR)
+    assert (reread(task).is_over, reread(task).next_run_at) == (False, NOON + 5 * HOUR)
 
 
 @pytest.mark.slow
