@@ -12,6 +12,7 @@ from maintenance.explanations.cause import Cause, last_event, paused_by, who
 from maintenance.explanations.clock_gaps import in_gap
 from maintenance.explanations.held import explain_period
 from maintenance.explanations.runs import explain_run
+from maintenance.ledger.run_sums import NO_RUN
 from maintenance.models import JobRun, Person, ScheduleControl
 from maintenance.models.statuses import FAILURES, Status
 from maintenance.scheduling import schedules
@@ -60,13 +61,15 @@ def why_not(task: PeriodicTask, reading: Reading, modes: Modes) -> Iterator[Caus
     if reading.is_broken:
         yield Cause("broken", reading.schedule_error, about=task)
         return
-    if not task.enabled and not (task.one_off and control.paused_at is None):
+    if reading.is_over:
+        # The end of a pause would change nothing, nor would a scheduler.
+        yield _over(task, control)
+        return
+    if not task.enabled:
         yield _paused(task, control)
     for period in modes.holds_of(task).now(clock.now()):
         yield explain_period(period, _("It does not fire: %(pause)s."))
-    if reading.is_over:
-        yield _over(task, control)
-    elif task.start_time is not None and task.start_time > clock.now():
+    if task.start_time is not None and task.start_time > clock.now():
         text = _("It starts at %(time)s, as it was told.") % {"time": moment(task.start_time)}
         yield Cause("not_yet", text)
     health = scheduler_health(modes)
@@ -89,12 +92,22 @@ def _paused(task: PeriodicTask, control: ScheduleControl) -> Cause:
 
 def _over(task: PeriodicTask, control: ScheduleControl) -> Cause:
     if task.one_off and control.last_slot_at is not None:
-        text = _("It was to fire once, and did so at %(time)s.") % {"time": moment(control.last_slot_at)}
-        return Cause("fired_once", text)
-    if task.expires is not None and task.expires <= clock.now():
-        text = _("It ended at %(time)s, as it was told.") % {"time": moment(task.expires)}
-        return Cause("ended", text, _("Give it a later end, or none."))
+        return _fired_once(task, control.last_slot_at)
+    if task.expires is not None:
+        text = _("Its end, %(time)s, is before its next fire time.")
+        if task.expires <= clock.now():
+            text = _("It ended at %(time)s, as it was told.")
+        return Cause("ended", text % {"time": moment(task.expires)}, _("Give it a later end, or none."))
     return Cause("over", _("It has no more fire times."), _("Give it another time."))
+
+
+def _fired_once(task: PeriodicTask, slot: datetime) -> Cause:
+    row = JobRun.objects.filter(schedule=task.pk, scheduled_for=slot, status__in=NO_RUN).first()
+    if row is None:
+        return Cause("fired_once", _("It was to fire once, and did so at %(time)s.") % {"time": moment(slot)})
+    text = _("It was to fire once, at %(time)s, and did not: %(status)s.")
+    told = {"time": moment(slot), "status": row.get_status_display()}
+    return Cause("never_fired", text % told, _("Give it another time."), row)
 
 
 def _no_scheduler(health: SchedulerHealth) -> Cause:
@@ -200,11 +213,12 @@ def _without_row(task: PeriodicTask, control: ScheduleControl, at: datetime) -> 
         text = _("The schedule, as it is now, is in force since %(time)s (%(name)s); this slot was before.")
         told = {"time": moment(control.effective_from), "name": who(event)}
         return [Cause("before_edit", text % told, about=task)]
+    if control.last_slot_at is not None and control.last_slot_at >= at:
+        # Whatever holds the schedule now came later.
+        text = _("It was settled, but its run is no longer in the history.")
+        return [Cause("history_deleted", text)]
     modes = Modes()
     causes = list(why_not(task, read_all([task], modes=modes)[0], modes))
     if causes:
         return causes
-    if control.last_slot_at is not None and control.last_slot_at >= at:
-        text = _("It was settled, but its run is no longer in the history.")
-        return [Cause("history_deleted", text)]
     return [Cause("about_to_tick", _("The scheduler has not ticked it yet; that takes a few seconds."))]

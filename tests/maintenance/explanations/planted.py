@@ -13,10 +13,9 @@ from database.messages import gettext as _
 from maintenance.explanations import (
     Cause,
     explain_run,
-    explain_schedule,
     explain_slot,
 )
-from maintenance.models import BeatLease, ScheduleControl, WorkerProcess
+from maintenance.models import ScheduleControl, WorkerProcess
 from maintenance.scheduling import edits, maintenance_mode, schedules
 from maintenance.scheduling.lease import Lease
 from tests.kit import factories
@@ -273,46 +272,6 @@ def it_was_in_a_planned_window():
     planned_window(reason="restore test", planned_at=slot - DAY, **times)
     _slot_row(task, slot, status="skipped", reason="paused")
     return explain_slot(task, slot)
-
-
-# --- Schedules -----------------------------------------------------------------------------------
-
-
-@planted("paused", "restore test")
-def a_schedule_is_paused():
-    a_scheduler()
-    task = default("purge_old_content")
-    edits.pause(task, by=factories.superuser(username="ada"), reason="restore test")
-    return explain_schedule(default("purge_old_content"))
-
-
-@planted("no_scheduler", "No scheduler")
-def nobody_ticks():
-    return explain_schedule(default("purge_old_content"))
-
-
-@planted("lease_lost", "lease")
-def the_scheduler_has_lost_its_lease():
-    Lease(60).acquire()
-    past = clock.now() - 5 * MINUTE
-    BeatLease.objects.update(expires_at=past, ticked_at=past)
-    return explain_schedule(default("purge_old_content"))
-
-
-@planted("broken", "No such job")
-def its_job_is_gone():
-    a_scheduler()
-    task = factories.schedule(task="maintenance.removed_job", name="of an old release")
-    return explain_schedule(PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk))
-
-
-@planted("ended", "ended")
-def its_end_has_passed():
-    a_scheduler()
-    task = hourly()
-    PeriodicTask.objects.filter(pk=task.pk).update(expires=clock.now() - DAY)
-    task.refresh_from_db()
-    return explain_schedule(task)
 
 
 # --- Runs that ended ------------------------------------------------------------------------------

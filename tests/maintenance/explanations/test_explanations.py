@@ -13,7 +13,7 @@ from maintenance.explanations import explain_item, explain_run
 from maintenance.explanations.content import NotAnItem
 from maintenance.models.statuses import Reason, Status
 from tests.kit import factories
-from tests.maintenance.explanations import planted, planted_content
+from tests.maintenance.explanations import planted, planted_content, planted_schedules
 from tests.maintenance.explanations.planted import PLANTED
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seeded")]
@@ -58,7 +58,7 @@ def test_it_costs_few_queries(plant, settings, monkeypatch):
     settings.REDDIT_CLIENT_ID = ""
     asked = []
     for module, name in [
-        (planted, "explain_run"), (planted, "explain_slot"), (planted, "explain_schedule"),
+        (planted, "explain_run"), (planted, "explain_slot"), (planted_schedules, "explain_slot"), (planted_schedules, "explain_schedule"),
         (planted_content, "explain_bot"), (planted_content, "explain_item"),
     ]:  # fmt: skip
         explain = getattr(module, name)
