@@ -41,16 +41,18 @@ def test_big_tables_are_estimated_without_being_read(monkeypatch, django_assert_
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no estimate")
-def test_a_table_nobody_has_analysed_is_counted_up_to_the_bound(monkeypatch):
-    for _ in range(5):
-        factories.post()
+@pytest.mark.parametrize("reltuples", [-1, 2])
+def test_a_table_nobody_has_analysed_since_it_grew_is_sampled(monkeypatch, reltuples):
+    RedditPost.objects.bulk_create(factories.unsaved_post() for _ in range(500))
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE pg_class SET reltuples = -1 WHERE relname = 'scraping_redditpost'")
+        cursor.execute(
+            "UPDATE pg_class SET reltuples = %s WHERE relname = 'scraping_redditpost'", [reltuples]
+        )
     monkeypatch.setattr(estimates, "COUNTED_ROWS_MAX", 3)
 
     size = table_sizes([RedditPost])[RedditPost]
 
-    assert (size.rows, size.is_exact) == (4, False)
+    assert (size.rows, size.is_exact) == (500, False)
 
 
 @pytest.mark.slow
