@@ -1,5 +1,6 @@
 """Template filters that format times, durations and numbers; ``{% load display %}``."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 from django import template
@@ -34,6 +35,19 @@ def duration(value: timedelta | None) -> str:
         hours, minutes = whole // 3600, f"{whole % 3600 // 60:02}"
         return _("%(hours)s h %(minutes)s m") % {"hours": hours, "minutes": minutes}
     return _("%(days)s d %(hours)s h") % {"days": whole // 86_400, "hours": whole % 86_400 // 3600}
+
+
+@register.simple_tag
+def duration_patterns() -> str:
+    """Return the patterns of ``duration`` in the reader's language as JSON, for counters that the browser advances."""
+    return json.dumps(
+        {
+            "seconds": _("%(number)s s"),
+            "minutes": _("%(minutes)s m %(seconds)s s"),
+            "hours": _("%(hours)s h %(minutes)s m"),
+            "days": _("%(days)s d %(hours)s h"),
+        }
+    )
 
 
 @register.filter

@@ -1,11 +1,13 @@
 """What an operator does, in a browser."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
+from adminkit.templatetags.display import duration
 from maintenance.ledger import performing
 from maintenance.models import JobRun
 from maintenance.scheduling import schedules
@@ -113,10 +115,14 @@ def test_a_run_is_cancelled_from_its_page(signed_in):
     run = factories.job_run(status="queued")
     page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
 
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+
     page.get_by_role("link", name="Cancel run…").click()
-    page.get_by_role("button", name="Cancel run").click()
+    page.get_by_role("button", name="Cancel run").dblclick()
 
     expect(page.locator("#run-status")).to_contain_text("Cancelled")
+    assert len(sent) == 1
     expect(page.get_by_role("link", name="Cancel run…")).to_have_count(0)
 
 
@@ -141,10 +147,17 @@ def test_a_live_page_says_that_the_connection_is_lost_and_catches_up(signed_in, 
     page.goto(f"/admin/maintenance/jobrun/{run.pk}/change/")
     live = "**/live/**"
     facts = page.locator("#run-facts")
-    expect(facts.locator("[data-since]")).to_have_text(re.compile(r"^0:00:0\d$"))
+    counter = facts.locator("[data-since]")
+    expect(counter).to_have_text(re.compile(r"^\d s$"))
 
     page.route(live, lambda route: route.abort())
     expect(page.get_by_text("Connection lost: what you see is as of")).to_be_visible()
+    # Later it counts in the words of the durations beside it.
+    for seconds in (90, 7_500, 270_000):
+        set_back = f"element => element.dataset.since = new Date(Date.now() - {seconds * 1000}).toISOString()"
+        counter.evaluate(set_back)
+        shown = [duration(timedelta(seconds=seconds + late)) for late in range(30)]
+        expect(counter).to_have_text(re.compile("|".join(shown)))
     page.unroute(live)
     run.finish("succeeded", message="all done")
 

@@ -136,7 +136,10 @@
     });
 
     // An ended session or an unreachable server loses no input: the form is sent once somebody is signed in.
+    // A second click, while the first is under way, is no second request. The answer may be a file: the page stays then.
+    const DOUBLE_CLICK_MS = 3000;
     let checked = null;
+    const sent = new Set();
     document.addEventListener("submit", (event) => {
         const form = event.target;
         // A form or link for another tab changes nothing in this one.
@@ -146,9 +149,14 @@
             return;
         }
         event.preventDefault();
+        if (sent.has(form)) {
+            return;
+        }
+        sent.add(form);
         const submitter = event.submitter;
         fetch(notice.dataset.session, {cache: "no-store"}).then((answer) => {
             if (!answer.ok) {
+                sent.delete(form);
                 say("signed-out");
                 return;
             }
@@ -157,18 +165,38 @@
                 input.value = token() || input.value;
             });
             checked = form;
+            window.setTimeout(() => sent.delete(form), DOUBLE_CLICK_MS);
             form.requestSubmit(submitter);
-        }, () => say("not-sent"));
+        }, () => {
+            sent.delete(form);
+            say("not-sent");
+        });
     });
 
-    // How long something has been running, second by second; the server says it in words when it is over.
+    // How long something has been running, second by second, in the words of the server's filter "duration".
+    const patterns = JSON.parse(notice.dataset.durations);
+    const two = (number) => String(number).padStart(2, "0");
+    const inWords = (whole) => {
+        const [days, hours, minutes, seconds] = [86400, 3600, 60, 1].map((unit) => Math.floor(whole / unit));
+        const fill = (pattern, values) => pattern.replace(/%\((\w+)\)s/g, (_all, name) => values[name]);
+        if (minutes < 1) {
+            return fill(patterns.seconds, {number: seconds});
+        }
+        if (hours < 1) {
+            return fill(patterns.minutes, {minutes, seconds: two(seconds % 60)});
+        }
+        if (days < 1) {
+            return fill(patterns.hours, {hours, minutes: two(minutes % 60)});
+        }
+        return fill(patterns.days, {days, hours: hours % 24});
+    };
     const tick = () => {
         document.querySelectorAll("[data-since]").forEach((place) => {
-            const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(place.dataset.since)) / 1000));
-            const two = (number) => String(number).padStart(2, "0");
-            place.textContent = `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+            const seconds = Math.floor((Date.now() - Date.parse(place.dataset.since)) / 1000);
+            place.textContent = inWords(Math.max(0, seconds));
         });
     };
     window.setInterval(tick, 1000);
+    document.addEventListener("htmx:load", tick);
     tick();
 }
