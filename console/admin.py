@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils.functional import Promise
@@ -188,7 +189,11 @@ class ConsoleAdminSite(admin.AdminSite):
         return global_search.page(request, self.each_context(request))
 
     def session(self, request: HttpRequest) -> HttpResponse:
-        """Answer whether somebody is signed in, without a redirect: 204 or 403."""
+        """Answer whether somebody is signed in, without a redirect: 204 or 403.
+
+        The cookie with the token of forms comes again: a browser may have lost it since the page was made.
+        """
+        get_token(request)
         return HttpResponse(status=204 if self.has_permission(request) else 403)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

@@ -35,6 +35,12 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     return render(request, "403.html", context, status=403)
 
 
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Tell that a form was refused because its token is of another sign-in, or without its cookie; nothing was done."""
+    context = {**admin.site.each_context(request)}
+    return render(request, "403_csrf.html", context, status=403)
+
+
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Tell that there is no such page, or no such row for this person."""
     refusal = str(exception) if isinstance(exception, NotForYou) else ""

@@ -61,6 +61,9 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
 ]
 
+# Says in words, in the reader's language, what Django's own page says in English.
+CSRF_FAILURE_VIEW = "console.errors.stale_form"
+
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

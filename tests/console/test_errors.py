@@ -5,6 +5,7 @@ import sqlite3
 import psycopg2
 import pytest
 from django.db import OperationalError
+from django.test import Client
 from django.urls import reverse
 
 from tests.kit import factories
@@ -26,6 +27,25 @@ def test_a_forbidden_page_says_what_to_do(client):
 
     assert answer.status_code == 403
     assert "lacks the permission" in answer.content.decode()
+
+
+def test_a_form_of_another_sign_in_is_refused_in_words():
+    browser = Client(enforce_csrf_checks=True, headers={"Accept-Language": "zh-hans"})
+    browser.force_login(factories.superuser())
+    run = factories.job_run(status="blocked")
+
+    answer = browser.post(reverse("admin:maintenance_jobrun_approve", args=[run.pk]), {"reason": "long ago"})
+
+    assert answer.status_code == 403
+    assert "页面已过期" in answer.content.decode()
+    run.refresh_from_db()
+    assert run.status == "blocked"
+
+
+def test_a_browser_that_has_lost_the_token_of_forms_gets_it_with_the_check_of_its_session(client):
+    client.force_login(factories.superuser())
+
+    assert "csrftoken" in client.get(reverse("admin:session")).cookies
 
 
 def test_an_error_page_needs_no_database():
