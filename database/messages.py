@@ -8,7 +8,7 @@ and so do texts that were stored before parts existed.
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from django.db import models
@@ -19,6 +19,7 @@ from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import trans_real
 
+from database.grouping import with_grouped_counts
 from database.redaction import redacted
 
 Row = TypeVar("Row", bound=models.Model)
@@ -159,6 +160,8 @@ class _Language:
     pgettext: Callable[[str, str], str]
     ngettext: Callable[[str, str, int], str]
     is_english: bool
+    # Whether counts, which are those filled in by %d, are grouped: 9,332.
+    groups: bool = True
 
 
 _READER = _Language(translation.gettext, translation.pgettext, translation.ngettext, is_english=False)
@@ -169,6 +172,8 @@ _ENGLISH = _Language(
     lambda singular, plural, number: singular if number == 1 else plural,
     is_english=True,
 )
+# How texts were stored before counts were grouped.
+_UNGROUPED = replace(_ENGLISH, groups=False)
 
 
 def told(text: str, parts: Any) -> str:
@@ -177,7 +182,7 @@ def told(text: str, parts: Any) -> str:
     If the parts belong to another text, the stored text is returned: a process of the previous release has changed it.
     """
     with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
-        if isinstance(parts, dict) and _render(parts, _ENGLISH) == text:
+        if isinstance(parts, dict) and text in (_render(parts, _ENGLISH), _render(parts, _UNGROUPED)):
             return Message(parts)
     return text
 
@@ -194,7 +199,8 @@ def _render(parts: Any, language: _Language) -> str:
     else:
         text = _template(parts, language)
         if "params" in parts:
-            text %= {name: _value(value, language) for name, value in parts["params"].items()}
+            values = {name: _value(value, language) for name, value in parts["params"].items()}
+            text = (with_grouped_counts(text, values) if language.groups else text) % values
     return str(capfirst(text)) if parts.get("capfirst") else text
 
 

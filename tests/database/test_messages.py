@@ -23,6 +23,7 @@ from database.messages import (
     message_of,
     ngettext,
     parts_of,
+    told,
 )
 from maintenance.models import JobRun, RunLogLine
 from scraping.models import RedditPost, freshness
@@ -254,3 +255,13 @@ def test_update_or_create_brings_the_parts_along():
     assert Freshness.objects.get().error == "Cancelled by 2."
     with translation.override("zh-hans"):
         assert Freshness.objects.get().error == "由 2 取消。"
+
+
+def test_counts_are_grouped_and_a_text_that_was_stored_before_is_still_understood():
+    text = gettext("%(items)d items: %(mark)s") % {"items": 2700, "mark": "#2700"}
+
+    assert str(text) == "2,700 items: #2700"
+    with translation.override("zh-hans"):
+        assert told("2700 items: #2700", text.parts).startswith("2,700 ")
+        assert told("2,700 items: #2700", text.parts).startswith("2,700 ")
+        assert told("2701 items: #2700", text.parts) == "2701 items: #2700"
