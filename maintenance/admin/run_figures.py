@@ -1,6 +1,7 @@
 """The figures of a run, as the list and the run's page show them: counts by name, rows, pace."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -25,21 +26,25 @@ LEFT_MAX: Final = timedelta(days=30)
 MINUTES_SHOWN: Final = timedelta(hours=2)
 
 
-# The names of counts that jobs define themselves, marked for `make messages`.
-COUNT_WORDS = (
-    gettext_noop("requests"),
-    gettext_noop("checked"),
-    gettext_noop("unchanged"),
-    gettext_noop("updated"),
-    gettext_noop("deleted"),
-    gettext_noop("removed"),
-    gettext_noop("account deleted"),
-    gettext_noop("restored"),
-    gettext_noop("missing"),
-    gettext_noop("tombstoned"),
-    gettext_noop("unreadable"),
-    gettext_noop("slots missed"),
-)
+# The counts that jobs define themselves, in words.
+COUNT_NAMES: Final[Mapping[str, str]] = {
+    "requests": gettext_noop("requests"),
+    "checked": gettext_noop("checked"),
+    "unchanged": gettext_noop("unchanged"),
+    "updated": gettext_noop("updated"),
+    "deleted": gettext_noop("deleted"),
+    "removed": gettext_noop("removed"),
+    "account_deleted": gettext_noop("account deleted"),
+    "restored": gettext_noop("restored"),
+    "missing": gettext_noop("missing for the first time"),
+    "tombstoned": gettext_noop("tombstoned"),
+    "suspect": gettext_noop("in answers that prove nothing"),
+    "hidden": gettext_noop("in subreddits that show nothing"),
+    "set_aside": gettext_noop("set aside for a person"),
+    "unreadable": gettext_noop("unreadable"),
+    "failing": gettext_noop("cannot be asked for"),
+    "slots_missed": gettext_noop("slots missed"),
+}
 
 
 def count_name(name: str) -> str:
@@ -50,7 +55,7 @@ def count_name(name: str) -> str:
         field: Any = ScrapeSession._meta.get_field(name)
         return str(field.verbose_name)
     except (LookupError, FieldDoesNotExist, ValueError):  # a name with two dots is no model label
-        return gettext(name.replace("_", " ")) if name else ""
+        return gettext(COUNT_NAMES.get(name, name.replace("_", " "))) if name else ""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from scraping.reddit.answers import Page
 from scraping.reddit.client import INFO_SIZE, RedditClient, client_for
 from scraping.reddit.credentials import environment_credentials
 
-_COUNTED: Final = (
+COUNTED: Final = (
     "requests",
     "checked",
     "unchanged",
@@ -124,7 +124,7 @@ def _summary(counts: Counter[str]) -> str:
 
 
 def _all_counts(counts: Counter[str]) -> dict[str, int]:
-    return {name: counts[name] for name in _COUNTED}
+    return {name: counts[name] for name in COUNTED}
 
 
 def _stored_app() -> RedditApp | None:
