@@ -294,6 +294,13 @@ AT_NIGHT: Final = (
         "nothing; if it happens again, read the log before this line",
     ),
     Advice(
+        '`refresh_stored_content` is `partial`, "asked again"',
+        "Reddit's answers left out nearly all items, or said the same of them, which proves nothing",
+        gettext_noop("nothing; the next runs ask for these items again"),
+        statuses=(Status.PARTIAL,),
+        words="asked again",
+    ),
+    Advice(
         '`refresh_stored_content` is `partial`, "set aside"',
         "Reddit reported implausibly many items as deleted at once",
         gettext_noop("decide under *Items set aside*"),

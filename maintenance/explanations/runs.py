@@ -48,6 +48,8 @@ def _with_advice(run: JobRun, causes: list[Cause]) -> list[Cause]:
     """Return the causes, of which the main one says what to do, if that is known."""
     if causes[0].remedy:
         return causes
+    if any(cause.code == "recovered" for cause in causes):
+        return [replace(causes[0], remedy=_("Nothing to do: a later run did the work.")), *causes[1:]]
     is_tried_again = run.status in FAILURES and JobRun.objects.filter(retry_of=run.pk).exists()
     advice = advice_for(run, is_tried_again=is_tried_again)
     if advice is None:

@@ -40,6 +40,7 @@ def test_each_reason_has_advice_of_its_own(reason):
         ({"status": "failed", "error": "The clock of host x is wrong"}, "set the host's clock"),
         ({"status": "failed", "reason": "time_limit", "error": "boom"}, "look there"),
         ({"status": "partial", "error": "3 posts: locked by session 7"}, "pg_terminate_backend"),
+        ({"status": "partial", "message": "2,700 items were …: asked again."}, "the next runs ask"),
         ({"status": "blocked", "message": "Changed since the plan: 5"}, "look at the new plan"),
         ({"status": "blocked", "message": "too many"}, "look at the plan"),
     ],
@@ -81,6 +82,7 @@ def test_a_failed_run_names_the_later_one_of_its_kind_that_succeeded():
     factories.job_run(schedule=task)
     assert told(run)["recovered"].about == better
     assert f"Recovered by #{better.pk}," in told(run)["recovered"].text
+    assert explain_run(run)[0].remedy == "Nothing to do: a later run did the work."
 
 
 @pytest.mark.django_db
@@ -120,7 +122,7 @@ def test_the_page_of_a_run_says_all_of_it(client, operator):
     )
 
     for text in (
-        "What to do: fix the cause, then run it again.",
+        "Nothing to do: a later run did the work.",
         f"Recovered by #{better.pk}",
         "seen 2 times since",
     ):
