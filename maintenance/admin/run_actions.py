@@ -20,8 +20,10 @@ from adminkit.forms import ReasonForm
 from adminkit.links import select_box
 from adminkit.templatetags.display import number
 from database.messages import gettext
+from database.text import row_key
 from maintenance.ledger import decisions, interventions
 from maintenance.models import JobRun
+from maintenance.names import name_bots, name_in_words
 from maintenance.registry import job_title, may_run_jobs
 from scraping.models import BotConfig
 
@@ -51,9 +53,9 @@ class Outcome:
 class Action:
     """One thing to do with many runs."""
 
-    # Lazy texts.
-    question: Any
-    button: Any
+    # The title of the page that asks, for a number of runs.
+    question: Callable[[int], str]
+    button: Any  # a lazy text
     # Says what it will do to one run; raises NotPossible or PermissionDenied with the refusal.
     foresee: Callable[[HttpRequest, JobRun], str]
     # Does it, with a reason; raises likewise, and InvalidParams.
@@ -100,13 +102,17 @@ class RunActions(admin.ModelAdmin):
     def _ask_and_do(self, request: HttpRequest, runs: QuerySet[JobRun], name: str) -> HttpResponse | None:
         """Ask, saying what will happen to each; do it when that was confirmed, and say what has happened to each."""
         action = _ACTIONS[name]
-        keys = list(runs.order_by("-pk").values_list("pk", flat=True)[: SELECTED_MAX + 1])
+        # A run that has left the filtered list since it was selected, such as "blocked", is told about too.
+        keys = {row_key(key) for key in request.POST.getlist(ACTION_CHECKBOX_NAME)[: SELECTED_MAX + 1]}
+        if request.POST.get("select_across") == "1":
+            keys = set(runs.order_by("-pk").values_list("pk", flat=True)[: SELECTED_MAX + 1])
         if len(keys) > SELECTED_MAX:
             text = gettext("At most %(number)s runs at once: select fewer.")
             messages.error(request, text % {"number": SELECTED_MAX})
             return None
         # Their plans and mandates too, which the list leaves out.
         selected = list(JobRun.objects.visible_to(request.user).filter(pk__in=keys).order_by("-pk"))
+        name_bots(selected, request.user)
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
         is_done = form.is_valid()
         reason = form.cleaned_data["reason"] if is_done else ""
@@ -115,7 +121,7 @@ class RunActions(admin.ModelAdmin):
             "maintenance/run_actions.html",
             {
                 **self.admin_site.each_context(request),
-                "title": action.question % {"number": len(selected)},
+                "title": gettext("What became of each run") if is_done else action.question(len(selected)),
                 "button": action.button,
                 "form": form,
                 "action": name,
@@ -161,8 +167,7 @@ def _foresee_cancel(request: HttpRequest, run: JobRun) -> str:
         return gettext("ends at once, undone")
     if run.is_running:
         return gettext("stops at its next checkpoint; what it has done stays")
-    status = run.get_status_display()
-    raise interventions.NotPossible(gettext("%(run)s is %(status)s.") % {"run": run, "status": status})
+    raise interventions.NotPossible(interventions.state_of(run))
 
 
 def _cancel(request: HttpRequest, run: JobRun, reason: str) -> Outcome:
@@ -171,13 +176,12 @@ def _cancel(request: HttpRequest, run: JobRun, reason: str) -> Outcome:
 
 
 def _foresee_approval(request: HttpRequest, run: JobRun) -> str:
-    if not run.is_blocked:
-        raise interventions.NotPossible(gettext("%(run)s is not blocked.") % {"run": run})
+    interventions.refuse_decided(run)
     decisions.refuse_own(run, by=request.user)
     seen = request.POST.get(f"plan_at_{run.pk}")
     if seen is not None and seen != _plan_at(run):
         text = gettext("%(run)s was planned anew meanwhile: look at the plan again.")
-        raise interventions.NotPossible(text % {"run": run})
+        raise interventions.NotPossible(text % {"run": name_in_words(str(run))})
     rows = sum(table.rows for table in decisions.plan_of(run))
     return ngettext("deletes %(rows)s row", "deletes %(rows)s rows", rows) % {"rows": number(rows)}
 
@@ -194,8 +198,20 @@ def _plan_at(run: JobRun) -> str:
     return str((run.plan or {}).get("at", ""))
 
 
+def _retry_question(runs: int) -> str:
+    return ngettext("Run %(number)s run again?", "Run %(number)s runs again?", runs) % {"number": runs}
+
+
+def _cancel_question(runs: int) -> str:
+    return ngettext("Cancel %(number)s run?", "Cancel %(number)s runs?", runs) % {"number": runs}
+
+
+def _approval_question(runs: int) -> str:
+    return ngettext("Approve %(number)s run?", "Approve %(number)s runs?", runs) % {"number": runs}
+
+
 _ACTIONS: Final = {
-    "retry_many": Action(_("Run %(number)s runs again?"), _("Run again"), _foresee_retry, _retry),
-    "cancel_many": Action(_("Cancel %(number)s runs?"), _("Cancel runs"), _foresee_cancel, _cancel),
-    "approve_many": Action(_("Approve %(number)s runs?"), _("Approve"), _foresee_approval, _approve),
+    "retry_many": Action(_retry_question, _("Run again"), _foresee_retry, _retry),
+    "cancel_many": Action(_cancel_question, _("Cancel runs"), _foresee_cancel, _cancel),
+    "approve_many": Action(_approval_question, _("Approve"), _foresee_approval, _approve),
 }

@@ -8,6 +8,7 @@ from maintenance.ledger import decisions
 from maintenance.ledger.dispatch import publish
 from maintenance.ledger.requests import request_run
 from maintenance.models import FORCE_STOP_AFTER, JobRun, RunLogLine
+from maintenance.names import name_in_words
 from maintenance.registry import Person, is_known
 
 
@@ -17,6 +18,20 @@ class NotPossible(Exception):
 
 class PlanExpired(NotPossible):
     """The plan was too old to be approved; the run makes a new one."""
+
+
+def state_of(run: JobRun) -> str:
+    """Say in which state a run is that somebody may have seen in another."""
+    told = {"run": name_in_words(str(run)), "status": run.get_status_display()}
+    if run.is_final:
+        return _("%(run)s has already ended: %(status)s.") % told
+    return _("%(run)s is %(status)s.") % told
+
+
+def refuse_decided(run: JobRun) -> None:
+    """Raise NotPossible, with the run's state, if it waits for nobody's decision."""
+    if not run.is_blocked:
+        raise NotPossible(_("%(state)s It waits for no decision any more.") % {"state": state_of(run)})
 
 
 def cancel_run(run: JobRun, *, by: Person, reason: str = "") -> None:
@@ -37,7 +52,7 @@ def cancel_run(run: JobRun, *, by: Person, reason: str = "") -> None:
             decisions.record_decision(decisions.CANCELLED, run, by=by, reason=reason)
             return
     run.refresh_from_db()
-    raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": run.get_status_display()})
+    raise NotPossible(state_of(run))
 
 
 def force_stop_run(run: JobRun, *, by: Person) -> None:
@@ -54,8 +69,7 @@ def force_stop_run(run: JobRun, *, by: Person) -> None:
         raise NotPossible(_("Cancel it first, and give it %(seconds)s seconds to stop by itself.") % seconds)
     with transaction.atomic():
         if not run.ask_to_force_stop():
-            status = run.get_status_display()
-            raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": status})
+            raise NotPossible(state_of(run))
         text = _("%(name)s has it stopped by force.") % {"name": by.get_username()}
         RunLogLine.objects.create(run=run, level=RunLogLine.Level.WARNING, text=text)
         decisions.record_decision(decisions.STOPPED_BY_FORCE, run, by=by)
@@ -73,9 +87,9 @@ def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = N
         raise PermissionDenied(_("You may not approve runs."))
     decisions.refuse_own(run, by=by)
     if plan_at is not None and plan_at != (run.plan or {}).get("at", ""):
-        raise NotPossible(_("%(run)s was planned anew meanwhile: look at the plan again.") % {"run": run})
-    if run.status != JobRun.Status.BLOCKED:
-        raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+        text = _("%(run)s was planned anew meanwhile: look at the plan again.")
+        raise NotPossible(text % {"run": name_in_words(str(run))})
+    refuse_decided(run)
     is_expired = decisions.is_plan_expired(run)
     mandate = run.mandate if is_expired else decisions.approval_of(run, by=by, reason=reason).as_json()
     message = (
@@ -85,14 +99,15 @@ def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = N
     ) % {"name": by.get_username(), "reason": reason}
     with transaction.atomic():
         if not run.approve(mandate=mandate, message=message):
-            raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+            run.refresh_from_db()
+            refuse_decided(run)
         verb = decisions.PLAN_EXPIRED if is_expired else decisions.APPROVED
         decisions.record_decision(verb, run, by=by, reason=reason)
         transaction.on_commit(lambda: publish(run))
     if is_expired:
         raise PlanExpired(
             _("The plan of %(run)s is more than a day old. It is planned again: look at the new plan.")
-            % {"run": run}
+            % {"run": name_in_words(str(run))}
         )
 
 
@@ -107,7 +122,8 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
     message = _("Rejected by %(name)s: %(reason)s") % {"name": by.get_username(), "reason": reason}
     with transaction.atomic():
         if not run.reject(message=message):
-            raise NotPossible(_("%(run)s is not blocked.") % {"run": run})
+            run.refresh_from_db()
+            refuse_decided(run)
         decisions.record_decision(decisions.REJECTED, run, by=by, reason=reason)
 
 
@@ -116,8 +132,7 @@ def refuse_retry(run: JobRun) -> None:
     if not is_known(run.job):
         raise NotPossible(_("No job is named %(job)s any more.") % {"job": run.job})
     if not run.is_final:
-        status = run.get_status_display()
-        raise NotPossible(_("%(run)s is %(status)s.") % {"run": run, "status": status})
+        raise NotPossible(state_of(run))
     same = JobRun.objects.open().filter(job=run.job, params=run.params, dry_run=run.dry_run)
     if (waiting := same.order_by("pk").first()) is not None:
         raise NotPossible(_("#%(id)s does the same and is not over.") % {"id": waiting.pk})

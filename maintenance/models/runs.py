@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Q
@@ -20,6 +20,9 @@ from maintenance.models import statuses
 from maintenance.models.planned_windows import PlannedWindow
 from maintenance.models.run_fields import RunFields
 from maintenance.models.run_queries import JobRunQuerySet
+
+if TYPE_CHECKING:
+    from scraping.models import BotConfig
 
 # A run that reaches no checkpoint within this time after it was cancelled may be stopped by force.
 FORCE_STOP_AFTER = timedelta(seconds=30)
@@ -42,6 +45,9 @@ class JobRun(RunFields):
     """
 
     Status, Trigger, Reason = statuses.Status, statuses.Trigger, statuses.Reason
+
+    # The bot that it is about, on pages that name it (``maintenance.names``); no column.
+    bot: "BotConfig | None" = None
 
     retry_of = models.OneToOneField(
         "self",
@@ -142,6 +148,11 @@ class JobRun(RunFields):
     def is_final(self) -> bool:
         """Whether the run will not change any more."""
         return self.status in statuses.FINAL
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without having done all its work."""
+        return self.status in statuses.FAILURES
 
     @property
     def is_queued(self) -> bool:

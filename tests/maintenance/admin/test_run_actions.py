@@ -58,8 +58,22 @@ def test_cancelling_asks_first_and_then_says_what_became_of_each(client, operato
     assert status_of(queued, running, over, survivor) == ["cancelled", "running", "succeeded", "queued"]
     assert JobRun.objects.get(pk=running.pk).cancel_requested_at is not None
     assert reasons("run.cancelled") == [str(queued.pk), str(running.pk)]
-    for text in ("is cancelled", "is being cancelled", "is succeeded."):
+    for text in ("is cancelled", "is being cancelled", f"Cleanup tokens #{over.pk} has already ended: succeeded."):
         assert text in page
+
+
+def test_what_has_left_the_filtered_list_meanwhile_is_told_too(client, operator):
+    left, selected = factories.job_run(), factories.job_run(status="queued")
+    survivor = factories.job_run(status="queued")
+    url = reverse("admin:maintenance_jobrun_changelist") + "?status__exact=queued"
+    values = {"action": "cancel_many", ACTION_CHECKBOX_NAME: [left.pk, selected.pk]}
+
+    page = client.post(url, {**values, "confirmed": "1", "reason": "load test"}).content.decode()
+
+    assert "What became of each run" in page
+    assert f"Cleanup tokens #{left.pk} has already ended: succeeded." in page
+    assert "is cancelled" in page
+    assert status_of(left, selected, survivor) == ["succeeded", "cancelled", "queued"]
 
 
 def test_running_again_requests_each_once(client, operator):

@@ -253,7 +253,9 @@ def test_cancelling_what_has_ended_says_so(client, operator, reason):
         reverse("admin:maintenance_jobrun_cancel", args=[run.pk]), {"reason": reason}, follow=True
     )
 
-    assert [str(message) for message in page.context["messages"]] == [f"{run} is succeeded."]
+    assert [str(message) for message in page.context["messages"]] == [
+        f"Cleanup tokens #{run.pk} has already ended: succeeded."
+    ]
 
 
 def test_cancelling_is_asked_about_first_and_says_what_stays_deleted(client, operator):
