@@ -7,16 +7,19 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_celery_beat.models import PeriodicTask
 
 from adminkit.parameters import require_text
 from maintenance.admin.run_confirmation import run_url, shown
 from maintenance.admin.run_figures import count_name, pace, percent_done
+from maintenance.admin.run_params import parameters
 from maintenance.explanations import Cause, explain_run
 from maintenance.failed_parts import retry_params
 from maintenance.ledger import decisions, run_json
 from maintenance.ledger.usual import usual_of
 from maintenance.models import JobRun, Person, RunLogLine
 from maintenance.models.chain import attempts_of
+from maintenance.names import name_bots, name_in_words
 from maintenance.purging.plan import differences
 from maintenance.registry import InvalidParams, Job, UnknownJob, get_job
 from maintenance.scheduling import schedules
@@ -63,7 +66,7 @@ def log_words(request: HttpRequest) -> str:
 def run_context(request: HttpRequest, run: JobRun, lines: list[RunLogLine], *, after: int) -> dict[str, Any]:
     """Return the context of a run's page; ``after``: the last log line that the reader has, if there are no ``lines``."""
     user = request.user
-    schedule = schedules.for_job(run.job)
+    name_bots([run], user)
     usual = usual_of(run)
     attempts = list(attempts_of(run).visible_to(user).only(*ATTEMPT_FIELDS).order_by("-attempt", "-pk"))
     return {
@@ -81,8 +84,20 @@ def run_context(request: HttpRequest, run: JobRun, lines: list[RunLogLine], *, a
         "rows_beside_usual": rows_beside_usual(run),
         "percent": percent_done(run),
         "pace": pace(run, usual),
-        "schedule": schedule if user.has_perm("django_celery_beat.view_periodictask") else None,
+        "parameters": parameters(run),
+        **_of_schedule(run, user),
     }
+
+
+def _of_schedule(run: JobRun, user: Person) -> dict[str, Any]:
+    """Return the schedule that started the run, and the one to which its page leads: that, or its job's first."""
+    context: dict[str, Any] = {"schedule_title": name_in_words(run.schedule_name)}
+    if not user.has_perm("django_celery_beat.view_periodictask"):
+        return context
+    own = PeriodicTask.objects.filter(pk=run.schedule_id).first() if run.schedule_id else None
+    # The first schedule of a job that is about one bot may be another bot's.
+    schedule = own or (None if "config" in run.params else schedules.for_job(run.job))
+    return {**context, "own_schedule": own, "schedule": schedule}
 
 
 # What ends the wait for a decision.

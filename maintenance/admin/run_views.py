@@ -28,6 +28,7 @@ from maintenance.admin.run_page import log_words, run_context
 from maintenance.ledger import decisions, interventions, xray
 from maintenance.ledger.run_log import as_text, lines_of
 from maintenance.models import JobRun
+from maintenance.names import name_bots, name_in_words
 from maintenance.registry import job_title
 from maintenance.yields.rows import rows_of
 
@@ -68,7 +69,7 @@ class RunViews(admin.ModelAdmin):
             context = {
                 **run_context(request, run, lines, after=0),
                 "title": f"{job_title(run.job)} #{run.pk}",
-                "subtitle": None,
+                "subtitle": run.bot.name if run.bot else None,
                 "is_log_cut": len(lines) == LOG_LINES_SHOWN,
                 "strip": run_strip.drawing(latest, job_title(run.job)),
             }
@@ -136,6 +137,7 @@ class RunViews(admin.ModelAdmin):
         run = self._permitted(request, pk, "maintenance.cancel_jobrun")
         form = OptionalReasonForm(request.POST if request.method == "POST" else None)
         is_open = run.is_queued or run.is_running
+        name_bots([run], request.user)
         # A run that has ended is refused below, whatever the reason is.
         if request.method != "POST" or (is_open and not form.is_valid()):
             return render(
@@ -147,6 +149,7 @@ class RunViews(admin.ModelAdmin):
                     "run": run,
                     "form": form,
                     "is_open": is_open,
+                    "schedule_title": name_in_words(run.schedule_name),
                     "rows": rows_of(run),
                     "deletes": any("." in name for name in run.counts) or bool(decisions.plan_of(run)),
                 },

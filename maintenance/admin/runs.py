@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import SEARCH_VAR
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
-from django.utils.text import capfirst
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -29,11 +29,12 @@ from maintenance.admin.run_filters import (
 from maintenance.admin.run_views import RunViews
 from maintenance.ledger.search import erasures_of, having_words
 from maintenance.models import JobRun
+from maintenance.names import name_bots
 from maintenance.registry import job_title, jobs
 from maintenance.yields.rows import rows_of
 from scraping.models import BotConfig
 
-ERROR_EXCERPT = 120
+EXCERPT = 120
 
 
 @admin.register(JobRun)
@@ -42,7 +43,7 @@ class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin)
 
     change_form_template = "maintenance/run.html"
     change_list_template = "maintenance/run_list.html"
-    list_display = ("run", "status_badge", "started", "took", "rows", "triggered", "error_excerpt")
+    list_display = ("run", "status_badge", "started", "took", "rows", "triggered", "outcome")
     list_filter = (
         "status",
         JobFilter,
@@ -121,12 +122,20 @@ class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin)
         context = {"erasures": found, "legend": [(each, each.label, each.meaning) for each in JobRun.Status]}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Name the bots of the runs on the page."""
+        page = super().get_changelist_instance(request)
+        name_bots(page.result_list, request.user)
+        return page
+
     # --- List
 
     @admin.display(description=_("run"), ordering="pk")
     def run(self, run: JobRun) -> str:
         """Name the job and the number."""
         shown = format_html('{} <span class="run-id">#{}</span>', job_title(run.job), run.pk)
+        if run.bot:
+            shown = format_html('{} <span class="run-bot">{}</span>', shown, run.bot.name)
         tags = [gettext("dry run")] if run.dry_run else []
         if run.attempt > 1:
             tags.append(gettext("attempt %(number)s") % {"number": run.attempt})
@@ -158,9 +167,10 @@ class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin)
         who = f" · {run.requested_by_name}" if run.requested_by_name else ""
         return f"{capfirst(str(choice_label(run, 'trigger')))}{who}"
 
-    @admin.display(description=_("error"))
-    def error_excerpt(self, run: JobRun) -> str | None:
-        """Show the beginning of the error."""
-        if not run.error:
-            return None
-        return format_html('<span class="error-text">{}</span>', run.error[:ERROR_EXCERPT])
+    @admin.display(description=_("outcome"))
+    def outcome(self, run: JobRun) -> str | None:
+        """Show the beginning of the error, or of what the run says of itself, or the reason of its state."""
+        if run.error:
+            return format_html('<span class="error-text">{}</span>', Truncator(run.error).chars(EXCERPT))
+        said = run.message or (capfirst(str(choice_label(run, "reason"))) if run.reason else "")
+        return Truncator(said).chars(EXCERPT) or None

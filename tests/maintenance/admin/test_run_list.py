@@ -114,3 +114,45 @@ def test_the_export_holds_only_what_the_person_may_see(client):
 
     client.force_login(factories.user())
     assert client.get(reverse(EXPORT)).status_code == 403
+
+
+def test_a_row_names_its_bot_and_says_what_came_of_it(client):
+    bot, elsewhere = factories.bot_config(name="Gardens"), factories.bot_config(name="Of nobody here")
+    factories.job_run(job="scrape_now", params={"config": bot.pk})
+    factories.job_run(status="partial", message="1 of 2 bots scraped")
+    factories.job_run(status="missed", reason="no_scheduler")
+    factories.job_run(status="failed", error="boom", message="not this")
+    client.force_login(factories.superuser())
+
+    page = client.get(reverse(LIST)).content.decode()
+
+    for text in ("Gardens", "1 of 2 bots scraped", "No scheduler was alive", "boom"):
+        assert text in page
+    assert "not this" not in page
+    assert elsewhere.name not in page
+
+
+def test_a_page_names_what_was_asked_for_and_the_schedule_that_asked(client):
+    bot = factories.bot_config(name="Gardens")
+    first = factories.schedule(task="maintenance.scrape_now", name="Another bot, every hour")
+    own = factories.schedule(task="maintenance.scrape_now", name="Gardens, every hour")
+    run = factories.job_run(
+        job="scrape_now",
+        schedule=own,
+        schedule_name=own.name,
+        params={"config": bot.pk, "subreddits": ["python"], "days": 1234, "other": "x"},
+    )
+    by_hand = factories.job_run(job="scrape_now", params={"config": bot.pk})
+    client.force_login(factories.superuser())
+
+    page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
+    told = " ".join(page.split())
+
+    assert f'<a href="{reverse("admin:scraping_botconfig_change", args=[bot.pk])}">Gardens</a>' in told
+    for text in ("1,234 days", "r/python", "other", "<title>Gardens | Scrape now"):
+        assert text in told
+    of = {task: reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]) for task in (first, own)}
+    assert f'<a href="{of[own]}">Gardens, every hour</a>' in told
+    assert of[first] not in page
+    other = client.get(reverse("admin:maintenance_jobrun_change", args=[by_hand.pk])).content.decode()
+    assert of[first] not in other
