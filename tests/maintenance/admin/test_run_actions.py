@@ -58,7 +58,11 @@ def test_cancelling_asks_first_and_then_says_what_became_of_each(client, operato
     assert status_of(queued, running, over, survivor) == ["cancelled", "running", "succeeded", "queued"]
     assert JobRun.objects.get(pk=running.pk).cancel_requested_at is not None
     assert reasons("run.cancelled") == [str(queued.pk), str(running.pk)]
-    for text in ("is cancelled", "is being cancelled", f"Cleanup tokens #{over.pk} has already ended: succeeded."):
+    for text in (
+        "is cancelled",
+        "is being cancelled",
+        f"Cleanup tokens #{over.pk} has already ended: succeeded.",
+    ):
         assert text in page
 
 

@@ -151,7 +151,9 @@ def test_a_page_names_what_was_asked_for_and_the_schedule_that_asked(client):
     assert f'<a href="{reverse("admin:scraping_botconfig_change", args=[bot.pk])}">Gardens</a>' in told
     for text in ("1,234 days", "r/python", "other", "<title>Gardens | Scrape now"):
         assert text in told
-    of = {task: reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]) for task in (first, own)}
+    of = {
+        task: reverse("admin:django_celery_beat_periodictask_change", args=[task.pk]) for task in (first, own)
+    }
     assert f'<a href="{of[own]}">Gardens, every hour</a>' in told
     assert of[first] not in page
     other = client.get(reverse("admin:maintenance_jobrun_change", args=[by_hand.pk])).content.decode()
