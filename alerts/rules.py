@@ -233,10 +233,12 @@ def _of_freshness(rows: FreshnessQuerySet) -> Iterator[Found | None]:
 @rule(gettext_lazy("no scheduler"), severity=CRITICAL, grace=RESTART)
 def no_scheduler(now: datetime) -> Iterator[Found]:
     """Find that no scheduler ticks; only a worker can notice that."""
-    if not scheduler_health().is_alive:
-        yield Found(
-            "maintenance.BeatLease", "1", "celery beat", _("No scheduler is alive: start celery beat.")
-        )
+    health = scheduler_health()
+    cause = _("No scheduler is alive: start celery beat.")
+    if health.has_lost_its_lease:
+        cause = _("No scheduler holds the lease, although one is alive: read its log.")
+    if not health.is_alive:
+        yield Found("maintenance.BeatLease", "1", "celery beat", cause)
 
 
 @rule(gettext_lazy("no worker"), severity=CRITICAL, grace=RESTART)

@@ -90,6 +90,8 @@ def _broker() -> str:
 
 def _scheduler() -> str:
     health = scheduler_health()
+    if health.has_lost_its_lease:
+        raise NotReady("none holds the lease, although one is alive: read the log of celery beat")
     if not health.is_alive:
         raise NotReady("none is alive: start celery beat")
     return f"last tick {health.tick_age_seconds or 0:.1f} s ago"

@@ -18,7 +18,11 @@ def scheduler(world: World) -> list[Line]:
     if not found.is_alive:
         age = found.tick_age
         figures = (_("last tick %(age)s ago") % {"age": duration(age)},) if age is not None else ()
-        text = _("No scheduler is alive. Nothing scheduled starts: start celery beat.")
+        text = (
+            _("No scheduler holds the lease, although one is alive. Nothing scheduled starts: read its log.")
+            if found.has_lost_its_lease
+            else _("No scheduler is alive. Nothing scheduled starts: start celery beat.")
+        )
         return [Line("failed", text, figures=figures)]
     if lacks_standby(world):
         text = _("No standby scheduler is left: if the leader stops, nothing is ticked.")

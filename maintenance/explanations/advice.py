@@ -333,6 +333,11 @@ AT_NIGHT: Final = (
         "start beat",
     ),
     Advice(
+        '"none holds the lease" on the dashboard',
+        "a scheduler is alive, but hangs or cannot write to the database",
+        "read its log; restart it if it does not go on",
+    ),
+    Advice(
         "`missed`, the schedule was changed first",
         "an edit came between a slot and its tick",
         gettext_noop("nothing, or Run now"),

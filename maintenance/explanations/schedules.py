@@ -111,8 +111,7 @@ def _fired_once(task: PeriodicTask, slot: datetime) -> Cause:
 
 
 def _no_scheduler(health: SchedulerHealth) -> Cause:
-    if health.standbys and health.tick_age is not None:
-        # A free lease is taken within seconds: whoever is alive has lost it, or cannot write.
+    if health.has_lost_its_lease and health.tick_age is not None:
         text = _("No scheduler holds the lease, although one is alive; the last tick was %(time)s ago.")
         remedy = _("Read the log of celery beat; restart it if it does not go on.")
         return Cause("lease_lost", text % {"time": duration(health.tick_age)}, remedy)

@@ -47,6 +47,11 @@ class SchedulerHealth:
         """Whether a scheduler ticks."""
         return bool(self.leader)
 
+    @property
+    def has_lost_its_lease(self) -> bool:
+        """Whether none ticks although one is alive. A free lease is taken within seconds: it cannot write, or hangs."""
+        return not self.is_alive and bool(self.standbys)
+
 
 def scheduler_health(modes: Modes | None = None) -> SchedulerHealth:
     """Return the schedulers' health, in a few small queries; who knows the switches as they are saves one: ``modes``."""

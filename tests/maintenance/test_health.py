@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from alerts.rules import no_scheduler
+from maintenance.explanations import explain_schedule
 from maintenance.models import BeatLease, BeatProcess, ScheduleControl
 from maintenance.scheduling import maintenance_mode, planned_windows
 from maintenance.scheduling.lease import Lease
@@ -85,6 +87,23 @@ def test_the_dashboard_says_who_ticks_or_that_nobody_does(client):
     leader = Lease(5)
     leader.acquire()
     assert leader.holder in client.get(reverse("admin:index")).content.decode()
+
+
+def test_nobody_is_told_to_start_a_scheduler_that_is_alive_without_its_lease(client):
+    Lease(5).acquire()
+    past = timezone.now() - timedelta(minutes=2)
+    BeatLease.objects.update(expires_at=past, ticked_at=past)
+    client.force_login(factories.superuser())
+    task = factories.schedule()
+
+    told = [
+        client.get(reverse("admin:index")).content.decode(),
+        client.get("/readyz").content.decode(),
+        next(no_scheduler(timezone.now())).cause,
+        " ".join(map(str, explain_schedule(task))),
+    ]
+    assert all("the lease" in text for text in told)
+    assert not [text for text in told if "tart celery beat" in text or "No scheduler is alive" in text]
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the database, not rows")

@@ -310,6 +310,7 @@ def test_items_set_aside_ask_for_a_decision():
 
 def test_no_scheduler_and_no_worker_are_lines_of_whoever_sees_all_runs():
     BeatLease.objects.update(holder="")
+    BeatProcess.objects.all().delete()
     WorkerProcess.objects.all().delete()
     factories.job_run(status="queued", queued_at=timezone.now() - HOUR)
 
