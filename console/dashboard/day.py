@@ -65,7 +65,9 @@ class Day:
 def day(world: World) -> Day:
     """Count the last 24 hours."""
     lately = JobRun.objects.filter(queued_at__gte=world.now - PERIOD, dry_run=False).order_by()
-    of_schedule = Count("pk", filter=Q(trigger=JobRun.Trigger.SCHEDULE))
+    # A slot is worth what its last attempt was.
+    is_last = Q(trigger__in=(JobRun.Trigger.SCHEDULE, JobRun.Trigger.RETRY), next_attempt__isnull=True)
+    of_schedule = Count("pk", filter=is_last & Q(scheduled_for__isnull=False))
     # One row of missed slots counts all slots of one schedule in one outage; no other row says how many.
     told = Case(When(status=JobRun.Status.MISSED, then=KeyTextTransform("slots_missed", "counts")))
     # Grouped by the column itself, SQLite would read every run ever stored in the order of the index of states.
@@ -80,7 +82,7 @@ def day(world: World) -> Day:
             missed += row["runs"] * (int(told_slots) if told_slots.isdecimal() else 1)
     not_due = (JobRun.Status.SKIPPED, JobRun.Status.MISSED)
     had_run = sum(number for status, number in slots.items() if status not in not_due)
-    lost = sum(slots.get(status, 0) for status in FAILURES)
+    lost = sum(slots.get(status, 0) for status in (*FAILURES, JobRun.Status.CANCELLED))
     return Day(
         slots=had_run + missed,
         kept=had_run - lost,

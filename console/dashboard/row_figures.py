@@ -17,8 +17,12 @@ from maintenance.admin import run_strip
 from maintenance.ledger import usual
 from maintenance.ledger.usual import Kind, unread
 from maintenance.models import JobRun
+from maintenance.models.chain import last_attempts
+from maintenance.models.statuses import FAILURES
 
 VERSION_RUNS = 3
+# After such an end there may be another attempt.
+GOES_ON = (JobRun.Status.INTERRUPTED, *FAILURES)
 KEPT_SECONDS = 24 * 3600
 
 
@@ -55,7 +59,7 @@ class Runs:
 class Figures:
     """What a row shows about its runs."""
 
-    # The last run that was not a dry run.
+    # The last run that was not a dry run, in its last attempt.
     last: JobRun | None
     strip: SafeString
 
@@ -64,6 +68,8 @@ class Figures:
 class _Kept:
     version: str
     figures: Figures
+    # A run that is not part of the version may still change.
+    is_open: bool
 
 
 def figures_of(subjects: Sequence[Subject], kinds: Sequence[Kind | None] = ()) -> dict[Subject, Figures]:
@@ -75,10 +81,14 @@ def figures_of(subjects: Sequence[Subject], kinds: Sequence[Kind | None] = ()) -
     names = {subject: f"row:{subject.key}:{language}" for subject in subjects}
     kept: dict[str, _Kept] = cache.get_many(names.values())
     versions = _versions(subjects) if kept else {}
-    stale = [one for one in subjects if names[one] not in kept or kept[names[one]].version != versions[one]]
+    stale = [one for one in subjects if _is_stale(kept.get(names[one]), versions.get(one))]
     made = _make(stale, unread(kinds)) if stale else {}
     cache.set_many({names[subject]: one for subject, one in made.items()}, KEPT_SECONDS)
     return {subject: (made.get(subject) or kept[names[subject]]).figures for subject in subjects}
+
+
+def _is_stale(kept: _Kept | None, version: str | None) -> bool:
+    return kept is None or kept.is_open or kept.version != version
 
 
 def _versions(subjects: Sequence[Subject]) -> dict[Subject, str]:
@@ -104,12 +114,18 @@ def _make(subjects: Sequence[Subject], keys: Sequence[str]) -> dict[Subject, _Ke
     of_subjects = list(islice(found, len(subjects)))
     last = list(islice(found, len(subjects)))
     usual.remember(dict(zip(keys, found, strict=True)))
+    # The runs of a schedule are those of its slots; the other attempts are found by these.
+    ended = [run for newest in last for run in newest if run.status in GOES_ON]
+    attempts = last_attempts(ended, *run_strip.FIELDS, *usual.FIELDS)
     return {
-        subject: _Kept(_version_of(runs), _figures(subject, runs, newest))
+        subject: _kept(subject, runs, [attempts.get(run.pk, run) for run in newest])
         for subject, runs, newest in zip(subjects, of_subjects, last, strict=True)
     }
 
 
-def _figures(subject: Subject, runs: Sequence[JobRun], last: Sequence[JobRun]) -> Figures:
+def _kept(subject: Subject, runs: Sequence[JobRun], last: Sequence[JobRun]) -> _Kept:
     latest = sorted(runs, key=lambda run: run.pk)
-    return Figures(last=next(iter(last), None), strip=run_strip.drawing(latest, subject.title))
+    figures = Figures(last=next(iter(last), None), strip=run_strip.drawing(latest, subject.title))
+    versioned = {run.pk for run in runs[:VERSION_RUNS]}
+    is_open = any(not run.is_final for run in [*runs, *last] if run.pk not in versioned)
+    return _Kept(_version_of(runs), figures, is_open)

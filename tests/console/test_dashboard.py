@@ -221,6 +221,27 @@ def test_a_strip_is_drawn_anew_when_a_run_is_new_or_has_another_end(client, supe
 
 
 @pytest.mark.slow
+def test_an_older_run_and_another_attempt_are_followed_to_their_end(client, superuser):
+    task = factories.schedule(task="maintenance.purge_old_content", crontab="0 0 1 1 *", name="New year")
+    of_slot = {"job": "purge_old_content", "schedule": task, "scheduled_for": timezone.now()}
+    old = factories.job_run(job="purge_old_content", status="running", dry_run=True)
+    for _ in range(3):
+        factories.job_run(job="purge_old_content", status="skipped")
+    first = factories.job_run(status="interrupted", trigger="schedule", **of_slot)
+    second = factories.job_run(status="running", trigger="retry", retry_of=first, attempt=2, **of_slot)
+
+    def shown():
+        found = {row.title: row for row in rows(client)[0]}
+        strip = found["Purge old content"].figures.strip
+        return found["New year"].last_run.status, f"#{old.pk} · Running" in strip
+
+    assert shown() == ("running", True)
+    assert old.finish("succeeded")
+    assert second.finish("partial")
+    assert shown() == ("partial", False)
+
+
+@pytest.mark.slow
 def test_the_usual_durations_are_those_that_the_page_of_a_run_shows(client, superuser):
     now = timezone.now()
     values = {"job": "purge_old_content", "concurrency_key": "purge_old_content"}

@@ -13,6 +13,7 @@ from django.utils import timezone
 from audit import access
 from console.dashboard import page as page_module
 from console.dashboard import stored
+from maintenance.models import JobRun
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling import maintenance_mode as mode
 from scraping.compliance.coverage import Coverage
@@ -48,13 +49,19 @@ def test_the_day_counts_slots_and_what_became_of_them_and_no_dry_run(client, sup
     slot_run("missed", counts={"slots_missed": 60})
     slot_run("missed", counts={"slots_missed": "many"})
     slot_run("missed", queued_at=timezone.now() - timedelta(hours=25))
+    slot_run("cancelled")
+    for last in ("succeeded", "failed"):
+        slot_run("interrupted")
+        first = JobRun.objects.latest("pk")
+        of_slot = {"schedule": first.schedule, "scheduled_for": first.scheduled_for}
+        factories.job_run(status=last, trigger="retry", retry_of=first, attempt=2, **of_slot)
     factories.job_run(status="partial", trigger="admin")
     factories.job_run(status="failed", dry_run=True)
 
     found, page = of_day(client)
 
-    assert (found.slots, found.kept, found.failed, found.partial, found.missed) == (63, 1, 1, 1, 61)
-    assert "slots kept 1/63" in page
+    assert (found.slots, found.kept, found.failed, found.partial, found.missed) == (66, 2, 2, 1, 61)
+    assert "slots kept 2/66" in page
     assert "61 missed" in page
 
 
