@@ -115,7 +115,11 @@ def _for_workers(run: JobRun) -> Cause:
             text = _("The workers are idle and take nothing; it has waited for %(time)s.")
             return Cause("workers_stuck", text % {"time": waited}, _("Restart the workers."))
         case WorkersState.BUSY:
-            text = _("All workers are busy; %(number)s runs wait, the first one for %(time)s.")
+            text = ngettext(
+                "All workers are busy; %(number)s run waits, for %(time)s.",
+                "All workers are busy; %(number)s runs wait, the first one for %(time)s.",
+                health.waiting,
+            )
             told = text % {"number": number(health.waiting), "time": duration(health.queue_age)}
             return Cause("workers_busy", told, _("Wait, or start more workers."))
     if run.sent_at is None and clock.now() - run.queued_at > SENT_WITHIN:

@@ -88,7 +88,7 @@ def workers_hang():
     return explain_run(factories.job_run(status="queued", queued_at=clock.now() - HOUR))
 
 
-@planted("workers_busy", "busy")
+@planted("workers_busy", "1 run waits")
 def all_workers_are_busy():
     a_worker(taken_at=clock.now() - HOUR)
     factories.job_run(status="running", job="auto_scraping")
