@@ -15,6 +15,7 @@ from maintenance.explanations.schedules import why_not
 from maintenance.models import Person
 from maintenance.registry import Job, jobs
 from maintenance.scheduling import schedules
+from maintenance.scheduling.bot_schedules import naming
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.reading import read_all
 from scraping.models import BotConfig, Freshness, RequestBudget, ScrapeSession
@@ -24,6 +25,8 @@ from scraping.reddit.budget import states_of
 
 SUBREDDITS_SHOWN = 3
 SCHEDULES_READ = 10
+# What keeps all schedules from firing alike.
+OF_ALL = ("no_scheduler", "lease_lost")
 
 
 def explain_bot(bot: BotConfig, *, seen_by: Person | None = None) -> list[Cause]:
@@ -34,17 +37,17 @@ def explain_bot(bot: BotConfig, *, seen_by: Person | None = None) -> list[Cause]
         seen_by: who asks, None for a shell. Who may not see schedules is not told who paused which one, and why.
     """
     modes = Modes()
+    latest = bot.sessions.order_by("-pk").first()
     causes = [
         *_switched_off(bot),
         *_held(modes),
         *_schedule(bot, modes, seen_by),
         *_budget(bot),
-        *_latest_session(bot),
+        *_latest_session(latest),
     ]
     causes += _silent(bot)
     if causes:
         return causes
-    latest = bot.sessions.filter(status=ScrapeSession.Status.SUCCEEDED).order_by("-pk").first()
     if latest is None:
         return [Cause("never", _("It has never scraped."), _("Scrape now, or wait for its schedule."))]
     text = _("It works: the session of %(time)s brought %(posts)s new posts.")
@@ -62,9 +65,6 @@ def _switched_off(bot: BotConfig) -> Iterator[Cause]:
         text = _("It is not active (last changed by %(name)s, %(time)s).")
         told = {"name": who(event), "time": moment(event.at if event else bot.updated_at)}
         yield Cause("inactive", text % told, _("Activate it on its page."), bot)
-    elif not bot.auto_scrape:
-        text = _("It is scraped on demand only: automatic scraping is off.")
-        yield Cause("on_demand", text, _("Switch automatic scraping on, or scrape now."), bot)
     if bot.app_id is None and not settings.REDDIT_CLIENT_ID:
         yield Cause("not_configured", _("It has no Reddit app."), ErrorKind.NOT_CONFIGURED.remedy, bot)
 
@@ -75,26 +75,44 @@ def _held(modes: Modes) -> Iterator[Cause]:
 
 
 def _schedule(bot: BotConfig, modes: Modes, seen_by: Person | None) -> Iterator[Cause]:
-    """Yield what keeps the schedule that would scrape it from firing; none, if another one fires."""
-    if not (bot.is_active and bot.auto_scrape):
+    """Yield what keeps the schedules that would scrape it from firing; none, if one of them fires."""
+    if not bot.is_active:
         return
-    tasks = [job.task_name for job in _scraping_jobs()]
-    found = list(
-        PeriodicTask.objects.filter(task__in=tasks).select_related(*schedules.RELATED)[:SCHEDULES_READ]
-    )
-    if not found:
-        yield Cause("no_schedule", _("No schedule scrapes bots by itself."), _("Add one."))
+    held = {cause.code for cause in _held(modes)}
+    first: tuple[PeriodicTask, Cause] | None = None
+    for task in _schedules_of(bot):
+        reading = read_all([task], modes=modes)[0]
+        cause = next((one for one in why_not(task, reading, modes) if one.code not in held), None)
+        if cause is None:
+            return
+        first = first or (task, cause)
+        if cause.code in OF_ALL:
+            break
+    if first is None:
+        yield _without_schedule(bot)
         return
-    if any(task.enabled for task in found):
-        return
-    cause = next(why_not(found[0], read_all(found[:1], modes=modes)[0], modes), None)
-    if cause is None:
-        return
+    task, cause = first
     if seen_by is not None and not seen_by.has_perm("django_celery_beat.view_periodictask"):
         yield Cause(f"schedule_{cause.code}", _("The schedule that would scrape it does not fire."))
         return
-    text = _("Schedule %(name)s: %(cause)s") % {"name": schedules.title(found[0]), "cause": cause.text}
-    yield Cause(f"schedule_{cause.code}", text, cause.remedy, found[0])
+    text = _("Schedule %(name)s: %(cause)s") % {"name": schedules.title(task), "cause": cause.text}
+    yield Cause(f"schedule_{cause.code}", text, cause.remedy, task)
+
+
+def _schedules_of(bot: BotConfig) -> Iterator[PeriodicTask]:
+    """Yield the schedules that scrape this bot: those of all automatic ones, then its own."""
+    if bot.auto_scrape:
+        tasks = [job.task_name for job in _scraping_jobs()]
+        of_all = PeriodicTask.objects.filter(task__in=tasks).select_related(*schedules.RELATED)
+        yield from of_all[:SCHEDULES_READ]
+    yield from naming([bot])[:SCHEDULES_READ]
+
+
+def _without_schedule(bot: BotConfig) -> Cause:
+    if bot.auto_scrape:
+        return Cause("no_schedule", _("No schedule scrapes bots by itself."), _("Add one."))
+    text = _("It is scraped on demand only: automatic scraping is off.")
+    return Cause("on_demand", text, _("Switch automatic scraping on, or scrape now."), bot)
 
 
 def _scraping_jobs() -> list[Job]:
@@ -122,8 +140,7 @@ def _budget(bot: BotConfig) -> Iterator[Cause]:
         yield Cause("budget", text % told, _("It goes on by itself; fewer comments per post cost less."))
 
 
-def _latest_session(bot: BotConfig) -> Iterator[Cause]:
-    latest = bot.sessions.order_by("-pk").first()
+def _latest_session(latest: ScrapeSession | None) -> Iterator[Cause]:
     if latest is None or latest.status == ScrapeSession.Status.SUCCEEDED:
         return
     if latest.status == ScrapeSession.Status.RUNNING:

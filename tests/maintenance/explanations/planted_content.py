@@ -1,7 +1,10 @@
 """Planted causes of bots and posts."""
 
+from django_celery_beat.models import PeriodicTask
+
 from database import clock
 from maintenance.explanations import explain_bot, explain_item
+from maintenance.models import ScheduleControl
 from maintenance.scheduling import edits
 from scraping.models.erasures import Erasure
 from tests.kit import factories
@@ -30,6 +33,31 @@ def the_schedule_of_all_bots_is_paused():
     a_scheduler()
     edits.pause(default("auto_scraping"), by=factories.superuser(username="ada"), reason="restore test")
     return explain_bot(factories.bot_config(app=factories.reddit_app()))
+
+
+@planted("schedule_ended", "ended")
+def the_schedule_of_all_bots_has_ended():
+    a_scheduler()
+    task = default("auto_scraping")
+    ScheduleControl.objects.filter(schedule=task).update(last_slot_at=clock.now())
+    PeriodicTask.objects.filter(pk=task.pk).update(expires=clock.now() - DAY)
+    return explain_bot(factories.bot_config(app=factories.reddit_app()))
+
+
+@planted("schedule_no_scheduler", "No scheduler")
+def nobody_ticks_the_schedule_of_bots():
+    bot = factories.bot_config(app=factories.reddit_app())
+    factories.session(config=bot)
+    return explain_bot(bot)
+
+
+@planted("works", "It works")
+def a_schedule_of_its_own_scrapes_the_bot():
+    a_scheduler()
+    bot = factories.bot_config(app=factories.reddit_app(), auto_scrape=False)
+    factories.schedule(task="maintenance.scrape_now", kwargs=f'{{"config": {bot.pk}}}')
+    factories.session(config=bot)
+    return explain_bot(bot)
 
 
 @planted("rate_limited", "too many requests")
