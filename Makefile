@@ -25,7 +25,7 @@ help: ## show this list
 run: .venv/.base ## run the whole console on this machine (PORT=8000 HOST=127.0.0.1)
 	@exec $(PYTHON) manage.py up --host $(HOST) --port $(PORT)
 
-test: .venv/.dev ## run all tests embedded, and beside it on PostgreSQL and Redis where they answer; browsers and slow tests of pages on one of them (ARGS=…)
+test: .venv/.dev ## run all tests embedded, and beside it on PostgreSQL and Redis where they answer, and in a browser (ARGS=…)
 	@exec $(CLEAN_ENV) $(PYTHON) -m tests.side_by_side $(ARGS)
 
 test-fast: .venv/.dev ## run the quick tests of every package in a minute, on SQLite and on every core (ARGS=…)

@@ -1,6 +1,6 @@
-"""Run the suite embedded and, where the servers answer, beside it on PostgreSQL and Redis; `make test` calls this.
+"""Run the suite embedded, on PostgreSQL and Redis where they answer, and in the browser; `make test` calls this.
 
-Side by side, because much of the suite waits for processes of its own. A child of a shell's `&` would ignore SIGINT.
+All at once, because much of the suite waits for processes of its own. A child of a shell's `&` would ignore SIGINT.
 """
 
 import os
@@ -13,30 +13,38 @@ from tests import services
 
 ROOT = Path(__file__).resolve().parent.parent
 VAR = ROOT / "var"
-# What a browser shows depends on no database, and a browser is slow: each of its files runs once, most of them embedded;
-# these two beside that, so that both runs take about equally long. Slow tests that are not about the database run once
-# too (tests/conftest.py).
-BROWSED_BESIDE = {"test_every_page.py", "test_roles.py"}
+# What a browser shows depends on no database: it runs once, embedded. So do slow tests that are not about the database
+# (tests/conftest.py).
+BROWSED = "tests/e2e"
 
 
-def start(name, *arguments, output=None, **environment):
-    """Start a run of pytest with the command line's arguments, some more, and a VAR_DIR of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pytest", *sys.argv[1:], *arguments],
-        env={**os.environ, "VAR_DIR": str(VAR / name), **environment},
-        stdout=output,
-        stderr=subprocess.STDOUT if output else None,
-    )
+class Run:
+    """A run of pytest with the command line's arguments, some more, and a VAR_DIR of its own."""
 
+    def __init__(self, title, name, *arguments, is_shown=False, **environment):
+        self.title, self.log = title, VAR / f"{name}.log"
+        command = [sys.executable, "-m", "pytest", *sys.argv[1:], *arguments]
+        environment = {**os.environ, "VAR_DIR": str(VAR / name), **environment}
+        if is_shown:
+            tell(title)
+            self.log, self._process = None, subprocess.Popen(command, env=environment)
+            return
+        with self.log.open("w") as output:
+            self._process = subprocess.Popen(
+                command, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
 
-def ignored(is_left_out):
-    """Return what lets pytest leave out these tests of a browser."""
-    files = sorted((ROOT / "tests/e2e").glob("test_*.py"))
-    return [f"--ignore={file.relative_to(ROOT)}" for file in files if is_left_out(file.name)]
+    def wait(self):
+        """Return the exit code, after the output has been shown."""
+        code = self._process.wait()
+        if self.log:
+            tell(self.title)
+            tell(self.log.read_text())
+        return code
 
 
 def tell(text):
-    """Print a line before what the children print next."""
+    """Print a text before what the children print next."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -49,20 +57,19 @@ def main():
     if found is None:
         return 1
     VAR.mkdir(exist_ok=True)
-    tell("Tests on SQLite and a private broker")
+    embedded, served = "Tests on SQLite and a private broker", "Tests on PostgreSQL and Redis"
     if not found:
-        return start("test").wait()
-    log = VAR / "test-services.log"
-    with log.open("w") as output:
-        is_whole = not sys.argv[1:]
-        beside = {"BESIDE_EMBEDDED": "1"} if is_whole else {}
-        left_out = ignored(lambda name: name not in BROWSED_BESIDE) if is_whole else []
-        other = start("test-services", *left_out, output=output, **found, **beside)
-        embedded = start("test", *(ignored(BROWSED_BESIDE.__contains__) if is_whole else [])).wait()
-        served = other.wait()
-    tell("Tests on PostgreSQL and Redis")
-    tell(log.read_text())
-    return embedded or served
+        return Run(embedded, "test", is_shown=True).wait()
+    if sys.argv[1:]:
+        runs = [Run(served, "test-services", **found), Run(embedded, "test", is_shown=True)]
+    else:
+        rest = f"--ignore={BROWSED}"
+        runs = [
+            Run(served, "test-services", rest, BESIDE_EMBEDDED="1", **found),
+            Run("Tests in a browser", "test-pages", BROWSED),
+            Run(embedded, "test", rest, is_shown=True),
+        ]
+    return next(filter(None, [run.wait() for run in reversed(runs)]), 0)
 
 
 if __name__ == "__main__":
