@@ -14,13 +14,19 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import Error
 
+    # A sentence for the operator, who reads no stack traces.
     try:
         execute_from_command_line(sys.argv)
-    except (
-        ImproperlyConfigured
-    ) as error:  # of the settings: a sentence for the operator, who reads no tracebacks
+    except ImproperlyConfigured as error:
         sys.exit(f"Unusable settings: {error}")
+    except Error as error:
+        from console.command_line import in_words
+
+        if "--traceback" in sys.argv or (text := in_words(error)) is None:
+            raise
+        sys.exit(text)
 
 
 def run_in_own_environment() -> None:

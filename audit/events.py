@@ -12,6 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import Error, models, transaction
 
 from audit.models import Event
+from database.errors import first_line
 from database.messages import as_json, english_of
 
 logger = logging.getLogger(__name__)
@@ -130,9 +131,13 @@ def try_to_record(verb: str, subject: models.Model | Subject, **about: Any) -> N
     try:
         with transaction.atomic():
             record(verb, subject, **about)
-    except Error:  # a failed transaction, or a database that is read-only, full, unreachable or not migrated
+    except (
+        Error
+    ) as error:  # a failed transaction, or a database that is read-only, full, unreachable or not migrated
         what = subject.name if isinstance(subject, Subject) else subject
-        logger.exception("No event could be stored: %s %s %s", verb, what, about.get("parameters") or "")
+        # Without a stack trace: the line says all that the operator needs, often on a terminal.
+        parameters = about.get("parameters") or ""
+        logger.error("No event could be stored: %s %s %s: %s", verb, what, parameters, first_line(error))
 
 
 def record_each(

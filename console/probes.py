@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.http.response import HttpResponseBase
 
 from console.metrics.page import metrics
+from console.schema import missing_migrations
 from maintenance.ledger import publishing
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.scheduling.scheduler_health import scheduler_health
@@ -74,10 +74,8 @@ def _database() -> str:
 
 @cache  # success is final for a process; a failure is checked again
 def _migrations() -> str:
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if missing:
-        raise NotReady(f"{len(missing)} are missing: run manage.py migrate")
+    if missing := missing_migrations():
+        raise NotReady(f"{missing} are missing: run manage.py migrate")
     return "up to date"
 
 

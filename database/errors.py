@@ -64,6 +64,11 @@ def _look_up(causes: dict[str, Cause], code: str | None) -> Cause | None:
     return next((cause for start, cause in causes.items() if (code or "").startswith(start)), None)
 
 
+def first_line(error: BaseException) -> str:
+    """Return what the database said, as a sentence: its hints and the statement follow on other lines."""
+    return f"{str(error).strip().partition(chr(10))[0].rstrip('.')}."
+
+
 # What a caller should wait: longer than a fail-over's first refusals, shorter than people's patience.
 RETRY_AFTER_SECONDS = 5
 PASSING = frozenset({Cause.LOCKED, Cause.OVERLOADED, Cause.READ_ONLY, Cause.LOST})

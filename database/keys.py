@@ -6,8 +6,9 @@ from typing import Any
 
 from django.apps import apps
 from django.core import checks
-from django.db import DatabaseError, connections, models, transaction
+from django.db import Error, connections, models, transaction
 
+from database.errors import cause_of, first_line
 from database.fields import EncryptedTextField, Sealed, encrypt
 
 
@@ -111,9 +112,13 @@ def check_keys(app_configs: Any = None, databases: Any = None, **_kwargs: Any) -
     for alias in databases or ():
         try:
             found += _unmoved(alias)
-        except DatabaseError:
-            # Before the first migration there are no tables.
+        except Error as error:
             connections[alias].close_if_unusable_or_obsolete()
+            # Without a cause: before the first migration there are no tables.
+            if cause_of(error) is not None:
+                text = f"Stored secrets could not be checked. {first_line(error)}"
+                hint = "See that the database runs and that DATABASE_URL names it, then check again."
+                found.append(checks.Warning(text, hint=hint, id="database.W003"))
     return found
 
 

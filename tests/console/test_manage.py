@@ -7,6 +7,10 @@ import sys
 import django
 import pytest
 from django.conf import settings
+from django.core import management
+from django.db import Error, connection
+
+import manage
 
 
 @pytest.mark.slow
@@ -29,3 +33,41 @@ def test_manage_py_without_any_environment_says_how_to_make_one(tmp_path):
     assert done.returncode == 1
     assert "make run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("database", "remedy"),
+    [
+        ("postgres://nobody@127.0.0.1:1/console", "See that it runs and that DATABASE_URL names it"),
+        ("sqlite:///{folder}/empty.sqlite3", "run manage.py migrate"),
+    ],
+)
+def test_a_command_without_its_database_says_what_to_do(database, remedy, tmp_path):
+    environment = {
+        "PATH": "/usr/bin:/bin", "READ_DOT_ENV": "false", "VAR_DIR": str(tmp_path), "SECRET_KEY": "s" * 40,
+        "FIELD_ENCRYPTION_KEY": "f" * 40, "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+        "DATABASE_URL": database.format(folder=tmp_path),
+    }  # fmt: skip
+    command = [sys.executable, "manage.py", "seed_schedules"]
+
+    done = subprocess.run(command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert remedy in done.stderr.splitlines()[-1]
+    assert "No event could be stored: command.ran seed_schedules" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.django_db
+def test_a_fault_of_the_program_is_no_matter_of_the_database(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["manage.py", "seed_schedules"])
+    monkeypatch.setattr(management, "execute_from_command_line", _misspelt)
+
+    with pytest.raises(Error, match="no_such_table"):
+        manage.main()
+
+
+def _misspelt(_arguments):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM no_such_table")

@@ -2,12 +2,15 @@
 
 import json
 from io import StringIO
+from unittest.mock import Mock
 
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.urls import reverse
 
+from database import keys
 from database.keys import check_keys, encrypted_columns
 from scraping.models import AccessToken, RedditApp
 from tests.kit import factories
@@ -191,3 +194,17 @@ def test_before_the_first_migration_the_check_has_nothing_to_say():
     finally:
         with connection.schema_editor() as editor:
             editor.alter_db_table(RedditApp, "elsewhere", "scraping_redditapp")
+
+
+def test_a_check_that_cannot_read_the_secrets_says_so(monkeypatch):
+    """Silence would say that the old key can be removed."""
+    lost = OperationalError("connection refused\n\tIs the server running?")
+    lost.__cause__ = psycopg2.OperationalError()
+    monkeypatch.setattr(keys, "stored_secrets", Mock(side_effect=lost))
+
+    (told,) = check_keys(databases=["default"])
+
+    assert (told.id, told.msg) == (
+        "database.W003",
+        "Stored secrets could not be checked. connection refused.",
+    )
