@@ -13,24 +13,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from urllib.request import urlopen
 
 import psutil
 
-from bench import harness
+from bench import harness, web
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
 CLIENTS = int(os.environ.get("BENCH_CLIENTS", "50"))
 PATHS = ("/livez", "/api/v1/runs/")
-PORT = 18765
-# So many, each from an address of its own, that none reaches the limit of a minute.
-TOKENS = 200
 MIB = 1024 * 1024
 # Each connection of wrk sends its requests with the tokens in turn.
 SCRIPT = """
@@ -44,65 +36,10 @@ end
 """
 
 
-@contextmanager
-def callers(scope: str = "read") -> Iterator[list[str]]:
-    """Make a superuser with tokens of a scope; yield the tokens; delete both."""
-    from django.contrib.auth.models import User
-
-    from accounts.models import PersonalToken, Scope
-
-    user, _is_new = User.objects.get_or_create(username="bench-load", is_superuser=True, is_staff=True)
-    try:
-        yield [
-            PersonalToken.make(
-                user=user, lifetime=timedelta(hours=1), name=f"load {number}", scopes=[Scope(scope).value]
-            )[1]
-            for number in range(TOKENS)
-        ]
-    finally:
-        PersonalToken.objects.filter(user=user).delete()
-        user.delete()
-
-
-@contextmanager
-def web_server(log: Path) -> Iterator[psutil.Process]:
-    """Run the web server of production until the block ends; its access log goes to a file."""
-    from console.local import processes
-
-    with log.open("w") as stream:
-        server = subprocess.Popen(
-            [
-                f"{Path(sys.executable).parent}/{processes.web()[0]}",
-                *processes.web(host="127.0.0.1", port=PORT)[1:],
-            ],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={
-                **os.environ,
-                "ALLOWED_HOSTS": "127.0.0.1",
-                "TRUSTED_PROXY_COUNT": "1",
-                "LOG_LEVEL": "ERROR",
-            },
-        )
-        try:
-            for _ in range(300):
-                try:
-                    urlopen(f"http://127.0.0.1:{PORT}/livez").close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            else:
-                raise RuntimeError(f"The web server did not answer within 30 s:\n{log.read_text()[-2000:]}")
-            yield psutil.Process(server.pid)
-        finally:
-            server.terminate()
-            server.wait()
-
-
 def load(path: str, script: Path, seconds: int) -> None:
     """Read an address with all clients for some seconds."""
     subprocess.run(
-        ["wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{PORT}{path}"],
+        ["wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{web.PORT}{path}"],
         check=True,
         stdout=subprocess.DEVNULL,
     )
@@ -139,11 +76,11 @@ def main() -> None:
     """Print the table."""
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as folder, callers() as tokens:
+    with tempfile.TemporaryDirectory() as folder, web.callers() as tokens:
         log, script, secrets = (Path(folder, name) for name in ("log", "tokens.lua", "tokens"))
         secrets.write_text("\n".join(tokens))
         script.write_text(SCRIPT % secrets)
-        with web_server(log) as server:
+        with web.web_server(log) as server:
             table = [row_of(path, server, log, script) for path in PATHS]
     harness.print_table(
         f"{CLIENTS} clients, {SECONDS} s each",

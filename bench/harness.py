@@ -146,12 +146,15 @@ def fill_content(*, posts: int, comments_per_post: int, expired: int, first: int
             cursor.execute("ANALYZE scraping_redditpost; ANALYZE scraping_redditcomment")
 
 
-def in_child(module: str, *arguments: str, database_url: str, **environment: str) -> dict[str, Any]:
-    """Run ``python -m module arguments`` on that database; return the JSON object in its last line."""
+def in_child(
+    module: str, *arguments: str, database_url: str | None = None, **environment: str
+) -> dict[str, Any]:
+    """Run ``python -m module arguments`` on that database, or the configured one; return the JSON in its last line."""
+    database = {} if database_url is None else {"DATABASE_URL": database_url}
     result = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=BASE_DIR,
-        env={**os.environ, "DATABASE_URL": database_url, "LOG_LEVEL": "ERROR", **environment},
+        env={**os.environ, **database, "LOG_LEVEL": "ERROR", **environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

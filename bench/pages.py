@@ -205,7 +205,7 @@ def main(*, is_stock: bool) -> None:
         print(json.dumps({name: measure(client, f"/admin/{address}") for name, address in lists.items()}))
         return
     table = []
-    stock = harness.in_child("bench.pages", "--stock", database_url=os.environ["DATABASE_URL"])
+    stock = harness.in_child("bench.pages", "--stock")
     for name, address in pages.items():
         table.append(row_of(name, measure(client, f"/admin/{address}"), stock.get(name)))
         sys.stderr.write(f"{' '.join(table[-1])}\n")

@@ -15,16 +15,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from bench import api_load, harness
+from bench import harness, web
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
 CLIENTS = int(os.environ.get("BENCH_CLIENTS", "20"))
@@ -39,7 +34,7 @@ class Tab:
 
     def __init__(self, page: str, cookie: str) -> None:
         self._headers = {"Cookie": cookie, "Accept-Language": "en"}
-        status, body = self.fetch(page, self._headers)
+        status, body = web.fetch(page, self._headers)
         if status != 200:
             sys.exit(f"{page} answered {status}")
         self._address = self._next(body)
@@ -47,20 +42,10 @@ class Tab:
     def poll(self) -> tuple[int, float]:
         """Ask for news; return the status and the milliseconds that the answer took."""
         began = time.perf_counter()
-        status, body = self.fetch(self._address, {**self._headers, "HX-Request": "true"})
+        status, body = web.fetch(self._address, {**self._headers, "HX-Request": "true"})
         if status == 200:
             self._address = self._next(body)
         return status, 1000 * (time.perf_counter() - began)
-
-    @staticmethod
-    def fetch(address: str, headers: dict[str, str]) -> tuple[int, str]:
-        """Read an address on a new connection; return the status and the text."""
-        connection = HTTPConnection("127.0.0.1", api_load.PORT, timeout=30)
-        connection.request("GET", address, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read().decode()
-        connection.close()
-        return answer.status, body
 
     @staticmethod
     def _next(body: str) -> str:
@@ -68,45 +53,6 @@ class Tab:
         if found is None:
             sys.exit("The page does not poll.")
         return html.unescape(found[1])
-
-
-@contextmanager
-def world() -> Iterator[tuple[list[str], int]]:
-    """Add people with a session each, and a running run; yield the cookies and the run's key; delete them all."""
-    from django.conf import settings
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.auth.models import User
-
-    from database import clock
-    from maintenance.models import JobRun
-
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    now = clock.now()
-    times = {"queued_at": now, "started_at": now, "heartbeat_at": now}
-    run: Any = JobRun.objects.create(
-        job="auto_scraping", status="running", trigger="command", worker="bench", **times
-    )
-    people = [
-        User.objects.get_or_create(username=f"bench-tab-{number}", is_superuser=True, is_staff=True)[0]
-        for number in range(PEOPLE)
-    ]
-    cookies = []
-    try:
-        for number in range(CLIENTS):
-            person = people[number % PEOPLE]
-            session = store()
-            session[SESSION_KEY] = str(person.pk)
-            session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[-1]
-            session[HASH_SESSION_KEY] = person.get_session_auth_hash()
-            session.create()
-            cookies.append(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
-        yield cookies, run.pk
-    finally:
-        for cookie in cookies:
-            store(cookie.partition("=")[2]).delete()
-        run.delete()
-        for person in people:
-            person.delete()
 
 
 def used_seconds(server: psutil.Process) -> float:
@@ -152,9 +98,13 @@ def main() -> None:
     from django.core.management import call_command
 
     call_command("collectstatic", interactive=False, verbosity=0)
-    with tempfile.TemporaryDirectory() as folder, world() as (cookies, run):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        web.signed_in(people=PEOPLE, sessions=CLIENTS) as cookies,
+        web.running_run() as run,
+    ):
         pages = {"dashboard": "/admin/", "run": f"/admin/maintenance/jobrun/{run}/change/"}
-        with api_load.web_server(Path(folder, "log")) as server:
+        with web.web_server(Path(folder, "log")) as server:
             rows = [row_of(name, [page], cookies, server) for name, page in pages.items()]
             rows.append(row_of("both", list(pages.values()), cookies, server))
     harness.print_table(

@@ -15,7 +15,7 @@ from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
 
-from bench import api_load, harness, tabs
+from bench import harness, web
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "30"))
 CALLERS = 20
@@ -51,7 +51,7 @@ class Callers:
         return sum(thread.is_alive() for thread in self._threads)
 
     def _call(self, bot: int, token: str) -> None:
-        connection = HTTPConnection("127.0.0.1", api_load.PORT, timeout=90)
+        connection = HTTPConnection("127.0.0.1", web.PORT, timeout=90)
         headers = {
             "Authorization": f"Bearer {token}",
             "Prefer": "wait=60",
@@ -73,7 +73,7 @@ def read(cookie: str, seconds: int) -> dict[str, list[float]]:
     while time.monotonic() < end:
         for name, page in PAGES.items():
             began = time.perf_counter()
-            tabs.Tab.fetch(page, {"Cookie": cookie})
+            web.fetch(page, {"Cookie": cookie})
             times[name].append(1000 * (time.perf_counter() - began))
     return times
 
@@ -90,13 +90,13 @@ def main() -> None:
         BotConfig.objects.filter(is_active=True).order_by("pk").values_list("pk", flat=True)[:CALLERS]
     )
     newest = JobRun.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    tabs.CLIENTS = tabs.PEOPLE = 1
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            tabs.world() as (cookies, _run),
-            api_load.callers("run") as tokens,
-            api_load.web_server(Path(folder, "log")),
+            web.signed_in(people=1, sessions=1) as cookies,
+            web.running_run(),
+            web.callers("run") as tokens,
+            web.web_server(Path(folder, "log")),
         ):
             read(cookies[0], 5)
             alone, callers = read(cookies[0], SECONDS), Callers(bots, tokens)
