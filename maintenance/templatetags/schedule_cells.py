@@ -76,7 +76,7 @@ def schedule_next_run(task: PeriodicTask | None, reading: Reading | None) -> str
         return badge("cancelled", _("ended"))
     if reading.hold:
         paused = "" if task.enabled else badge("paused", _("paused"))
-        return format_html("{} {}", paused, _after_hold(reading))
+        return format_html("{} {}", paused, schedule_after_hold(reading))
     if reading.next_run_at is None:
         return _("never")
     return format_html(
@@ -87,7 +87,9 @@ def schedule_next_run(task: PeriodicTask | None, reading: Reading | None) -> str
     )
 
 
-def _after_hold(reading: Reading) -> str:
+@register.simple_tag
+def schedule_after_hold(reading: Reading) -> str:
+    """Return when a schedule that something holds runs next, or until when at least it does not."""
     if reading.held is None:
         return ""
     after = _after(reading.held)
@@ -95,7 +97,7 @@ def _after_hold(reading: Reading) -> str:
         told = {"after": after, "moment": weekday_moment(reading.next_run_at), "zone": reading.zone}
         text = _("%(after)s: %(moment)s %(zone)s") % told
         return _time(reading.next_run_at, "quiet-line next-run", text)
-    if reading.hold == Hold.MAINTENANCE:
+    if reading.hold == Hold.MAINTENANCE and not reading.held_until:
         text = _("after maintenance mode, which has no end yet")
     elif reading.hold == Hold.GROUP and not reading.held_until:
         text = _("%(after)s, which has no end yet") % {"after": after}

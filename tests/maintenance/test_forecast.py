@@ -25,6 +25,7 @@ from tests.soak import size
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)  # a Friday
 LIST = "admin:django_celery_beat_periodictask_changelist"
+PAGE = "admin:django_celery_beat_periodictask_change"
 PREVIEW = "admin:maintenance_schedule_preview"
 HOUR = timedelta(hours=1)
 
@@ -82,8 +83,10 @@ def test_under_maintenance_mode_it_is_the_first_slot_after_it(clock, client):
 
     monday = NOON + timedelta(days=2, hours=21, minutes=20)
     assert (reread(task).next_run_at, reread(task).hold) == (monday, Hold.MAINTENANCE)
-    page = client.get(reverse(LIST)).content.decode()
-    assert "after maintenance: Mon 11-30 09:20 UTC" in page
+    edits.pause(paused := factories.schedule(crontab="20 * * * *"), by=None, reason="x", until=NOON + HOUR)
+    pages = [reverse(LIST), *(reverse(PAGE, args=[one.pk]) for one in (task, paused))]
+    for page in pages:
+        assert "after maintenance: Mon 11-30 09:20 UTC" in client.get(page).content.decode()
 
 
 def test_under_maintenance_mode_without_an_end_no_time_is_shown(clock, client):
