@@ -18,6 +18,7 @@ from alerts import sending
 from alerts.evaluation import Evaluator
 from alerts.ping import Pinger
 from alerts.schedule_pings.sending import SchedulePinger
+from database.errors import first_line
 from maintenance.models import BeatLease
 from maintenance.scheduling.scheduler_health import scheduler_health
 
@@ -98,7 +99,7 @@ def _guarded(step: Callable[[], Any]) -> None:
         close_old_connections()
         step()
     except Error as error:
-        logger.warning("The database did not let the alerts go on: %s", error)
+        logger.warning("The database did not let the alerts go on. %s", first_line(error))
         connection.close()
     except Exception:
         logger.exception("A step of the alerts failed; they go on.")

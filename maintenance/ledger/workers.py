@@ -25,6 +25,7 @@ from django.db import Error, close_old_connections, connection
 from django.db.models.functions import Now
 
 from database import clock
+from database.errors import first_line
 from maintenance.ledger import publishing
 from maintenance.models import JobRun, WorkerProcess
 from maintenance.registry import get_job, is_known, jobs
@@ -159,7 +160,7 @@ class Watch:
                 self.write_row()
                 self.judge(self.why_sick(waiting))
             except Error as error:
-                logger.warning("This worker could not tell the database that it lives: %s", error)
+                logger.warning("This worker could not tell the database that it lives. %s", first_line(error))
                 connection.close()
             except Exception:
                 logger.exception("The worker's watch failed; it goes on.")

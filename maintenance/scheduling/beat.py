@@ -28,6 +28,7 @@ from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from adminkit.moments import with_zone
+from database.errors import cause_of, first_line
 from maintenance.ledger import dispatch, publishing
 from maintenance.models import ScheduleControl
 from maintenance.registry import TASK_PREFIX, Job, jobs
@@ -74,12 +75,15 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
 
     def setup_schedule(self) -> None:
         """Log every job with its schedule and next fire time, and warn of settings that have no effect."""
-        self._warn_of_ignored()
-        for job in jobs():
-            try:
-                logger.info("%s", _line(job))
-            except Exception:  # an error in this listing must not keep the scheduler from starting
-                logger.exception("%s: its schedule cannot be read", job.slug)
+        try:
+            for job in jobs():
+                logger.info("%s", _line_or_fault(job))
+            self._warn_of_ignored()
+        except (
+            Error
+        ) as error:  # a database that is away, or not migrated, must not keep the scheduler from starting
+            logger.warning("The schedules cannot be read yet; trying again. %s", first_line(error))
+            connection.close()
 
     def _warn_of_ignored(self) -> None:
         # add_periodic_task() writes into beat_schedule too.
@@ -118,8 +122,10 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         except LeaseLost:
             logger.warning("The lease was lost in the middle of a tick; what it wrote was undone.")
             return self._standby_seconds()
-        except Error:
-            logger.exception("The tick failed in the database and was undone; trying again.")
+        except Error as error:
+            text = "The tick failed in the database and was undone; trying again. %s"
+            # Where it is only away, a stack trace each second would say no more.
+            logger.error(text, first_line(error), exc_info=cause_of(error) is None)
             if not connection.is_usable():
                 # The workers' heartbeats could not be written either: they need a moment.
                 self._judge_at = time.monotonic() + 2 * settings.HEARTBEAT_SECONDS
@@ -136,8 +142,8 @@ class LeasedDatabaseScheduler(DatabaseScheduler):  # type: ignore[misc]  # djang
         """Release the lease, so that a standby takes over at once."""
         try:
             self._lease.release()
-        except Error:
-            logger.warning("The lease could not be released; it expires by itself.", exc_info=True)
+        except Error as error:
+            logger.warning("The lease could not be released; it expires by itself. %s", first_line(error))
 
     @property
     def schedule(self) -> dict[str, Any]:
@@ -300,6 +306,16 @@ def _set_aside(pk: int) -> None:
     """Called in an exception handler: keep this schedule from firing until it is edited, and log that."""
     logger.exception("Schedule %s cannot fire: it is invalid.", pk)
     ScheduleControl.objects.filter(pk=pk).update(next_slot_at=None)
+
+
+def _line_or_fault(job: Job) -> str:
+    try:
+        return _line(job)
+    except Error:
+        raise
+    except Exception:  # an error in this listing must not keep the scheduler from starting
+        logger.exception("%s: its schedule cannot be read", job.slug)
+        return f"{job.slug}: ?"
 
 
 def _line(job: Job) -> str:

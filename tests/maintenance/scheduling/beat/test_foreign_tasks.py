@@ -3,11 +3,12 @@
 import pytest
 import time_machine
 from celery import Celery
+from django.db import ProgrammingError
 from django_celery_beat.models import PeriodicTask
 
 from console.celery import app
 from maintenance.models import JobRun, ScheduleControl
-from maintenance.scheduling import edits
+from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.beat import LeasedDatabaseScheduler
 from tests.kit import factories
 from tests.maintenance.scheduling.beat.ticks import NOON, made, schedule
@@ -86,6 +87,18 @@ def test_every_job_is_listed_with_its_next_fire_time_at_start(caplog):
 
     assert "purge_old_content: 30 2 * * 0 (At 02:30, only on Sunday; Asia/Shanghai), next 2" in caplog.text
     assert "scrape_now: on demand" in caplog.text
+
+
+def test_a_scheduler_starts_before_its_database_answers_or_is_migrated(caplog, monkeypatch):
+    def no_table(_slug):
+        raise ProgrammingError('relation "django_celery_beat_periodictask" does not exist\nLINE 1: …')
+
+    monkeypatch.setattr(schedules, "for_job", no_table)
+
+    LeasedDatabaseScheduler(app=app).close()
+
+    (line,) = [record.getMessage() for record in caplog.records if "cannot be read yet" in record.message]
+    assert line.endswith('relation "django_celery_beat_periodictask" does not exist.')
 
 
 @pytest.mark.slow
