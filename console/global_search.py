@@ -1,10 +1,11 @@
 """One search for everything: schedules, runs, bots, subreddits, posts and comments, by indexes and permissions.
 
-It never scans a table that grows without bound: posts and comments are found by fullname only, subreddits by the
-bots' lists, runs by number and job. The list of runs searches for words in logs and errors.
+It never scans a table that grows without bound: posts and comments are found by fullname, and by subreddit or author
+through their lists; subreddits by the bots' lists, runs by number and job. The list of runs searches for words in logs
+and errors.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,15 +18,17 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
-from adminkit.parameters import require_text
+from adminkit.parameters import TEXT_MAX, require_text
 from database.names import folded
+from maintenance.explanations import Cause, explain_item
+from maintenance.explanations.content import NOT_HERE, not_an_item
 from maintenance.ledger.search import erasures_of
 from maintenance.models import JobRun
 from maintenance.registry import job_title, jobs
 from maintenance.scheduling import schedules
-from scraping.models import BotConfig, Erasure, RedditComment, RedditPost
-from scraping.models.erasures import names_in
-from scraping.subreddit_names import plain_subreddit
+from scraping.item_names import is_nameless_link, names_in
+from scraping.models import SUBREDDIT_NAME, BotConfig, Erasure, RedditComment, RedditPost
+from scraping.subreddit_names import plain_author, plain_subreddit
 
 ROWS_MAX: Final = 5
 NUMBER_DIGITS_MAX: Final = 18
@@ -45,13 +48,13 @@ class Group:
     """The first results of one kind, and the address of the list of all of them."""
 
     title: str
-    hits: Sequence[Hit]
+    hits: list[Hit]
     more: str = ""
 
 
 def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """Show the results for the words in ``q``; the caller wraps this in ``admin_view``."""
-    words = request.GET.get("q", "").strip()
+    words = _shortened(request.GET.get("q", "").strip())
     require_text("q", words)
     groups, erased = (found(request, words), erasures(request, words)) if words else ([], [])
     answer = {
@@ -60,9 +63,22 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         "searched": words,
         "groups": groups,
         "erasures": erased,
-        "names_an_item": bool(names_in(words)),
+        "missing": _missing(request, words),
     }
     return render(request, "admin/global_search.html", answer)
+
+
+def _shortened(words: str) -> str:
+    """Return the fullnames in a text that is too long to search for: an encoded title may have hundreds of characters."""
+    return " ".join(names_in(words)) or words if len(words) > TEXT_MAX else words
+
+
+def _missing(request: HttpRequest, words: str) -> list[Cause]:
+    """Return why an item that the words name is not here; the groups and the erasures show what is."""
+    if is_nameless_link(words):
+        return [Cause("nameless", not_an_item(words))]
+    causes = explain_item(words, seen_by=request.user) if names_in(words) else []
+    return [cause for cause in causes if cause.code in NOT_HERE]
 
 
 def found(request: HttpRequest, words: str) -> list[Group]:
@@ -162,7 +178,15 @@ def _subreddits(request: HttpRequest, words: str) -> Group:
 
 
 def _posts(request: HttpRequest, words: str) -> Group:
-    return _content(request, words, RedditPost, "t3_", _("Posts"))
+    group = _content(request, words, RedditPost, "t3_", _("Posts"))
+    name = plain_subreddit(words)
+    if SUBREDDIT_NAME.match(name) and not names_in(words):
+        posts = RedditPost.objects.visible_to(request.user).filter(subreddit__folded=folded(name))
+        # As Reddit spells it.
+        if spelt := posts.order_by("-created_at").values_list("subreddit", flat=True).first():
+            text = _("Stored posts of %(name)s") % {"name": f"r/{spelt}"}
+            group.hits.append(Hit(text, _list_of(RedditPost, subreddit=spelt)))
+    return group
 
 
 def _comments(request: HttpRequest, words: str) -> Group:
@@ -172,12 +196,15 @@ def _comments(request: HttpRequest, words: str) -> Group:
 def _content(
     request: HttpRequest, words: str, model: type[RedditPost] | type[RedditComment], kind: str, title: str
 ) -> Group:
-    """Find items by fullname, by a link (the link of a comment contains its post), or by the id alone."""
+    """Find items by fullname, by a link (the link of a comment contains its post), by the id alone, or by author."""
+    rows: Any = model.objects.visible_to(request.user)
+    if author := plain_author(words):
+        text = _("Stored posts by %(name)s") if model is RedditPost else _("Stored comments by %(name)s")
+        by_author = [Hit(text % {"name": f"u/{author}"}, _list_of(model, q=f"u/{author}"))]
+        return Group(title, by_author if rows.filter(author=author).exists() else [])
     names = [name for name in names_in(words) if name.startswith(kind)]
     bare = words.lower()
     if not names_in(words) and bare.isascii() and bare.isalnum() and len(bare) <= NUMBER_DIGITS_MAX:
         names = [kind + bare]
-    if not names:
-        return Group(title, [])
-    rows: Any = model.objects.visible_to(request.user).filter(fullname__in=names[:ROWS_MAX])
-    return Group(title, [Hit(str(row), _page_of(row), row.fullname) for row in rows])
+    found = rows.filter(fullname__in=names[:ROWS_MAX]) if names else []
+    return Group(title, [Hit(str(row), _page_of(row), row.fullname) for row in found])

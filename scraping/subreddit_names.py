@@ -1,4 +1,4 @@
-"""Reads the names of subreddits in the forms that people copy."""
+"""Reads the names of subreddits and authors in the forms that people copy."""
 
 import re
 from typing import Final
@@ -16,10 +16,7 @@ def plain_subreddit(text: str) -> str:
     is returned unchanged, so that the validator names it.
     """
     text = text.strip()
-    without_host = _HOST.sub("", _SCHEME.sub("", text))
-    is_address = without_host != text
-    path = unquote(without_host.split("?")[0].split("#")[0])
-    parts = [part for part in path.split("/") if part]
+    parts, is_address = _parts(text)
     match [part.lower() for part in parts[:1]], parts[1:]:
         case ["r"], [name, *_]:
             return name
@@ -28,3 +25,21 @@ def plain_subreddit(text: str) -> str:
         case _, [] if parts and not is_address:
             return parts[0]
     return text
+
+
+def plain_author(text: str) -> str:
+    """Return the name in u/name, /user/name/ or the address of a profile on any host of Reddit; empty: it is none.
+
+    The address of something in the profile, such as a post, is none either.
+    """
+    match _parts(text.strip())[0]:
+        case [kind, name] if kind.lower() in ("u", "user"):
+            return name
+    return ""
+
+
+def _parts(text: str) -> tuple[list[str], bool]:
+    """Return the parts of a path or of an address of Reddit without its host, and whether it had one."""
+    without_host = _HOST.sub("", _SCHEME.sub("", text))
+    path = unquote(without_host.split("?")[0].split("#")[0])
+    return [part for part in path.split("/") if part], without_host != text

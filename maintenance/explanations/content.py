@@ -1,7 +1,7 @@
 """Why a post or comment is stored, blanked, or not here."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from django.utils.translation import gettext as _
 
@@ -11,11 +11,15 @@ from maintenance.explanations.cause import Cause, between_quotes
 from maintenance.ledger.search import erasures_of
 from maintenance.models import JobRun
 from maintenance.models.run_queries import Person
+from scraping.item_names import is_nameless_link, names_in, subreddit_in
 from scraping.models import BotConfig, ContentState, RedditComment, RedditPost
-from scraping.models.erasures import Erasure, names_in
+from scraping.models.erasures import Erasure
+from scraping.visibility import sees_everybodys
 
-_SUBREDDIT = re.compile(r"/r/([A-Za-z0-9_]{2,21})/", re.IGNORECASE)
-BOTS_SHOWN = 3
+SEE_RUNS: Final = "maintenance.view_jobrun"
+BOTS_SHOWN: Final = 3
+# The codes of causes that say why an item is not here.
+NOT_HERE: Final = frozenset({"not_scraped", "left_out", "unknown", "comment_left_out"})
 
 
 class NotAnItem(ValueError):
@@ -30,14 +34,41 @@ def explain_item(text: str, *, seen_by: Person | None = None) -> list[Cause]:
     """
     names = names_in(text)
     if not names:
-        raise NotAnItem(_("That is no fullname (t3_…, t1_…) and no link to a post."))
-    causes = [cause for name in names for cause in _stored(name, seen_by)]
-    causes += (
-        [_erased(line) for line in erasures_of(text)]
-        if seen_by is None or seen_by.has_perm("maintenance.view_jobrun")
-        else []
-    )
-    return causes or [_unknown(text, seen_by)]
+        raise NotAnItem(not_an_item(text))
+    stored = [cause for name in names for cause in _stored(name, seen_by)]
+    lines = erasures_of(text) if _sees_runs(seen_by) else []
+    if not stored and not lines:
+        return [_unknown(text, seen_by)]
+    known = {line.fullname for line in lines} | _fullnames(stored)
+    return [*stored, *map(_erased, lines), *_comment_left_out(names, known, stored)]
+
+
+def not_an_item(text: str) -> str:
+    """Return why a text names no post or comment, and what to copy instead."""
+    if is_nameless_link(text):
+        return _(
+            "This link does not name its post. Open it, and copy the address of the post: it has /comments/ in it."
+        )
+    return _("That is no fullname (t3_…, t1_…) and no link to a post.")
+
+
+def _sees_runs(seen_by: Person | None) -> bool:
+    return seen_by is None or seen_by.has_perm(SEE_RUNS)
+
+
+def _fullnames(causes: Sequence[Cause]) -> set[str]:
+    return {cause.about.fullname for cause in causes if isinstance(cause.about, RedditPost | RedditComment)}
+
+
+def _comment_left_out(names: Sequence[str], known: set[str], stored: Sequence[Cause]) -> Iterator[Cause]:
+    """Yield that a comment is not here although its post is."""
+    post = next((cause.about for cause in stored if isinstance(cause.about, RedditPost)), None)
+    for name in names:
+        if post is not None and name.startswith("t1_") and name not in known:
+            text = _(
+                "%(name)s is not stored, but its post is: a limit of the bot left it out, or no scrape has read it."
+            )
+            yield Cause("comment_left_out", text % {"name": name}, about=post)
 
 
 def _stored(name: str, seen_by: Person | None) -> Iterator[Cause]:
@@ -72,23 +103,35 @@ def _erased(line: Erasure) -> Cause:
 
 def _unknown(text: str, seen_by: Person | None) -> Cause:
     """Return why an item may not be here: no bot reads its subreddit, or nothing is known."""
-    named = _SUBREDDIT.search(text)
-    if named is not None:
-        bots = BotConfig.objects.all() if seen_by is None else BotConfig.objects.visible_to(seen_by)
-        wanted = folded(named[1])
-        reading = [bot for bot in bots.filter(is_active=True) if wanted in map(folded, bot.subreddits)]
-        if not reading:
-            told = _("No active bot reads r/%(name)s.") % {"name": named[1]}
-            return Cause("not_scraped", told, _("Add the subreddit to a bot."))
-        names = ", ".join(bot.name for bot in reading[:BOTS_SHOWN])
+    deleted = "" if _sees_runs(seen_by) else _("Who may see all runs can search for the run that deleted it.")
+    subreddit = subreddit_in(text)
+    if not subreddit:
         told = _(
-            "It is not stored, although r/%(name)s is read by %(bots)s: a filter, a limit or a gap left it out."
+            "It is not stored. Nothing is known of it: it was never stored, or a comment that was deleted with its post"
+            " (search for the post’s link), or deleted before deletions were written down."
         )
-        return Cause(
-            "left_out",
-            told % {"name": named[1], "bots": names},
-            _("Look at the bot’s latest sessions."),
-            reading[0],
+        return Cause("unknown", _("It is not stored.") if deleted else told, deleted)
+    bots = BotConfig.objects.all() if seen_by is None else BotConfig.objects.visible_to(seen_by)
+    wanted = folded(subreddit)
+    reading = [bot for bot in bots.filter(is_active=True) if wanted in map(folded, bot.subreddits)]
+    if not reading:
+        is_all = seen_by is None or sees_everybodys(seen_by)
+        told = (
+            _("It is not stored: no active bot reads r/%(name)s.")
+            if is_all
+            else _("It is not among what you may see: no active bot of yours reads r/%(name)s.")
         )
-    told = _("Nothing is known of it: it was never stored, or deleted before deletions were written down.")
-    return Cause("unknown", told)
+        return Cause("not_scraped", told % {"name": subreddit}, _("Add the subreddit to a bot."))
+    told = _(
+        "It is not stored, although r/%(name)s is read by %(bots)s: a filter, a limit, a gap or its age left it out."
+    )
+    if deleted:
+        told = _(
+            "It is not stored, although r/%(name)s is read by %(bots)s: a filter, a limit, a gap or its age left it"
+            " out, or a run deleted it."
+        )
+    names = ", ".join(bot.name for bot in reading[:BOTS_SHOWN])
+    remedy = _("Look at the bot’s latest sessions.")
+    return Cause(
+        "left_out", told % {"name": subreddit, "bots": names}, f"{remedy} {deleted}".strip(), reading[0]
+    )

@@ -10,7 +10,8 @@ from django.db.models.functions import Cast
 
 from database.messages import SUFFIX, codes_that_read
 from maintenance.models import JobRun, RunLogLine
-from scraping.models.erasures import Erasure, names_in
+from scraping.item_names import names_in
+from scraping.models.erasures import Erasure
 
 RUNS_SEARCHED = 20_000
 LINES_SEARCHED = 100_000

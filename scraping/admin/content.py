@@ -20,6 +20,7 @@ from scraping.admin import content_list, post_display
 from scraping.admin.export import BotFilter, ExportViews
 from scraping.admin.holds import HoldActions, HoldFilter
 from scraping.admin.post_display import with_parts_noted
+from scraping.item_names import names_in
 from scraping.models import (
     BotConfig,
     ContentState,
@@ -29,6 +30,7 @@ from scraping.models import (
     ScrapeSession,
     Watermark,
 )
+from scraping.subreddit_names import plain_author, plain_subreddit
 from scraping.visibility import Person, sees_everybodys
 
 SUBREDDITS_SHOWN_MAX = 100
@@ -105,12 +107,12 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if term.lower().startswith("u/"):
-            return queryset.filter(author=term[2:]), False
-        return self.search_exact(queryset, term), False
+        if author := plain_author(term):
+            return queryset.filter(author=author), False
+        return self.search_exact(queryset, term, names_in(term)), False
 
-    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Return the rows that match the term exactly."""
+    def search_exact(self, queryset: QuerySet[Any], term: str, names: list[str]) -> QuerySet[Any]:
+        """Return the rows that match the term exactly; ``names``: the fullnames in it, of a link for example."""
         raise NotImplementedError
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[content_list.ContentList]:
@@ -174,7 +176,9 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
     list_filter = [SubredditFilter, BotFilter, STATE_FILTER, HoldFilter, "created_at"]
     lookups = ("session",)
     list_select_related = ("held_by",)
-    search_help_text = _("A complete fullname (t3_…), r/subreddit or u/author.")
+    search_help_text = _(
+        "A complete fullname (t3_…) or a link, r/subreddit, or u/author as Reddit spells it."
+    )
     fieldsets = (
         (None, {"fields": ("fullname", "title", "body", "on_reddit", "url", "media")}),
         (
@@ -225,12 +229,11 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
             own_bot=Subquery(sightings.order_by("config_id").values("config__name")[:1]),
         )
 
-    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Find a post by its fullname, or the posts of a subreddit, in any case."""
-        if term.startswith("t3_"):
-            return queryset.filter(fullname=term)
-        name = term[2:] if term.lower().startswith("r/") else term
-        return queryset.filter(subreddit__folded=folded(name))
+    def search_exact(self, queryset: QuerySet[Any], term: str, names: list[str]) -> QuerySet[Any]:
+        """Find posts by fullname or link, or the posts of a subreddit, in any case."""
+        if names:
+            return queryset.filter(fullname__in=names)
+        return queryset.filter(subreddit__folded=folded(plain_subreddit(term)))
 
     @admin.display(description=_("title"))
     def headline(self, post: Any) -> str:
@@ -295,7 +298,9 @@ class RedditCommentAdmin(ContentAdmin):
     )  # fmt: skip
     list_select_related = ("post", "post__held_by")
     lookups = ("post",)
-    search_help_text = _("The complete fullname of a comment (t1_…) or of its post (t3_…), or u/author.")
+    search_help_text = _(
+        "The complete fullname of a comment (t1_…) or of its post (t3_…), a link, or u/author as Reddit spells it."
+    )
     fieldsets = (
         (None, {"fields": ("fullname", "body", "post_link", "parent_link", "on_reddit")}),
         (
@@ -333,11 +338,12 @@ class RedditCommentAdmin(ContentAdmin):
             comment.finders = content_list.finders({comment.post_id}, request.user).get(comment.post_id, [])
         return comment
 
-    def search_exact(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """Find a comment by its fullname, or the comments of a post."""
-        if term.startswith("t3_"):
-            return queryset.filter(post__fullname=term)
-        return queryset.filter(fullname=term if term.startswith("t1_") else f"t1_{term}")
+    def search_exact(self, queryset: QuerySet[Any], term: str, names: list[str]) -> QuerySet[Any]:
+        """Find comments by fullname, id or link, or the comments of a post."""
+        comments = [name for name in names if name.startswith("t1_")]
+        if names and not comments:
+            return queryset.filter(post__fullname__in=names)
+        return queryset.filter(fullname__in=comments or [f"t1_{term.lower()}"])
 
     @admin.display(description=_("text"))
     def excerpt(self, comment: RedditComment) -> str:

@@ -6,7 +6,6 @@ purged post have no lines, because they are deleted together with it.
 """
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,15 +20,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from database.messages import gettext, message_of
-
-_BIGINT_MAX = 2**63 - 1
-_FULLNAME = re.compile(r"(t[13])_([0-9a-z]{1,13})", re.IGNORECASE)
-# …/comments/POST/title/COMMENT, …/comments/POST/comment/COMMENT, redd.it/POST
-_LINK = re.compile(
-    r"(?:reddit\.com|^|/)(?:/?r/[^/]+|/?u(?:ser)?/[^/]+)?/comments/([0-9a-z]{1,13})(?:/[^/?#]*/([0-9a-z]{1,13}))?",
-    re.IGNORECASE,
-)
-_SHORT_LINK = re.compile(r"redd\.it/([0-9a-z]{1,13})", re.IGNORECASE)
+from scraping.item_names import BIGINT_MAX, parsed
 
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
@@ -147,38 +138,6 @@ PURGE_RULES = frozenset({Erasure.Rule.RETENTION, Erasure.Rule.SUBREDDIT, Erasure
 BLANKING_RULES = frozenset(Erasure.Rule) - PURGE_RULES
 
 
-# --- Names --------------------------------------------------------------------------------------
-
-
-class Parsed(NamedTuple):
-    """The numbers of a fullname."""
-
-    kind: int
-    number: int
-
-
-def parsed(fullname: str) -> Parsed | None:
-    """Return the numbers of a post's or comment's fullname, or None for anything else."""
-    match = _FULLNAME.fullmatch(fullname)
-    if match is None:
-        return None
-    number = int(match[2], 36)
-    return Parsed(int(match[1][1]), number) if number <= _BIGINT_MAX else None
-
-
-def names_in(text: str) -> list[str]:
-    """Return the fullnames in a fullname, permalink or short link; the link of a comment contains its post too."""
-    text = text.strip()
-    if parsed(text):
-        return [text.lower()]
-    if link := _LINK.search(text):
-        post, comment = link[1].lower(), link[2]
-        return [f"t3_{post}", *([f"t1_{comment.lower()}"] if comment else [])]
-    if short := _SHORT_LINK.search(text):
-        return [f"t3_{short[1].lower()}"]
-    return []
-
-
 def _base36(number: int) -> str:
     digits = ""
     while number:
@@ -246,7 +205,7 @@ def _numbers(names: Sequence[str]) -> list[int]:
     together = "".join(names)
     if together.isascii() and together.count("_") == len(names) and together.replace("_", "").isalnum():
         numbers = [int(name[3:], 36) for name in names]  # four times as fast as parsed()
-        if max(numbers, default=0) <= _BIGINT_MAX:
+        if max(numbers, default=0) <= BIGINT_MAX:
             return numbers
     return [item.number for name in names if (item := parsed(name)) is not None]
 

@@ -97,10 +97,41 @@ def test_a_post_that_is_gone_leads_to_the_run_that_deleted_it(client, superuser)
         assert "deleted with its comments" in page
 
 
-def test_an_item_that_nobody_knows_is_answered(client, superuser):
-    page = client.get(ADDRESS, {"q": "t3_never"}).content.decode()
+def test_an_item_that_is_not_here_is_explained(client, superuser):
+    factories.bot_config(subreddits=["python"], name="Snakes")
+    factories.post(fullname="t3_abc123")
 
-    assert "it was never stored" in page
+    for words, said in (
+        ("t3_never", "it was never stored"),
+        ("https://www.reddit.com/r/python/comments/zzz9/a/", "is read by Snakes"),
+        ("https://www.reddit.com/r/rust/comments/zzz9/a/", "no active bot reads r/rust"),
+        ("https://www.reddit.com/r/python/comments/abc123/a/zzz9/", "t1_zzz9 is not stored, but its post is"),
+        ("https://www.reddit.com/r/python/s/AbC1", "does not name its post"),
+    ):
+        assert said in client.get(ADDRESS, {"q": words}).content.decode(), words
+    assert "not stored" not in client.get(ADDRESS, {"q": "t3_abc123"}).content.decode().lower()
+
+
+def test_the_posts_of_a_subreddit_or_an_author_are_found_without_a_bot(client, superuser):
+    factories.post(fullname="t3_abc123", subreddit="NobodyReads", author="Some-Body")
+    listed = "/admin/scraping/redditpost/?subreddit=NobodyReads"
+
+    for words in ("r/nobodyreads", "NOBODYREADS", "https://old.reddit.com/r/nobodyreads/new/"):
+        assert hits(client, words) == {"Posts": ["Stored posts of r/NobodyReads"]}
+        assert listed in client.get(ADDRESS, {"q": words}).content.decode()
+    assert client.get(listed).context["cl"].result_count == 1
+    for words in ("u/Some-Body", "https://www.reddit.com/user/Some-Body/"):
+        assert hits(client, words) == {"Posts": ["Stored posts by u/Some-Body"]}
+    assert hits(client, "r/nobody") == {}
+
+
+def test_a_link_longer_than_a_stored_text_names_its_comment(client, superuser):
+    comment = factories.comment(
+        fullname="t1_def456", post=factories.post(fullname="t3_abc123", title="The post")
+    )
+    link = f"https://www.reddit.com/r/python/comments/abc123/{'%E6%A0%87' * 40}/def456/"
+
+    assert hits(client, link) == {"Posts": ["The post"], "Comments": [str(comment)]}
 
 
 def test_a_group_has_five_rows_at_most_and_leads_to_its_list(client, superuser):
@@ -132,7 +163,12 @@ def test_a_bot_owner_finds_only_what_is_theirs(client, superuser):
     assert hits(client, "t3_bbb") == {}
     assert hits(client, "cleanup") == {}
     assert hits(client, str(run.pk)) == {}
-    assert f"#{run.pk}" not in client.get(ADDRESS, {"q": "t3_ccc"}).content.decode()
+    page = client.get(ADDRESS, {"q": "t3_ccc"}).content.decode()
+    assert f"#{run.pk}" not in page
+    assert "Who may see all runs can search" in page
+    page = client.get(ADDRESS, {"q": "https://www.reddit.com/r/gardentheirs/comments/ccc/"}).content.decode()
+    assert "no active bot of yours reads" in page
+    assert hits(client, "r/x1") == {"Posts": ["Stored posts of r/x1"]}
 
 
 @pytest.mark.slow
@@ -146,6 +182,7 @@ def test_rubbish_is_answered_with_a_page(client, superuser):
         "#",
         "#" + "9" * 30,
         "t3_",
+        "t3_aſb",
         "https://",
         "中文",
         "r/",
@@ -165,7 +202,9 @@ BIG = ("scraping_redditpost", "scraping_redditcomment", "scraping_erasure", "mai
 @pytest.mark.skipif(
     connection.vendor != "sqlite", reason="PostgreSQL scans a small table whatever its indexes"
 )
-@pytest.mark.parametrize("words", ["t3_abc", "abc", "purge", "7", "https://redd.it/abc/", "r/python", "zzz"])
+@pytest.mark.parametrize(
+    "words", ["t3_abc", "abc", "purge", "7", "https://redd.it/abc/", "r/python", "u/somebody", "zzz"]
+)
 def test_no_search_reads_a_big_table(client, superuser, words):
     factories.post(fullname="t3_abc")
     client.get(ADDRESS, {"q": words})

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from scraping.admin.forms import SubredditsField
-from scraping.subreddit_names import plain_subreddit
+from scraping.subreddit_names import plain_author, plain_subreddit
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,16 @@ def test_one_subreddit_in_several_forms_is_named_once() -> None:
         "Python",
         "u_x_y",
     ]
+
+
+def test_an_author_is_named_by_a_path_or_a_profile() -> None:
+    for text in ("u/Some-Body", "/U/Some-Body/", " https://old.reddit.com/user/Some-Body?sort=new"):
+        assert plain_author(text) == "Some-Body"
+    for text in (
+        "Some-Body",
+        "r/python",
+        "u/",
+        "https://www.reddit.com/user/a/comments/p1/",
+        "https://x.org/u/a",
+    ):
+        assert plain_author(text) == ""

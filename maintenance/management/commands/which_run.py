@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from maintenance.explanations.content import not_an_item
 from maintenance.ledger.search import erasures_of
-from scraping.models.erasures import names_in
+from scraping.item_names import names_in
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         """Print a line for each time, the newest first."""
         names = names_in(options["item"])
         if not names:
-            raise CommandError("That is no fullname (t3_…, t1_…) and no link to a post.", returncode=2)
+            raise CommandError(not_an_item(options["item"]), returncode=2)
         found = erasures_of(options["item"])
         if options["json"]:
             self.stdout.write(json.dumps([erasure.as_json() for erasure in found]))
