@@ -50,8 +50,12 @@ def explain_bot(bot: BotConfig, *, seen_by: Person | None = None) -> list[Cause]
         return causes
     if latest is None:
         return [Cause("never", _("It has never scraped."), _("Scrape now, or wait for its schedule."))]
-    text = _("It works: the session of %(time)s brought %(posts)s new posts.")
-    told = {"time": moment(latest.finished_at), "posts": number(latest.posts_new)}
+    text = _("It works: the session of %(time)s found %(found)s posts, %(posts)s of them new.")
+    told = {
+        "time": moment(latest.finished_at),
+        "found": number(latest.posts_found),
+        "posts": number(latest.posts_new),
+    }
     return [Cause("works", text % told, about=latest)]
 
 

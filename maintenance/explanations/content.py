@@ -88,9 +88,23 @@ def _stored(name: str, seen_by: Person | None) -> Iterator[Cause]:
         text = _("%(name)s is stored since %(time)s, and was last verified at %(checked)s.")
         yield Cause("stored", text % told, about=item)
     if isinstance(item, RedditPost) and item.held_at is not None:
-        until = moment(item.held_until) if item.held_until else _("without an end")
-        text = _("It is held against purges: “%(reason)s”, %(until)s.")
-        yield Cause("held", text % {"reason": between_quotes(item.hold_reason), "until": until}, about=item)
+        yield _held(item)
+
+
+def _held(post: RedditPost) -> Cause:
+    told = {
+        "reason": between_quotes(post.hold_reason),
+        "until": moment(post.held_until) if post.held_until else "",
+    }
+    if not post.is_held:
+        text = _(
+            "Its hold against purges, “%(reason)s”, ended at %(until)s: a purge deletes it when it is old enough."
+        )
+        return Cause("hold_ended", text % told, about=post)
+    text = _("It is held against purges without an end: “%(reason)s”.")
+    if post.held_until:
+        text = _("It is held against purges until %(until)s: “%(reason)s”.")
+    return Cause("held", text % told, about=post)
 
 
 def _erased(line: Erasure) -> Cause:

@@ -1,18 +1,32 @@
 """The list of bots: who needs somebody stands on top, and each page of it costs a fixed number of queries."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Case, Count, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from database import clock
-from scraping.models import BotConfig, Freshness, ScrapeSession
+from scraping.models import BotConfig, Freshness, PostSighting, RedditPost, ScrapeSession
+from scraping.models.freshness import reason_of_silence
 
 DAY: Final = timedelta(hours=24)
 STOPPED, SILENT, FINE, OFF = "stopped", "silent", "fine", "off"
@@ -68,13 +82,16 @@ class Facts:
     """What the list says of a bot beside its own columns."""
 
     newest_at: datetime | None = None
+    # Subreddits that are silent, and why; and those whose next post is late, which proves no silence yet.
     silent: int = 0
+    why_silent: list[str] = field(default_factory=list)
+    late: int = 0
     posts_of_day: int = 0
     session: ScrapeSession | None = None
 
 
 def facts_of(bots: Sequence[Any]) -> dict[int, Facts]:
-    """Return the facts of some bots, by key, in three queries."""
+    """Return the facts of some bots, by key, in five queries."""
     keys = [bot.pk for bot in bots]
     facts = {key: Facts() for key in keys}
     now = clock.now()
@@ -83,26 +100,35 @@ def facts_of(bots: Sequence[Any]) -> dict[int, Facts]:
         .order_by()
         .values("config")
         .annotate(
-            newest=Max("newest_at"),
-            silent=Count("pk", filter=Q(silent_since__isnull=False) | Q(due_at__lte=now)),
+            newest=Max("newest_at"), late=Count("pk", filter=Q(silent_since__isnull=True, due_at__lte=now))
         )
     )
     for row in fresh:
         facts[row["config"]].newest_at = row["newest"]
-        facts[row["config"]].silent = row["silent"]
-    found = (
-        ScrapeSession.objects.filter(config__in=keys, started_at__gte=now - DAY)
-        .order_by()
-        .values("config")
-        .annotate(of_day=Sum("posts_new"))
-    )
-    for session_sum in found:
-        facts[session_sum["config"]].posts_of_day = session_sum["of_day"]
+        facts[row["config"]].late = row["late"]
+    silent = Freshness.objects.silent().filter(config__in=keys).order_by("config", "why")
+    for row in silent.values("config", "why").annotate(number=Count("pk")):
+        facts[row["config"]].silent += row["number"]
+        facts[row["config"]].why_silent.append(reason_of_silence(row["why"]))
+    for key, number in posts_since(now - DAY, keys):
+        facts[key].posts_of_day = number
     latest = [bot.last_session_id for bot in bots if bot.last_session_id is not None]
     sessions = ScrapeSession.objects.defer("totals", "checkpoint").filter(pk__in=latest)
     for session in sessions:
         facts[session.config_id].session = session
     return facts
+
+
+def posts_since(moment: datetime, keys: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Return how many posts that were made since then each of these bots has found, whoever found them first."""
+    young = RedditPost.objects.filter(created_at__gte=moment)
+    # No post is stored before it was made, so older sightings need not be read. Without "+ 0", PostgreSQL would look
+    # for the lowest id from the oldest post on.
+    first = young.aggregate(first=Min(F("pk") + 0))["first"]
+    if first is None:
+        return []
+    found = PostSighting.objects.filter(config__in=keys, post__gte=first, post__created_at__gte=moment)
+    return found.order_by().values("config").annotate(number=Count("post")).values_list("config", "number")
 
 
 class BotList(ChangeList):

@@ -12,6 +12,7 @@ from django.http import (
 )
 from django.template.loader import render_to_string
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin
@@ -25,6 +26,8 @@ from scraping.runs import runs
 from scraping.sessions import listed_so_far
 from scraping.subreddit_names import plain_subreddit
 from scraping.visibility import Person, sees_everybodys
+
+SUBREDDITS_SHOWN = 4
 
 
 @admin.register(BotConfig)
@@ -144,8 +147,10 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     @admin.display(description=_("subreddits"))
     def subreddit_names(self, config: BotConfig) -> str:
         """List the first few subreddits."""
-        shown = ", ".join(f"r/{name}" for name in config.subreddits[:4])
-        return f"{shown} …" if len(config.subreddits) > 4 else shown
+        shown = ", ".join(f"r/{name}" for name in config.subreddits[:SUBREDDITS_SHOWN])
+        more = len(config.subreddits) - SUBREDDITS_SHOWN
+        text = gettext("%(names)s and %(number)s more")
+        return text % {"names": shown, "number": number(more)} if more > 0 else shown
 
     @admin.display(description=_("paused"))
     def paused_because(self, config: BotConfig) -> str:
@@ -165,7 +170,10 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
         """Show whether somebody is needed, and why."""
         state = bot_list.state_of(config)
         shown = badge(bot_list.BADGES[state], bot_list.LABELS[state])
-        if not (config.paused_at or config.facts.silent or (config.is_active and not config.auto_scrape)):
+        facts = config.facts
+        if not (
+            config.paused_at or facts.silent or facts.late or (config.is_active and not config.auto_scrape)
+        ):
             return shown
         return render_to_string("scraping/_bot_state.html", {"bot": config, "badge": shown})
 
@@ -177,7 +185,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
 
     @admin.display(description=_("posts in 24 h"))
     def posts_of_day(self, config: Any) -> str:
-        """Count the new posts of the sessions of the last 24 hours."""
+        """Count the posts of the last 24 hours that the bot has found, whichever bot found them first."""
         return number(config.facts.posts_of_day)
 
     @admin.display(description=_("last session"))

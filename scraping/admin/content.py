@@ -24,7 +24,6 @@ from scraping.item_names import names_in
 from scraping.models import (
     BotConfig,
     ContentState,
-    PostSighting,
     RedditComment,
     RedditPost,
     ScrapeSession,
@@ -119,6 +118,14 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
         """Return the list that knows who found its rows."""
         return content_list.ContentList
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row with the names of the bots that found it."""
+        content = super().get_object(request, object_id, from_field)
+        if content is not None:
+            post_id = content_list.post_id_of(content)
+            content.finders = content_list.finders({post_id}, request.user).get(post_id, [])
+        return content
+
     @admin.display(description=_("score"))
     def points(self, content: RedditPost | RedditComment) -> str:
         """Show the score with its thousands apart."""
@@ -128,6 +135,11 @@ class ContentAdmin(ExportViews, ReadOnlyAdmin):
     def found_by_bots(self, content: Any) -> str | None:
         """Name the bots that found it; bot owners see their own only."""
         return content_list.names(content.finders) or None
+
+    @admin.display(description=_("found by"))
+    def found_by(self, content: Any) -> str:
+        """Name all bots that found it, on its page; bot owners see their own only."""
+        return ", ".join(content.finders) or "–"
 
     @admin.display(description=_("on Reddit"))
     def reddit_link(self, content: RedditPost | RedditComment) -> str | None:
@@ -185,8 +197,8 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
             _("On Reddit"),
             {
                 "fields": (
-                    "subreddit", "author", "author_fullname", "flair", "domain", "score", "upvote_ratio",
-                    "num_comments", "created_at", "edited_at", "is_over_18", "is_spoiler", "is_locked", "is_stickied",
+                    "subreddit", "author", "author_fullname", "flair", "domain", "points", "upvote_ratio",
+                    "comments_on_reddit", "created_at", "edited_at", "is_over_18", "is_spoiler", "is_locked", "is_stickied",
                 )
             },
         ),
@@ -195,14 +207,15 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
             {
                 "fields": (
                     "state", "removed_by_category", "is_author_deleted", "comment_count", "stored_comments",
-                    "found_by", "bot", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
+                    "found_by", "first_session", "first_bot", "first_seen_at", "last_seen_at", "checked_at", "missing_count",
                 )
             },
         ),
         (_("Hold"), {"fields": ("held_at", "held_until", "held_by", "hold_reason")}),
     )  # fmt: skip
     readonly_fields = (
-        "on_reddit", "crosspost_of", "pictures", "votes", "comment_count", "stored_comments", "found_by", "bot",
+        "on_reddit", "crosspost_of", "pictures", "votes", "comment_count", "stored_comments", "found_by", "first_session",
+        "first_bot", "points", "comments_on_reddit",
     )  # fmt: skip
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -212,21 +225,19 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         return (first, *([(_("Parts"), {"fields": parts})] if parts else []), *others)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditPost]:
-        """Leave long texts out of the list; add to a post the bots that found it and that this person may see."""
+        """Leave long texts out of the list; add to a post its first session and bot, if this person may see them."""
         posts: QuerySet[RedditPost] = super().get_queryset(request)
         if self.is_list(request):
             listed: QuerySet[RedditPost] = with_parts_noted(posts)
             return listed.defer("body", "media", "url", "gallery", "poll", "crosspost_body")
         bots = BotConfig.objects.visible_to(request.user)
         sessions = ScrapeSession.objects.visible_to(request.user)
-        sightings = PostSighting.objects.filter(post=OuterRef("pk"), config__in=bots)
         parents = RedditPost.objects.visible_to(request.user).filter(fullname=OuterRef("crosspost_parent"))
         return posts.annotate(
             parent_id=Subquery(parents.values("pk")[:1]),
             seen_session_id=Subquery(sessions.filter(pk=OuterRef("session_id")).values("pk")[:1]),
             seen_session_name=Subquery(sessions.filter(pk=OuterRef("session_id")).values("config_name")[:1]),
             first_bot=Subquery(bots.filter(pk=OuterRef("config_id")).values("name")[:1]),
-            own_bot=Subquery(sightings.order_by("config_id").values("config__name")[:1]),
         )
 
     def search_exact(self, queryset: QuerySet[Any], term: str, names: list[str]) -> QuerySet[Any]:
@@ -273,18 +284,23 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         """Link to the post's comments."""
         return link(RedditComment, "changelist", _("Show"), query=f"?post__id__exact={post.pk}")
 
-    @admin.display(description=_("found by"))
-    def found_by(self, post: Any) -> str:
+    @admin.display(description=_("first session"))
+    def first_session(self, post: Any) -> str:
         """Link to the session that found the post first, which may have been deleted since."""
         if post.seen_session_id is None:
             return "–"
         name = f"{post.seen_session_name} #{post.seen_session_id}"
         return link(ScrapeSession, "change", name, post.seen_session_id)
 
-    @admin.display(description=_("bot"))
-    def bot(self, post: Any) -> str:
-        """Name the bot that found the post first, whose retention applies; if it is hidden, the reader's own bot."""
-        return str(post.first_bot or post.own_bot or "–")
+    @admin.display(description=_("first bot (its retention applies)"))
+    def first_bot(self, post: Any) -> str:
+        """Name the bot that found the post first, unless the reader may not see it."""
+        return str(post.first_bot or "–")
+
+    @admin.display(description=_("comments on Reddit"))
+    def comments_on_reddit(self, post: RedditPost) -> str:
+        """Show Reddit's count with its thousands apart."""
+        return number(post.num_comments)
 
 
 @admin.register(RedditComment)
@@ -307,7 +323,7 @@ class RedditCommentAdmin(ContentAdmin):
             _("On Reddit"),
             {
                 "fields": (
-                    "author", "author_fullname", "score", "is_score_hidden", "depth", "is_submitter",
+                    "author", "author_fullname", "points", "is_score_hidden", "depth", "is_submitter",
                     "distinguished", "is_stickied", "created_at", "edited_at",
                 )
             },
@@ -322,7 +338,7 @@ class RedditCommentAdmin(ContentAdmin):
             },
         ),
     )  # fmt: skip
-    readonly_fields = ("post_link", "parent_link", "on_reddit", "hold_badge", "found_by")
+    readonly_fields = ("post_link", "parent_link", "on_reddit", "hold_badge", "found_by", "points")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RedditComment]:
         """Leave the posts' long texts out."""
@@ -330,13 +346,6 @@ class RedditCommentAdmin(ContentAdmin):
         return comments.select_related("post", "post__held_by").defer(
             "post__body", "post__media", "post__url", "post__gallery", "post__poll", "post__crosspost_body"
         )
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the comment with the names of the bots that found its post."""
-        comment = super().get_object(request, object_id, from_field)
-        if comment is not None:
-            comment.finders = content_list.finders({comment.post_id}, request.user).get(comment.post_id, [])
-        return comment
 
     def search_exact(self, queryset: QuerySet[Any], term: str, names: list[str]) -> QuerySet[Any]:
         """Find comments by fullname, id or link, or the comments of a post."""
@@ -355,11 +364,6 @@ class RedditCommentAdmin(ContentAdmin):
         """Show the hold of its post, with which it stays and goes."""
         post = comment.post
         return render_to_string("scraping/_hold.html", {"post": post}) if post.held_at else None
-
-    @admin.display(description=_("found by"))
-    def found_by(self, comment: Any) -> str:
-        """Name the bots that found its post; bot owners see their own only."""
-        return ", ".join(comment.finders) or "–"
 
     @admin.display(description=_("post"))
     def post_link(self, comment: RedditComment) -> str:

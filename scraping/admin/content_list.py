@@ -6,6 +6,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from adminkit.key_list import KeyList
+from adminkit.templatetags.display import number
 from scraping.models import BotConfig, ContentState, PostSighting, RedditComment, RedditPost
 from scraping.visibility import Person
 
@@ -27,7 +28,9 @@ def names(bots: list[str]) -> str:
     """Name the first bots, and count the others."""
     shown = ", ".join(bots[:NAMES_SHOWN])
     more = len(bots) - NAMES_SHOWN
-    return _("%(names)s and %(number)d more") % {"names": shown, "number": more} if more > 0 else shown
+    return (
+        _("%(names)s and %(number)s more") % {"names": shown, "number": number(more)} if more > 0 else shown
+    )
 
 
 class ContentList(KeyList):

@@ -158,10 +158,10 @@ class Freshness(models.Model):
     def why_text(self) -> str:
         """Why the subreddit is silent or unusual, in the reader's language; empty if it is neither."""
         if self.silent_since is not None and self.why != QUIET:
-            return str(dict(ErrorKind.choices).get(self.why, self.why))
+            return reason_of_silence(self.why)
         if self.silent_since is None and self.verdict not in UNUSUAL:
             return ""
-        return self.figures_text or gettext("no new posts, although some were expected")
+        return self.figures_text or reason_of_silence(QUIET)
 
     @property
     def figures_text(self) -> str:
@@ -189,6 +189,13 @@ class Freshness(models.Model):
 
 
 UNUSUAL: Final = (Freshness.Verdict.FEWER, Freshness.Verdict.MORE)
+
+
+def reason_of_silence(why: str) -> str:
+    """Return why a subreddit is silent, in the reader's language; an earlier release may have named it otherwise."""
+    if why == QUIET:
+        return gettext("no new posts, although some were expected")
+    return str(dict(ErrorKind.choices).get(why, why))
 
 
 class Week:

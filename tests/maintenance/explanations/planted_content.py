@@ -102,3 +102,19 @@ def no_bot_reads_the_subreddit():
 def a_filter_left_the_post_out():
     factories.bot_config(subreddits=["Foo"])
     return explain_item("https://www.reddit.com/r/foo/comments/abc12/a_title/")
+
+
+@planted("hold_ended", "ended at")
+def the_hold_of_a_post_has_ended():
+    now = clock.now()
+    post = factories.post(
+        held_at=now - DAY, held_until=now - MINUTE, hold_reason="court order", checked_at=now
+    )
+    return [cause for cause in explain_item(post.fullname) if cause.code != "stored"]
+
+
+@planted("held", "until")
+def a_post_is_held_until_a_day():
+    now = clock.now()
+    post = factories.post(held_at=now, held_until=now + DAY, hold_reason="court order", checked_at=now)
+    return [cause for cause in explain_item(post.fullname) if cause.code != "stored"]

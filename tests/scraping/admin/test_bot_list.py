@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from scraping.content.storage import store_posts
 from scraping.models import BotConfig, ErrorKind, Freshness
 from scraping.sessions.warnings import LASTING
 from tests.kit import factories
@@ -67,17 +68,49 @@ def test_a_row_says_what_is_new_and_what_was_last(client):
     now = timezone.now()
     for subreddit, hours in (("a1", 5), ("b1", 2)):
         Freshness.objects.create(config=bot, subreddit=subreddit, newest_at=now - timedelta(hours=hours))
-    factories.session(config=bot, posts_new=100, started_at=now - timedelta(hours=30))
-    for hours, new in ((20, 7), (1, 5)):
-        last = factories.session(config=bot, posts_new=new, started_at=now - timedelta(hours=hours))
+    for hours in (20, 1):
+        last = factories.session(config=bot, started_at=now - timedelta(hours=hours))
 
     response = client.get(ADDRESS)
     facts = listed(response)[0].facts
 
     assert facts.newest_at == now - timedelta(hours=2)
-    assert facts.posts_of_day == 12
     assert facts.session == last
     assert "2\xa0hours ago" in response.content.decode()
+
+
+def test_the_posts_of_a_day_are_those_that_the_bot_found_first_or_not(client):
+    first, second, none = (factories.bot_config(name=name) for name in "ABC")
+    now = timezone.now()
+    for hours, finders in ((1, [first]), (2, [first, second]), (23, [second, first]), (25, [first, second])):
+        id36 = f"h{hours}"
+        made = (now - timedelta(hours=hours)).timestamp()
+        raw = {"id": id36, "name": f"t3_{id36}", "subreddit": "python", "title": "A", "created_utc": made}
+        for bot in finders:
+            store_posts([raw], session=factories.session(config=bot), seen_at=now)
+
+    assert {bot: bot.facts.posts_of_day for bot in listed(client.get(ADDRESS))} == {
+        first: 3,
+        second: 2,
+        none: 0,
+    }
+
+
+def test_a_silent_bot_says_why_and_a_late_post_is_not_taken_for_silence(client):
+    silent(name="A silent", subreddits=["python"])
+    late = factories.bot_config(name="B late")
+    Freshness.objects.create(config=late, subreddit="python", due_at=timezone.now() - timedelta(hours=1))
+
+    page = " ".join(client.get(ADDRESS).content.decode().split())
+
+    assert "1 subreddit: no new posts, although some were expected" in page
+    assert "1 subreddit: next post is late" in page
+
+
+def test_the_subreddits_that_are_not_named_are_counted(client):
+    factories.bot_config(subreddits=[f"s{number:03}" for number in range(200)])
+
+    assert "r/s000, r/s001, r/s002, r/s003 and 196 more" in client.get(ADDRESS).content.decode()
 
 
 def test_a_page_of_bots_costs_as_many_queries_as_one(client):

@@ -1,6 +1,7 @@
 """Posts and comments say who found them, whether they are held, and where they are on Reddit."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -60,6 +61,26 @@ def test_who_sees_everything_sees_all_finders(client, superuser, name):
     found_by(factories.bot_config(name="B"), factories.bot_config(name="A"))
 
     assert finders(client, name) == [["A", "B"]]
+
+
+def test_the_page_of_a_post_names_all_its_finders_and_whose_retention_applies(client, superuser):
+    bots = [factories.bot_config(name=f"Bot {letter}") for letter in "DCBA"]
+    post, _comment = found_by(*bots)
+    RedditPost.objects.filter(pk=post.pk).update(score=12345, num_comments=67890)
+    address = reverse("admin:scraping_redditpost_change", args=[post.pk])
+    page = client.get(address).content.decode()
+
+    assert "Bot A, Bot B, Bot C, Bot D" in page
+    assert ">Bot D<" in page  # the first
+    assert "12,345" in page
+    assert "67,890" in page
+
+    client.force_login(bots[1].owner)
+    bots[1].owner.user_permissions.add(Permission.objects.get(codename="view_redditpost"))
+    page = client.get(address).content.decode()
+    assert "Bot C" in page
+    assert ">Bot C<" in page  # the only one that its owner may see, but not as the first
+    assert "Bot D" not in page
 
 
 @pytest.mark.slow
