@@ -107,9 +107,9 @@ def facts_of(bots: Sequence[Any]) -> dict[int, Facts]:
         facts[row["config"]].newest_at = row["newest"]
         facts[row["config"]].late = row["late"]
     silent = Freshness.objects.silent().filter(config__in=keys).order_by("config", "why")
-    for row in silent.values("config", "why").annotate(number=Count("pk")):
-        facts[row["config"]].silent += row["number"]
-        facts[row["config"]].why_silent.append(reason_of_silence(row["why"]))
+    for silence in silent.values("config", "why").annotate(number=Count("pk")):
+        facts[silence["config"]].silent += silence["number"]
+        facts[silence["config"]].why_silent.append(reason_of_silence(silence["why"]))
     for key, number in posts_since(now - DAY, keys):
         facts[key].posts_of_day = number
     latest = [bot.last_session_id for bot in bots if bot.last_session_id is not None]
