@@ -9,6 +9,7 @@ from console.needs.lines import Action, Line
 from console.needs.world import World
 from scraping.compliance.brake import may_decide
 from scraping.models import BotConfig, SetAside
+from scraping.models.set_aside import Doubt
 
 NAMED = 3
 READ_MAX = 200
@@ -49,7 +50,8 @@ def set_aside(world: World) -> list[Line]:
     rows = list(SetAside.objects.filter(state=SetAside.State.OPEN).order_by("created_at")[:READ_MAX])
     if not rows:
         return []
-    items = sum(row.items for row in rows)
+    # Of the items that were set aside, Reddit may have shown some again since.
+    items = Doubt.objects.filter(set_aside__in=rows).count()
     text = ngettext(
         "The verification with Reddit waits for a decision: %(number)s item is set aside",
         "The verification with Reddit waits for a decision: %(number)s items are set aside",
