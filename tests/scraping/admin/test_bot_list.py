@@ -190,8 +190,15 @@ def test_who_may_not_change_the_bot_is_told_who_can(client):
     assert "Its owner or a superuser" in page
 
 
-def test_the_form_that_adds_a_bot_offers_the_test(client):
-    page = client.get(f"{ADDRESS}add/").content.decode()
+def test_the_form_of_a_bot_offers_the_test_but_enter_saves(client):
+    bot = factories.bot_config()
+    for address, test in (
+        (f"{ADDRESS}add/", reverse("admin:scraping_botconfig_add_test")),
+        (f"{ADDRESS}{bot.pk}/change/", reverse("admin:scraping_botconfig_test", args=[bot.pk])),
+    ):
+        _head, form = client.get(address).content.decode().split('id="botconfig_form"')
 
-    assert reverse("admin:scraping_botconfig_add_test") in page
-    assert "Test this config" in page
+        assert test in form
+        assert "Test this config" in form
+        # Browsers press the first submit button of the form.
+        assert 'name="_save"' in form[form.index('type="submit"') :].partition(">")[0]
