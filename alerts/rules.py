@@ -262,7 +262,7 @@ def compliance_below_target(now: datetime) -> Iterator[Found]:
     found = coverage()
     if found.is_below_target:
         told = {
-            "percent": f"{found.percent:.1f}",
+            "percent": f"{found.shown_percent:.1f}",
             "target": f"{found.target_percent:g}",
             "hours": found.hours,
         }

@@ -253,7 +253,7 @@ def refresh_stored_content(ctx: JobContext) -> None:
         text = _(
             "%(percent).1f %% of the stored items were verified in the last %(hours)d h, the target is %(target)g %%:"
             " run this job more often, or store less."
-        ) % {"percent": verified.percent, "hours": verified.hours, "target": verified.target_percent}
+        ) % {"percent": verified.shown_percent, "hours": verified.hours, "target": verified.target_percent}
         ctx.log(text, "warning")
         ctx.partial(text)
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django_celery_beat.models import PeriodicTask
 
 from adminkit.parameters import require_text
+from database.percents import percent
 from maintenance.admin.run_confirmation import run_url, shown
 from maintenance.admin.run_figures import count_name, pace, percent_done
 from maintenance.admin.run_params import parameters
@@ -136,7 +137,7 @@ def _of_plan(run: JobRun, user: Person) -> dict[str, Any]:
             refusal = str(error)
     return {
         # Why it is blocked, in numbers; and why the reader may not approve it.
-        "shares": [(table, f"{100 * table.rows / table.total:.1f}") for table in tables if table.total],
+        "shares": [(table, percent(table.rows / table.total)) for table in tables if table.total],
         "decision_refusal": refusal,
         "plan": shown(tables, user),
         "planned_rows": sum(table.rows for table in tables),

@@ -5,6 +5,7 @@ than three times the median of the job's last ten purges. The last two need ``PU
 least; a job may declare a lower minimum for valuable rows, or that neither of the two applies to its rows.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -83,8 +84,9 @@ def _above_share(table: TablePlan, caps: Caps, using: str) -> list[str]:
             "rows": table.rows + table.gone,
             "total": table.total + table.gone,
             "table": table.verbose_name,
-            "share": round(100 * table.share),
-            "cap": round(100 * caps.share),
+            # Rounded up: it is more than the cap.
+            "share": f"{math.ceil(round(1000 * table.share, 6)) / 10:g}",
+            "cap": f"{100 * caps.share:g}",
         }
     ]  # fmt: skip
 

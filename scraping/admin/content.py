@@ -16,6 +16,7 @@ from adminkit.filters import rare_choices
 from adminkit.links import badge, link, time_ago
 from adminkit.templatetags.display import number
 from database.names import folded, folded_sql
+from database.percents import percent
 from scraping.admin import content_list, post_display
 from scraping.admin.export import BotFilter, ExportViews
 from scraping.admin.holds import HoldActions, HoldFilter
@@ -259,7 +260,7 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
     @admin.display(description=_("comments"))
     def comment_count(self, post: RedditPost) -> str:
         """Show how complete the stored tree is."""
-        share = "" if post.comment_share is None else f" ({post.comment_share:.0f} %)"
+        share = "" if post.comment_share is None else f" ({percent(post.comment_share / 100, digits=0)} %)"
         unavailable = (post.walk or {}).get("unavailable")
         lost = ", " + _("%(number)d unavailable") % {"number": unavailable} if unavailable else ""
         return f"{number(post.comments_fetched)} / {number(post.num_comments)}{share}{lost}"

@@ -10,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from database import clock
+from database.percents import percent
 from scraping.models import RedditPost
 
 
@@ -68,7 +69,12 @@ def votes(post: RedditPost) -> str:
     poll = post.poll if isinstance(post.poll, dict) else {}
     total = poll.get("votes") or 0
     options = [
-        (option, 100 * option["votes"] / total if total and isinstance(option.get("votes"), int) else None)
+        (
+            option,
+            percent(option["votes"] / total, digits=0)
+            if total and isinstance(option.get("votes"), int)
+            else None,
+        )
         for option in poll.get("options", [])
     ]
     ends_at = parse_datetime(poll.get("ends_at") or "")

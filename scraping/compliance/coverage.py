@@ -1,5 +1,6 @@
 """How well the sweep keeps up: the share of stored items that was verified recently."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,11 @@ class Coverage:
     """The percentage of stored items that were verified within ``VERIFIED_WITHIN``; None if nothing is stored."""
 
     percent: float | None
+
+    @property
+    def shown_percent(self) -> float | None:
+        """The percentage rounded down to a tenth: a target that is missed does not look as if it was reached."""
+        return None if self.percent is None else math.floor(round(10 * self.percent, 6)) / 10
 
     @property
     def target_percent(self) -> float:

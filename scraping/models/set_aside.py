@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from database.constraints import DatabaseOnDelete
 from database.messages import gettext, message_of
+from database.percents import percent
 
 PERMISSION = "scraping.decide_setaside"
 
@@ -104,14 +105,14 @@ class SetAside(models.Model):
         return self.state == self.State.OPEN
 
     @property
-    def gone_percent(self) -> float | None:
+    def gone_percent(self) -> str | None:
         """The percentage of checked items that are gone; None for a subreddit, whose items are all gone."""
-        return 100 * self.gone / self.checked if self.checked else None
+        return percent(self.gone / self.checked) if self.checked else None
 
     @property
-    def usual_percent(self) -> float | None:
+    def usual_percent(self) -> str | None:
         """The percentage that is usually gone."""
-        return None if self.usual_share is None else 100 * self.usual_share
+        return None if self.usual_share is None else percent(self.usual_share)
 
 
 def age_label(scope: str) -> str:

@@ -57,6 +57,8 @@ def test_more_than_half_of_a_table_is_refused_and_just_half_is_not():
 
     assert reasons(posts(10, total=20)) == []
     assert "11 of 20 posts would be deleted: 55 %, more than the 50 %" in reasons(posts(11, total=20))[0]
+    old_posts(380)
+    assert "would be deleted: 50.3 %, more than the 50 %" in reasons(posts(201, total=400))[0]
 
 
 def test_of_a_small_table_everything_may_go():

@@ -7,7 +7,7 @@ import time_machine
 from django.utils import timezone
 from pytest_django import Settings
 
-from scraping.compliance.coverage import coverage
+from scraping.compliance.coverage import Coverage, coverage
 from tests.kit.scraped import make_comment, make_post
 
 pytestmark = pytest.mark.django_db
@@ -30,3 +30,11 @@ def test_coverage_counts_posts_and_comments_verified_in_the_last_48_hours(settin
         assert not coverage().is_below_target
         settings.COMPLIANCE_TARGET_PERCENT = 50.1
         assert coverage().is_below_target
+
+
+def test_a_target_that_is_missed_does_not_look_reached(settings: Settings) -> None:
+    settings.COMPLIANCE_TARGET_PERCENT = 95
+    found = Coverage(94.96)
+
+    assert (found.is_below_target, found.shown_percent) == (True, 94.9)
+    assert [Coverage(exact).shown_percent for exact in (None, 57.0, 99.99)] == [None, 57.0, 99.9]
