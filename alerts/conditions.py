@@ -76,12 +76,6 @@ def by_schedule(runs: Iterable[JobRun]) -> dict[int | None, list[JobRun]]:
     return found
 
 
-def slots_of(run: JobRun) -> int:
-    """Return how many slots a row of missed slots counts."""
-    slots = run.counts.get("slots_missed")
-    return slots if type(slots) is int else 1
-
-
 def name_of(run: JobRun) -> str:
     """Return the schedule's name if somebody has given it one, otherwise the job's title in the reader's language."""
     if run.schedule_name and not (is_known(run.job) and run.schedule_name == get_job(run.job).english_title):

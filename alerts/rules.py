@@ -10,11 +10,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 from django_celery_beat.models import PeriodicTask
 
-from alerts.conditions import does_not_stop, missed_by_schedule, scraping_is_paused, silence_of, slots_of
+from alerts.conditions import does_not_stop, missed_by_schedule, scraping_is_paused, silence_of
 from alerts.failures import read_groups
 from alerts.models import Alert
 from database.messages import gettext as _
 from database.messages import joined, message_of
+from maintenance.ledger.run_sums import slots_of
 from maintenance.ledger.usual import usual_of_each
 from maintenance.ledger.worker_health import WorkersState, worker_health
 from maintenance.models import JobRun, RowsVerdict

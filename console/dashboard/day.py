@@ -114,8 +114,10 @@ class Budget:
     @property
     def is_short(self) -> bool:
         """Whether scrapes wait for it."""
-        taken = self.state.used + self.state.leased
-        return self.state.time_blocked is not None or taken >= BUDGET_SHORT * self.state.window_requests
+        return (
+            self.state.time_blocked is not None
+            or self.state.taken >= BUDGET_SHORT * self.state.window_requests
+        )
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,6 @@ def budget(world: World) -> Budget | None:
     ]
     return max(
         found,
-        key=lambda one: (one.is_short, one.state.used / one.state.window_requests),
+        key=lambda one: (one.is_short, one.state.taken / one.state.window_requests),
         default=None,
     )

@@ -37,7 +37,7 @@ def runs() -> Iterator[Metric]:
     totals = counted()
     finished = CounterMetricFamily(
         "console_runs",
-        "Finished runs since monitoring began; slots missed have the status 'missed'.",
+        "Finished runs since monitoring began; each slot that was missed has the status 'missed'.",
         labels=["job", "status", "trigger"],
     )
     for labels, number in sorted(totals.runs.items()):
@@ -155,7 +155,7 @@ def reddit() -> Iterator[Metric]:
     for client_id, state in states_of(RequestBudget.objects.filter(client_id__in=names)).items():
         labels = [names[client_id]]
         limit.add_metric(labels, state.window_requests)
-        used.add_metric(labels, state.used + state.leased)
+        used.add_metric(labels, state.taken)
         blocked.add_metric(labels, max(0.0, state.seconds_blocked))
     yield limit
     yield used

@@ -7,10 +7,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from adminkit.templatetags.display import duration, number
-from alerts.conditions import by_schedule, does_not_stop, name_of, silence_of, slots_of
+from alerts.conditions import by_schedule, does_not_stop, name_of, silence_of
 from console.needs.lines import Action, Line
 from console.needs.world import World
 from maintenance.admin.run_confirmation import run_url
+from maintenance.ledger.run_sums import slots_of
 from maintenance.models import JobRun
 from maintenance.purging.kept_plan import tables_of
 from maintenance.registry import InvalidParams, get_job, is_known, job_title

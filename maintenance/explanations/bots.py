@@ -137,7 +137,7 @@ def _budget(bot: BotConfig) -> Iterator[Cause]:
             "The request allowance of its app is used up: %(used)s of %(of)s; the next one begins in %(time)s."
         )
         told = {
-            "used": number(state.used + state.leased),
+            "used": number(state.taken),
             "of": number(state.window_requests),
             "time": duration(state.time_left),
         }

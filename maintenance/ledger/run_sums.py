@@ -52,6 +52,12 @@ _NUMBER: Final = {"postgresql": "TRUNC(each.value::numeric)", "sqlite": "each.va
 Row = tuple[str, int | None]
 
 
+def slots_of(run: JobRun) -> int:
+    """Return how many slots a row of missed slots counts."""
+    slots = run.counts.get(_SLOTS)
+    return slots if type(slots) is int else 1
+
+
 @dataclass
 class Sums:
     """What the runs of one row came to; the sums of several days can be added up. Dry runs do not count."""

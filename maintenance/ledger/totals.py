@@ -14,8 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from database import clock
+from maintenance.ledger.run_sums import slots_of
 from maintenance.models import JobRun, RunTotals
-from maintenance.models.statuses import WORKED
+from maintenance.models.statuses import WORKED, Status
 
 # A run's end is written before its transaction is committed. Runs that ended later than this are left for the next
 # reader, because one that ended before them may not be visible yet.
@@ -52,7 +53,8 @@ class Totals:
 
     def add(self, run: JobRun) -> None:
         """Add one finished run. Dry runs change nothing, so only their number counts."""
-        self.runs[run.job, run.status, run.trigger] += 1
+        # One row stands for all slots that were missed in a row.
+        self.runs[run.job, run.status, run.trigger] += slots_of(run) if run.status == Status.MISSED else 1
         if run.dry_run:
             return
         if run.status in WORKED and run.duration is not None:

@@ -92,6 +92,11 @@ class State:
     blocked_until: datetime | None
 
     @property
+    def taken(self) -> int:
+        """Requests of this window that were sent or are given out."""
+        return self.used + self.leased
+
+    @property
     def seconds_left(self) -> float:
         """Seconds until the next window begins."""
         return (self.ends_at - self.now).total_seconds() + MARGIN_SECONDS

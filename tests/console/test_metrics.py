@@ -53,6 +53,9 @@ def filled():
         finished_at=ended,
         counts={"scraping.RedditPost": 14, "posts_new": 3},
     )
+    factories.job_run(
+        job="purge_old_content", status="missed", finished_at=ended, counts={"slots_missed": 12}
+    )
     factories.job_run(job="auto_scraping", status="queued", queued_at=now - timedelta(minutes=2))
     factories.job_run(job="purge_old_content", status="blocked", started_at=now)
     app = factories.reddit_app(name="Main app")
@@ -69,6 +72,7 @@ def test_the_ledger_is_told(client, filled):
 
     job = ("job", "purge_old_content")
     assert found["console_runs_total", job, ("status", "succeeded"), ("trigger", "admin")] == 1
+    assert found["console_runs_total", job, ("status", "missed"), ("trigger", "command")] == 12
     assert found["console_run_duration_seconds_bucket", job, ("le", "15.0")] == 0
     assert found["console_run_duration_seconds_bucket", job, ("le", "60.0")] == 1
     assert found["console_run_duration_seconds_sum", job] == pytest.approx(20)
