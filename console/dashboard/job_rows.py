@@ -31,6 +31,8 @@ class JobRow:
     reading: Reading | None
     # Whether it represents its job; otherwise only this schedule.
     is_job: bool
+    # Whether runs of the job that belong to no row of a schedule belong to it.
+    is_whole: bool
     # The job has more schedules than rows.
     has_more: bool
     figures: Figures
@@ -84,6 +86,7 @@ def job_rows(world: World) -> list[JobRow]:
             schedule=draft.schedule,
             reading=draft.reading,
             is_job=draft.is_job,
+            is_whole=draft.is_whole or draft.schedule is None,
             has_more=draft.has_more,
             figures=figures[subject],
             usual=takes,

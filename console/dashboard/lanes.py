@@ -14,6 +14,7 @@ from adminkit.templatetags.display import duration, local, wall_clock
 from console.charts.timeline import SPAN, Lane, PastRun, Slot, Span, svg
 from console.dashboard.job_rows import JobRow
 from console.needs import World
+from maintenance.ledger.run_sums import RAN
 from maintenance.models import JobRun
 from maintenance.models.maintenance_mode import ALL
 from maintenance.models.statuses import FAILURES
@@ -64,9 +65,7 @@ def timeline(world: World, rows: Sequence[JobRow]) -> Timeline:
 
 def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
     by_schedule = {row.schedule.pk: row.key for row in rows if row.schedule}
-    by_job: dict[str, str] = {}
-    for row in rows:
-        by_job.setdefault(row.job.slug, row.key)
+    by_job = {row.job.slug: row.key for row in rows if row.is_whole}
     found: dict[str, list[PastRun]] = {row.key: [] for row in rows}
     runs = JobRun.objects.filter(queued_at__gte=now - SPAN).order_by("-queued_at")
     fields = (
@@ -176,7 +175,9 @@ def _shaded(period: Period, now: datetime) -> Span:
 
 
 def _sentence(lane: Lane) -> str:
-    runs, failed = len(lane.runs), sum(run.status in FAILURES for run in lane.runs)
+    # Slots that were missed or skipped are no runs.
+    runs = sum(run.status in RAN for run in lane.runs)
+    failed = sum(run.status in FAILURES for run in lane.runs)
     parts = [ngettext("%(number)s run", "%(number)s runs", runs) % {"number": runs}]
     if failed:
         parts.append(ngettext("%(number)s failed", "%(number)s failed", failed) % {"number": failed})

@@ -215,6 +215,20 @@ def test_the_timeline_of_a_running_run_does_not_change_each_second(client, super
     assert re.search(r"<title>#\d+ · Running · \d\d:\d\d</title>", page)
 
 
+@pytest.mark.slow
+def test_the_timeline_counts_runs_and_no_slots_under_the_schedule_that_started_them(client, superuser):
+    first = factories.schedule(task="maintenance.scrape_now", name="First")
+    second = factories.schedule(task="maintenance.scrape_now", name="Second")
+    for status in ("succeeded", "skipped", "missed"):
+        factories.job_run(job="scrape_now", status=status, schedule=first)
+    factories.job_run(job="scrape_now", schedule=second)
+    factories.job_run(job="scrape_now", trigger="admin")
+
+    page = client.get(INDEX).content.decode()
+
+    assert re.findall(r"(First|Second): (\d+ runs?)", page) == [("First", "1 run"), ("Second", "1 run")]
+
+
 def test_who_may_not_see_runs_gets_what_needs_them_alone(client):
     owner = factories.user("scraping.view_botconfig")
     bot = factories.bot_config(owner=owner, name="memes")
