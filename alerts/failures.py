@@ -60,6 +60,8 @@ class Group:
 
     newest_failure: JobRun
     runs: Sequence[JobRun | Ended]
+    # Older runs were not read.
+    is_cut: bool = False
 
     @property
     def is_failing(self) -> bool:
@@ -85,6 +87,11 @@ class Group:
                 break
             since = run.finished_at
         return since
+
+    @property
+    def may_be_older(self) -> bool:
+        """Whether there may be earlier failures before ``since`` without a success in between."""
+        return self.is_cut and all(run.status in FAILURES for run in self.runs)
 
     @property
     def cause(self) -> str:
@@ -120,11 +127,14 @@ def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
         return found
     by_key: dict[Key, dict[int, Ended]] = {}
     chosen = dict(list(newest.items())[:GROUPS_MAX])
-    for ended in _later(list(chosen.values())):
+    later = _later(list(chosen.values()))
+    read = Counter({ended.pk: ended.job for ended in later}.values())
+    for ended in later:
         by_key.setdefault(key_of(ended), {})[ended.pk] = ended
     for key, run in chosen.items():
         of_key: dict[int, JobRun | Ended] = {run.pk: run, **by_key.get(key, {})}
-        found.append(Group(run, sorted(of_key.values(), key=lambda one: -one.pk)))
+        ordered = sorted(of_key.values(), key=lambda one: -one.pk)
+        found.append(Group(run, ordered, is_cut=read[run.job] >= RUNS_MAX))
     return found
 
 

@@ -67,6 +67,7 @@ def _line(world: World, group: Group) -> Line:
         run.status,
         text % {"name": name_of(run)},
         since=group.since,
+        may_be_older=group.may_be_older,
         figures=(of_last,) if group.of > 1 else (),
         actions=tuple(actions),
         error=group.cause,
@@ -88,6 +89,7 @@ def _together(same: Sequence[Group]) -> Line:
         run.status,
         text % {"name": title, "number": number(len(same))},
         since=min(since, default=None),
+        may_be_older=any(group.may_be_older for group in same),
         actions=(Action(_("Why"), page_of(run)), Action(_("Open"), every)),
         error=same[0].cause,
     )

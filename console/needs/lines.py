@@ -25,6 +25,8 @@ class Line:
     actions: tuple[Action, ...] = ()
     # The error text of a program.
     error: str = ""
+    # It may have lasted for longer.
+    may_be_older: bool = False
 
 
 @dataclass(frozen=True)

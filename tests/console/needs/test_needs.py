@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from alerts import failures
 from console import needs
 from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import BeatLease, BeatProcess, WorkerProcess
@@ -147,6 +148,20 @@ def test_a_schedule_that_fails_again_and_again_is_one_line():
     assert line.actions[1].url == reverse("admin:maintenance_job_run", args=["purge_old_content"])
     assert buttons(lines(member(VIEWERS))[0]) == ["Why"]
     assert lines(member(BOT_OWNERS)) == []
+
+
+def test_a_failure_whose_beginning_was_not_read_may_be_older(monkeypatch):
+    purge_run("succeeded", ago=6 * HOUR)
+    runs = [purge_run("failed", ago=number * HOUR) for number in (5, 4, 3)]
+
+    def shown():
+        (line,) = lines(member(OPERATORS))
+        return line.since, line.may_be_older
+
+    assert shown() == (runs[0].finished_at, False)
+    monkeypatch.setattr(failures, "RUNS_MAX", 2)
+    runs[0].delete()
+    assert shown() == (runs[1].finished_at, True)
 
 
 def test_a_failure_that_a_later_run_made_good_folds_away():
