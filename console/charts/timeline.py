@@ -17,6 +17,8 @@ from adminkit.marks import PATHS
 HOURS = 6
 SPAN = timedelta(hours=HOURS)
 LABELS_WIDTH, PLOT_WIDTH, TOP, LANE_HEIGHT = 190, 960, 22, 24
+# At the right edge: half of an hour's label, so that none is cut.
+MARGIN = 20
 WIDTH = LABELS_WIDTH + PLOT_WIDTH
 # A very short run is still visible, and two neighbours stay apart.
 BAR_MIN, BAR_HEIGHT, MARK = 3.0, 12, 10
@@ -65,9 +67,11 @@ def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label:
     """Return the drawing; ``windows`` are the maintenance windows, in which nothing scheduled starts."""
     height = TOP + LANE_HEIGHT * len(lanes) + 6
     parts = [
-        f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="group"'
-        f' aria-label="{escape(label)}" focusable="false">'
+        f'<svg class="timeline" viewBox="0 0 {WIDTH + MARGIN} {height}" width="{WIDTH + MARGIN}" height="{height}"'
+        f' role="group" aria-label="{escape(label)}" focusable="false">'
     ]
+    zone = timezone.get_current_timezone_name()
+    parts.append(f'<text class="zone" x="0" y="10">{escape(zone)}</text>')
     parts += (_shade(span, now, TOP, height - TOP, "window") for span in windows)
     parts += _hours(now, height)
     for number, lane in enumerate(lanes):
