@@ -77,7 +77,10 @@ def by_schedule(runs: Iterable[JobRun]) -> dict[int | None, list[JobRun]]:
 
 
 def name_of(run: JobRun) -> str:
-    """Return the schedule's name if somebody has given it one, otherwise the job's title in the reader's language."""
+    """Return the schedule's name if somebody has given it one, otherwise the job's title in the reader's language.
+
+    With the bot, if the run's page or line names it (``JobRun.bot``).
+    """
     if run.schedule_name and not (is_known(run.job) and run.schedule_name == get_job(run.job).english_title):
         return run.schedule_name
-    return job_title(run.job)
+    return f"{job_title(run.job)}: {run.bot.name}" if run.bot else job_title(run.job)

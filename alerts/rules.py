@@ -99,7 +99,7 @@ def _failing(now: datetime, status: str) -> Iterator[Found | None]:
             continue
         known = run.reason in JobRun.Reason.values
         cause = run.error or run.message or (message_of(JobRun.Reason(run.reason).label) if known else "")
-        yield _of_group(run, cause, group.failed)
+        yield subject_of(run, cause, group.failed)
 
 
 def _recovered(since: datetime) -> set[Key]:
@@ -107,11 +107,11 @@ def _recovered(since: datetime) -> set[Key]:
     # By the index of state and number, without a condition on time.
     runs = JobRun.objects.filter(status=JobRun.Status.SUCCEEDED, dry_run=False).order_by("-pk")
     newest = runs.only("job", "params", "schedule", "schedule_name", "finished_at")[:RECOVERED_MAX]
-    found = [_of_group(run, "") for run in newest if run.finished_at and run.finished_at >= since]
+    found = [subject_of(run) for run in newest if run.finished_at and run.finished_at >= since]
     return {(one.type, one.id) for one in found}
 
 
-def _of_group(run: JobRun, cause: str, occurrences: int = 1) -> Found:
+def subject_of(run: JobRun, cause: str = "", occurrences: int = 1) -> Found:
     """Return a bot, if the job runs for one bot at a time; else a schedule; else the job."""
     name = run.schedule_name or (get_job(run.job).english_title if is_known(run.job) else run.job)
     config = run.params.get("config")
@@ -142,7 +142,7 @@ def partial(now: datetime) -> Iterator[Found | None]:
 def missed(now: datetime) -> Iterator[Found]:
     """Find the schedules whose slots passed without a scheduler, and that have not run since."""
     for runs in missed_by_schedule(JobRun.objects.all(), now).values():
-        yield _of_group(runs[0], _("no scheduler was alive"), sum(map(slots_of, runs)))
+        yield subject_of(runs[0], _("no scheduler was alive"), sum(map(slots_of, runs)))
 
 
 @rule(gettext_lazy("late"))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from adminkit.templatetags.display import moment
 from alerts import decisions
 from alerts.models import Alert
 from database import clock
@@ -76,7 +77,10 @@ class AlertDecisions(admin.ModelAdmin):
         alert = self._decidable(request, pk)
         form = NoteForm(request.POST)
         note = form.cleaned_data["note"] if form.is_valid() else ""
-        return self._attempt(request, alert, lambda: decisions.acknowledge(alert, by=request.user, note=note))
+        done = gettext("You look after it: it is not escalated.")
+        return self._attempt(
+            request, alert, lambda: decisions.acknowledge(alert, by=request.user, note=note), done
+        )
 
     def mute_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Mute the alert's rule for its subject."""
@@ -87,14 +91,16 @@ class AlertDecisions(admin.ModelAdmin):
             return _to(alert)
         until = clock.now() + timedelta(hours=form.cleaned_data["hours"])
         reason = form.cleaned_data["reason"]
+        done = gettext("Muted until %(moment)s: nobody is told about it.") % {"moment": moment(until)}
         return self._attempt(
-            request, alert, lambda: decisions.mute(alert, until=until, reason=reason, by=request.user)
+            request, alert, lambda: decisions.mute(alert, until=until, reason=reason, by=request.user), done
         )
 
     def unmute_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """End the mute."""
         alert = self._decidable(request, pk)
-        return self._attempt(request, alert, lambda: decisions.unmute(alert, by=request.user))
+        done = gettext("The mute has ended.")
+        return self._attempt(request, alert, lambda: decisions.unmute(alert, by=request.user), done)
 
     @admin.action(description=_("Acknowledge"))
     def acknowledge_selected(self, request: HttpRequest, alerts: QuerySet[Alert]) -> None:
@@ -122,11 +128,15 @@ class AlertDecisions(admin.ModelAdmin):
             raise PermissionDenied
         return alert
 
-    def _attempt(self, request: HttpRequest, alert: Alert, change: Callable[[], object]) -> HttpResponse:
+    def _attempt(
+        self, request: HttpRequest, alert: Alert, change: Callable[[], object], done: str
+    ) -> HttpResponse:
         try:
             change()
         except decisions.NotPossible as error:
             messages.warning(request, str(error))
+        else:
+            messages.success(request, done)
         return _to(alert)
 
 

@@ -18,6 +18,7 @@ from maintenance.ledger.usual import Usual, usual_of_each
 from maintenance.ledger.worker_health import WorkersState
 from maintenance.models import JobRun
 from maintenance.models.statuses import FAILURES
+from maintenance.names import name_bots
 from scraping.models import RedditApp, RequestBudget
 from scraping.reddit.budget import State, states_of
 
@@ -98,6 +99,7 @@ def running(world: World) -> list[RunningRun]:
     """Return the running runs with the usual duration of their kind."""
     shown = world.running[:RUNNING_SHOWN]
     usual = usual_of_each(shown)
+    name_bots(shown, world.person)
     return [RunningRun(run, name_of(run), usual.get(run.pk)) for run in shown]
 
 

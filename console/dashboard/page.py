@@ -54,6 +54,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "poll_seconds": POLL_SECONDS,
         "needs": needs.lines_for(world),
         "recovered": needs.recovered_for(world),
+        "muted": needs.muted_for(world),
         "sees_runs": world.sees_runs,
         # The request of a poll has no page context.
         "maintenance_mode": world.modes.of_all if world.modes.of_all.is_on else None,

@@ -3,10 +3,20 @@
 from collections.abc import Callable
 
 from console.needs import alerts, bots, failures, runs, schedules, services
-from console.needs.lines import Action, Line, Recovered
+from console.needs.lines import Action, Line, Muted, Recovered
 from console.needs.world import World
 
-__all__ = ["SOURCES", "Action", "Line", "Recovered", "World", "lines_for", "recovered_for"]
+__all__ = [
+    "SOURCES",
+    "Action",
+    "Line",
+    "Muted",
+    "Recovered",
+    "World",
+    "lines_for",
+    "muted_for",
+    "recovered_for",
+]
 
 Source = Callable[[World], list[Line]]
 
@@ -29,6 +39,11 @@ SOURCES: tuple[Source, ...] = (
 def lines_for(world: World) -> list[Line]:
     """Return the lines that need this person."""
     return [line for source in SOURCES for line in source(world)]
+
+
+def muted_for(world: World) -> list[Muted]:
+    """Return the open alerts that somebody has muted; of failures, no line says them."""
+    return alerts.muted(world)
 
 
 def recovered_for(world: World) -> list[Recovered]:

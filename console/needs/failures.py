@@ -14,11 +14,15 @@ from django.utils.translation import ngettext
 from adminkit.templatetags.display import number
 from alerts.conditions import name_of
 from alerts.failures import Group, read_groups
+from alerts.rules import subject_of
+from console.needs.alerts import Told, by_key, may_mute
+from console.needs.alerts import page_of as alert_page
 from console.needs.lines import Action, Line, Recovered
 from console.needs.runs import page_of, retry_url
 from console.needs.world import World
 from maintenance.models import JobRun
 from maintenance.models.statuses import FAILURES
+from maintenance.names import name_bots
 from maintenance.registry import get_job, is_known
 
 RECOVERED_WITHIN = timedelta(hours=24)
@@ -27,10 +31,11 @@ ALIKE_MIN = 3
 
 
 def failing(world: World) -> list[Line]:
-    """Return a line for each job, with its parameters, whose latest run failed."""
+    """Return a line for each job, with its parameters, whose latest run failed, unless somebody has muted it."""
     alike: dict[tuple[str, str], list[Group]] = {}
     for group in groups(world):
-        if group.is_failing:
+        told = _alert_of(world, group)
+        if group.is_failing and not (told and told.muted_until):
             alike.setdefault((group.newest_failure.job, group.cause), []).append(group)
     lines = []
     for same in alike.values():
@@ -56,6 +61,13 @@ def recovered(world: World) -> list[Recovered]:
     return found
 
 
+def _alert_of(world: World, group: Group) -> Told | None:
+    """Return the open alert about the same failures."""
+    run = group.newest_failure
+    subject = subject_of(run)
+    return by_key(world).get((run.status, subject.type, subject.id))
+
+
 def _line(world: World, group: Group) -> Line:
     run = group.newest_failure
     text = _("%(name)s is failing") if run.status == JobRun.Status.FAILED else _("%(name)s does only a part")
@@ -63,12 +75,18 @@ def _line(world: World, group: Group) -> Line:
     if again := retry_url(world, run):
         actions.append(Action(_("Retry…"), again))
     of_last = _("%(failed)s of the last %(number)s") % {"failed": group.failed, "number": group.of}
+    figures = [of_last] if group.of > 1 else []
+    if told := _alert_of(world, group):
+        if may_mute(world, told.alert):
+            actions.append(Action(_("Mute…"), f"{alert_page(told.alert)}#mute"))
+        if told.alert.acknowledged_at:
+            figures.append(_("%(name)s looks after it") % {"name": told.alert.acknowledged_by_name})
     return Line(
         run.status,
         text % {"name": name_of(run)},
         since=group.since,
         may_be_older=group.may_be_older,
-        figures=(of_last,) if group.of > 1 else (),
+        figures=tuple(figures),
         actions=tuple(actions),
         error=group.cause,
     )
@@ -96,8 +114,10 @@ def _together(same: Sequence[Group]) -> Line:
 
 
 def groups(world: World) -> list[Group]:
-    """Return the groups with a failure, the latest failure first; read once per request, with two queries."""
+    """Return the groups with a failure, the latest failure first; read once per request, with two or three queries."""
     kept: dict[str, list[Group]] = vars(world)
     if "_failure_groups" not in kept:
-        kept["_failure_groups"] = read_groups(JobRun.objects.visible_to(world.person), world.now)
+        found = read_groups(JobRun.objects.visible_to(world.person), world.now)
+        name_bots([group.newest_failure for group in found], world.person)
+        kept["_failure_groups"] = found
     return kept["_failure_groups"]

@@ -30,6 +30,17 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Muted:
+    """An open alert that somebody has muted: why, and until when."""
+
+    text: str
+    until: datetime
+    by: str
+    reason: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Recovered:
     """Failures of the last day after which a later run succeeded."""
 

@@ -1,12 +1,15 @@
 """Open alerts, and messages that were given up, as lines of "Needs you"."""
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
+from alerts.models import Mute
 from alerts.rules import RULES
+from console import needs
 from console.needs.alerts import SAID_ELSEWHERE
-from console.roles import BOT_OWNERS
-from tests.console.needs.test_needs import HOUR, lines, member, served, texts
+from console.roles import BOT_OWNERS, VIEWERS
+from tests.console.needs.test_needs import HOUR, buttons, lines, member, served, texts, world
 from tests.kit import factories
 
 __all__ = ["served"]
@@ -55,3 +58,33 @@ def test_a_message_that_was_given_up_is_a_line_for_a_day():
 
 def test_every_rule_is_said_by_a_line_of_its_own_or_by_its_alert():
     assert set(SAID_ELSEWHERE) < set(RULES)
+
+
+def test_a_failure_is_muted_from_its_line_and_then_folds_away_until_the_mute_ends():
+    boss, viewer = factories.superuser(), member(VIEWERS)
+    bot = factories.bot_config(name="Gardens")
+    factories.job_run(job="scrape_now", status="failed", error="boom", params={"config": bot.pk})
+    factories.job_run(job="cleanup_tokens", status="failed", error="boom")
+    (line, _other) = lines(boss)
+    assert line.text == "Cleanup tokens is failing"
+    assert buttons(line) == ["Why", "Retry…"]  # nobody is told about it yet
+
+    alert = factories.alert(
+        subject_id="cleanup_tokens", acknowledged_at=timezone.now(), acknowledged_by_name="ada"
+    )
+    factories.alert(subject_type="scraping.BotConfig", subject_id=str(bot.pk), config=bot)
+    (tokens, gardens) = lines(boss)
+    assert gardens.text == "Scrape now: Gardens is failing"
+    assert [buttons(one)[-1] for one in (tokens, gardens)] == ["Mute…", "Mute…"]
+    assert tokens.actions[-1].url == reverse("admin:alerts_alert_change", args=[alert.pk]) + "#mute"
+    assert tokens.figures == ("ada looks after it",)
+    assert [buttons(one) for one in lines(viewer)] == [["Why"], ["Why"]]
+
+    mute = factories.mute(subject_id="cleanup_tokens", muted_by_name="ada", reason="known")
+    assert texts(boss) == texts(viewer) == ["Scrape now: Gardens is failing"]
+    (folded,) = needs.muted_for(world(boss))
+    assert (folded.text, folded.by, folded.reason) == ("Failed: x", "ada", "known")
+
+    Mute.objects.filter(pk=mute.pk).update(created_at=timezone.now() - HOUR * 2, until=timezone.now() - HOUR)
+    assert len(lines(boss)) == 2
+    assert needs.muted_for(world(boss)) == []
