@@ -1,6 +1,7 @@
 """Ports and addresses of the services on this machine: which are free, which answer, which to open in a browser."""
 
 import contextlib
+import errno
 import socket
 import urllib.error
 import urllib.request
@@ -28,9 +29,14 @@ def refuse_taken_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except (OSError, OverflowError) as error:
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        remedy = (
+            "Stop what uses it, or choose another port with --port (make run PORT=8001)."
+            if is_taken
+            else "Choose an address of this machine with --host (make run HOST=127.0.0.1), and a port above 1023."
+        )
         raise StartFailed(
-            f"The web server cannot listen on {bracketed(host)}:{port} ({error}). Stop what uses it,"
-            " or choose another port with --port (make run PORT=8001)."
+            f"The web server cannot listen on {bracketed(host)}:{port} ({error}). {remedy}"
         ) from error
 
 

@@ -99,7 +99,7 @@ class JobCommand(RecordedCommand):
         except JobsPaused as error:
             raise CommandError(error.text, returncode=EXIT_CODES[JobRun.Status.SKIPPED]) from None
         except ValidationError as error:
-            text = "; ".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
+            text = "\n".join(f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items())
             raise CommandError(text, returncode=USAGE) from None
 
     def perform_here(self, run: JobRun, *, as_json: bool) -> None:

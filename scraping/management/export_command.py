@@ -5,20 +5,20 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from datetime import datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db import models
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.timezone import get_current_timezone
 
 from audit.activity import LIST
 from audit.commands import RecordedCommand
 from audit.events import Subject, record
 from database.messages import english_of
+from database.moments import written_moment
 from scraping.content import export
 from scraping.models import BotConfig
 from scraping.subreddit_names import plain_subreddit
@@ -57,11 +57,14 @@ class ExportCommand(RecordedCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the export, and exit with a code of the contract."""
+        since, until = (_moment(option, options[option]) for option in ("since", "until"))
+        if since and until and since >= until:
+            raise CommandError("--since must be before --until.", returncode=USAGE)
         rows = export.select(
             self.model,
             subreddits=[plain_subreddit(name) for name in options["subreddit"]],
-            since=_moment("--since", options["since"]),
-            until=_moment("--until", options["until"]),
+            since=since,
+            until=until,
             config=_config(options["config"]) if options["config"] else None,
         )
         tally = export.Tally()
@@ -106,19 +109,15 @@ def _format(options: dict[str, Any]) -> str:
 
 
 def _moment(option: str, text: str | None) -> datetime | None:
-    """Return the time, in the console's time zone unless it gives another one; a date means its beginning."""
+    """Return the time, in the console's time zone unless it gives another one."""
     if text is None:
         return None
-    try:
-        day = parse_date(text)
-        moment = datetime.combine(day, time.min) if day else parse_datetime(text)
-    except ValueError:
-        moment = None
+    moment = written_moment(text, get_current_timezone())
     if moment is None:
         raise CommandError(
-            f"{option}: {text!r} is no time such as 2026-01-31 or 2026-01-31T12:00.", returncode=USAGE
+            f"--{option}: {text!r} is no time such as 2026-01-31 or 2026-01-31T12:00.", returncode=USAGE
         )
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+    return moment
 
 
 def _config(text: str) -> int:

@@ -41,3 +41,5 @@ def test_a_database_that_holds_something_real_is_left_alone(superuser, real):
 def test_somebody_must_own_the_bots():
     with pytest.raises(CommandError, match="createsuperuser"):
         call_command("demo_history")
+    with pytest.raises(CommandError, match="There is no account 'nobody'"):
+        call_command("demo_history", "--user", "nobody")

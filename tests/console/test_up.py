@@ -22,3 +22,8 @@ def test_a_port_that_is_taken_is_one_sentence():
 
         with pytest.raises(CommandError, match="choose another port with --port"):
             call_command("up", "--port", str(taken.getsockname()[1]))
+
+
+def test_an_address_that_this_machine_does_not_have_is_no_taken_port():
+    with pytest.raises(CommandError, match="Choose an address of this machine with --host"):
+        call_command("up", "--host", "192.0.2.1")

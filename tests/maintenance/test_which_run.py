@@ -209,7 +209,9 @@ def test_the_command_says_which_run():
     }
     assert f"run {run.pk}" in which_run("https://redd.it/abc")
     assert json.loads(which_run("t3_abd", "--json")) == []
-    assert "t3_abd" in which_run("t3_abd")
+    assert "never stored" in which_run("t3_abd")
+    factories.post(fullname="t3_abd")
+    assert "t3_abd is stored since" in which_run("t3_abd")
     with pytest.raises(CommandError) as refusal:
         which_run("hello")
     assert refusal.value.returncode == 2

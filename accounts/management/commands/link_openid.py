@@ -28,7 +28,7 @@ class Command(RecordedCommand):
         """Link or unlink the account."""
         user = User.objects.filter(username=options["username"]).first()
         if user is None:
-            raise CommandError(f"There is no account {options['username']!r}.")
+            raise CommandError(f"There is no account {options['username']!r}.", returncode=2)
         if options["remove"]:
             number = people.unlink(user)
             self.stdout.write(

@@ -23,6 +23,8 @@ class Command(RecordedCommand):
         """Create the data, or say why that is refused."""
         people = User.objects.filter(username=user) if user else User.objects.filter(is_superuser=True)
         owner = people.order_by("pk").first()
+        if owner is None and user:
+            raise CommandError(f"There is no account {user!r}.", returncode=2)
         if owner is None:
             raise CommandError("There is nobody to own the bots: make a superuser first (createsuperuser).")
         try:

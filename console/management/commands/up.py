@@ -29,9 +29,9 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, workers: int, **options: Any) -> None:
         """Run until a stop signal; every failure ends in one sentence and exit code 1."""
         if workers < 1:
-            raise CommandError("--workers must be at least 1.")
+            raise CommandError("--workers must be at least 1.", returncode=2)
         if not 1 <= port <= 65_535:  # getaddrinfo() would use it modulo 65,536
-            raise CommandError("--port must be between 1 and 65535.")
+            raise CommandError("--port must be between 1 and 65535.", returncode=2)
         try:
             with acting_as_shell():
                 run_console(host=host, port=port, workers=workers)

@@ -29,13 +29,16 @@ class Command(JobCommand):
         params = super().params(options)
         for pair in options["param"]:
             name, equals, value = pair.partition("=")
-            if not equals:
+            if not (name and equals):
                 raise CommandError(f"--param {pair}: write NAME=VALUE.", returncode=USAGE)
             params[name] = value
         return params
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Request the run, and perform it here unless --queue."""
+        if options["queue"] and options["check"]:
+            text = "--check goes with a dry run here: what a queued one will show is not known yet."
+            raise CommandError(text, returncode=USAGE)
         run = self.request(options["job"], options, send=options["queue"])
         if not options["queue"]:
             self.perform_here(run, as_json=options["json"])

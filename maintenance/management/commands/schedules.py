@@ -58,6 +58,7 @@ class Command(RecordedCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it; exit with 2 for a file that cannot be applied, and plan with 5 if something would change."""
         what, file, prune = options["what"], options["file"], options["prune"]
+        _refuse_what_has_no_effect(options)
         if what == "export":
             self._export(file)
             return
@@ -134,6 +135,14 @@ class Command(RecordedCommand):
     def _print(self, plan: Plan) -> None:
         for line in plan.lines():
             self.stdout.write(line)
+
+
+def _refuse_what_has_no_effect(options: dict[str, Any]) -> None:
+    what = options["what"]
+    if what != "apply" and (options["plan"] is not None or options["yes"] or options["reason"]):
+        raise CommandError("--plan, --yes and --reason go with apply.", returncode=USAGE)
+    if what == "export" and options["prune"]:
+        raise CommandError("--prune goes with plan and apply.", returncode=USAGE)
 
 
 def _numbers(plan: Plan, created: str, changed: str, deleted: str) -> str:

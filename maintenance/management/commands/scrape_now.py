@@ -1,4 +1,4 @@
-"""`manage.py scrape_now CONFIG`: scrape one bot, here and now."""
+"""`manage.py scrape_now BOT`: scrape one bot, here and now."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,7 +13,7 @@ class Command(JobCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the bot."""
-        parser.add_argument("config", metavar="CONFIG", help="the bot's id or name")
+        parser.add_argument("config", metavar="BOT", help="the bot's id or name")
         super().add_arguments(parser)
 
     def params(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from maintenance.explanations import explain_item
 from maintenance.explanations.content import not_an_item
 from maintenance.ledger.search import erasures_of
 from scraping.item_names import names_in
@@ -22,9 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print a list of objects")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print a line for each time, the newest first."""
-        names = names_in(options["item"])
-        if not names:
+        """Print a line for each time, the newest first; or, if there is none, whether the item is stored."""
+        if not names_in(options["item"]):
             raise CommandError(not_an_item(options["item"]), returncode=2)
         found = erasures_of(options["item"])
         if options["json"]:
@@ -36,6 +36,5 @@ class Command(BaseCommand):
                 f"{erasure.fullname}  {erasure.at:%Y-%m-%d %H:%M:%S} UTC  {run}  {erasure.rule_in_words}"
             )
         if not found:
-            self.stdout.write(
-                f"Nothing is known of {', '.join(names)}: still stored, never stored, or deleted too long ago."
-            )
+            for cause in explain_item(options["item"]):
+                self.stdout.write(str(cause))

@@ -3,14 +3,12 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
 from django_celery_beat.models import PeriodicTask
 
+from database.moments import written_moment
 from maintenance.explanations import (
     Cause,
     explain_bot,
@@ -78,14 +76,9 @@ def _task(name: str) -> PeriodicTask:
 
 def _slot(name: str, at: str) -> list[Cause]:
     task = _task(name)
-    try:
-        moment: datetime | None = parse_datetime(at)
-    except ValueError:
-        moment = None
+    moment = written_moment(at, Timing.of(task).zone_info)
     if moment is None:
         raise CommandError(f"--at: {at!r} is no time. Write it as '2026-11-24 02:30'.", returncode=2)
-    if is_naive(moment):
-        moment = moment.replace(tzinfo=Timing.of(task).zone_info)
     return explain_slot(task, moment.replace(second=0, microsecond=0))
 
 

@@ -145,6 +145,8 @@ def test_the_command_explains_the_rest(capsys):
         (["run", "x"], "'x' is no number of a run"),
         (["schedule", "nothing"], "No schedule is named nothing"),
         (["schedule", "purge_old_content", "--at", "tomorrow"], "--at"),
+        (["schedule", "purge_old_content", "--at", "9999-12-31 23:59"], "--at"),
+        (["schedule", "purge_old_content", "--at", "0001-01-01"], "--at"),
         (["run", "1", "--at", "2026-11-24 02:31"], "--at belongs to a schedule"),
         (["bot", "nobody"], "No bot is named nobody"),
         (["post", "hello"], "no fullname"),

@@ -272,6 +272,8 @@ def test_a_command_selects_by_subreddit_time_and_bot(tmp_path):
     [
         ({"since": "yesterday"}, "--since: 'yesterday' is no time"),
         ({"until": "2026-13-01"}, "--until: '2026-13-01' is no time"),
+        ({"since": "0001-01-01"}, "--since: '0001-01-01' is no time"),
+        ({"since": "2026-02-01", "until": "2026-01-01"}, "--since must be before --until"),
         ({"config": "nobody"}, "--config: There is no bot nobody"),
     ],
 )
