@@ -5,8 +5,7 @@ The same seed gives the same data. None of it is real, so it is only created in 
 
 import math
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,8 @@ from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
+from console import demo_content
+from console.demo_content import DAYS, Life
 from database import clock
 from database.messages import gettext as _
 from maintenance.models import JobRun, RetentionPolicy, ScheduleControl
@@ -24,11 +25,13 @@ from maintenance.scheduling import edits, replanning, schedules, seeding
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.time_rows import crontab_row
 from scraping.demo import create_demo
-from scraping.models import BotConfig, Freshness, RedditComment, RedditPost, RequestBudget, ScrapeSession
+from scraping.models import (
+    BotConfig,
+    RedditPost,
+    RequestBudget,
+    ScrapeSession,
+)
 
-DAYS = 14
-SUBREDDITS = ("TinyGardens", "SlowCooking", "HomeWorkshop", "NightSkyNotes", "OldMaps", "RainSounds")
-POSTS, COMMENTS_A_POST_MAX, POSTS_DAYS = 900, 4, 100
 # The usual duration of a run in seconds.
 USUAL: Mapping[str, float] = {
     "cleanup_tokens": 0.7,
@@ -48,16 +51,6 @@ class HoldsRealRuns(Exception):
     """The database contains real data."""
 
 
-@dataclass
-class _Life:
-    owner: User
-    now: datetime
-    random: random.Random
-
-    def ago(self, **span: float) -> datetime:
-        return self.now - timedelta(**span)
-
-
 @transaction.atomic
 def make(*, owner: User, seed: int = 7) -> int:
     """Fill the database; return how many runs were created.
@@ -69,20 +62,19 @@ def make(*, owner: User, seed: int = 7) -> int:
         raise HoldsRealRuns(
             _("This database holds runs or posts: made-up ones beside them would deceive. Take an empty one.")
         )
-    life = _Life(owner, clock.now(), random.Random(seed))  # noqa: S311  # made-up data, no secret
+    life = Life(owner, clock.now(), random.Random(seed))  # noqa: S311  # made-up data, no secret
     seeding.seed()
     bots = _bots(life)
     _schedules(life, bots)
     runs = _runs(life)
     _special_runs(life)
     _sessions(life, bots)
-    _content(life)
-    _freshness(life, bots)
+    demo_content.make(life, bots)
     _events(life)
     return runs
 
 
-def _bots(life: _Life) -> list[BotConfig]:
+def _bots(life: Life) -> list[BotConfig]:
     bots = create_demo(life.owner)
     if not bots:
         bots = list(BotConfig.objects.order_by("pk")[:3])
@@ -101,7 +93,7 @@ def _bots(life: _Life) -> list[BotConfig]:
     return [*bots, *more]
 
 
-def _schedules(life: _Life, bots: list[BotConfig]) -> None:
+def _schedules(life: Life, bots: list[BotConfig]) -> None:
     """Retime one schedule, pause another, and give one bot its own schedule."""
     zone = str(schedules.zone_of(_task("cleanup_sessions")))
     edits.retime(
@@ -137,7 +129,7 @@ def _task(slug: str) -> Any:
 # --- Runs ---------------------------------------------------------------------------------------------
 
 
-def _runs(life: _Life) -> int:
+def _runs(life: Life) -> int:
     """Create a run for each slot of the two weeks, in chronological order."""
     made: list[JobRun] = []
     tasks = PeriodicTask.objects.select_related(*schedules.RELATED)
@@ -152,7 +144,7 @@ def _runs(life: _Life) -> int:
     return len(made)
 
 
-def _slot_run(life: _Life, task: Any, slug: str, slot: datetime) -> JobRun:
+def _slot_run(life: Life, task: Any, slug: str, slot: datetime) -> JobRun:
     run = JobRun(
         job=slug,
         trigger=JobRun.Trigger.SCHEDULE,
@@ -178,7 +170,7 @@ def _slot_run(life: _Life, task: Any, slug: str, slot: datetime) -> JobRun:
     return run
 
 
-def _fate(life: _Life, slug: str, slot: datetime) -> tuple[str, dict[str, Any]]:
+def _fate(life: Life, slug: str, slot: datetime) -> tuple[str, dict[str, Any]]:
     """Return how the run of a slot ends: mostly well; with an outage, a bad evening, and a private subreddit."""
     age = life.now - slot
     if timedelta(days=4, hours=2) < age < timedelta(days=4, hours=5):
@@ -201,7 +193,7 @@ def _fate(life: _Life, slug: str, slot: datetime) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _counts(life: _Life, slug: str) -> dict[str, int]:
+def _counts(life: Life, slug: str) -> dict[str, int]:
     number = life.random.randint
     if slug in ("auto_scraping", "scrape_now"):
         return {"posts_new": number(10, 90), "comments_new": number(40, 400), "requests_used": number(20, 90)}
@@ -210,7 +202,7 @@ def _counts(life: _Life, slug: str) -> dict[str, int]:
     return {"checked": number(80, 400)} if slug == "refresh_stored_content" else {}
 
 
-def _special_runs(life: _Life) -> None:
+def _special_runs(life: Life) -> None:
     """Create open runs: a blocked purge with its plan, a slow scrape, manual runs."""
     plan: dict[str, Any] = {
         "at": life.ago(minutes=25).isoformat(),
@@ -262,7 +254,7 @@ def _special_runs(life: _Life) -> None:
     )
 
 
-def _sessions(life: _Life, bots: list[BotConfig]) -> None:
+def _sessions(life: Life, bots: list[BotConfig]) -> None:
     runs = JobRun.objects.filter(job__in=("auto_scraping", "scrape_now"), status="succeeded").order_by("-pk")
     ScrapeSession.objects.bulk_create(
         ScrapeSession(
@@ -282,67 +274,7 @@ def _sessions(life: _Life, bots: list[BotConfig]) -> None:
     )
 
 
-# --- What was scraped ---------------------------------------------------------------------------------
-
-
-def _content(life: _Life) -> None:
-    posts = [
-        RedditPost(
-            fullname=f"t3_demo{number:x}",
-            subreddit=SUBREDDITS[number % len(SUBREDDITS)],
-            title=f"A made-up post, number {number}",
-            created_at=life.ago(days=life.random.uniform(0, POSTS_DAYS)),
-            checked_at=life.ago(hours=life.random.uniform(0, 50)),
-        )
-        for number in range(POSTS)
-    ]
-    RedditPost.objects.bulk_create(posts, batch_size=500)
-    RedditComment.objects.bulk_create(_comments(life, posts), batch_size=500)
-
-
-def _comments(life: _Life, posts: Iterable[RedditPost]) -> list[RedditComment]:
-    return [
-        RedditComment(
-            fullname=f"t1_demo{post.pk:x}x{number}",
-            post=post,
-            parent_fullname=post.fullname,
-            body="A made-up comment.",
-            created_at=min(post.created_at + timedelta(hours=number + 1), life.now),
-            checked_at=post.checked_at,
-        )
-        for post in posts
-        for number in range(life.random.randint(0, COMMENTS_A_POST_MAX))
-    ]
-
-
-def _freshness(life: _Life, bots: list[BotConfig]) -> None:
-    def add(bot: BotConfig, subreddit: str, *, newest: float, due: float, **fields: Any) -> None:
-        Freshness.objects.update_or_create(
-            config=bot,
-            subreddit=subreddit.lower(),
-            defaults={
-                "newest_at": life.ago(hours=newest),
-                "listed_at": life.ago(hours=min(newest, 2)),
-                "due_at": life.now + timedelta(hours=due),
-                **fields,
-            },
-        )
-
-    def compared(verdict: str, *, posts: int = 0, **fields: Any) -> dict[str, Any]:
-        if verdict == "silent":
-            fields |= {"why": "quiet"}
-        figures = {"counted_from": life.ago(hours=24), "posts": posts, "usual_low": 22, "usual_high": 41}
-        return {"verdict": verdict, **figures, **fields}
-
-    add(bots[0], "TinyGardens", newest=0.2, due=3, **compared("usual", posts=31))
-    add(bots[0], "SlowCooking", newest=9, due=-2, **compared("silent", silent_since=life.ago(hours=9)))
-    add(bots[1], "HomeWorkshop", newest=0.6, due=5, **compared("fewer", posts=9))
-    add(bots[2], "NightSkyNotes", newest=1.5, due=8)
-    add(bots[3], "OldMaps", newest=70, due=-40, silent_since=life.ago(hours=62), why="private")
-    add(bots[4], "RainSounds", newest=30, due=-9, silent_since=life.ago(hours=21), why="private")
-
-
-def _events(life: _Life) -> None:
+def _events(life: Life) -> None:
     name = life.owner.get_username()
     for hours, verb, subject in (
         (30, "retention.changed", "purge_old_content"),

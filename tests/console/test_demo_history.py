@@ -3,11 +3,12 @@
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db.models import Max
 from django.urls import reverse
 
 from console import demo_history
 from maintenance.models import JobRun
-from scraping.models import RedditPost
+from scraping.models import Freshness, PostSighting, RedditPost
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +27,11 @@ def test_a_fortnight_has_runs_of_all_kinds_and_the_dashboard_shows_what_needs_so
         assert text in page
     stored = client.get(reverse("admin:dashboard_stored")).content.decode()
     assert all(text in stored for text in ("silent since", "as of the plan of", "Recent changes"))
+    # What the bots are said to have found is there.
+    assert not RedditPost.objects.exclude(pk__in=PostSighting.objects.values("post")).exists()
+    for fresh in Freshness.objects.all():
+        posts = RedditPost.objects.found_by(fresh.config_id).filter(subreddit__folded=fresh.subreddit)
+        assert posts.aggregate(newest=Max("created_at"))["newest"] == fresh.newest_at
 
 
 @pytest.mark.parametrize("real", [factories.job_run, factories.post])
