@@ -41,6 +41,7 @@ NO_ACT = {
     "api/idempotency.py": "keeps the answer to a request, whose act has its event",
     "audit/history.py": "moves the entries of Django's log to the events",
     "console/demo_history.py": "made-up data; its command writes the event",
+    "console/demo_content.py": "made-up data, for demo_history.py",
     "console/local/administrator.py": "within acting_as_shell, where every change of a user is recorded",
     "console/roles.py": "what migrating creates; the command writes the event",
     "console/tracing/spans.py": "describes the process to the collector; it has no rows",
