@@ -28,6 +28,16 @@ def test_the_header_is_low_at_every_width(signed_in, width, highest):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_name_without_spaces_makes_no_page_wider_than_a_phone(signed_in):
+    bot = factories.bot_config(name="x" * 90)
+    page = signed_in
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"/admin/scraping/botconfig/{bot.pk}/change/")
+
+    expect(page.locator("#content > h2")).to_have_text(bot.name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 @pytest.mark.parametrize("width", [768, 900, 1024])
 @pytest.mark.parametrize("address", ["", "maintenance/jobrun/", "django_celery_beat/periodictask/"])
 def test_no_table_scrolls_sideways_between_a_phone_and_a_desk(signed_in, superuser, width, address):
