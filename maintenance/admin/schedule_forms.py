@@ -14,23 +14,11 @@ from adminkit.long_select import LongSelect
 from maintenance import schedule_parts
 from maintenance.admin.time_form import TimeForm
 from maintenance.models import ScheduleControl
+from maintenance.models.schedules import POLICY_FIELDS
 from maintenance.registry import InvalidParams, Person, job_of_task, jobs, read_params
 from maintenance.scheduling import days_off, schedules
 from maintenance.scheduling.reading import read
 from maintenance.scheduling.targets import is_gone
-
-CONTROL_FIELDS = (
-    "misfire_policy",
-    "misfire_limit",
-    "catch_up_hours",
-    "catch_up_after_pause",
-    "overlap_policy",
-    "days_off",
-    "days_off_weekends",
-    "retries",
-    "time_limit_seconds",
-    "pause_after_failures",
-)
 
 # The values that the preset buttons write into the crontab fields.
 PRESETS = [
@@ -108,14 +96,14 @@ class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
         for part in schedule_parts.registered():
             self.fields.update(part.fields())
         for name in self.fields:
-            if name in CONTROL_FIELDS:
+            if name in POLICY_FIELDS:
                 self.fields[name].widget.attrs.setdefault("autocomplete", "off")
         self.fields["days_off_weekends"].widget.attrs["data-time"] = "1"
         self.fields["task"].widget.attrs["data-time"] = "1"  # whose usual durations the preview compares
         if schedule.pk is None:
             return
         control = schedules.control_of(schedule)
-        self.initial.update({name: getattr(control, name) for name in CONTROL_FIELDS})
+        self.initial.update({name: getattr(control, name) for name in POLICY_FIELDS})
         if control.days_off and not days_off.is_known(control.days_off):
             offered: Any = self.fields["days_off"]
             offered.choices = [*calendars(), (control.days_off, control.days_off)]

@@ -8,8 +8,8 @@ from django.http import QueryDict
 from django_celery_beat.models import PeriodicTask
 
 from maintenance.models import JobRun
+from maintenance.models.schedules import POLICY_FIELDS
 from maintenance.scheduling import schedules
-from maintenance.scheduling.creation import COPIED_POLICIES
 from maintenance.scheduling.timing import Timing
 
 FIELD = "seen"
@@ -26,7 +26,7 @@ def version_of(task: PeriodicTask) -> str:
         str(Timing.of(task)),
         str(control.pause_reason),
         until.isoformat() if until else None,
-        [getattr(control, name) for name in COPIED_POLICIES],
+        [getattr(control, name) for name in POLICY_FIELDS],
     ]
     return sha256(json.dumps(state).encode()).hexdigest()[:20]
 

@@ -26,7 +26,7 @@ from database import clock
 from database.messages import gettext
 from maintenance import schedule_parts
 from maintenance.admin.schedule_actions import ScheduleActions
-from maintenance.admin.schedule_forms import CONTROL_FIELDS, PRESETS, ScheduleForm
+from maintenance.admin.schedule_forms import PRESETS, ScheduleForm
 from maintenance.admin.schedule_summary import (
     BotOwnerFilter,
     Fate,
@@ -38,6 +38,7 @@ from maintenance.admin.schedule_summary import (
 )
 from maintenance.admin.schedule_views import ScheduleViews
 from maintenance.admin.time_form import CRONTAB_FIELDS, INTERVAL_FIELDS, TIME_FIELDS
+from maintenance.models.schedules import POLICY_FIELDS
 from maintenance.registry import job_of_task
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.collisions import collisions
@@ -148,7 +149,7 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
             edits.set_time(
                 obj, by=request.user, time=form.cleaned_data["time"], reason=form.cleaned_data["reason"]
             )
-        policies = {name: form.cleaned_data[name] for name in CONTROL_FIELDS}
+        policies = {name: form.cleaned_data[name] for name in POLICY_FIELDS}
         edits.set_policies(obj, policies, by=request.user)
         for part in schedule_parts.registered():
             part.save(obj, form.cleaned_data, by=request.user)
@@ -161,7 +162,7 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
     ) -> list[Any]:
         """Leave out time and policies: ``edits`` has written their events with before and after."""
         added = [name for part in schedule_parts.registered() for name in part.fields()]
-        told = {*TIME_FIELDS, *CONTROL_FIELDS, *added, "reason"}
+        told = {*TIME_FIELDS, *POLICY_FIELDS, *added, "reason"}
         form.changed_data = [name for name in form.changed_data if name not in told]
         return super().construct_change_message(request, form, formsets, add)
 

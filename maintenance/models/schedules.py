@@ -16,6 +16,20 @@ from database.messages import PartsField, ShortMessageField
 TIME_LIMIT_SECONDS_MIN, TIME_LIMIT_SECONDS_MAX = 10, 7_000
 RETRIES_MAX, FAILURES_MAX, CATCH_UP_HOURS_MAX = 10, 100, 8_760
 
+# What people choose about a schedule besides its time and job: its form shows it, a copy takes it over.
+POLICY_FIELDS = (
+    "misfire_policy",
+    "misfire_limit",
+    "catch_up_hours",
+    "catch_up_after_pause",
+    "overlap_policy",
+    "days_off",
+    "days_off_weekends",
+    "retries",
+    "time_limit_seconds",
+    "pause_after_failures",
+)
+
 
 class ScheduleControl(models.Model):
     """What the console adds to a schedule, which is a PeriodicTask of django-celery-beat."""

@@ -14,6 +14,7 @@ from audit.admin_edits import ADDED
 from audit.events import record
 from database import clock
 from database.messages import gettext as _
+from maintenance.models.schedules import POLICY_FIELDS
 from maintenance.registry import InvalidParams, Person
 from maintenance.scheduling import edits, schedules, time_rows
 from maintenance.scheduling.targets import MESSAGE_FIELDS
@@ -22,18 +23,6 @@ from maintenance.scheduling.timing import Timing
 NAME_MAX = 200
 # What a copy takes over besides the time.
 COPIED = ("task", "description", "kwargs", "one_off", *MESSAGE_FIELDS)
-COPIED_POLICIES = (
-    "misfire_policy",
-    "misfire_limit",
-    "catch_up_hours",
-    "catch_up_after_pause",
-    "overlap_policy",
-    "days_off",
-    "days_off_weekends",
-    "retries",
-    "time_limit_seconds",
-    "pause_after_failures",
-)
 ADD = "django_celery_beat.add_periodictask"
 
 
@@ -71,7 +60,7 @@ def duplicate(task: PeriodicTask, *, by: Person | None) -> PeriodicTask:
         values["name"] = _name_of_copy(schedules.title(task))
         copy = create(values, Timing.of(task), by=by, may_be_over=True)
         control = schedules.control_or_default(task)
-        edits.set_policies(copy, {name: getattr(control, name) for name in COPIED_POLICIES}, by=by)
+        edits.set_policies(copy, {name: getattr(control, name) for name in POLICY_FIELDS}, by=by)
         reason = _("A copy of “%(name)s” that nobody has resumed yet.") % {"name": schedules.title(task)}
         edits.pause(copy, by=by, reason=reason)
     return copy

@@ -9,8 +9,8 @@ from django_celery_beat.models import PeriodicTask
 from hypothesis import HealthCheck, given, settings
 
 from database import clock
+from maintenance.models.schedules import POLICY_FIELDS
 from maintenance.scheduling import schedules
-from maintenance.scheduling.creation import COPIED_POLICIES
 from maintenance.scheduling.schedule_file import applying, writing
 from maintenance.scheduling.schedule_file.reading import read
 from maintenance.scheduling.timing import Timing
@@ -34,7 +34,7 @@ def facts():
             replace(Timing.of(task), enabled=True),
             (task.enabled, task.one_off, task.task, json.loads(task.kwargs), task.description),
             task.control.paused_until,
-            [getattr(task.control, name) for name in COPIED_POLICIES],
+            [getattr(task.control, name) for name in POLICY_FIELDS],
         )
         for task in tasks
     }
