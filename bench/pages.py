@@ -15,7 +15,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, path
 
-from bench import fill, harness
+from bench import filler, harness
 from database.keyset import Place, encoded
 
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", "20"))
@@ -28,13 +28,13 @@ ALERTS, ACTIVITY, USERS = "alerts/alert/", "audit/event/", "auth/user/"
 LISTS = (RUNS, SCHEDULES, POSTS, COMMENTS, SESSIONS, BOTS, USERS)
 # The rows that stand for all of their kind in a world of ``bench.fill``.
 IDS = {
-    "schedule": fill.FIRST + 1,
+    "schedule": filler.FIRST + 1,
     "run": 50_000,
     "bot": 77,
     "session": 5_000,
     "post": 5_000,
     "comment": 5_000,
-    "user": fill.FIRST + 1,
+    "user": filler.FIRST + 1,
 }
 # Lists that the stock admin also has are compared with it.
 PAGES = {

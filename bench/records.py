@@ -1,6 +1,6 @@
 """Fills what the console keeps of people and of itself: events and alerts; ``bench.fill`` calls it."""
 
-from bench.fill import FIRST, PEOPLE, Filler, chance, pick
+from bench.filler import FIRST, PEOPLE, Filler, chance, pick
 
 
 def fill_records(filler: Filler, events: int, alerts: int) -> None:

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from bench import fill, harness, pages
+from bench import fill, filler, harness, pages
 from database.keyset import Place, encoded
 from maintenance.ledger import performing
 from maintenance.ledger.requests import request_run
@@ -46,7 +46,7 @@ SEARCHES = {
     "comments: of a post": f"{pages.COMMENTS}?q=t3_5000",
     "runs: number": f"{pages.RUNS}?q=50",
     "runs: fullname": f"{pages.RUNS}?q=t3_5000",
-    "runs: of a schedule, first attempts": f"{pages.RUNS}?schedule__exact={fill.FIRST + 7}&attempt__exact=1",
+    "runs: of a schedule, first attempts": f"{pages.RUNS}?schedule__exact={filler.FIRST + 7}&attempt__exact=1",
     "runs: two long periods": f"{pages.RUNS}compare/?days=92",
     "sessions: number": f"{pages.SESSIONS}?q=50",
     "sessions: manual": f"{pages.SESSIONS}?kind__exact=manual",
