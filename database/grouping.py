@@ -13,8 +13,13 @@ def with_grouped_counts(text: str, values: Mapping[str, Any]) -> str:
     if ")d" not in text:
         return text
 
-    def grouped(placeholder: re.Match[str]) -> str:
+    def filled(placeholder: re.Match[str]) -> str:
         value = values.get(placeholder[1])
-        return f"{value:,}" if type(value) is int else placeholder[0]
+        return grouped(value) if type(value) is int else placeholder[0]
 
-    return _COUNT.sub(grouped, text)
+    return _COUNT.sub(filled, text)
+
+
+def grouped(count: int) -> str:
+    """Return a count for a placeholder that takes a text."""
+    return f"{count:,}"

@@ -13,6 +13,7 @@ from accounts.models import ApiToken, IdempotencyKey, PasswordResetToken, Person
 from audit.models import Event
 from audit.triggers import KEPT_DAYS
 from database import clock
+from database.grouping import grouped
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from maintenance import history, job_groups
@@ -323,10 +324,10 @@ def _tally(ctx: JobContext, session: ScrapeSession) -> bool:
     ) % {
         "bot": session.config_name,
         "status": message_of(ScrapeSession.Status(session.status).label),
-        "posts": session.posts_found,
-        "posts_new": session.posts_new,
-        "comments": session.comments_found,
-        "comments_new": session.comments_new,
+        "posts": grouped(session.posts_found),
+        "posts_new": grouped(session.posts_new),
+        "comments": grouped(session.comments_found),
+        "comments_new": grouped(session.comments_new),
     }
     ctx.log(
         joined([text, session.error], by="; ") if session.error else text, "info" if succeeded else "warning"

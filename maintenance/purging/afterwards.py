@@ -4,6 +4,7 @@ from django.apps import apps
 from django.db import OperationalError
 
 from database.footprint import Footprint, analyze, footprint
+from database.grouping import grouped
 from database.messages import file_size, joined
 from database.messages import gettext as _
 from maintenance.models import JobRun
@@ -22,7 +23,7 @@ LOSING_RUNS = 3
 def what_waits(passed_over: PassedOver, table: TablePlan, left: int) -> str:
     """Return how many rows wait for the next attempt, and which sessions locked them."""
     return _("%(rows)s %(table)s could not be deleted so far: %(who)s.") % {
-        "rows": left,
+        "rows": grouped(left),
         "table": table.verbose_name,
         "who": passed_over.who(),
     }
@@ -33,7 +34,7 @@ def tell_what_is_left(context: DeletionContext, table: TablePlan, left: int) -> 
     run = context.run
     assert run is not None
     message = _("%(rows)s %(table)s that should be gone are still there.") % {
-        "rows": left,
+        "rows": grouped(left),
         "table": table.verbose_name,
     }
     earlier = JobRun.objects.filter(job=run.job, dry_run=False, pk__lt=run.pk, plan__isnull=False)
@@ -54,7 +55,7 @@ def tell_what_is_left(context: DeletionContext, table: TablePlan, left: int) -> 
 def total_in_words(context: DeletionContext, tables: list[TablePlan]) -> str:
     """Return what all attempts have deleted together: the last one may have found nothing more to do."""
     rows = gone(context)
-    each = joined((f"{rows[table.model]} " + table.verbose_name for table in tables), by=", ")
+    each = joined((f"{grouped(rows[table.model])} " + table.verbose_name for table in tables), by=", ")
     return _("All attempts together deleted %(rows)s.") % {"rows": each}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from database.grouping import grouped
 from database.messages import gettext as _
 from maintenance.models import JobRun
 from maintenance.purging.kept_plan import tables_of
@@ -63,7 +64,7 @@ def refusals(job: str, tables: Sequence[TablePlan], *, caps: Caps, using: str) -
     if rows > caps.rows:
         reasons.append(
             _("%(rows)s rows would be deleted, more than the %(cap)s of PURGE_CAP_ROWS.")
-            % {"rows": rows, "cap": caps.rows}
+            % {"rows": grouped(rows), "cap": grouped(caps.rows)}
         )
     if caps.has_relative and rows >= caps.share_min_rows:
         reasons += _above_share(tables[0], caps, using)
@@ -81,8 +82,8 @@ def _above_share(table: TablePlan, caps: Caps, using: str) -> list[str]:
     return [
         _("%(rows)s of %(total)s %(table)s would be deleted: %(share)s %%, more than the %(cap)s %% of PURGE_CAP_SHARE.")
         % {
-            "rows": table.rows + table.gone,
-            "total": table.total + table.gone,
+            "rows": grouped(table.rows + table.gone),
+            "total": grouped(table.total + table.gone),
             "table": table.verbose_name,
             # Rounded up: it is more than the cap.
             "share": f"{math.ceil(round(1000 * table.share, 6)) / 10:g}",
@@ -111,7 +112,7 @@ def _above_usual(job: str, tables: Sequence[TablePlan], rows: int) -> list[str]:
         return []
     return [
         _("%(rows)s rows would be deleted, more than three times the usual %(median)s (the median of the last %(runs)s runs).")
-        % {"rows": rows, "median": known[0], "runs": known[1]}
+        % {"rows": grouped(rows), "median": grouped(known[0]), "runs": known[1]}
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 from database import clock
 from database.background import background_reads
 from database.footprint import is_underestimated
+from database.grouping import grouped
 from database.messages import gettext as _
 from database.messages import joined, message_of
 from database.returning import Returning
@@ -60,7 +61,7 @@ class Deletion:
             context.count(table.model, table.rows)
             context.log(
                 _("%(rows)s of %(total)s %(table)s would be deleted")
-                % {"rows": table.rows, "total": table.total, "table": table.verbose_name}
+                % {"rows": grouped(table.rows), "total": grouped(table.total), "table": table.verbose_name}
             )
         context.plan.would_wait_for += self._check.above_caps(tables)
         context.message = _what_a_run_would_do(context.plan.would_wait_for)

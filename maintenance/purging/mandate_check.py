@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef
 
 from database import clock
 from database.background import background_reads
+from database.grouping import grouped
 from database.messages import gettext as _
 from maintenance.models import JobRun
 from maintenance.purging import mandate as mandates
@@ -137,7 +138,7 @@ class MandateCheck:
         if rows:
             reasons.append(
                 _("Changed since the plan: under the retention as it is now, %(rows)s other %(table)s would be deleted.")
-                % {"rows": rows, "table": name}
+                % {"rows": grouped(rows), "table": name}
             )  # fmt: skip
         # Rows that appear after this check must satisfy both retentions.
         self.queryset = self.queryset & allowed

@@ -49,7 +49,7 @@ def test_the_rows_of_all_tables_together_reach_the_cap():
     comments = TablePlan(model="scraping.RedditComment", rows=500, total=10_000, cascaded_from="x")
 
     assert reasons([*posts(500), comments]) == []
-    assert "1001 rows would be deleted, more than the 1000" in reasons([*posts(501), comments])[0]
+    assert "1,001 rows would be deleted, more than the 1,000" in reasons([*posts(501), comments])[0]
 
 
 def test_more_than_half_of_a_table_is_refused_and_just_half_is_not():
