@@ -17,6 +17,7 @@ from maintenance.admin.run_params import parameters
 from maintenance.explanations import Cause, explain_run
 from maintenance.failed_parts import retry_params
 from maintenance.ledger import decisions, run_json
+from maintenance.ledger.beside_policy import beside_policy
 from maintenance.ledger.usual import usual_of
 from maintenance.models import JobRun, Person, RunLogLine
 from maintenance.models.chain import attempts_of
@@ -139,6 +140,7 @@ def _of_plan(run: JobRun, user: Person) -> dict[str, Any]:
         # Why it is blocked, in numbers; and why the reader may not approve it.
         "shares": [(table, percent(table.rows / table.total)) for table in tables if table.total],
         "decision_refusal": refusal,
+        "beside_policy": beside_policy(run) if run.is_blocked else None,
         "plan": shown(tables, user),
         "planned_rows": sum(table.rows for table in tables),
         "differences": [] if run.dry_run else differences((run.mandate or {}).get("rows"), tables),
@@ -174,7 +176,7 @@ def _causes(run: JobRun, user: Person) -> list[Cause]:
     causes = explain_run(run)
     if run.is_blocked:
         # The page says why, and how to decide, above.
-        return [cause for cause in causes if cause.code != "blocked"]
+        return [cause for cause in causes if cause.code not in ("blocked", "asked_by")]
     # The page says this already.
     said = (run.message, run.error)
     return [] if len(causes) == 1 and causes[0].text in said and not causes[0].remedy else causes

@@ -85,3 +85,27 @@ def test_afterwards_the_page_says_what_was_decided_and_by_whom(client, operator,
     assert operator.username in card
     assert f"{word}: after the import" in card
     assert "Approve: delete" not in page
+
+
+def test_a_retention_of_its_own_stands_beside_that_of_the_job_with_what_it_would_delete(
+    client, operator, blocked
+):
+    blocked.params = {"days": 30}
+    blocked.save()
+    assert "lin asked to delete what is older than 30 days; the job’s retention is 90 days." in read(
+        client, blocked
+    )
+
+    table = TablePlan(model="scraping.RedditPost", rows=8_687, total=41_200)
+    plan = {"at": timezone.now().isoformat(), "tables": [table.as_json()]}
+    planned = factories.job_run(job="purge_old_content", dry_run=True, plan=plan)
+    factories.job_run(job="purge_old_content", dry_run=True, plan=plan, params={"days": 5})
+
+    page = read(client, blocked)
+    assert f'<a href="{address("change", planned)}">run #{planned.pk}</a>' in page
+    assert "planned to delete 8,687 rows." in page
+    assert "asked for it." not in page
+
+    blocked.params = {"days": 90}
+    blocked.save()
+    assert "asked to delete" not in read(client, blocked)
