@@ -1,6 +1,7 @@
 """Records every addition, change and deletion in the admin as an event; the site adds this to every admin class."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_noop
 from adminkit.forms import typed_reason
 from audit import snapshots, words
 from audit.cascades import deleted_with
-from audit.events import record
+from audit.events import Change, record, record_changes
 
 ADDED, CHANGED, DELETED = "row.added", "row.changed", "row.deleted"
 words.register(
@@ -113,15 +114,21 @@ class RecordedAdmin(admin.ModelAdmin):
 
 def record_deletion(row: Model, *, by: User | AnonymousUser | None, reason: str = "") -> None:
     """Write the event of a row that is about to be deleted, in the transaction of its deletion."""
-    children = deleted_with(row)
-    record(
-        DELETED,
-        row,
-        by=by,
-        before=snapshots.without_secrets(type(row), snapshots.snapshot(row)),
-        reason=reason,
-        parameters={"deleted_with_it": children} if children else None,
+    record_deletions([row], by=by, reason=reason)
+
+
+def record_deletions(rows: Sequence[Model], *, by: User | AnonymousUser | None, reason: str = "") -> None:
+    """Write the events of rows of one model that are about to be deleted, in the transaction of their deletion."""
+    children = deleted_with(rows)
+    changes = (
+        Change(
+            row,
+            before=snapshots.without_secrets(type(row), snapshots.snapshot(row)),
+            parameters={"deleted_with_it": children[row.pk]} if children[row.pk] else None,
+        )
+        for row in rows
     )
+    record_changes(DELETED, changes, by=by, reason=reason)
 
 
 def _fields_in(message: Any) -> list[str]:

@@ -28,6 +28,15 @@ WRITTEN_AT_ONCE = 500
 NAME_FIELDS = {"django_celery_beat.PeriodicTask": "name"}
 
 
+class Change(NamedTuple):
+    """One of many events that are recorded together; for the fields see ``record``."""
+
+    subject: "models.Model | Subject"
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
 class Subject(NamedTuple):
     """The subject of an event, if that is not a row, or if the row's own name must not be kept."""
 
@@ -149,7 +158,21 @@ def record_each(
     reason: str = "",
 ) -> None:
     """Record the same about many rows, one event for each; for the arguments see ``record``."""
-    events = (_event(verb, subject, by, None, None, after, reason, None) for subject in subjects)
+    record_changes(verb, (Change(subject, after=after) for subject in subjects), by=by, reason=reason)
+
+
+def record_changes(
+    verb: str,
+    changes: Iterable[Change],
+    *,
+    by: AbstractBaseUser | AnonymousUser | None = None,
+    reason: str = "",
+) -> None:
+    """Record what happened to each of many rows, one event for each; for the arguments see ``record``."""
+    events = (
+        _event(verb, change.subject, by, None, change.before, change.after, reason, change.parameters)
+        for change in changes
+    )
     while some := list(islice(events, WRITTEN_AT_ONCE)):
         Event.objects.bulk_create(some)
 

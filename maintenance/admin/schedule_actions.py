@@ -1,71 +1,35 @@
-"""What people do to many schedules at once: pause, resume, move in time, delete."""
+"""What people do to many schedules at once, up to all that match the filters of the list: the page that asks, the answer."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import PeriodicTask
 
-from adminkit.forms import EndField
 from adminkit.links import select_box
+from adminkit.templatetags.display import number
 from database import clock
 from database.messages import gettext, ngettext
 from maintenance.admin import schedule_versions
-from maintenance.registry import Person
+from maintenance.admin.schedule_changes import CHANGES, Change, Values, context_of
 from maintenance.scheduling import edits, schedules
-from maintenance.scheduling.crontab import Crontab, InvalidCrontab
+from maintenance.scheduling.many_edits import SCHEDULES_MAX, Result
 from maintenance.scheduling.reading import Reading, read_all
-from maintenance.scheduling.shifting import MINUTES_A_DAY, CannotShift, shifted
-from maintenance.scheduling.timing import Timing
 
-# Each one is a transaction of its own, within one request.
-SELECTED_MAX = 500
-
-
-class ReasonForAllForm(forms.Form):
-    """One reason for all of them."""
-
-    reason = forms.CharField(
-        label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"class": "vTextField", "size": 60})
-    )
-
-
-class PauseAllForm(ReasonForAllForm):
-    """The reason and the optional end of the pauses."""
-
-    until = EndField(help_text=_("Empty: until somebody resumes them."))
-
-
-class ShiftForm(ReasonForAllForm):
-    """The reason, and by how many minutes."""
-
-    minutes = forms.IntegerField(
-        label=_("Minutes"),
-        min_value=-MINUTES_A_DAY,
-        max_value=MINUTES_A_DAY,
-        help_text=_("How much later each starts; a negative number: earlier."),
-    )
-
-    def clean_minutes(self) -> int:
-        """Refuse a move that changes nothing."""
-        minutes: int = self.cleaned_data["minutes"]
-        if not minutes % MINUTES_A_DAY:
-            raise forms.ValidationError(_("That is the same time of day. Enter another number of minutes."))
-        return minutes
+# So many are shown one by one; of the others, how many there are of each kind.
+SHOWN_MAX = 20
+# So many of those that are left as they are get named, for each reason.
+NAMED_MAX = 5
 
 
 @dataclass(frozen=True)
@@ -73,36 +37,17 @@ class Outcome:
     """What will happen to one schedule."""
 
     task: PeriodicTask
-    reading: Reading
-    # As it will be: with its next time; None: it will not be any more, or that is not known.
-    later: PeriodicTask | None = None
-    later_reading: Reading | None = None
     # In the reader's language; empty: not known before the form is filled in.
     after: str = ""
     refusal: str = ""
-
-
-Foresee = Callable[[PeriodicTask, Mapping[str, Any]], str]
-
-
-@dataclass(frozen=True)
-class Action:
-    """One thing to do with many schedules."""
-
-    # Lazy texts.
-    question: Any
-    button: Any
-    form: type[forms.Form]
-    # Does it to one schedule; raises ValueError with the refusal.
-    do: Callable[[ScheduleActions, HttpRequest, PeriodicTask, Mapping[str, Any]], None]
-    # Says what it will do to one schedule; raises ValueError likewise.
-    foresee: Foresee
-    # Makes a copy of the schedule what the schedule will be; None: it will not be any more.
-    become: Callable[[PeriodicTask, Mapping[str, Any]], None] | None
+    reading: Reading | None = None
+    # As it will be: with its next time; None: it will not be any more, or that is not known.
+    later: PeriodicTask | None = None
+    later_reading: Reading | None = None
 
 
 class ScheduleActions(admin.ModelAdmin):
-    """The actions of the list of schedules, for their admin. Each schedule gets its own transaction and event."""
+    """The actions of the list of schedules, for their admin. Each is one transaction, with one event a schedule."""
 
     actions: Any = ["pause_many", "resume_many", "shift_many", "delete_many"]
 
@@ -141,199 +86,146 @@ class ScheduleActions(admin.ModelAdmin):
         """Delete the selected ones."""
         return self._ask_and_do(request, tasks, "delete_many")
 
+    def response_action(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> Any:
+        """Remember what matches the list: the page of an action offers all of it, also without JavaScript."""
+        vars(request)["matching"] = queryset
+        return super().response_action(request, queryset)
+
     def _ask_and_do(
         self, request: HttpRequest, tasks: QuerySet[PeriodicTask], name: str
     ) -> HttpResponse | None:
-        """Ask, show what will happen to each, and do it when that was confirmed."""
-        action = _ACTIONS[name]
-        selected = list(tasks.select_related(*schedules.RELATED).order_by("name")[: SELECTED_MAX + 1])
-        if len(selected) > SELECTED_MAX:
-            text = gettext("At most %(number)s schedules at once: select fewer.")
-            messages.error(request, text % {"number": SELECTED_MAX})
+        """Ask, show what will happen, and do it when that was confirmed."""
+        change = CHANGES[name]
+        keys = list(tasks.order_by().values_list("pk", flat=True)[: SCHEDULES_MAX + 1])
+        if len(keys) > SCHEDULES_MAX:
+            text = gettext("At most %(number)s schedules at once: filter the list, or select fewer.")
+            messages.error(request, text % {"number": number(SCHEDULES_MAX)})
             return None
-        form = action.form(request.POST if "reason" in request.POST else None)
+        form = change.form(request.POST if "reason" in request.POST else None)
         is_valid = form.is_valid()
         if is_valid and "confirmed" in request.POST:
-            self._do(request, action, selected, form.cleaned_data)
+            self._do(request, change, keys, form.cleaned_data)
             return None  # back to the list, filtered as it was
-        values = form.cleaned_data if is_valid else {}
+        selected = list(tasks.select_related(*schedules.RELATED).order_by("name")[:SCHEDULES_MAX])
+        values = {**(form.cleaned_data if is_valid else {}), **context_of(name, selected)}
+        outcomes = [_outcome(change, task, values) for task in selected]
+        is_known = is_valid or name != "shift_many"
         return render(
             request,
             "maintenance/schedule_actions.html",
             {
                 **self.admin_site.each_context(request),
-                "title": action.question % {"number": len(selected)},
-                "button": action.button,
+                "title": change.question(len(selected)) % {"number": number(len(selected))},
+                "button": change.button,
                 "form": form,
                 "action": name,
-                "outcomes": _outcomes(action, selected, values, is_known=is_valid or name != "shift_many"),
+                "kinds": _kinds(change, outcomes, values) if len(outcomes) > SHOWN_MAX else [],
+                "outcomes": _in_full(change, outcomes[:SHOWN_MAX], values, is_known=is_known),
+                "others": max(0, len(outcomes) - SHOWN_MAX),
                 "seen": schedule_versions.shown(selected),
                 "is_checked": is_valid,
                 "checkbox_name": ACTION_CHECKBOX_NAME,
                 "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
                 "select_across": request.POST.get("select_across", "0"),
+                "matching": _matching(request, more_than=len(selected)),
             },
         )
 
-    def _do(
-        self, request: HttpRequest, action: Action, tasks: list[PeriodicTask], values: Mapping[str, Any]
-    ) -> None:
-        done = 0
-        for task in tasks:
-            try:
-                with transaction.atomic():
-                    action.do(self, request, _as_shown(request, task), values)
-                done += 1
-            except (ValueError, PermissionDenied) as refusal:
-                text = gettext("%(name)s is left as it is: %(reason)s")
-                messages.warning(request, text % {"name": schedules.title(task), "reason": refusal})
-        text = ngettext("%(number)s schedule was changed.", "%(number)s schedules were changed.", done)
-        messages.add_message(request, messages.SUCCESS if done else messages.WARNING, text % {"number": done})
+    def _do(self, request: HttpRequest, change: Change, keys: list[int], values: Values) -> None:
+        """Do it to those that are as the page showed them, and say what became of all others."""
+        shown = schedule_versions.posted(request.POST)
+
+        def refuse(task: PeriodicTask) -> str:
+            if shown.get(task.pk) == schedule_versions.version_of(task):
+                return ""
+            return gettext(
+                "It was changed, or came into the list, after the page was shown. Look at it, and select it again."
+            )
+
+        result = change.do(keys, request.user, values, refuse)
+        for reason, left in result.refused.items():
+            messages.warning(request, _left(left, reason))
+        if gone := len(shown.keys() - result.found):
+            text = ngettext(
+                "%(number)s schedule that the page showed was deleted meanwhile, or does not match the list any more:"
+                " nothing was done to it.",
+                "%(number)s schedules that the page showed were deleted meanwhile, or do not match the list any more:"
+                " nothing was done to them.",
+                gone,
+            )
+            messages.warning(request, text % {"number": number(gone)})
+        _tell_done(request, change, result)
 
 
-def _as_shown(request: HttpRequest, task: PeriodicTask) -> PeriodicTask:
-    """Return the schedule, locked; raise ValueError unless it is as the page showed it."""
-    now = schedule_versions.locked(task)
-    if now is None:
-        raise ValueError(gettext("It was deleted meanwhile."))
-    if not schedule_versions.was_shown(request.POST, now):
-        raise ValueError(
-            gettext("It was changed after this page was shown: look at it, and select it again.")
+def _matching(request: HttpRequest, *, more_than: int) -> int | None:
+    """Return how many schedules match the list, if the action can take them and has not; else None."""
+    matching: QuerySet[PeriodicTask] = vars(request)["matching"]
+    found = matching.order_by()[: SCHEDULES_MAX + 1].count()
+    return found if more_than < found <= SCHEDULES_MAX else None
+
+
+def _tell_done(request: HttpRequest, change: Change, result: Result) -> None:
+    if result.unchanged:
+        text = ngettext(
+            "%(number)s schedule was active already.",
+            "%(number)s schedules were active already.",
+            result.unchanged,
         )
-    return now
+        messages.info(request, text % {"number": number(result.unchanged)})
+    text = change.done(result.changed) % {"number": number(result.changed)}
+    messages.add_message(request, messages.SUCCESS if result.changed else messages.WARNING, text)
 
 
-def _outcomes(
-    action: Action, tasks: list[PeriodicTask], values: Mapping[str, Any], *, is_known: bool
-) -> list[Outcome]:
-    """Return what will happen to each, in a number of queries that does not grow with theirs."""
-    found = [
-        _outcome(action, task, reading, values) for task, reading in zip(tasks, read_all(tasks), strict=True)
-    ]
-    if action.become is None or not is_known:
+def _left(tasks: list[PeriodicTask], reason: str) -> str:
+    """Return the message about schedules that are left as they are for this reason."""
+    if len(tasks) == 1:
+        text = gettext("%(name)s is left as it is: %(reason)s")
+        return text % {"name": schedules.title(tasks[0]), "reason": reason}
+    names = ", ".join(schedules.title(task) for task in tasks[:NAMED_MAX])
+    text = gettext("%(number)s schedules are left as they are (%(names)s). For each: %(reason)s")
+    names += ", …" if len(tasks) > NAMED_MAX else ""
+    return text % {"number": number(len(tasks)), "names": names, "reason": reason}
+
+
+def _outcome(change: Change, task: PeriodicTask, values: Values) -> Outcome:
+    try:
+        return Outcome(task, after=change.foresee(task, values))
+    except ValueError as refusal:
+        return Outcome(task, refusal=str(refusal))
+
+
+def _kinds(change: Change, outcomes: list[Outcome], values: Values) -> list[tuple[int, str, bool]]:
+    """Return how many schedules there are of each outcome, the most frequent first, and whether it is a refusal."""
+    in_general = change.in_general(values) if change.in_general else ""
+    counted = Counter(
+        (outcome.refusal or in_general or outcome.after, bool(outcome.refusal)) for outcome in outcomes
+    )
+    return [(count, text, is_refusal) for (text, is_refusal), count in counted.most_common()]
+
+
+def _in_full(change: Change, outcomes: list[Outcome], values: Values, *, is_known: bool) -> list[Outcome]:
+    """Add how the schedules are now and will be, in a number of queries that does not grow with theirs."""
+    readings = read_all([outcome.task for outcome in outcomes])
+    found = [replace(one, reading=reading) for one, reading in zip(outcomes, readings, strict=True)]
+    if change.become is None or not is_known:
         return found
     changing = {
-        outcome.task.pk: _later(action, outcome.task, values) for outcome in found if not outcome.refusal
+        outcome.task.pk: _later(change, outcome.task, values) for outcome in found if not outcome.refusal
     }
-    readings = dict(zip(changing, read_all(list(changing.values())), strict=True))
+    later_readings = dict(zip(changing, read_all(list(changing.values())), strict=True))
     return [
-        replace(outcome, later=changing.get(outcome.task.pk), later_reading=readings.get(outcome.task.pk))
+        replace(
+            outcome, later=changing.get(outcome.task.pk), later_reading=later_readings.get(outcome.task.pk)
+        )
         for outcome in found
     ]
 
 
-def _outcome(action: Action, task: PeriodicTask, reading: Reading, values: Mapping[str, Any]) -> Outcome:
-    try:
-        return Outcome(task, reading, after=action.foresee(task, values))
-    except ValueError as refusal:
-        return Outcome(task, reading, refusal=str(refusal))
-
-
-def _later(action: Action, task: PeriodicTask, values: Mapping[str, Any]) -> PeriodicTask:
+def _later(change: Change, task: PeriodicTask, values: Values) -> PeriodicTask:
     """Return an unsaved copy of the schedule as it will be."""
     later = copy.copy(task)
     later.control = copy.copy(schedules.control_or_default(task))
     later.control.effective_from = clock.now()
-    assert action.become is not None
-    action.become(later, values)
+    assert change.become is not None
+    change.become(later, values)
     return later
-
-
-def _become_paused(later: PeriodicTask, values: Mapping[str, Any]) -> None:
-    later.enabled = False
-    later.control.paused_at, later.control.paused_until = clock.now(), values.get("until")
-
-
-def _become_resumed(later: PeriodicTask, values: Mapping[str, Any]) -> None:
-    later.enabled = True
-    later.control.paused_at = later.control.paused_until = None
-
-
-def _parts(crontab: Crontab) -> dict[str, str]:
-    return {field.name: getattr(crontab, field.name) for field in fields(crontab)}
-
-
-def _become_shifted(later: PeriodicTask, values: Mapping[str, Any]) -> None:
-    timing = Timing.of(later)
-    if timing.crontab is not None:
-        later.crontab = CrontabSchedule(
-            **_parts(shifted(timing.crontab, values["minutes"])), timezone=later.crontab.timezone
-        )
-
-
-def _pause(
-    page: ScheduleActions, request: HttpRequest, task: PeriodicTask, values: Mapping[str, Any]
-) -> None:
-    edits.pause(task, by=_person(request), reason=values["reason"], until=values["until"])
-
-
-def _foresee_pause(task: PeriodicTask, values: Mapping[str, Any]) -> str:
-    return gettext("does not fire") if task.enabled else gettext("is paused already: the pause is changed")
-
-
-def _resume(
-    page: ScheduleActions, request: HttpRequest, task: PeriodicTask, values: Mapping[str, Any]
-) -> None:
-    edits.resume(task, by=_person(request), reason=values["reason"])
-
-
-def _foresee_resume(task: PeriodicTask, values: Mapping[str, Any]) -> str:
-    return gettext("is active already") if task.enabled else gettext("fires again from its next slot on")
-
-
-def _shift(
-    page: ScheduleActions, request: HttpRequest, task: PeriodicTask, values: Mapping[str, Any]
-) -> None:
-    edits.shift(task, by=_person(request), minutes=values["minutes"], reason=values["reason"])
-
-
-def _foresee_shift(task: PeriodicTask, values: Mapping[str, Any]) -> str:
-    crontab = Timing.of(task).crontab
-    if crontab is None:
-        raise CannotShift(gettext("It has no times of day: it runs by an interval, once, or by the sun."))
-    try:
-        return str(shifted(crontab, values["minutes"])) if "minutes" in values else ""
-    except InvalidCrontab as error:
-        raise ValueError(error.message) from error
-
-
-def _delete(
-    page: ScheduleActions, request: HttpRequest, task: PeriodicTask, values: Mapping[str, Any]
-) -> None:
-    page.delete_model(request, task)
-
-
-def _foresee_delete(task: PeriodicTask, values: Mapping[str, Any]) -> str:
-    if schedules.comes_back(task):
-        return gettext("is deleted, its runs stay; the next deploy creates the default of its job again")
-    return gettext("is deleted, its runs stay")
-
-
-def _person(request: HttpRequest) -> Person:
-    return request.user
-
-
-_ACTIONS: Mapping[str, Action] = {
-    "pause_many": Action(
-        _("Pause %(number)s schedules?"), _("Pause"), PauseAllForm, _pause, _foresee_pause, _become_paused
-    ),
-    "resume_many": Action(
-        _("Resume %(number)s schedules?"),
-        _("Resume"),
-        ReasonForAllForm,
-        _resume,
-        _foresee_resume,
-        _become_resumed,
-    ),
-    "shift_many": Action(
-        _("Move %(number)s schedules in time?"),
-        pgettext_lazy("in time", "Move"),
-        ShiftForm,
-        _shift,
-        _foresee_shift,
-        _become_shifted,
-    ),
-    "delete_many": Action(
-        _("Delete %(number)s schedules?"), _("Delete"), ReasonForAllForm, _delete, _foresee_delete, None
-    ),
-}

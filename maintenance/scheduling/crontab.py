@@ -5,7 +5,7 @@ This is the only place that parses a field: what is refused here is refused by t
 
 import calendar
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from celery.schedules import ParseException, crontab_parser
@@ -96,7 +96,12 @@ class Crontab:
         return cls(*parts)
 
     def __str__(self) -> str:
-        return " ".join(getattr(self, field.name) for field in fields(self))
+        return " ".join(self.parts)
+
+    @property
+    def parts(self) -> tuple[str, str, str, str, str]:
+        """The fields as they are written."""
+        return self.minute, self.hour, self.day_of_month, self.month_of_year, self.day_of_week
 
     @cached_property
     def matches(self) -> dict[str, tuple[int, ...]]:

@@ -3,18 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Model
-from django.utils import translation
-from django.utils.translation import gettext_noop
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
-from audit import words
 from audit.admin_edits import CHANGED, record_deletion
 from audit.events import record
 from database import clock
@@ -24,26 +20,23 @@ from database.messages import gettext as _
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import Person
 from maintenance.scheduling import schedules, time_rows
+from maintenance.scheduling.edit_events import DELETE as DELETE
+from maintenance.scheduling.edit_events import (
+    KEPT,
+    PAUSED,
+    POLICIES,
+    RESUMED,
+    RETIMED,
+    permit,
+    permit_deletion,
+    state_of,
+)
+from maintenance.scheduling.edit_events import PERMISSION as PERMISSION
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.replanning import note_timing, plan_next, record_days_off
-from maintenance.scheduling.schedules import RELATED, control_of, job_of, stored_time
+from maintenance.scheduling.schedules import RELATED, control_of, job_of
 from maintenance.scheduling.shifting import CannotShift, shifted
 from maintenance.scheduling.timing import Timing
-
-PERMISSION = "django_celery_beat.change_periodictask"
-DELETE = "django_celery_beat.delete_periodictask"
-CREATED, RETIMED, KEPT = "schedule.created", "schedule.retimed", "schedule.kept"
-PAUSED, RESUMED, POLICIES = "schedule.paused", "schedule.resumed", "schedule.policies_changed"
-words.register(
-    {
-        CREATED: gettext_noop("created by its default"),
-        RETIMED: gettext_noop("retimed"),
-        KEPT: gettext_noop("kept although its default changed"),
-        PAUSED: gettext_noop("paused, or changed the pause"),
-        RESUMED: gettext_noop("resumed"),
-        POLICIES: gettext_noop("changed what happens to missed and overlapping slots, and after failures"),
-    }
-)
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +56,7 @@ def retime(
     Raises:
         PermissionDenied; InvalidCrontab naming the field, or "timezone".
     """
-    _permit(by)
+    permit(by)
     with transaction.atomic():
         _lock(task)
         time = replace(
@@ -84,11 +77,11 @@ def set_time(
     Raises:
         PermissionDenied; InvalidTime naming the field, as ``time_rows.refuse`` does.
     """
-    _permit(by)
+    permit(by)
     time_rows.refuse(time, now=clock.now(), may_be_over=may_be_over)
     with transaction.atomic():
         _lock(task)
-        before = _state(task)
+        before = state_of(task)
         was_clocked = task.clocked_id is not None
         for name, value in time_rows.columns_of(time).items():
             setattr(task, name, value)
@@ -104,13 +97,22 @@ def shift(task: PeriodicTask, *, by: Person | None, minutes: int, reason: str = 
     Raises:
         PermissionDenied; CannotShift, also for a schedule without a crontab; InvalidCrontab.
     """
+    permit(by)
     with transaction.atomic():
         _lock(task)  # somebody may have retimed it since the caller read it
-        timing = Timing.of(task)
-        if timing.crontab is None:
-            raise CannotShift(_("It has no times of day: it runs by an interval, once, or by the sun."))
-        zone = timing.zone or settings.TIME_ZONE
-        retime(task, by=by, crontab=shifted(timing.crontab, minutes), timezone_name=zone, reason=reason)
+        set_time(task, by=by, time=moved(Timing.of(task), minutes), reason=reason, may_be_over=True)
+
+
+def moved(timing: Timing, minutes: int) -> Timing:
+    """Return the timing with its times of day moved by some minutes.
+
+    Raises:
+        CannotShift, also for a schedule without a crontab; InvalidCrontab.
+    """
+    if timing.crontab is None:
+        raise CannotShift(_("It has no times of day: it runs by an interval, once, or by the sun."))
+    zone = timing.zone or settings.TIME_ZONE
+    return replace(timing, crontab=shifted(timing.crontab, minutes), zone=zone)
 
 
 def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
@@ -139,7 +141,7 @@ def keep(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     Raises:
         PermissionDenied; ValueError when the job has no default.
     """
-    _permit(by)
+    permit(by)
     job = job_of(task)
     if job is None or job.crontab is None:
         raise ValueError(_("%(name)s has no default schedule.") % {"name": task.name})
@@ -150,7 +152,7 @@ def keep(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
             KEPT,
             task,
             by,
-            _state(task),
+            state_of(task),
             reason or _("Kept; the default is now %(crontab)s") % {"crontab": job.crontab},
         )
 
@@ -167,15 +169,24 @@ def pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime
     Raises:
         PermissionDenied; ValueError when the reason is empty, or ``until`` is past or absurd.
     """
-    _permit(by)
+    permit(by)
+    kept = reason_of_pause(reason, until)
+    with transaction.atomic():
+        _lock(task)
+        _pause(task, by=by, reason=kept, until=until)
+
+
+def reason_of_pause(reason: str, until: datetime | None) -> str:
+    """Return the reason as it is kept.
+
+    Raises:
+        ValueError when the reason is empty, or ``until`` is past or absurd.
+    """
     if not reason.strip():
         raise ValueError(_("Say why the schedule is paused."))
     refuse_end(until)
-    with transaction.atomic():
-        _lock(task)
-        # A sentence of the console keeps its parts, so that each reader has it in their language.
-        kept = reason if isinstance(reason, Message) else reason.strip()[:500]
-        _pause(task, by=by, reason=kept, until=until)
+    # A sentence of the console keeps its parts, so that each reader has it in their language.
+    return reason if isinstance(reason, Message) else reason.strip()[:500]
 
 
 def pause_if(task: PeriodicTask, reason_for: Callable[[PeriodicTask], str]) -> bool:
@@ -189,17 +200,24 @@ def pause_if(task: PeriodicTask, reason_for: Callable[[PeriodicTask], str]) -> b
 
 
 def _pause(task: PeriodicTask, *, by: Person | None, reason: str, until: datetime | None) -> None:
-    before = _state(task)
+    before = state_of(task)
     was_enabled, task.enabled = task.enabled, False
     _save(task, "enabled")
     control = control_of(task)
+    begin_pause(control, was_enabled=was_enabled, by=by, reason=reason, until=until)
+    control.save(update_fields=PAUSE_FIELDS)
+    _log(PAUSED, task, by, before, reason)
+
+
+def begin_pause(
+    control: ScheduleControl, *, was_enabled: bool, by: Person | None, reason: str, until: datetime | None
+) -> None:
+    """Note the pause, unsaved: a new one, or other facts of the one that is."""
     if was_enabled or control.paused_at is None:
         control.paused_at = clock.now()
     control.paused_until = until
     control.paused_by_id = by.pk if by else None
     control.pause_reason = reason
-    control.save(update_fields=PAUSE_FIELDS)
-    _log(PAUSED, task, by, before, reason)
 
 
 def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
@@ -210,7 +228,7 @@ def resume(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     Raises:
         PermissionDenied.
     """
-    _permit(by)
+    permit(by)
     _resume(task, by=by, reason=reason)
 
 
@@ -223,7 +241,7 @@ def _resume(task: PeriodicTask, *, by: Person | None, reason: str, at: datetime 
             return  # somebody has changed the pause meanwhile
         if task.enabled and control.paused_at is None:
             return
-        before = _state(task)
+        before = state_of(task)
         task.enabled = True
         # A slot at the exact end of a pause is not part of it.
         note_timing(task, at=at and at - timedelta(microseconds=1))
@@ -238,12 +256,12 @@ def finish(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     Raises:
         PermissionDenied; ValueError for a schedule that is no one-off.
     """
-    _permit(by)
+    permit(by)
     with transaction.atomic():
         _lock(task)
         if not task.one_off:
             raise ValueError(_("Only a schedule that runs once can have run."))
-        before = _state(task)
+        before = state_of(task)
         task.enabled = False
         _save(task, "enabled")
         _end_pause(ScheduleControl.objects.get(pk=task.pk))
@@ -252,9 +270,14 @@ def finish(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
 
 
 def _end_pause(control: ScheduleControl) -> None:
+    end_pause(control)
+    control.save(update_fields=PAUSE_FIELDS)
+
+
+def end_pause(control: ScheduleControl) -> None:
+    """Note that there is no pause, unsaved."""
     control.paused_at = control.paused_until = control.paused_by = None
     control.pause_reason = ""
-    control.save(update_fields=PAUSE_FIELDS)
 
 
 def resume_ended_pauses(now: datetime) -> int:
@@ -283,7 +306,7 @@ def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person 
     Raises:
         PermissionDenied.
     """
-    _permit(by)
+    permit(by)
     with transaction.atomic():
         control = control_of(task)
         before = {name: getattr(control, name) for name in policies}
@@ -315,8 +338,7 @@ def delete(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     Raises:
         PermissionDenied.
     """
-    if by is not None and not (by.is_active and by.has_perm(DELETE)):
-        raise PermissionDenied(_("You may not delete schedules."))
+    permit_deletion(by)
     with transaction.atomic():
         # Its open runs first: a worker that hands a run back locks the run and then the schedule.
         list(JobRun.objects.open().filter(schedule=task).order_by("pk").select_for_update().values_list("pk"))
@@ -333,7 +355,7 @@ def set_details(
     Raises:
         PermissionDenied.
     """
-    _permit(by)
+    permit(by)
     with transaction.atomic():
         _lock(task)
         before = {name: getattr(task, name) for name in values if getattr(task, name) != values[name]}
@@ -372,25 +394,7 @@ def _save(task: PeriodicTask, *names: str) -> None:
     task.last_run_at = last_run_at
 
 
-def _permit(by: Person | None) -> None:
-    if by is not None and not (by.is_active and by.has_perm(PERMISSION)):
-        raise PermissionDenied(_("You may not change schedules."))
-
-
-def _state(task: PeriodicTask) -> dict[str, str | bool]:
-    with translation.override("en"):  # for an interval it is a text of django-celery-beat
-        stored = stored_time(task)
-    state: dict[str, str | bool] = {"schedule": stored, "enabled": task.enabled}
-    limits = (("start", task.start_time), ("end", task.expires))
-    state |= {name: moment.astimezone(UTC).isoformat() for name, moment in limits if moment}
-    if not task.enabled:
-        control = control_of(task)
-        until = control.paused_until
-        state |= {"pause": control.pause_reason, "until": until.isoformat() if until else ""}
-    return state
-
-
 def _log(
     verb: str, task: PeriodicTask, by: Person | None, before: dict[str, str | bool], reason: str
 ) -> None:
-    record(verb, task, by=by, before=before, after=_state(task), reason=reason)
+    record(verb, task, by=by, before=before, after=state_of(task), reason=reason)

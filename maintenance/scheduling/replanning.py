@@ -35,25 +35,48 @@ def note_timing(task: PeriodicTask, *, at: datetime | None = None) -> ScheduleCo
     timing = Timing.of(task)
     if control.timing == str(timing):
         return control
-    before = Timing.parse(control.timing)
-    if before == timing:  # another version wrote the same timing in another form
+    if Timing.parse(control.timing) == timing:  # another version wrote the same timing in another form
         control.timing = str(timing)
         control.save(update_fields=["timing"])
     else:
         now = at or clock.database_now()  # by which beat ticks
         with transaction.atomic():
-            if before is not None:
-                _record_slots_before_edit(task, control, before, now)
-            if not _keeps_due(task, control, before, timing):
-                # A moment before the last edit would make slots due again that passed before that edit.
-                since = now if at is None else max(now, control.effective_from)
-                _start_anew(task, control, before, timing, since)
-            if before is not None and timing.enabled and not before.enabled:
-                control.failures_counted_from = now
-            control.timing = str(timing)
-            plan_next(control, timing)
+            insert(replan(task, control, now=now, is_in_the_past=at is not None))
             control.save(update_fields=[*SAVED, "timing"])
     return control
+
+
+def replan(
+    task: PeriodicTask,
+    control: ScheduleControl,
+    *,
+    now: datetime,
+    is_in_the_past: bool = False,
+    modes: Modes | None = None,
+) -> list[JobRun]:
+    """Let the control follow the edited timing from ``now`` on, unsaved; return the (unsaved) rows of earlier slots.
+
+    ``modes``: the switches, if the caller has already read them.
+    """
+    timing, before = Timing.of(task), Timing.parse(control.timing)
+    if before == timing:
+        return []
+    rows = [] if before is None else _rows_before_edit(task, control, before, now, modes or Modes())
+    if not _keeps_due(task, control, before, timing):
+        # A moment before the last edit would make slots due again that passed before that edit.
+        since = max(now, control.effective_from) if is_in_the_past else now
+        rows += _start_anew(task, control, before, timing, since)
+    if before is not None and timing.enabled and not before.enabled:
+        control.failures_counted_from = now
+    control.timing = str(timing)
+    plan_next(control, timing)
+    return rows
+
+
+def insert(rows: list[JobRun]) -> None:
+    """Insert the rows of slots; a slot that already has a row keeps it."""
+    if rows:
+        JobRun.objects.bulk_create(slot_rows.without_those_that_have_a_row(rows))
 
 
 def recheck(task: PeriodicTask, *, now: datetime, modes: Modes) -> None:
@@ -100,7 +123,7 @@ def record_days_off(task: PeriodicTask, control: ScheduleControl) -> None:
     except Exception:  # a schedule that cannot be computed had no slots
         logger.warning("%s: its slots until now cannot be told.", task.name, exc_info=True)
         return
-    JobRun.objects.bulk_create(slot_rows.without_those_that_have_a_row(rows))
+    insert(rows)
 
 
 def _count_from(control: ScheduleControl, now: datetime) -> None:
@@ -108,32 +131,27 @@ def _count_from(control: ScheduleControl, now: datetime) -> None:
     control.save(update_fields=["last_slot_at", "effective_from"])
 
 
-def _record_slots_before_edit(
-    task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime
-) -> None:
-    holds = Modes().holds_of(task, timing=before)
+def _rows_before_edit(
+    task: PeriodicTask, control: ScheduleControl, before: Timing, now: datetime, modes: Modes
+) -> list[JobRun]:
+    holds = modes.holds_of(task, timing=before)
     try:
-        rows = slots.record_before_edit(task, control, slug_of(task), before=before, now=now, holds=holds)
+        return slots.record_before_edit(task, control, slug_of(task), before=before, now=now, holds=holds)
     except InvalidSchedule as error:  # it had no slots
         logger.warning("%s could not fire until now: %s", task.name, error)
-        return
     except Exception:  # a schedule that cannot be computed had no slots, and it must be possible to repair it
         logger.exception("%s: its slots until now cannot be told.", task.name)
-        return
-    if rows:
-        JobRun.objects.bulk_create(slot_rows.without_those_that_have_a_row(rows))
+    return []
 
 
 def _start_anew(
     task: PeriodicTask, control: ScheduleControl, before: Timing | None, after: Timing, now: datetime
-) -> None:
+) -> list[JobRun]:
     try:
-        rows = slots.start_anew(task, control, slug_of(task), before=before, after=after, now=now)
+        return slots.start_anew(task, control, slug_of(task), before=before, after=after, now=now)
     except InvalidSchedule:  # plan_next logs it
         control.effective_from = now
-        return
-    if rows:
-        JobRun.objects.bulk_create(slot_rows.without_those_that_have_a_row(rows))
+        return []
 
 
 def _keeps_due(task: PeriodicTask, control: ScheduleControl, before: Timing | None, after: Timing) -> bool:

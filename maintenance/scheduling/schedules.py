@@ -5,7 +5,7 @@ A schedule is django-celery-beat's PeriodicTask with our ScheduleControl beside 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -50,8 +50,15 @@ def others_of_job(task: PeriodicTask) -> int:
 
 def comes_back(task: PeriodicTask) -> bool:
     """Whether the next deploy would create the job's default schedule if this one were deleted."""
-    job = job_of(task)
-    return job is not None and job.crontab is not None and not others_of_job(task)
+    return bool(coming_back([task]))
+
+
+def coming_back(tasks: Collection[PeriodicTask]) -> set[str]:
+    """Return the names of the tasks whose default the next deploy would create if all these were deleted."""
+    others = PeriodicTask.objects.exclude(pk__in=[task.pk for task in tasks])
+    kept = set(others.order_by().values_list("task", flat=True).distinct())
+    jobs = ((task.task, job_of(task)) for task in tasks if task.task not in kept)
+    return {name for name, job in jobs if job is not None and job.crontab is not None}
 
 
 def for_job(slug: str) -> PeriodicTask | None:

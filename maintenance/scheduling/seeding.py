@@ -11,7 +11,7 @@ from audit.events import record
 from database.messages import gettext as _
 from maintenance.models import RetentionPolicy
 from maintenance.registry import Job, Person, jobs
-from maintenance.scheduling.edits import CREATED, _permit, _state
+from maintenance.scheduling.edit_events import CREATED, permit, state_of
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.schedules import control_of, for_job
 from maintenance.scheduling.time_rows import crontab_row
@@ -61,14 +61,14 @@ def create_default(job: Job, *, by: Person | None) -> PeriodicTask | None:
     Raises:
         PermissionDenied; ValueError when the job has no default.
     """
-    _permit(by)
+    permit(by)
     if job.crontab is None:
         raise ValueError(_("%(name)s has no default schedule.") % {"name": job.title})
     try:
         with transaction.atomic():
             if for_job(job.slug) is None:
                 task = _seed_schedule(job, job.crontab)
-                record(CREATED, task, by=by, after=_state(task))
+                record(CREATED, task, by=by, after=state_of(task))
                 return task
     except IntegrityError:  # the name exists
         logger.info("The default schedule of %s was created meanwhile.", job.slug)

@@ -1,10 +1,18 @@
 """The rows of django-celery-beat in which a schedule's time is stored, and what is refused as a time."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, SolarSchedule
+from django.db.models import Case, Value, When
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
 
 from database import zones
 from database.messages import gettext as _
@@ -24,6 +32,9 @@ UNITS = {
 SHORTEST_INTERVAL = timedelta(seconds=1)
 # The column of the number is a 32-bit integer, also in the shortest unit that a person may choose.
 LONGEST_INTERVAL = timedelta(days=3_653)
+CRONTAB_COLUMNS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+# A statement names each crontab, and the database compares each schedule with all of them.
+SAVED_AT_ONCE = 200
 # The columns of a schedule that hold its time.
 COLUMNS = ("crontab", "interval", "clocked", "solar", "start_time", "expires")
 
@@ -42,15 +53,40 @@ def columns_of(timing: Timing) -> dict[str, Any]:
 
 def crontab_row(crontab: Crontab, zone: str) -> CrontabSchedule:
     """Return a row of this crontab. Rows are shared between schedules and may exist twice: never edit one."""
-    fields = {
-        "minute": crontab.minute,
-        "hour": crontab.hour,
-        "day_of_month": crontab.day_of_month,
-        "month_of_year": crontab.month_of_year,
-        "day_of_week": crontab.day_of_week,
-        "timezone": zone,
-    }
-    return _first_or_new(CrontabSchedule, fields)
+    return _first_or_new(CrontabSchedule, _crontab_fields(crontab, zone))
+
+
+def unsaved_crontab(crontab: Crontab, zone: str) -> CrontabSchedule:
+    """Return an unsaved row of this crontab, for ``save_crontabs``."""
+    return CrontabSchedule(**_crontab_fields(crontab, zone))
+
+
+def save_crontabs(tasks: Iterable[PeriodicTask]) -> None:
+    """Save which crontab each of the schedules with an unsaved one has, in few statements; rows are shared as ever."""
+    changed = [task for task in tasks if task.crontab is not None and task.crontab.pk is None]
+    if not changed:
+        return
+    rows = {_key(row): row for row in CrontabSchedule.objects.order_by("-pk")}  # the first of equal ones
+    missing = {_key(task.crontab): task.crontab for task in changed if _key(task.crontab) not in rows}
+    rows |= {_key(row): row for row in CrontabSchedule.objects.bulk_create(missing.values())}
+    users: dict[int, list[int]] = {}
+    for task in changed:
+        task.crontab = rows[_key(task.crontab)]
+        users.setdefault(task.crontab.pk, []).append(task.pk)
+    found = list(users.items())
+    for start in range(0, len(found), SAVED_AT_ONCE):
+        some = found[start : start + SAVED_AT_ONCE]
+        cases = [When(pk__in=keys, then=Value(row)) for row, keys in some]
+        keys = [key for _row, keys in some for key in keys]
+        PeriodicTask.objects.filter(pk__in=keys).update(crontab=Case(*cases))
+
+
+def _key(row: CrontabSchedule) -> tuple[str, ...]:
+    return tuple(str(getattr(row, name)) for name in (*CRONTAB_COLUMNS, "timezone"))
+
+
+def _crontab_fields(crontab: Crontab, zone: str) -> dict[str, str]:
+    return {**{name: getattr(crontab, name) for name in CRONTAB_COLUMNS}, "timezone": zone}
 
 
 def _interval_row(every: timedelta) -> IntervalSchedule:

@@ -7,16 +7,16 @@ so that earlier slots can still be recorded; and when it fires next, without a j
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from celery.schedules import solar
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from maintenance.scheduling import firetimes
 from maintenance.scheduling.firetimes import Crontab, Interval, InvalidSchedule, Once
@@ -50,15 +50,7 @@ class Timing:
         row, sun = beside(task, "crontab"), beside(task, "solar")
         interval, clocked = beside(task, "interval"), beside(task, "clocked")
         return cls(
-            crontab=Crontab(
-                minute=row.minute,
-                hour=row.hour,
-                day_of_month=row.day_of_month,
-                month_of_year=row.month_of_year,
-                day_of_week=row.day_of_week,
-            )
-            if row
-            else None,
+            crontab=_crontab_of(row) if row else None,
             zone=str(row.timezone) if row else "",
             every=_length(interval) if interval else None,
             clocked=clocked.clocked_time if clocked else None,
@@ -92,7 +84,7 @@ class Timing:
     def __str__(self) -> str:
         parts: dict[str, Any] = {
             # One item per field: a field with a space in it, which another tool may write, would be read as two.
-            "crontab": list(astuple(self.crontab)) if self.crontab else None,
+            "crontab": list(self.crontab.parts) if self.crontab else None,
             "zone": self.zone or None,
             "every": None if self.every is None else self.every.total_seconds(),
             "clocked": self.clocked.isoformat() if self.clocked else None,
@@ -166,6 +158,16 @@ def _length(interval: Any) -> timedelta:
         return timedelta(0)
 
 
+def _crontab_of(row: CrontabSchedule) -> Crontab:
+    return _shared(row.minute, row.hour, row.day_of_month, row.month_of_year, row.day_of_week)
+
+
+@lru_cache(maxsize=10_000)
+def _shared(*parts: str) -> Crontab:
+    """Return the same value for the same fields, so that what they match is found once."""
+    return Crontab(*parts)
+
+
 def _crontab(written: Any, zone: str) -> tuple[Crontab | None, str]:
     """Return the stored crontab and its zone."""
     match written:
@@ -176,7 +178,7 @@ def _crontab(written: Any, zone: str) -> tuple[Crontab | None, str]:
             # A text that cannot be split is no crontab that can fire.
             return Crontab.parse(fields) if len(fields.split()) == 5 else Crontab(minute=fields), zone
         case _:
-            return Crontab(*written), zone
+            return _shared(*written), zone
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -27,7 +27,15 @@ WRITING = {
     "_raw_delete",
 }  # fmt: skip
 WRITING_SQL = ("INSERT ", "UPDATE ", "DELETE ")
-RECORDING = {"record", "record_each", "try_to_record", "record_decision", "record_request"}
+RECORDING = {
+    "record",
+    "record_each",
+    "record_changes",
+    "record_deletions",
+    "try_to_record",
+    "record_decision",
+    "record_request",
+}
 
 # What is written without an event of its own: a file or a folder, and why.
 NO_ACT = {
