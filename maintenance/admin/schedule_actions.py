@@ -86,10 +86,10 @@ class ScheduleActions(admin.ModelAdmin):
         """Delete the selected ones."""
         return self._ask_and_do(request, tasks, "delete_many")
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> Any:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> Any:
         """Remember what matches the list: the page of an action offers all of it, also without JavaScript."""
         vars(request)["matching"] = queryset
-        return super().response_action(request, queryset)
+        return super().response_action(request, queryset, *args)
 
     def _ask_and_do(
         self, request: HttpRequest, tasks: QuerySet[PeriodicTask], name: str
@@ -172,8 +172,8 @@ def _tell_done(request: HttpRequest, change: Change, result: Result) -> None:
             result.unchanged,
         )
         messages.info(request, text % {"number": number(result.unchanged)})
-    text = change.done(result.changed) % {"number": number(result.changed)}
-    messages.add_message(request, messages.SUCCESS if result.changed else messages.WARNING, text)
+    done = change.done(result.changed) % {"number": number(result.changed)}
+    messages.add_message(request, messages.SUCCESS if result.changed else messages.WARNING, done)
 
 
 def _left(tasks: list[PeriodicTask], reason: str) -> str:

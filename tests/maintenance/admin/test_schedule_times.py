@@ -61,7 +61,7 @@ def test_an_interval_counts_from_its_start_in_the_zone_and_ends(client, person, 
 
     assert next_times(task) == ["11-27 19:00", "11-27 20:30"]
     assert Timing.of(reread(task)).every == timedelta(minutes=90)
-    event = Event.objects.get(verb=edits.RETIMED)
+    event = Event.objects.get(verb="schedule.retimed")
     assert (event.actor_name, event.after["start"]) == (person.username, "2026-11-27T19:00:00+00:00")
 
 
@@ -93,7 +93,7 @@ def test_saving_the_form_unchanged_keeps_a_moment_to_the_microsecond_even_when_i
 
     assert reread(task).name == "Renamed"
     assert Timing.of(reread(task)).clocked == NOON + timedelta(seconds=30, microseconds=5)
-    assert Event.objects.filter(verb=edits.RETIMED).count() == 1
+    assert Event.objects.filter(verb="schedule.retimed").count() == 1
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_a_plan_tells_each_field_and_exits_with_5_and_applying_it_does_that(path
     assert (code, "Done: changed 1." in told) == (0, True)
     assert str(schedules.crontab_of(PeriodicTask.objects.get(pk=task.pk))) == "30 1 * * *"
     assert ScheduleControl.objects.get(pk=task.pk).overlap_policy == "queue_one"
-    assert Event.objects.get(verb=edits.RETIMED, subject_id=str(task.pk)).reason == "as agreed"
+    assert Event.objects.get(verb="schedule.retimed", subject_id=str(task.pk)).reason == "as agreed"
     assert command("plan", path) == ("Nothing would change.\n", 0)
 
 
