@@ -222,12 +222,12 @@ def _without_scheduler(run: JobRun, slot: datetime) -> Cause:
     window = control.catch_up_window if control is not None else None
     if window is not None and run.finished_at is not None and run.finished_at - slot > window:
         text = _(
-            "No scheduler was alive at %(slot)s; when one ticked again at %(time)s, the slot was older than"
+            "No scheduler ticked at %(slot)s; when one ticked again at %(time)s, the slot was older than"
             " the %(window)s within which slots are caught up."
         )
         remedy = _("Give the schedule a longer catch-up time, or run it now.")
         return Cause("too_old_to_catch_up", text % {**told, "window": duration(window)}, remedy, run.schedule)
-    text = _("No scheduler was alive at %(slot)s; one ticked again at %(time)s.")
+    text = _("No scheduler ticked at %(slot)s; one ticked again at %(time)s.")
     return Cause("no_scheduler", text % told, _("Run a second scheduler: it takes over within seconds."))
 
 

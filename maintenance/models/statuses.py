@@ -36,7 +36,9 @@ _MEANINGS: dict[Status, Promise] = {
     Status.CANCELLED: _("A person stopped it; what was done until then stays done."),
     Status.INTERRUPTED: _("Its worker was lost or stopped; another attempt goes on."),
     Status.SKIPPED: _("It was left out on purpose: a pause, or a run of the job that was not finished."),
-    Status.MISSED: _("Its slot passed while no scheduler was alive."),
+    Status.MISSED: _(
+        "Its slot passed without a run: no scheduler ticked then, or the schedule was changed first."
+    ),
     Status.BLOCKED: _("It would delete more than it may: a person must approve or reject it."),
 }
 

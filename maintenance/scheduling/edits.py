@@ -314,7 +314,7 @@ def set_policies(task: PeriodicTask, policies: Mapping[str, Any], *, by: Person 
         if any(before.get(name) != policies.get(name) for name in ("days_off", "days_off_weekends")):
             _lock(task)
             control = control_of(task)
-            record_days_off(task, control)
+            record_days_off(task, control, policies)
             saved += ["last_slot_at", "next_slot_at"]
         for name, value in policies.items():
             setattr(control, name, value)

@@ -1,8 +1,11 @@
 """What happens when a schedule's timing is edited: its past slots are recorded, its next one is planned."""
 
 import logging
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from django.db import Error, transaction
 from django_celery_beat.models import PeriodicTask
@@ -103,18 +106,18 @@ def _is_put_off(task: PeriodicTask, planned: datetime | None, *, now: datetime, 
     return is_due and hold is not None and (hold.end is None or planned <= hold.end)
 
 
-def record_days_off(task: PeriodicTask, control: ScheduleControl) -> None:
+def record_days_off(task: PeriodicTask, control: ScheduleControl, policies: Mapping[str, Any]) -> None:
     """Record the slots so far, if days off have held one of them, before the schedule's calendar is changed.
 
-    The only slot of a one-off stays due: it runs after what holds it, or at once if nothing does any more.
+    The only slot of a one-off stays due if it will run after that: after what holds it then, or at once. ``policies``:
+    the new values, by column of the control.
     """
     timing, now = Timing.of(task), clock.database_now()
     try:
         holds = Modes().holds_of(task)
-        if (
-            not task.enabled
-            or task.one_off
-            or not any(map(holds.covers, slots.due_slots(timing, control, now=now)))
+        due = slots.due_slots(timing, control, now=now) if task.enabled else []
+        if not any(map(holds.covers, due)) or (
+            task.one_off and _runs_with(policies, task, control, due, now=now)
         ):
             return
         rows = slots.record_before_edit(task, control, slug_of(task), before=timing, now=now, holds=holds)
@@ -124,6 +127,22 @@ def record_days_off(task: PeriodicTask, control: ScheduleControl) -> None:
         logger.warning("%s: its slots until now cannot be told.", task.name, exc_info=True)
         return
     insert(rows)
+
+
+def _runs_with(
+    policies: Mapping[str, Any],
+    task: PeriodicTask,
+    control: ScheduleControl,
+    due: list[datetime],
+    *,
+    now: datetime,
+) -> bool:
+    """Whether a one-off with these slots still runs once the policies are changed."""
+    after = copy(control)
+    for name, value in policies.items():
+        setattr(after, name, value)
+    holds = Modes().holds_of(task, control=after)
+    return bool(slots.classify(due, now=now, control=after, holds=holds).first_only().run)
 
 
 def _count_from(control: ScheduleControl, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.utils.translation import ngettext_lazy
 from django_celery_beat.models import PeriodicTask
 
 from database import clock
@@ -11,6 +12,13 @@ from database.messages import joined, ngettext
 from maintenance.models import JobRun
 from maintenance.scheduling.targets import no_such_job
 from maintenance.scheduling.timing import Timing
+
+# Rows of earlier releases have this text, so it stays translated. A scheduler may live and not reach the database.
+FORMER_TEXT = ngettext_lazy(
+    "%(number)s slot passed while no scheduler was alive: %(span)s.",
+    "%(number)s slots passed while no scheduler was alive: %(span)s.",
+    "number",
+)
 
 
 def edited_row(
@@ -68,10 +76,10 @@ def no_job_run(task: PeriodicTask, slug: str, slot: datetime) -> JobRun:
 def missed_row(
     task: PeriodicTask, slug: str, due: list[datetime], *, timing: Timing, cut_at: datetime | None = None
 ) -> JobRun:
-    """Return the (unsaved) row for slots that passed while no scheduler was alive: one for all of them."""
+    """Return the (unsaved) row for slots that passed while no scheduler ticked: one for all of them."""
     text = ngettext(
-        "%(number)s slot passed while no scheduler was alive: %(span)s.",
-        "%(number)s slots passed while no scheduler was alive: %(span)s.",
+        "%(number)s slot passed while no scheduler ticked: %(span)s.",
+        "%(number)s slots passed while no scheduler ticked: %(span)s.",
         len(due),
     )
     return _row(

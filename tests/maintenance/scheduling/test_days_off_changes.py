@@ -84,6 +84,19 @@ def test_a_one_off_that_a_day_off_holds_runs_once(clock, scheduler, settings, co
         assert f"{shown:%d %H:%M}" == expected
 
 
+def test_a_one_off_that_is_not_caught_up_is_told_as_what_it_was(clock, scheduler):
+    clock.move_to(CHRISTMAS - HOUR)
+    task = one_off(misfire_policy="skip")
+    tick(clock, scheduler, CHRISTMAS + timedelta(seconds=1))
+    clock.move_to(CHRISTMAS + HOUR)
+
+    set_calendar(task, "")
+    tick(clock, scheduler, CHRISTMAS + HOUR + MINUTE)
+
+    assert history(task) == ["25 06:00 skipped 1"]
+    assert "pause (" in JobRun.objects.get(schedule=task).message
+
+
 # --- A pause around days off ------------------------------------------------------------------------
 
 CATCHES_UP = {"catch_up_after_pause": True}

@@ -32,7 +32,7 @@ def test_an_outage_leaves_one_summary_and_what_the_policy_says(scheduler, policy
         rows = JobRun.objects.filter(schedule=task)
         summary = rows.get(status="missed")
         assert summary.counts == {"slots_missed": missed}
-        assert "no scheduler was alive" in summary.message
+        assert "no scheduler ticked" in summary.message
         assert rows.filter(status="queued").count() == ran
         assert rows.count() == ran + 1
 
