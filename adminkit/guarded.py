@@ -1,5 +1,6 @@
 """Checks that the site adds to every admin class when it is registered, also to those of Django and other packages."""
 
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from django.contrib import admin
@@ -7,6 +8,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext
@@ -55,6 +58,19 @@ class GuardedAdmin(admin.ModelAdmin):
             raise RefusedParameter(
                 next(iter(request.GET), "?"), _("The list cannot be filtered so.")
             ) from error
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Check a form again if a row that came meanwhile refused it, such as of a second click: it says so in words."""
+        if request.method == "POST":
+            with suppress(IntegrityError, ValidationError), transaction.atomic():
+                return super().changeform_view(request, object_id, form_url, extra_context)
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row; an empty ``_to_field`` counts as absent."""

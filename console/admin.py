@@ -1,6 +1,7 @@
 """The admin site: Django's own, with the console's name, menu and dashboard."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any, cast
 
 from django.conf import settings
@@ -20,6 +21,8 @@ from accounts.ending import end_sign_ins
 from adminkit.guarded import guarded
 from audit import access
 from audit.admin_edits import RecordedAdmin
+from console.errors import signed_out
+from console.typed import typed
 from database import clock
 from maintenance.models.groups import groups
 from maintenance.models.maintenance_mode import ALL
@@ -97,6 +100,19 @@ class ConsoleAdminSite(admin.AdminSite):
             "in_force": held,
             "maintenance_mode": next((period for period in held if period.scope == ALL), None),
         }
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        """As Django's; a form that comes after the end of its session is not lost to the page of the sign-in."""
+        shown = super().admin_view(view, cacheable)
+
+        @wraps(shown)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            # Not a person who is signed in and may not see the page: the page of the sign-in tells them.
+            if not request.user.is_authenticated and typed(request):
+                return signed_out(request)
+            return shown(request, *args, **kwargs)
+
+        return answer
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the menu: the console's groups, each with the models that this person may see."""

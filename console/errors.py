@@ -14,6 +14,7 @@ from django.views import defaults
 from adminkit.guarded import NotForYou
 from adminkit.parameters import RefusedParameter
 from audit import access
+from console.typed import typed
 from database import errors
 from database.statement_timeout import was_too_slow
 
@@ -37,14 +38,20 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Tell that a form was refused because its token is of another sign-in, or without its cookie; nothing was done."""
-    context = {**admin.site.each_context(request)}
+    context = {**admin.site.each_context(request), "back": request.get_full_path(), "typed": typed(request)}
     return render(request, "403_csrf.html", context, status=403)
+
+
+def signed_out(request: HttpRequest) -> HttpResponse:
+    """Tell that a form came after the end of its session; nothing was done."""
+    context = {**admin.site.each_context(request), "next": request.get_full_path(), "typed": typed(request)}
+    return render(request, "403_signed_out.html", context, status=403)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Tell that there is no such page, or no such row for this person."""
     refusal = str(exception) if isinstance(exception, NotForYou) else ""
-    context = {**admin.site.each_context(request), "refusal": refusal}
+    context = {**admin.site.each_context(request), "refusal": refusal, "typed": typed(request)}
     return render(request, "404.html", context, status=404)
 
 

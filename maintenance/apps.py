@@ -62,12 +62,16 @@ class MaintenanceConfig(AppConfig):
 
 def _name_as_the_glossary(beat: Any) -> None:
     """Name the library's models by our words in every language: it says "periodic task", 周期性任务, 计划任务."""
+    from maintenance.scheduling.schedules import title
+
     names = {
         beat.PeriodicTask: (_("schedule"), _("schedules")),
         beat.CrontabSchedule: (_("crontab"), _("crontabs")),
     }
     for model, (one, many) in names.items():
         model._meta.verbose_name, model._meta.verbose_name_plural = one, many
+    # The library's text has the crontab as it is stored; messages of the admin name the schedule by it.
+    beat.PeriodicTask.__str__ = title
     installed_apps.get_app_config("django_celery_beat").verbose_name = _("Schedules")
 
 

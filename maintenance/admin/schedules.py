@@ -235,7 +235,10 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
     ) -> HttpResponse:
         """Say what happens to the history and to the job's default."""
         task = self.get_object(request, object_id)
-        context = {"fate": Fate.of(task)} if task is not None else {}
+        context: dict[str, Any] = {}
+        if task is not None:
+            name = gettext("Delete the schedule “%(name)s”?") % {"name": schedules.title(task)}
+            context = {"fate": Fate.of(task), "title": name, "subtitle": None}
         return super().delete_view(request, object_id, {**context, **(extra_context or {})})
 
     def changeform_view(

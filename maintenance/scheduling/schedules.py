@@ -137,7 +137,7 @@ def next_fire(task: PeriodicTask, *, now: datetime | None = None) -> datetime | 
 def title(task: PeriodicTask) -> str:
     """Return the schedule's name; if nobody has renamed it, the job's title in the reader's language."""
     job = job_of(task)
-    return job.title if job and task.name == job.english_title else str(task.name)
+    return str(job.title) if job and task.name == job.english_title else str(task.name)
 
 
 def describe(task: PeriodicTask, language: str) -> str:

@@ -109,3 +109,33 @@ def test_another_error_of_the_database_stays_a_failure(client, monkeypatch):
 
     assert answer.status_code == 500
     assert "Retry-After" not in answer
+
+
+# --- Nothing that was typed is lost --------------------------------------------------------------
+
+OWN = {"origin": "http://testserver"}
+TYPED = {"description": "precious <b>words</b>", "password": "hunter2", "_save": "1", "opened": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "said"),
+    [("signed out", 403, "your session has ended"), ("deleted", 404, "There is no such schedule"), ("old", 403, "too old")],
+)  # fmt: skip
+def test_a_form_that_cannot_be_taken_shows_what_was_typed(state, status, said):
+    browser = Client(enforce_csrf_checks=state == "old")
+    if state != "signed out":
+        browser.force_login(factories.superuser())
+    task = factories.schedule()
+    address = reverse("admin:django_celery_beat_periodictask_change", args=[task.pk])
+    if state == "deleted":
+        task.delete()
+
+    answer = browser.post(address, TYPED, headers=OWN)
+    of_another_site = browser.post(address, TYPED, headers={"origin": "http://evil.example"})
+
+    page = answer.content.decode()
+    assert answer.status_code == status
+    assert said in page
+    assert "precious &lt;b&gt;words&lt;/b&gt;" in page
+    assert "hunter2" not in page
+    assert "precious" not in of_another_site.content.decode()

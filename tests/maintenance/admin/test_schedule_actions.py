@@ -156,6 +156,7 @@ def test_a_saved_schedule_says_when_it_runs_next(client, operator):
 
     said = [str(one) for one in page.context["messages"]]
     assert any(text.startswith("Next: ") and "04:05" in text for text in said), said
+    assert any(">Purge</a>”" in text for text in said), said
     assert "<title>Purge |" in client.get(reverse(CHANGE, args=[task.pk])).content.decode()
 
 

@@ -11,6 +11,7 @@ from django.utils.html import escape
 from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
+from maintenance.admin.schedule_forms import ScheduleForm
 from maintenance.models import RetentionPolicy, ScheduleControl
 from maintenance.scheduling import edits, maintenance_mode, schedules
 from maintenance.scheduling.firetimes import Crontab
@@ -173,3 +174,24 @@ def test_a_change_of_maintenance_mode_does_not_switch_it_on_again_unasked(client
 
     assert "Somebody else has changed this since you opened it" in page.content.decode()
     assert not maintenance_mode.is_on()
+
+
+def test_a_second_click_on_save_that_overtakes_the_check_is_told_in_words(client, superuser, monkeypatch):
+    client.force_login(superuser)
+    check, checked = ScheduleForm.validate_unique, []
+
+    def overtaken(form):
+        """See nothing at first, as the other request's row is not committed yet."""
+        checked.append(form)
+        if len(checked) > 1:
+            check(form)
+
+    monkeypatch.setattr(ScheduleForm, "validate_unique", overtaken)
+    first = factories.schedule(name="Twice")
+
+    page = client.post(reverse("admin:django_celery_beat_periodictask_add"), {**FORM, "name": "Twice"})
+
+    assert page.status_code == 200
+    assert "already exists" in page.content.decode()
+    assert list(PeriodicTask.objects.filter(name="Twice")) == [first]
+    assert page.context["adminform"].form["minute"].value() == FORM["minute"]

@@ -1,0 +1,36 @@
+"""What somebody had typed into a form that could not be taken: the page that says why shows it, to be copied.
+
+Pages are not kept by browsers (``no-store``), so going back would show an empty form, or that there is no such page.
+"""
+
+from django.http import HttpRequest
+from django.http.request import RawPostDataException
+
+from audit.snapshots import SECRET_WORDS
+
+# Fields that no person fills in; all that begin with an underscore are buttons.
+OWN_FIELDS = frozenset({"action", "confirmed", "index", "next", "opened", "post", "seen", "select_across"})
+VALUES_MAX = 100
+
+
+def typed(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return the names and values of the fields of the posted form, without secrets; none of a form of another site."""
+    own = f"{request.scheme}://{request.get_host()}"
+    if request.method != "POST" or request.headers.get("Origin") != own or request.headers.get("HX-Request"):
+        return []
+    try:
+        fields = list(request.POST.lists())
+    except (RawPostDataException, OSError):  # its body was read already, or never arrived
+        return []
+    found = [
+        (name.replace("_", " "), value)
+        for name, values in fields
+        if not name.startswith("_") and name not in OWN_FIELDS and not _is_secret(name)
+        for value in values
+        if value.strip()
+    ]
+    return found[:VALUES_MAX]
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in (*SECRET_WORDS, "ping_address"))
