@@ -157,6 +157,9 @@ def test_a_saved_schedule_says_when_it_runs_next(client, operator):
     said = [str(one) for one in page.context["messages"]]
     assert any(text.startswith("Next: ") and "04:05" in text for text in said), said
     assert any(">Purge</a>”" in text for text in said), said
+    edits.pause(stored(task), by=None, reason="freeze")
+    again = client.post(reverse(CHANGE, args=[task.pk]), {**FORM, "description": "x"}, follow=True)
+    assert any(str(one).startswith("It is paused (freeze): ") for one in again.context["messages"])
     assert "<title>Purge |" in client.get(reverse(CHANGE, args=[task.pk])).content.decode()
 
 
