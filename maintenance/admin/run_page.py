@@ -141,6 +141,7 @@ def _of_plan(run: JobRun, user: Person) -> dict[str, Any]:
         "shares": [(table, percent(table.rows / table.total)) for table in tables if table.total],
         "decision_refusal": refusal,
         "beside_policy": beside_policy(run) if run.is_blocked else None,
+        "deleted_before": run_json.rows_gone(run),
         "plan": shown(tables, user),
         "planned_rows": sum(table.rows for table in tables),
         "differences": [] if run.dry_run else differences((run.mandate or {}).get("rows"), tables),

@@ -18,6 +18,8 @@ from maintenance.explanations.cause import Cause, between_quotes, last_event, wh
 from maintenance.explanations.held import explain_period, slot_held
 from maintenance.explanations.own_limits import limits_of
 from maintenance.explanations.recurrence import afterwards
+from maintenance.ledger.attempts import judge
+from maintenance.ledger.run_json import rows_gone
 from maintenance.ledger.usual import usual_of
 from maintenance.ledger.worker_health import GONE_HEARTBEATS, WorkersState, worker_health
 from maintenance.models import JobRun, ScheduleControl
@@ -25,6 +27,7 @@ from maintenance.models.maintenance_mode import ALL
 from maintenance.models.statuses import FAILURES, Reason, Status
 from maintenance.registry import get_job, is_known
 from maintenance.scheduling.maintenance_mode import Modes
+from maintenance.scheduling.scheduler_health import scheduler_health
 from scraping.models import ScrapeSession
 from scraping.models.causes import ErrorKind
 
@@ -123,6 +126,11 @@ def _for_workers(run: JobRun) -> Cause:
             told = text % {"number": number(health.waiting), "time": duration(health.queue_age)}
             return Cause("workers_busy", told, _("Wait, or start more workers."))
     if run.sent_at is None and clock.now() - run.queued_at > SENT_WITHIN:
+        if not scheduler_health().is_alive:
+            text = _(
+                "Its message was not sent to the broker, and no scheduler ticks, which would send it again."
+            )
+            return Cause("not_sent", text, _("Look at the schedulers first."))
         text = _(
             "Its message could not be sent to the broker yet; recovery sends it again every few seconds."
         )
@@ -135,10 +143,7 @@ def _running(run: JobRun, depth: int) -> list[Cause]:
     silence = now - run.heartbeat_at if run.heartbeat_at else timedelta()
     causes = []
     if silence > timedelta(seconds=GONE_HEARTBEATS * settings.HEARTBEAT_SECONDS):
-        text = _(
-            "Its worker has been silent for %(time)s: recovery will mark it interrupted and start it again."
-        )
-        causes.append(Cause("worker_silent", text % {"time": duration(silence)}))
+        causes.append(_silent(run, silence))
     if run.cancel_requested_at is not None:
         event = last_event(run, "run.cancelled")
         text = _("%(name)s asked it to stop %(time)s; it stops at its next checkpoint.")
@@ -159,6 +164,21 @@ def _running(run: JobRun, depth: int) -> list[Cause]:
             )
         )
     return causes
+
+
+def _silent(run: JobRun, silence: timedelta) -> Cause:
+    """Return that its worker is silent, and what the recovery, which a scheduler does, will make of it."""
+    verdict = judge(run, reason=Reason.WORKER_LOST, cursor=run.cursor)
+    told = {"time": duration(silence), "status": Status(verdict.status).label}
+    if not scheduler_health().is_alive:
+        text = _("Its worker has been silent for %(time)s, and no scheduler ticks, which would recover it.")
+        return Cause("worker_silent", text % told, _("Look at the schedulers first."))
+    text = (
+        _("Its worker has been silent for %(time)s: recovery will mark it interrupted and start it again.")
+        if verdict.goes_on
+        else _("Its worker has been silent for %(time)s: recovery will end it: %(status)s.")
+    )
+    return Cause("worker_silent", text % told)
 
 
 def _skipped(run: JobRun, depth: int) -> list[Cause]:
@@ -232,12 +252,11 @@ def _without_scheduler(run: JobRun, slot: datetime) -> Cause:
 
 
 def _blocked(run: JobRun, depth: int) -> list[Cause]:
+    text = _("A safety cap stopped it before it deleted anything: %(message)s")
+    if rows_gone(run):
+        text = _("A safety cap stopped it before it deleted more: %(message)s")
     return [
-        Cause(
-            "blocked",
-            _("A safety cap stopped it before it deleted anything: %(message)s") % {"message": run.message},
-            _("Approve or reject it on its page."),
-        ),
+        Cause("blocked", text % {"message": run.message}, _("Approve or reject it on its page.")),
         Cause("asked_by", _asked(run)),
     ]
 

@@ -21,6 +21,11 @@ def totals(run: JobRun) -> dict[str, int]:
     return dict(gone) if isinstance(gone, dict) else {}
 
 
+def rows_gone(run: JobRun) -> int:
+    """Return how many rows a run has deleted in all its attempts up to this one."""
+    return sum(rows for rows in totals(run).values() if type(rows) is int)
+
+
 def as_json(run: JobRun) -> dict[str, Any]:
     """Return the run as the API and ``--json`` show it; times are ISO 8601, durations seconds, texts English.
 

@@ -4,6 +4,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from maintenance.explanations import explain_run
+from maintenance.models import JobRun
+from maintenance.purging.interface import GONE
 from maintenance.purging.plan import TablePlan
 from tests.kit import factories
 
@@ -52,6 +55,13 @@ def test_the_page_says_why_and_the_button_how_much(client, operator, blocked):
     assert "14,077 of 41,200 (34.2 %)" in page
     assert "58,310 of 170,000 (34.3 %)" in page
     assert "Approve: delete 72,387 rows" in page
+
+    JobRun.objects.filter(pk=blocked.pk).update(cursor={GONE: {"scraping.RedditPost": 1_200}})
+    blocked.refresh_from_db()
+    page = read(client, blocked)
+    assert "It has deleted 1,200 rows, and waits with the others." in page
+    assert "deleted nothing" not in page
+    assert explain_run(blocked)[0].text.startswith("A safety cap stopped it before it deleted more:")
 
 
 def test_who_may_not_decide_reads_why_and_has_no_button(client, blocked):

@@ -133,8 +133,15 @@ def the_budget_is_used_up():
 
 @planted("not_sent", "broker")
 def the_broker_took_no_message():
+    a_scheduler()
     a_worker()
     return explain_run(factories.job_run(status="queued", queued_at=clock.now() - 30 * timedelta(seconds=1)))
+
+
+@planted("not_sent", "no scheduler ticks")
+def nobody_sends_its_message_again():
+    a_worker()
+    return explain_run(factories.job_run(status="queued", queued_at=clock.now() - MINUTE / 2))
 
 
 # --- Runs that run -------------------------------------------------------------------------------
@@ -142,7 +149,20 @@ def the_broker_took_no_message():
 
 @planted("worker_silent", "silent")
 def its_worker_was_killed():
+    a_scheduler()
     return explain_run(factories.job_run(status="running", heartbeat_at=clock.now() - 5 * MINUTE))
+
+
+@planted("worker_silent", "no scheduler ticks")
+def its_worker_was_killed_and_nobody_recovers_it():
+    return explain_run(factories.job_run(status="running", heartbeat_at=clock.now() - 5 * MINUTE))
+
+
+@planted("worker_silent", "end it: cancelled")
+def its_worker_was_killed_after_it_was_cancelled():
+    a_scheduler()
+    silent = clock.now() - 5 * MINUTE
+    return explain_run(factories.job_run(status="running", heartbeat_at=silent, cancel_requested_at=silent))
 
 
 @planted("long", "usually")
