@@ -13,7 +13,8 @@ from typing import Any
 
 from django.core.cache import caches
 from django.db import connection
-from django.db.models import Model, Q, Sum
+from django.db.models import Model, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.text import capfirst
 
 from audit.models import Event
@@ -23,6 +24,7 @@ from console.needs import World
 from database.estimates import TableSize, table_sizes
 from database.slices import first_of_each
 from maintenance.models import JobRun
+from maintenance.models.statuses import WORKED
 from maintenance.purging.kept_plan import made_at, tables_of
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import jobs
@@ -35,7 +37,7 @@ FRESHNESS_SHOWN = 8
 EVENTS_SHOWN = 6
 # A forecast is not given beyond ten years.
 FAR_DAYS = 3_650
-WEEK = timedelta(days=7)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 # How many of the newest runs of a job are searched for a plan, and for deletions of the last week.
 RUNS_READ = 200
 KEPT_SECONDS = 60
@@ -111,7 +113,7 @@ def changes(world: World) -> list[dict[str, Any]]:
 
 def storage(world: World) -> Storage:
     """Return the sizes of the tables, what the next purge deletes, and how fast the tables grow."""
-    sizes, covered, growth = _measured(world.now)
+    sizes, covered, growth, days = _measured(world.now)
     planned = _planned()
     tables = [
         Table(
@@ -122,10 +124,11 @@ def storage(world: World) -> Storage:
         )
         for model, size in sizes.items()
     ]
-    return Storage(tables, covered, _days_left(sizes, growth))
+    return Storage(tables, covered, _days_left(sizes, growth, days))
 
 
-_Measured = tuple[dict[type[Model], TableSize], Coverage, dict[str, int]]
+# Sizes, verified content, growth by model, and in how many days it came about.
+_Measured = tuple[dict[type[Model], TableSize], Coverage, dict[str, int], float]
 
 
 def _measured(now: datetime) -> _Measured:
@@ -133,7 +136,7 @@ def _measured(now: datetime) -> _Measured:
     kept: _Measured | None = cache.get("storage")
     if kept is None:
         sizes = table_sizes(STORED)
-        kept = sizes, coverage(sizes), _growth(now)
+        kept = sizes, coverage(sizes), _growth(now), _days_of_growth(now)
         cache.set("storage", kept, KEPT_SECONDS)
     return kept
 
@@ -158,8 +161,15 @@ def _growth(now: datetime) -> dict[str, int]:
     return growth
 
 
+def _days_of_growth(now: datetime) -> float:
+    """Return of how many of the last seven days there are sessions: fewer for a new console, or if they are kept for less."""
+    first = ScrapeSession.objects.filter(finished_at__isnull=False).order_by("finished_at")
+    begun = first.values_list("finished_at", flat=True).first() or now
+    return min(WEEK, max(now - begun, DAY)) / DAY
+
+
 def _planned() -> dict[str, Planned]:
-    """Return, by model, what the newest plan with default parameters would delete."""
+    """Return, by model, what the newest plan with default parameters would delete; none that a real run has overtaken."""
     parts = []
     for job in jobs():
         if job.retention_days is None:
@@ -167,6 +177,8 @@ def _planned() -> dict[str, Planned]:
         newest = JobRun.objects.filter(job=job.slug).order_by("-pk").values("pk")[:RUNS_READ]
         plans = JobRun.objects.filter(pk__in=newest, plan__isnull=False)
         plans = plans.filter(Q(dry_run=True) | Q(status=JobRun.Status.BLOCKED))
+        real = JobRun.objects.filter(job=job.slug, dry_run=False, status__in=WORKED).order_by("-pk")
+        plans = plans.filter(pk__gt=Coalesce(Subquery(real.values("pk")[:1]), 0))
         parts.append(plans.order_by("-pk").only("plan", "params", "job")[:5])
     found: dict[str, Planned] = {}
     for run in sorted(chain.from_iterable(first_of_each(parts)), key=lambda one: -one.pk):
@@ -181,13 +193,13 @@ def _of_plan(run: JobRun, table: TablePlan) -> Planned:
     return Planned(table.rows, table.total, made_at(run.plan), run.pk)
 
 
-def _days_left(sizes: Mapping[type[Model], TableSize], growth: Mapping[str, int]) -> int | None:
-    """Return in how many days the disk is full; None on a database server, whose disk is not visible here."""
+def _days_left(sizes: Mapping[type[Model], TableSize], growth: Mapping[str, int], days: float) -> int | None:
+    """Return in how many days the disk is full, by the growth of the last ``days``; None on a database server, whose disk is not visible here."""
     if connection.vendor != "sqlite":
         return None
     file = Path(str(connection.settings_dict["NAME"]))
-    rows, a_week = sum(size.rows for size in sizes.values()), sum(growth.values())
-    if not file.is_file() or not rows or a_week <= 0:
+    rows, more = sum(size.rows for size in sizes.values()), sum(growth.values())
+    if not file.is_file() or not rows or more <= 0:
         return None
-    bytes_a_day = file.stat().st_size / rows * a_week / WEEK.days
+    bytes_a_day = file.stat().st_size / rows * more / days
     return int(shutil.disk_usage(file.parent).free / bytes_a_day)

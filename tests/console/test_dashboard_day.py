@@ -292,6 +292,9 @@ def test_the_next_purge_takes_what_the_newest_plan_says_and_says_how_old_it_is(c
     assert f'{reverse("admin:maintenance_jobrun_change", args=[newest.pk])}">351</a>' in page
     assert "as of the plan of" in page
 
+    factories.job_run(job="purge_old_content", status="partial", params={"days": 7})
+    assert "as of the plan of" not in client.get(STORED).content.decode()
+
 
 def test_growth_is_what_was_stored_less_what_was_deleted_in_a_week(client, superuser):
     now = timezone.now()
@@ -299,6 +302,10 @@ def test_growth_is_what_was_stored_less_what_was_deleted_in_a_week(client, super
     factories.session(posts_new=7, finished_at=now - timedelta(days=8))
     factories.job_run(job="purge_old_content", counts={"scraping.RedditPost": 30})
     factories.job_run(job="purge_old_content", counts={"scraping.RedditPost": 9}, dry_run=True)
+
+    assert stored._days_of_growth(now) == 7
+    assert stored._days_of_growth(now - timedelta(days=5.5)) == 2.5
+    assert stored._days_of_growth(now - timedelta(days=8)) == 1
 
     page = client.get(STORED)
 
