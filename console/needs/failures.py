@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from adminkit.templatetags.display import number
+from adminkit.templatetags.display import number, until
 from alerts.conditions import name_of
 from alerts.failures import Group, read_groups
 from alerts.rules import subject_of
@@ -37,10 +37,22 @@ def failing(world: World) -> list[Line]:
         told = _alert_of(world, group)
         if group.is_failing and not (told and told.muted_until):
             alike.setdefault((group.newest_failure.job, group.cause), []).append(group)
+    again = _tried_again([group for same in alike.values() for group in same])
     lines = []
     for same in alike.values():
-        lines += [_together(same)] if len(same) >= ALIKE_MIN else [_line(world, group) for group in same]
+        if len(same) >= ALIKE_MIN:
+            lines.append(_together(same))
+        else:
+            lines += [_line(world, group, again.get(group.newest_failure.pk)) for group in same]
     return lines
+
+
+def _tried_again(groups: Sequence[Group]) -> dict[int | None, JobRun]:
+    """Return the attempt that is still to come, or runs, after each failure that has one."""
+    if not groups:
+        return {}
+    runs = JobRun.objects.open().filter(retry_of__in=[group.newest_failure.pk for group in groups])
+    return {run.retry_of_id: run for run in runs.only("retry_of", "status", "not_before")}
 
 
 def recovered(world: World) -> list[Recovered]:
@@ -68,12 +80,12 @@ def _alert_of(world: World, group: Group) -> Told | None:
     return by_key(world).get((run.status, subject.type, subject.id))
 
 
-def _line(world: World, group: Group) -> Line:
+def _line(world: World, group: Group, again: JobRun | None) -> Line:
     run = group.newest_failure
     text = _("%(name)s is failing") if run.status == JobRun.Status.FAILED else _("%(name)s does only a part")
     actions = [Action(_("Why"), page_of(run))]
-    if again := retry_url(world, run):
-        actions.append(Action(_("Retry…"), again))
+    if url := retry_url(world, run):
+        actions.append(Action(_("Retry…"), url))
     of_last = _("%(failed)s of the last %(number)s") % {"failed": group.failed, "number": group.of}
     figures = [of_last] if group.of > 1 else []
     if told := _alert_of(world, group):
@@ -81,6 +93,10 @@ def _line(world: World, group: Group) -> Line:
             actions.append(Action(_("Mute…"), f"{alert_page(told.alert)}#mute"))
         if told.alert.acknowledged_at:
             figures.append(_("%(name)s looks after it") % {"name": told.alert.acknowledged_by_name})
+    if again is not None and again.is_queued:
+        figures.append(_("is tried again %(time)s") % {"time": until(again.not_before or world.now)})
+    elif again is not None:
+        figures.append(_("is being tried again"))
     return Line(
         run.status,
         text % {"name": name_of(run)},

@@ -217,7 +217,7 @@ class ScheduleAdmin(ScheduleActions, ScheduleViews, PersonalAdmin):
         """Say when it runs next."""
         return schedule_cells.schedule_next_run(task, reading_of(task))
 
-    @admin.display(description=_("last 30 runs"))
+    @admin.display(description=_("last 30 runs of the job"))
     def last_runs(self, task: Any) -> str | None:
         """Draw the job's latest runs."""
         strip: str | None = task.strip

@@ -14,7 +14,7 @@ from django_celery_beat.models import PeriodicTask
 from alerts import failures
 from console import needs
 from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
-from maintenance.models import BeatLease, BeatProcess, WorkerProcess
+from maintenance.models import BeatLease, BeatProcess, JobRun, WorkerProcess
 from maintenance.scheduling import edits, replanning, schedules
 from scraping.compliance import brake
 from tests import spoilt
@@ -148,6 +148,17 @@ def test_a_schedule_that_fails_again_and_again_is_one_line():
     assert line.actions[1].url == reverse("admin:maintenance_job_run", args=["purge_old_content"])
     assert buttons(lines(member(VIEWERS))[0]) == ["Why"]
     assert lines(member(BOT_OWNERS)) == []
+
+
+def test_a_failure_that_is_tried_again_by_itself_says_when():
+    first = purge_run("failed", ago=HOUR)
+    later = timezone.now() + timedelta(minutes=5, seconds=30)
+    attempt = {"retry_of": first, "attempt": 2, "trigger": "retry", "not_before": later, "finished_at": None}
+    again = purge_run("queued", ago=HOUR, **attempt)
+    assert lines(member(OPERATORS))[0].figures == ("is tried again in 5\xa0minutes",)
+
+    JobRun.objects.filter(pk=again.pk).update(status="running", worker="w", heartbeat_at=timezone.now())
+    assert lines(member(OPERATORS))[0].figures == ("is being tried again",)
 
 
 def test_a_failure_whose_beginning_was_not_read_may_be_older(monkeypatch):
