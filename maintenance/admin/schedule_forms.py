@@ -1,11 +1,14 @@
 """The form of a schedule."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
+from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
@@ -33,6 +36,32 @@ PRESETS = [
 def calendars() -> list[tuple[str, str]]:
     """Return the choices of a calendar of days off: none, or that of a country, or of a part of it."""
     return [("", "–"), *((code, f"{name} ({code})") for code, name in days_off.calendars().items())]
+
+
+class CalendarSelect(LongSelect):
+    """The choice of a calendar: all countries, and the parts of the one that is chosen, which the page asks for.
+
+    All 650 parts would be a third of the page. Without JavaScript, *Preview* shows those of the chosen country.
+    """
+
+    def build_attrs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Let the page ask for the parts when another country is chosen."""
+        address = reverse("admin:maintenance_schedule_calendars")
+        return {**super().build_attrs(*args, **kwargs), "hx-get": address, "hx-trigger": "change"}
+
+    def offered(self, chosen: str) -> Iterable[tuple[Any, Any]]:
+        """Leave out the parts of other countries."""
+        country = chosen.partition("-")[0]
+        return [
+            (code, name)
+            for code, name in self.choices
+            if "-" not in code or code.partition("-")[0] == country
+        ]
+
+
+def calendar_options(chosen: str) -> SafeString:
+    """Return the options of the choice of a calendar, once this one is chosen."""
+    return CalendarSelect(choices=calendars()).drawn_options(chosen)
 
 
 def tasks() -> list[tuple[str, str]]:
@@ -71,8 +100,11 @@ class ScheduleForm(TimeForm, StaleEditForm, forms.ModelForm):
         label=_("Not on holidays of"),
         choices=calendars,
         required=False,
-        widget=LongSelect(attrs={"data-time": "1"}),
-        help_text=ScheduleControl._meta.get_field("days_off").help_text,
+        widget=CalendarSelect(attrs={"data-time": "1"}),
+        help_text=_(
+            "Slots on public holidays of this country are skipped, and not caught up. Once it is chosen, its states or"
+            " provinces follow it in the list."
+        ),
     )
     days_off_weekends = _of_control("days_off_weekends")
     retries = _of_control("retries")

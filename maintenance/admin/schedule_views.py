@@ -18,6 +18,7 @@ from database import clock, zones
 from database.messages import gettext
 from maintenance import schedule_parts
 from maintenance.admin.pause_form import PauseForm
+from maintenance.admin.schedule_forms import calendar_options
 from maintenance.admin.schedule_hook import hook_page
 from maintenance.admin.time_form import TimeForm
 from maintenance.registry import UnknownJob, get_job
@@ -35,6 +36,7 @@ class ScheduleViews(admin.ModelAdmin):
         own = self.admin_site.admin_view
         return [
             path("preview/", own(self.preview_view), name="maintenance_schedule_preview"),
+            path("calendars/", own(self.calendars_view), name="maintenance_schedule_calendars"),
             path("<int:pk>/pause/", own(self.pause_view), name="maintenance_schedule_pause"),
             path("<int:pk>/resume/", own(self.resume_view), name="maintenance_schedule_resume"),
             path("<int:pk>/duplicate/", own(self.duplicate_view), name="maintenance_schedule_duplicate"),
@@ -53,6 +55,12 @@ class ScheduleViews(admin.ModelAdmin):
         schedule = request.GET.get("schedule", "")
         task = self.get_object(request, schedule) if schedule else None
         return render(request, "maintenance/_preview.html", self.preview_of(request.GET, task))
+
+    def calendars_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the options of the choice of a calendar, with the parts of the chosen country."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return HttpResponse(calendar_options(request.GET.get("days_off", "")))
 
     def preview_of(self, data: Any, task: PeriodicTask | None) -> dict[str, Any]:
         """Return the context of the preview of what was typed: the form's errors, or the next times."""

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from audit.models import Event
+from maintenance.models import ScheduleControl
 from maintenance.scheduling import schedules
 from tests.kit import factories
 from tests.maintenance.admin.steps import APPROVE, CHANGE, EDIT, FORM, LIST, RUN, SEE
@@ -178,3 +179,25 @@ def test_a_stored_crontab_that_cannot_run_is_shown_as_such(client, superuser):
     assert client.get(reverse(LIST)).status_code == 200
     assert client.get(reverse(CHANGE, args=[broken.pk])).status_code == 200
     assert client.get(reverse("admin:index")).status_code == 200
+
+
+def test_only_the_chosen_country_offers_its_parts(client, superuser):
+    client.force_login(superuser)
+    task = factories.schedule()
+    ScheduleControl.objects.filter(pk=task.pk).update(days_off="DE-BY")
+
+    page = client.get(reverse(CHANGE, args=[task.pk])).content.decode()
+    spanish = client.get(reverse("admin:maintenance_schedule_calendars"), {"days_off": "ES"}).content.decode()
+
+    assert '<option value="DE-BY" selected>' in page
+    assert 'value="DE-BE"' in page
+    assert 'value="ES"' in page
+    assert 'value="ES-MD"' not in page
+    assert 'value="ES-MD"' in spanish
+    assert 'value="DE-BY"' not in spanish
+    assert '<option value="ES" selected>' in spanish
+    assert len(page) < 100_000
+    # A part of a country that the page did not offer is still a choice.
+    form = {**FORM, "days_off": "ES-MD", "reason": "x"}
+    assert client.post(reverse(CHANGE, args=[task.pk]), form).status_code == 302
+    assert ScheduleControl.objects.get(pk=task.pk).days_off == "ES-MD"
