@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
+from database.grouping import grouped
 from database.messages import gettext as _
 from maintenance.purging.cap import Caps
 from maintenance.purging.days import Retention
@@ -112,9 +113,9 @@ class Mandate:
         return [
             _("Changed since the plan: %(rows)s %(table)s would be deleted, %(allowed)s were planned.")
             % {
-                "rows": table.rows + table.gone,
+                "rows": grouped(table.rows + table.gone),
                 "table": table.verbose_name,
-                "allowed": (self.rows or {})[table.model],
+                "allowed": grouped((self.rows or {})[table.model]),
             }
             for table in tables
             if table.model in (self.rows or {})

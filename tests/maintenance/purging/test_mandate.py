@@ -70,7 +70,7 @@ def test_posts_and_comments_are_not_one_sum(settings):
     approved(run)
 
     assert (run.status, RedditPost.objects.count()) == (Status.BLOCKED, 1_100)
-    assert "Changed since the plan: 1000 posts would be deleted, 100 were planned." in run.message
+    assert "Changed since the plan: 1,000 posts would be deleted, 100 were planned." in run.message
 
 
 def test_comments_that_have_grown_stop_it_too(settings):
