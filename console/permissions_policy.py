@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-# Passkeys are all that the console needs; nothing that it shows may ask for more, and nothing may be framed.
+# Passkeys are all that the console needs; nothing that it shows may ask for more, and nothing may be framed. Without
+# bluetooth and web-share: Chromium on Linux does not know them, and reports them as errors on every page.
 _NOT_USED = (
-    "accelerometer", "autoplay", "bluetooth", "camera", "display-capture", "fullscreen", "geolocation", "gyroscope", "hid",
+    "accelerometer", "autoplay", "camera", "display-capture", "fullscreen", "geolocation", "gyroscope", "hid",
     "identity-credentials-get", "idle-detection", "local-fonts", "magnetometer", "microphone", "midi", "payment",
-    "picture-in-picture", "screen-wake-lock", "serial", "usb", "web-share", "xr-spatial-tracking",
+    "picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
 )  # fmt: skip
 _OWN = ("clipboard-write", "publickey-credentials-create", "publickey-credentials-get")
 POLICY = ", ".join([*(f"{name}=()" for name in _NOT_USED), *(f"{name}=(self)" for name in _OWN)])
