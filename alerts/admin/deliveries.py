@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +13,7 @@ from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.columns import moment_column
 from adminkit.links import badge
 from alerts.models import Delivery
+from alerts.rules import title_in_words
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -78,7 +80,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description=_("alert"))
     def what(self, delivery: Delivery) -> str:
         """Name the alert."""
-        return str(delivery.alert)
+        return capfirst(title_in_words(delivery.alert))
 
     @admin.display(description=_("state"))
     def state(self, delivery: Delivery) -> str:

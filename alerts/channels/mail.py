@@ -22,6 +22,8 @@ def send(address: str, notice: Notice) -> Answer:
 
     Each attempt has the same Message-ID, so that a mailbox can drop doubles.
     """
+    if not is_set():  # it was, when the message was written
+        return Answer(_("EMAIL_URL names no mail server."))
     subject, body = in_words(notice)
     domain = parseaddr(settings.SERVER_EMAIL)[1].rpartition("@")[2] or "localhost"
     mail = EmailMessage(

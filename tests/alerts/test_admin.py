@@ -90,6 +90,16 @@ def test_the_page_shows_the_cause_and_nobody_edits_it(client):
     assert Alert.objects.get().subject_name == "x"
 
 
+def test_a_delivery_names_its_alert_in_the_readers_language(client):
+    factories.delivery(alert=factories.alert(rule="longer_than_usual", subject_name="Cleanup tokens"))
+    client.force_login(factories.superuser())
+    address = reverse("admin:alerts_delivery_changelist")
+
+    assert ">Longer than usual: Cleanup tokens</a>" in client.get(address).text
+    chinese = client.get(address, headers={"accept-language": "zh-hans"}).text
+    assert "longer" not in chinese.lower().replace("longer_than_usual", "")
+
+
 def test_an_alerts_page_has_the_consoles_date_style_and_no_button_that_closes(client):
     client.force_login(factories.superuser())
     alert = factories.alert()

@@ -191,6 +191,22 @@ sending.SENDER.send_due()
 """
 
 
+def test_what_waits_when_the_mail_server_is_taken_away_is_not_called_delivered(
+    condition, later, mails, settings
+):
+    mails.answers = ["451 not now"]
+    factories.route()
+    condition.ids = ["1"]
+    condition.look()
+    later(seconds=60)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+    later(minutes=1)
+
+    one = Delivery.objects.get()
+    assert (one.delivered_at, one.answer) == (None, "EMAIL_URL names no mail server.")
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_process_killed_between_sending_and_storing_loses_nothing(hooks):
