@@ -17,8 +17,8 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from accounts import second_factor
 from accounts.ending import end_everything
@@ -66,6 +66,9 @@ class PersonAdmin(UserAdmin):
         """Offer permissions in groups, with their plain names."""
         if db_field.name == "user_permissions":
             kwargs["form_class"] = PermissionsField
+        if db_field.name == "groups":
+            kwargs["widget"] = forms.CheckboxSelectMultiple
+            kwargs["help_text"] = _("A user has the permissions of all their groups.")
         # Django passes None if there is no request; its stubs do not declare that.
         return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[arg-type]
 
@@ -111,7 +114,8 @@ class PersonAdmin(UserAdmin):
             )
             messages.success(request, text % {"number": removed})
             return HttpResponseRedirect(reverse("admin:auth_user_change", args=[person.pk]))
-        frame = {**self.admin_site.each_context(request), "title": _("Remove second factors")}
+        title = gettext("Remove the second factors of %(name)s?") % {"name": person}
+        frame = {**self.admin_site.each_context(request), "title": title}
         return TemplateResponse(
             request, "accounts/second_factor_reset.html", {**frame, "form": form, "person": person}
         )

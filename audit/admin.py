@@ -71,7 +71,7 @@ class EventAdmin(admin.ModelAdmin):
         subject = _subject(shown, wanted, pages)
         context = {
             **self.admin_site.each_context(request),
-            "title": gettext("Activity"),
+            "title": gettext("Activity: %(name)s") % subject if subject else gettext("Activity"),
             "form": form,
             # The heading names the subject already.
             "is_filtered": any(

@@ -59,7 +59,7 @@ def page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     groups, erased = (found(request, words), erasures(request, words)) if words else ([], [])
     answer = {
         **context,
-        "title": _("Search"),
+        "title": _("Search: %(words)s") % {"words": words} if words else _("Search"),
         "searched": words,
         "groups": groups,
         "erasures": erased,

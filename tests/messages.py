@@ -49,6 +49,16 @@ def test_translations_keep_their_placeholders(entries):
     assert wrong == []
 
 
+def test_chinese_has_chinese_punctuation(entries):
+    wrong = [
+        text
+        for entry in entries
+        for text in [entry.msgstr, *entry.msgstr_plural.values()]
+        if re.search("[\u4e00-\u9fff][,:;!?] ?[\u4e00-\u9fff]", text)
+    ]
+    assert wrong == []
+
+
 def test_the_compiled_catalogue_is_up_to_date(entries):
     def by_key(catalogue):
         return {(e.msgctxt, e.msgid): (e.msgstr, e.msgstr_plural) for e in catalogue}

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.columns import moment_column
+from adminkit.links import badge, choice_label
 from alerts import decisions
 from alerts.admin.decisions import AlertDecisions, MuteForm, NoteForm
 from alerts.admin.why import causes_of
@@ -60,7 +61,7 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
     list_display = (
         "what",
         "subject",
-        "severity",
+        "how_severe",
         moment_column(Alert, "opened_at"),
         moment_column(Alert, "closed_at"),
         "occurrences",
@@ -73,7 +74,7 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
     fields = (
         "what",
         "subject",
-        "severity",
+        "how_severe",
         "opened_at",
         "closed_at",
         "occurrences",
@@ -115,6 +116,13 @@ class AlertAdmin(AlertDecisions, ReadOnlyAdmin):
     def subject(self, alert: Alert) -> str:
         """Name the subject in the reader's language."""
         return alert.subject_in_words
+
+    @admin.display(description=_("severity"))
+    def how_severe(self, alert: Alert) -> str:
+        """Show the severity as a badge, until the alert is closed."""
+        kinds = {Alert.Severity.CRITICAL: "failed", Alert.Severity.WARNING: "warning"}
+        label = choice_label(alert, "severity")
+        return badge(kinds[Alert.Severity(alert.severity)], label) if alert.closed_at is None else label
 
     @admin.display(description=_("flapping"))
     def flapping(self, alert: Alert) -> str:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
+from adminkit.columns import moment_column
 from database.deadlines import Superseded, superseding
 from maintenance import retention
 from maintenance.admin.retention_forms import OverrideForm, OverrideFormSet, RetentionForm, edited_retention
@@ -65,7 +66,13 @@ class RetentionPolicyAdmin(PersonalAdmin):
     form = RetentionForm
     change_form_template = "maintenance/retention_form.html"
     records_changes = False  # ``retention.change`` does
-    list_display = ("job_name", "days", "overrides", "updated_at", "updated_by")
+    list_display = (
+        "job_name",
+        "days",
+        "overrides",
+        moment_column(RetentionPolicy, "updated_at"),
+        "updated_by",
+    )
     list_select_related = ("updated_by",)
     fields = ("job_name", "summary", "days")
     readonly_fields = ("job_name", "summary")

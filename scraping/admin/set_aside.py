@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from adminkit.admin_classes import ReadOnlyAdmin
 from adminkit.columns import moment_column
+from adminkit.links import badge, choice_label
 from scraping.compliance import brake
 from scraping.models import RedditComment, RedditPost
 from scraping.models.set_aside import Doubt, SetAside
@@ -28,7 +29,7 @@ class SetAsideAdmin(ReadOnlyAdmin):
     list_display = (
         "what",
         "cause",
-        "state",
+        "state_badge",
         "items",
         moment_column(SetAside, "created_at"),
         moment_column(SetAside, "decided_at"),
@@ -45,6 +46,17 @@ class SetAsideAdmin(ReadOnlyAdmin):
     def what(self, row: SetAside) -> str:
         """Name the subreddit, or the number of items and their age."""
         return str(row)
+
+    @admin.display(description=_("state"))
+    def state_badge(self, row: SetAside) -> str:
+        """Show the state as a badge."""
+        kinds = {
+            "open": "blocked",
+            "confirmed": "succeeded",
+            "asked_again": "queued",
+            "returned": "cancelled",
+        }
+        return badge(kinds[row.state], choice_label(row, "state"))
 
     def get_urls(self) -> list[Any]:
         """Add the two decisions."""

@@ -60,7 +60,7 @@ class SetAside(models.Model):
     decided_by_name = models.CharField(_("decided by"), max_length=150, blank=True, db_default="")
 
     class Meta:
-        verbose_name = _("items set aside")
+        verbose_name = _("item set aside")
         verbose_name_plural = _("items set aside")
         ordering = ["-id"]
         default_permissions = ("view",)
