@@ -68,6 +68,7 @@ def _cells(columns: Sequence[Column], row: Model, address: str) -> Iterator[str]
             text = column.empty
         opening = f'data-label="{column.title}"'
         if column.is_link:
+            opening += ' scope="row"' if tag == "th" else ""
             yield f'<{tag} {opening} class="{column.css_class}"><a href="{address}">{text}</a></{tag}>'
             tag = "td"
             continue

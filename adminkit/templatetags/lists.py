@@ -78,6 +78,7 @@ def list_table(cl: Any) -> dict[str, Any]:
     """Show the rows of a list, and the titles of its columns, which sort it."""
     headers = list(result_headers(cl))
     return {
+        "name": capfirst(str(cl.opts.verbose_name_plural)),
         "headers": headers,
         "has_several_sorted": sum(bool(header.get("sorted")) for header in headers) > 1,
         "rows": table_rows(cl, [header["text"] for header in headers]),

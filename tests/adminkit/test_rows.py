@@ -6,6 +6,8 @@ import pytest
 import time_machine
 from django.contrib import admin
 from django.contrib.admin.templatetags.admin_list import items_for_result, result_headers
+from django.db import models
+from django.db.models.query_utils import DeferredAttribute
 from django.urls import reverse
 
 from adminkit.rows import table_rows
@@ -31,7 +33,7 @@ def djangos_rows(cl):
 
 
 def without_titles(rows):
-    return re.sub(r' data-label="[^"]*"| data-nothing', "", rows)
+    return re.sub(r' data-label="[^"]*"| data-nothing| scope="row"', "", rows)
 
 
 @pytest.mark.slow
@@ -48,6 +50,18 @@ def test_every_list_shows_what_djangos_own_function_shows(client, settings, quer
         label: djangos for label, (_, djangos) in found.items()
     }
     assert query or all(ours for ours, _ in found.values())
+
+
+def test_no_list_shows_a_time_in_djangos_style():
+    times = [
+        (model._meta.label, name)
+        for model, one in admin.site._registry.items()
+        for name in one.list_display
+        if isinstance(name, str)
+        and isinstance(getattr(model, name, None), DeferredAttribute)
+        and isinstance(model._meta.get_field(name), models.DateTimeField)
+    ]
+    assert times == []  # use ``moment_column``
 
 
 def test_what_a_row_says_is_escaped(client):

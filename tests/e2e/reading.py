@@ -73,6 +73,9 @@ READ_PAGE = """() => {
     wide: document.documentElement.scrollWidth - window.innerWidth,
     nextRuns: times.length,
     late: times.filter((one) => !(Date.parse(one.dateTime) > Date.now() - lookMs)).map((one) => one.outerHTML),
+    tables: [...document.querySelectorAll('table')].filter((one) => one.offsetParent && (
+      !(one.caption || one.getAttribute('aria-label') || one.getAttribute('aria-labelledby'))
+      || one.querySelector('th:not([scope])'))).map((one) => one.innerText.slice(0, 60)),
     links: [...document.querySelectorAll('a[href]')].map((one) => one.href),
   };
 }"""

@@ -123,6 +123,8 @@ class Visit:
             self.fault(f"language {seen['language']}")
         if seen["wide"] > 0:
             self.fault(f"{seen['wide']} px wider than its window")
+        for table in seen["tables"]:
+            self.fault(f"a table without a name, or a heading without a scope: {table}")
         for found in UNRENDERED.finditer(seen["shown"]):
             self.fault(seen["shown"][max(0, found.start() - 40) : found.end() + 40])
         for text in seen["texts"]:
