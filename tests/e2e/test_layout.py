@@ -15,6 +15,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TOO_WIDE = """[...document.querySelectorAll("table")].map((table) => table.parentElement)
     .filter((box) => box.scrollWidth > box.clientWidth + 1 && !box.closest("#timeline-scroll"))
     .map((box) => `${box.id} ${box.className}: ${box.scrollWidth} in ${box.clientWidth}`)"""
+NARROW_FIELDS = """[...document.querySelectorAll("#content :is(input[type='text'], select)")]
+    .filter((field) => field.offsetParent && field.offsetWidth < 80).map((field) => field.outerHTML)"""
 HEADER = "document.getElementById('header').offsetHeight"
 
 
@@ -39,7 +41,9 @@ def test_a_name_without_spaces_makes_no_page_wider_than_a_phone(signed_in):
 
 
 @pytest.mark.parametrize("width", [768, 900, 1024])
-@pytest.mark.parametrize("address", ["", "maintenance/jobrun/", "django_celery_beat/periodictask/"])
+@pytest.mark.parametrize(
+    "address", ["", "maintenance/jobrun/", "django_celery_beat/periodictask/", "scraping/redditpost/"]
+)
 def test_no_table_scrolls_sideways_between_a_phone_and_a_desk(signed_in, superuser, width, address):
     page = signed_in
     for status in ("succeeded", "failed", "partial"):
@@ -49,12 +53,37 @@ def test_no_table_scrolls_sideways_between_a_phone_and_a_desk(signed_in, superus
             factories.job_run(
                 status=status, job=task.task[12:], scheduled_for=slot, started_at=slot, **fields
             )
+    factories.post(
+        title="A bench for the garden", author="a_name_of_twenty_chr", subreddit="a_long_subreddit_name"
+    )
     page.set_viewport_size({"width": width, "height": 740})
     page.goto(f"/admin/{address}")
 
     expect(page.locator("#content table").first).to_be_visible()
     assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate(NARROW_FIELDS) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_tick_box_covers_no_title_and_a_choice_of_a_schedule_stays_in_its_form(signed_in):
+    page = signed_in
+    factories.post(title="words of a title that fills more than two lines of a telephone " * 3)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/admin/scraping/redditpost/")
+    title = page.locator("#result_list tbody th a").bounding_box()
+    box = page.locator("#result_list tbody .action-select").bounding_box()
+    assert title["x"] + title["width"] <= box["x"]
+
+    page.locator("#result_list thead a").first.focus()
+    assert page.locator("#result_list thead").bounding_box()["height"] > 20
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/admin/django_celery_beat/periodictask/add/")
+    choice, form = (
+        page.locator("#id_days_off").bounding_box(),
+        page.locator("fieldset", has=page.locator("#id_days_off")),
+    )
+    assert choice["x"] + choice["width"] <= form.bounding_box()["x"] + form.bounding_box()["width"]
 
 
 def test_the_first_event_is_in_sight_on_a_phone(signed_in):
