@@ -178,19 +178,26 @@ def _fate(life: Life, slug: str, slot: datetime) -> tuple[str, dict[str, Any]]:
     if timedelta(days=9) < age < timedelta(days=9, hours=3):
         return JobRun.Status.SKIPPED, {"reason": "paused"}
     if slug == "refresh_stored_content" and timedelta(hours=6) < age < timedelta(hours=7):
-        return JobRun.Status.FAILED, {"error": "Reddit answered 503 three times"}
+        return JobRun.Status.FAILED, {"error": _outage("api/info")}
     if slug == "auto_scraping" and age < timedelta(hours=22) and slot.hour % 12 < 6:
-        return JobRun.Status.PARTIAL, {"message": "3 of 4 configs scraped; r/OldMaps is private"}
+        return JobRun.Status.PARTIAL, {
+            "message": _("%(done)s of %(all)s bots scraped") % {"done": 3, "all": 4}
+        }
     chance = life.random.random()
     if chance < 0.012:
-        return JobRun.Status.FAILED, {"error": "canceling statement due to lock timeout"} if age > timedelta(
-            hours=30
-        ) else {"error": "Reddit answered 503 three times"}
+        asks_reddit = slug in ("auto_scraping", "scrape_now", "refresh_stored_content")
+        error = _outage("r/TinyGardens/new") if asks_reddit else "canceling statement due to lock timeout"
+        return JobRun.Status.FAILED, {"error": error}
     if chance < 0.02:
         return JobRun.Status.INTERRUPTED, {"reason": "worker_stopped"}
     return (
         (JobRun.Status.CANCELLED, {"reason": "operator"}) if chance < 0.024 else (JobRun.Status.SUCCEEDED, {})
     )
+
+
+def _outage(path: str) -> str:
+    text = _("Reddit's server failed three times at /%(path)s (%(status)d). Try again later.")
+    return text % {"path": path, "status": 503}
 
 
 def _counts(life: Life, slug: str) -> dict[str, int]:
@@ -226,7 +233,16 @@ def _special_runs(life: Life) -> None:
         heartbeat_at=life.ago(minutes=24),
         waiting_since=life.ago(minutes=24),
         plan=plan,
-        message="14,077 posts are 34 % of all: more than a tenth.",
+        message=_(
+            "%(rows)s of %(total)s %(table)s would be deleted: %(share)s %%, more than the %(cap)s %% of PURGE_CAP_SHARE."
+        )
+        % {
+            "rows": "14,077",
+            "total": "41,200",
+            "table": RedditPost._meta.verbose_name_plural,
+            "share": 34,
+            "cap": 10,
+        },
         **purge,
     )
     dry = {**plan, "at": life.ago(hours=5).isoformat()}
@@ -267,6 +283,7 @@ def _sessions(life: Life, bots: list[BotConfig]) -> None:
             finished_at=run.finished_at,
             posts_found=run.counts.get("posts_new", 0) + 40,
             posts_new=run.counts.get("posts_new", 0),
+            comments_found=run.counts.get("comments_new", 0) + 60,
             comments_new=run.counts.get("comments_new", 0),
             requests_used=run.counts.get("requests_used", 0),
         )
