@@ -209,6 +209,14 @@ def _counts(life: Life, slug: str) -> dict[str, int]:
     return {"checked": number(80, 400)} if slug == "refresh_stored_content" else {}
 
 
+def _above_the_cap() -> str:
+    text = _(
+        "%(rows)s of %(total)s %(table)s would be deleted: %(share)s %%, more than the %(cap)s %% of PURGE_CAP_SHARE."
+    )
+    posts = RedditPost._meta.verbose_name_plural
+    return text % {"rows": "14,077", "total": "41,200", "table": posts, "share": 34, "cap": 10}
+
+
 def _special_runs(life: Life) -> None:
     """Create open runs: a blocked purge with its plan, a slow scrape, manual runs."""
     plan: dict[str, Any] = {
@@ -233,16 +241,7 @@ def _special_runs(life: Life) -> None:
         heartbeat_at=life.ago(minutes=24),
         waiting_since=life.ago(minutes=24),
         plan=plan,
-        message=_(
-            "%(rows)s of %(total)s %(table)s would be deleted: %(share)s %%, more than the %(cap)s %% of PURGE_CAP_SHARE."
-        )
-        % {
-            "rows": "14,077",
-            "total": "41,200",
-            "table": RedditPost._meta.verbose_name_plural,
-            "share": 34,
-            "cap": 10,
-        },
+        message=_above_the_cap(),
         **purge,
     )
     dry = {**plan, "at": life.ago(hours=5).isoformat()}
