@@ -1,5 +1,6 @@
 """Bots that were paused because of Reddit's answers, and items that the verification set aside for a decision."""
 
+from django.db.models import Count
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -9,7 +10,6 @@ from console.needs.lines import Action, Line
 from console.needs.world import World
 from scraping.compliance.brake import may_decide
 from scraping.models import BotConfig, SetAside
-from scraping.models.set_aside import Doubt
 
 NAMED = 3
 READ_MAX = 200
@@ -47,11 +47,12 @@ def set_aside(world: World) -> list[Line]:
     """Return a line for the items that the verification with Reddit has set aside for a person."""
     if not world.may("scraping.view_setaside"):
         return []
-    rows = list(SetAside.objects.filter(state=SetAside.State.OPEN).order_by("created_at")[:READ_MAX])
+    # Of the items that were set aside, Reddit may have shown some again since.
+    open_rows = SetAside.objects.filter(state=SetAside.State.OPEN).annotate(waiting=Count("doubts"))
+    rows = list(open_rows.order_by("created_at")[:READ_MAX])
     if not rows:
         return []
-    # Of the items that were set aside, Reddit may have shown some again since.
-    items = Doubt.objects.filter(set_aside__in=rows).count()
+    items = sum(row.waiting for row in rows)
     text = ngettext(
         "The verification with Reddit waits for a decision: %(number)s item is set aside",
         "The verification with Reddit waits for a decision: %(number)s items are set aside",
