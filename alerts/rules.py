@@ -227,7 +227,7 @@ def _of_freshness(rows: FreshnessQuerySet) -> Iterator[Found | None]:
         cause = row.error or _("no new posts, although some were expected")
         if figures and not refused:
             cause = joined([joined([figures, "."], by=""), row.error])
-        name = f"{row.config.name}: r/{row.subreddit}"
+        name = f"{row.config.name}: r/{row.name}"
         yield Found("scraping.Freshness", str(row.pk), name, cause, config_id=row.config_id)
 
 

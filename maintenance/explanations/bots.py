@@ -18,7 +18,7 @@ from maintenance.scheduling import schedules
 from maintenance.scheduling.bot_schedules import naming
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.reading import read_all
-from scraping.models import BotConfig, Freshness, RequestBudget, ScrapeSession
+from scraping.models import BotConfig, RequestBudget, ScrapeSession
 from scraping.models.causes import ErrorKind
 from scraping.models.freshness import QUIET
 from scraping.reddit.budget import states_of
@@ -165,12 +165,12 @@ def _latest_session(latest: ScrapeSession | None) -> Iterator[Cause]:
 
 
 def _silent(bot: BotConfig) -> Iterator[Cause]:
-    rows = Freshness.objects.filter(config=bot).defer("rates", "yields")
+    rows = bot.freshness.defer("rates", "yields")
     unusual = sorted(rows.unusual(), key=lambda row: row.counted_from or clock.now())
     silent = sorted(rows.silent(), key=lambda row: row.silent_since or clock.now()) + unusual
     for row in silent[:SUBREDDITS_SHOWN]:
         kind = ErrorKind(row.why) if row.why in ErrorKind.values else ErrorKind.NONE
-        told = {"name": row.subreddit, "time": moment(row.unusual_from), "why": row.why_text}
+        told = {"name": row.name, "time": moment(row.unusual_from), "why": row.why_text}
         if row.silent_since is None:
             text = _("r/%(name)s brings %(verdict)s: %(why)s.")
             told["verdict"] = row.get_verdict_display()

@@ -150,6 +150,12 @@ class Freshness(models.Model):
         return f"r/{self.subreddit}"
 
     @property
+    def name(self) -> str:
+        """The subreddit as the bot's list spells it; reads the bot."""
+        spelt = (name for name in self.config.subreddits if folded(name) == self.subreddit)
+        return next(spelt, self.subreddit)
+
+    @property
     def week(self) -> "Week":
         """The usual rates by hour of the week."""
         return Week.of(self.rates)

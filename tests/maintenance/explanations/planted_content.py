@@ -71,10 +71,10 @@ def reddit_refuses_more_requests():
     return explain_bot(factories.bot_config(app=app))
 
 
-@planted("silent", "r/foo")
+@planted("silent", "r/Foo")
 def a_subreddit_fell_silent():
     a_scheduler()
-    bot = factories.bot_config(app=factories.reddit_app(), subreddits=["foo"])
+    bot = factories.bot_config(app=factories.reddit_app(), subreddits=["Foo"])
     factories.freshness(config=bot, subreddit="foo", silent_since=clock.now() - DAY, why="private")
     return explain_bot(bot)
 

@@ -181,6 +181,17 @@ def test_a_bot_that_scrapes_has_no_such_notice(client):
     assert "Stopped by Reddit" not in client.get(f"{ADDRESS}{bot.pk}/change/").content.decode()
 
 
+def test_who_may_not_change_the_app_is_told_whom_to_ask(client):
+    owner = factories.user("scraping.view_botconfig", "scraping.change_botconfig")
+    refused, private = stopped("unauthorized", owner=owner, name="A"), stopped(owner=owner, name="B")
+    asked = "ask a superuser"
+
+    assert asked not in client.get(f"{ADDRESS}{refused.pk}/change/").content.decode()
+    client.force_login(owner)
+    assert asked in client.get(f"{ADDRESS}{refused.pk}/change/").content.decode()
+    assert asked not in client.get(f"{ADDRESS}{private.pk}/change/").content.decode()
+
+
 def test_who_may_not_change_the_bot_is_told_who_can(client):
     bot = stopped()
     client.force_login(factories.user("scraping.view_botconfig", "scraping.view_everybodys_content"))
