@@ -36,7 +36,7 @@ def file(tmp_path):
 
 def refusal(file, what="apply"):
     with pytest.raises(CommandError) as refused:
-        call_command("schedules", what, file, yes=True, stdout=StringIO())
+        call_command("schedules", what, file, yes=what == "apply", stdout=StringIO())
     assert refused.value.returncode == 2
     return str(refused.value)
 
