@@ -79,7 +79,8 @@ def stored() -> Document:
         SCHEDULES: {task.name: schedule_entry(task, bots) for task in tasks},
         RETENTIONS: {policy.job: _retention_entry(policy) for policy in policies},
         PAUSES: _pauses(),
-        WINDOWS: {name: window_entry(name, row) for name, row in stored_windows().items()},
+        # By name, as the others: the order in which they were made differs from database to database.
+        WINDOWS: {name: window_entry(name, row) for name, row in sorted(stored_windows().items())},
     }
 
 

@@ -12,9 +12,11 @@ from database import clock
 from maintenance.models.schedules import POLICY_FIELDS
 from maintenance.scheduling import schedules
 from maintenance.scheduling.schedule_file import applying, writing
+from maintenance.scheduling.schedule_file.entries import WINDOWS
 from maintenance.scheduling.schedule_file.reading import read
 from maintenance.scheduling.timing import Timing
 from tests.kit import factories
+from tests.kit.windows import planned_window
 from tests.maintenance.scheduling.schedule_file import states
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -64,6 +66,13 @@ def test_an_export_applied_to_any_other_state_gives_the_same_export(wanted, othe
         )
         assert not applying.plan(read(text, now=clock.now()), prune=True).changes
         transaction.set_rollback(True)
+
+
+def test_windows_are_written_in_the_same_order_whichever_was_made_first():
+    planned_window(reason="b")
+    planned_window(reason="a")
+
+    assert list(writing.stored()[WINDOWS]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", [f"{odd}x{odd}" for odd in "\x85\xa0\u2028\u2029\ufeff\u3000\u200b "])
