@@ -111,6 +111,7 @@ PAGES = {
     "pause scraping": "pause-scraping/",
     "maintenance mode": "maintenance-mode/",
     "run now: purge": "jobs/purge_old_content/run/",
+    "run now: tokens": "jobs/cleanup_tokens/run/",
     "run now: sessions": "jobs/cleanup_sessions/run/",
     "run now: a bot": "jobs/scrape_now/run/?config={bot}",
 }

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from maintenance.models import Person
 from scraping.models import BotConfig
+from scraping.models.owners import is_known_to_own_nothing
 
 
 def clean_config(value: Any) -> int:
@@ -18,6 +19,8 @@ def owns_configs(user: Person, many: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Whether the user may scrape with each of these bots: owners and superusers may."""
     if not user.is_active or user.is_superuser:
         return [user.is_active] * len(many)
+    if is_known_to_own_nothing(user):
+        return [False] * len(many)
     keys: list[Any] = [params.get("config") for params in many]
     owned = set(BotConfig.objects.managed_by(user).filter(pk__in=keys).values_list("pk", flat=True))
     return [key in owned for key in keys]

@@ -3,14 +3,10 @@
 Each of the two answers takes at most 25 queries, however much is stored.
 """
 
-from functools import reduce
 from hashlib import blake2b
-from operator import or_
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.core.cache import caches
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
@@ -27,7 +23,7 @@ from console.dashboard.lanes import timeline
 from console.needs import World
 from maintenance.scheduling import maintenance_mode
 from maintenance.scheduling.edits import PERMISSION
-from scraping.models import BotConfig, RedditApp
+from scraping.models.owners import owns_something
 from scraping.visibility import Person, is_superuser
 
 # How often an open page polls.
@@ -148,8 +144,7 @@ def _sight(person: Person) -> str:
     """Return a key that people share who see the same: those with the same permissions who own nothing themselves."""
     if is_superuser(person):
         return "superusers"
-    own = (Exists(model._default_manager.filter(owner=OuterRef("pk"))) for model in (BotConfig, RedditApp))
-    if User.objects.filter(reduce(or_, own), pk=person.pk or 0).exists():
+    if owns_something(person):
         return str(person.pk)
     rights = "\n".join(sorted(person.get_all_permissions()))
     return blake2b(rights.encode(), digest_size=16).hexdigest()
