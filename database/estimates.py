@@ -1,6 +1,6 @@
 """Estimates how many rows a big table has, and the share of rows after a given time, without a full scan."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,28 +39,33 @@ def table_sizes(
             model: TableSize(model._default_manager.using(using).count(), is_exact=True, bytes=None)
             for model in wanted
         }
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT relname, reltuples::bigint, pg_total_relation_size(oid),"
-            " pg_relation_size(oid) / current_setting('block_size')::int FROM pg_class"
-            " WHERE oid = ANY(SELECT to_regclass(quote_ident(name)) FROM unnest(%s) AS name)",
-            [[model._meta.db_table for model in wanted]],
-        )
-        found = {name: numbers for name, *numbers in cursor.fetchall()}
     sizes = {}
-    for model in wanted:
-        rows, size, pages = found[model._meta.db_table]
-        if rows > COUNTED_ROWS_MAX:
-            sizes[model] = TableSize(rows, is_exact=False, bytes=size)
-            continue
-        counted = model._default_manager.using(using).order_by()[: COUNTED_ROWS_MAX + 1].count()
-        is_exact = counted <= COUNTED_ROWS_MAX
-        sizes[model] = TableSize(
-            counted if is_exact else max(counted, _sampled(model, pages, using)),
-            is_exact=is_exact,
-            bytes=size,
-        )
+    for model, (estimate, size, pages, counted) in zip(wanted, _numbers(wanted, using), strict=True):
+        is_exact = counted is not None and counted <= COUNTED_ROWS_MAX
+        if counted is None:
+            rows = estimate
+        else:
+            rows = counted if is_exact else max(counted, _sampled(model, pages, using))
+        sizes[model] = TableSize(rows, is_exact=is_exact, bytes=size)
     return sizes
+
+
+def _numbers(wanted: Sequence[type[models.Model]], using: str) -> list[tuple[int, int, int, int | None]]:
+    """Return of each table the planner's rows, bytes, pages, and its rows if they seem few, counted to one too many."""
+    if not wanted:
+        return []
+    pages = "pg_relation_size(oid) / current_setting('block_size')::int"
+    names = [connections[using].ops.quote_name(model._meta.db_table) for model in wanted]
+    parts = [
+        f"SELECT {number}, reltuples::bigint, pg_total_relation_size(oid), {pages},"  # noqa: S608  # names of our own models
+        f" CASE WHEN reltuples <= {COUNTED_ROWS_MAX} THEN"
+        f" (SELECT count(*) FROM (SELECT FROM {name} LIMIT {COUNTED_ROWS_MAX + 1}) AS first_rows) END"
+        " FROM pg_class WHERE oid = to_regclass(%s)"
+        for number, name in enumerate(names)
+    ]
+    with connections[using].cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), names)
+        return [numbers for _number, *numbers in sorted(cursor.fetchall())]
 
 
 def _sampled(model: type[models.Model], pages: int, using: str) -> int:

@@ -16,6 +16,7 @@ from database import clock
 from database.grouping import grouped
 from database.messages import gettext as _
 from database.messages import joined, message_of
+from database.slices import Each, bound, values_of_each
 from maintenance import history, job_groups
 from maintenance.bot_rights import clean_config, of_own_configs, owns_config, owns_configs
 from maintenance.content_facts import facts_of_content, trace_of_content
@@ -194,11 +195,13 @@ def cleanup_run_history(ctx: JobContext) -> None:
 
     With them go the lines that say which item was deleted or blanked by which run, and closed alerts, as old.
     """
+    slugs = list(JobRun.objects.order_by().values_list("job", flat=True).distinct())
+    of_job = JobRun.objects.filter(job=Each("job")).order_by("-pk").values_list("job", "pk")
+    oldest_kept = of_job[RUNS_KEPT_PER_JOB - 1 : RUNS_KEPT_PER_JOB]
+    found = dict(values_of_each([bound(oldest_kept, job=slug) for slug in slugs]))
     newest = Q()
-    for slug in JobRun.objects.order_by().values_list("job", flat=True).distinct():
-        kept = JobRun.objects.filter(job=slug).order_by("-pk").values_list("pk", flat=True)
-        oldest_kept = list(kept[RUNS_KEPT_PER_JOB - 1 : RUNS_KEPT_PER_JOB])
-        newest |= Q(job=slug, pk__gte=oldest_kept[0] if oldest_kept else 0)
+    for slug in slugs:
+        newest |= Q(job=slug, pk__gte=found.get(slug, 0))
     ctx.delete(JobRun.objects.finished_before(ctx.cutoff).exclude(newest), by="finished_at")
     # All trace lines of one purge become old in the same night, which is no error.
     ctx.delete(Erasure.objects.made_before(ctx.cutoff), by="at", has_relative_caps=False, is_indexed=False)

@@ -9,6 +9,7 @@ from alerts.models import Alert
 from bench import pages
 from console.roles import BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import JobRun
+from maintenance.registry import jobs
 from maintenance.scheduling import schedules
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession
 from tests.filled import filled_world
@@ -42,7 +43,8 @@ def addresses(people):
         "alert": Alert.objects.first(),
     }
     ids = {name: row.pk for name, row in rows.items()}
-    return {name: address.format(**ids) for name, address in pages.PAGES.items()}
+    of_jobs = {f"run {job.slug}": f"jobs/{job.slug}/run/" for job in jobs() if not job.refers_to}
+    return {name: address.format(**ids) for name, address in pages.PAGES.items()} | of_jobs
 
 
 def queries_of(person, address):

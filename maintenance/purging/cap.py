@@ -24,6 +24,9 @@ MEDIAN_RUNS = 10
 # Fewer earlier runs say nothing about what is usual.
 MEDIAN_RUNS_MIN = 3
 
+# The counts and the plan of a run.
+Purge = tuple[Mapping[str, Any], Mapping[str, Any] | None]
+
 
 @dataclass(frozen=True)
 class Caps:
@@ -92,12 +95,17 @@ def _above_share(table: TablePlan, caps: Caps, using: str) -> list[str]:
     ]  # fmt: skip
 
 
-def usual(job: str, labels: set[str]) -> tuple[int, int] | None:
-    """Return the median of what the job's last purges deleted from these tables, and their number; None: too few."""
-    earlier = JobRun.objects.filter(job=job, dry_run=False, status=JobRun.Status.SUCCEEDED).order_by("-id")
+def last_purges(job: str) -> list[Purge]:
+    """Return the job's last purges that succeeded, newest first."""
+    purges = JobRun.objects.filter(job=job, dry_run=False, status=JobRun.Status.SUCCEEDED).order_by("-id")
+    return list(purges.values_list("counts", "plan")[:MEDIAN_RUNS])
+
+
+def usual(purges: Sequence[Purge], labels: set[str]) -> tuple[int, int] | None:
+    """Return the median of what these purges deleted from these tables, and their number; None: too few."""
     deleted = [
         max(sum(_number(counts.get(label)) for label in labels), planned_rows(plan, labels))
-        for counts, plan in earlier.values_list("counts", "plan")[:MEDIAN_RUNS]
+        for counts, plan in purges
     ]
     return (round(median(deleted)), len(deleted)) if len(deleted) >= MEDIAN_RUNS_MIN else None
 
@@ -107,7 +115,7 @@ def _number(count: Any) -> int:
 
 
 def _above_usual(job: str, tables: Sequence[TablePlan], rows: int) -> list[str]:
-    known = usual(job, {table.model for table in tables})
+    known = usual(last_purges(job), {table.model for table in tables})
     if known is None or rows <= MEDIAN_TIMES * known[0]:
         return []
     return [

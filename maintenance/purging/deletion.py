@@ -32,6 +32,7 @@ class Deletion:
         self._context, self._condition = context, condition
         self._label = condition.queryset.model._meta.label
         self._using = condition.queryset.db
+        self._is_first = number == 0
         self._check = MandateCheck(context, condition, number=number)
         # What the last walk could not delete.
         self._passed_over = PassedOver(self._using)
@@ -48,7 +49,8 @@ class Deletion:
             HandBack: the retention was edited meanwhile; what was deleted is committed.
         """
         is_real = not self._context.dry_run and self._context.run is not None
-        _refuse_skew(self._context, is_real=is_real)
+        if is_real or self._is_first:  # a preview of many tables says it once
+            _refuse_skew(self._context, is_real=is_real)
         if is_real:
             self._perform()
         else:
@@ -130,7 +132,7 @@ class Deletion:
         done = gone(self._context)
         tables = [replace(table, gone=done[table.model]) for table in tables]
         rules = self._context.rules
-        known = usual(rules.job if rules else "", {table.model for table in tables})
+        known = usual(rules.last_purges if rules else (), {table.model for table in tables})
         tables[0] = replace(tables[0], usual=known[0] if known else None)
         self._context.keep_plan(tables)
         return tables

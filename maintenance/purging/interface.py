@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from django.db import models
 
 from maintenance.models import JobRun
-from maintenance.purging.cap import Caps
+from maintenance.purging.cap import Caps, Purge, last_purges
 from maintenance.purging.days import Retention
 from maintenance.purging.facts import Facts
 from maintenance.purging.plan import TablePlan
@@ -57,6 +58,11 @@ class DeletionRules:
     # None: it has no retention. Read again before each batch.
     read_retention: Callable[[], Retention | None]
     caps: Caps
+
+    @cached_property
+    def last_purges(self) -> list[Purge]:
+        """The job's last purges; read once for all tables of a plan."""
+        return last_purges(self.job)
 
 
 class DeletionContext(Protocol):

@@ -247,6 +247,8 @@ def differences(planned: Mapping[str, int] | None, tables: Iterable[TablePlan]) 
 
 def _sample(queryset: models.QuerySet[Any], key: str, rows: int) -> list[SampleRow]:
     """Return the oldest and the newest of the rows, oldest first."""
+    if not rows:
+        return []
     pairs = queryset.values_list("pk", key)
     if rows <= SAMPLE_ROWS:
         found = list(pairs.order_by(key, "pk"))
