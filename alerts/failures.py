@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
+from django.db.models import F
+
 from database.slices import Each, bound, first_of_each, values_of_each
 from maintenance.models import JobRun
 from maintenance.models.run_queries import JobRunQuerySet
@@ -140,7 +142,10 @@ def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
 
 def _failures(runs: JobRunQuerySet, now: datetime) -> list[JobRun]:
     # By the index of state and number, without a condition on time: that would read all failures ever stored.
-    real = runs.filter(dry_run=False)
+    # The attempt that follows costs no query of its own.
+    real = runs.filter(dry_run=False).annotate(
+        again_status=F("next_attempt__status"), again_at=F("next_attempt__not_before")
+    )
     fields = (*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
     of_state = real.filter(status=Each("status")).order_by("-pk").only(*fields)[:FAILURES_MAX]
     newest = first_of_each([bound(of_state, status=status) for status in FAILURES])

@@ -115,7 +115,12 @@ def _make(subjects: Sequence[Subject], keys: Sequence[str]) -> dict[Subject, _Ke
     last = list(islice(found, len(subjects)))
     usual.remember(dict(zip(keys, found, strict=True)))
     # The runs of a schedule are those of its slots; the other attempts are found by these.
-    ended = [run for newest in last for run in newest if run.status in GOES_ON]
+    ended = [
+        run
+        for subject, newest in zip(subjects, last, strict=True)
+        for run in newest
+        if subject.schedule is not None and run.status in GOES_ON
+    ]
     attempts = last_attempts(ended, *run_strip.FIELDS, *usual.FIELDS)
     return {
         subject: _kept(subject, runs, [attempts.get(run.pk, run) for run in newest])

@@ -5,7 +5,8 @@ succeeds; groups that failed in the last day and have recovered are collapsed.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
+from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -37,22 +38,13 @@ def failing(world: World) -> list[Line]:
         told = _alert_of(world, group)
         if group.is_failing and not (told and told.muted_until):
             alike.setdefault((group.newest_failure.job, group.cause), []).append(group)
-    again = _tried_again([group for same in alike.values() for group in same])
     lines = []
     for same in alike.values():
         if len(same) >= ALIKE_MIN:
             lines.append(_together(same))
         else:
-            lines += [_line(world, group, again.get(group.newest_failure.pk)) for group in same]
+            lines += [_line(world, group) for group in same]
     return lines
-
-
-def _tried_again(groups: Sequence[Group]) -> dict[int | None, JobRun]:
-    """Return the attempt that is still to come, or runs, after each failure that has one."""
-    if not groups:
-        return {}
-    runs = JobRun.objects.open().filter(retry_of__in=[group.newest_failure.pk for group in groups])
-    return {run.retry_of_id: run for run in runs.only("retry_of", "status", "not_before")}
 
 
 def recovered(world: World) -> list[Recovered]:
@@ -80,7 +72,7 @@ def _alert_of(world: World, group: Group) -> Told | None:
     return by_key(world).get((run.status, subject.type, subject.id))
 
 
-def _line(world: World, group: Group, again: JobRun | None) -> Line:
+def _line(world: World, group: Group) -> Line:
     run = group.newest_failure
     text = _("%(name)s is failing") if run.status == JobRun.Status.FAILED else _("%(name)s does only a part")
     actions = [Action(_("Why"), page_of(run))]
@@ -93,9 +85,12 @@ def _line(world: World, group: Group, again: JobRun | None) -> Line:
             actions.append(Action(_("Mute…"), f"{alert_page(told.alert)}#mute"))
         if told.alert.acknowledged_at:
             figures.append(_("%(name)s looks after it") % {"name": told.alert.acknowledged_by_name})
-    if again is not None and again.is_queued:
-        figures.append(_("is tried again %(time)s") % {"time": until(again.not_before or world.now)})
-    elif again is not None:
+    again: Any = run
+    if again.again_status == JobRun.Status.QUEUED:
+        # SQLite returns what is annotated without its zone.
+        at = again.again_at and again.again_at.replace(tzinfo=UTC)
+        figures.append(_("is tried again %(time)s") % {"time": until(at or world.now)})
+    elif again.again_status == JobRun.Status.RUNNING:
         figures.append(_("is being tried again"))
     return Line(
         run.status,
