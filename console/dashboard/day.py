@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import Case, Count, Q, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
+from django.urls import reverse
 
 from alerts.conditions import name_of
 from console.needs import World
@@ -61,11 +63,20 @@ class Day:
     missed: int
     running: Sequence[RunningRun]
     number_running: int
+    # When it began, to the minute, so that the page does not change at every poll.
+    since: datetime
+
+    @property
+    def runs_url(self) -> str:
+        """The address of the list of the runs that are counted."""
+        counted = {"dry_run__exact": 0, "queued_at__gte": self.since.astimezone(UTC).isoformat()}
+        return f"{reverse('admin:maintenance_jobrun_changelist')}?{urlencode(counted)}"
 
 
 def day(world: World) -> Day:
     """Count the last 24 hours."""
-    lately = JobRun.objects.filter(queued_at__gte=world.now - PERIOD, dry_run=False).order_by()
+    since = (world.now - PERIOD).replace(second=0, microsecond=0)
+    lately = JobRun.objects.filter(queued_at__gte=since, dry_run=False).order_by()
     # A slot is worth what its last attempt was.
     is_last = Q(trigger__in=(JobRun.Trigger.SCHEDULE, JobRun.Trigger.RETRY), next_attempt__isnull=True)
     of_schedule = Count("pk", filter=is_last & Q(scheduled_for__isnull=False))
@@ -92,6 +103,7 @@ def day(world: World) -> Day:
         missed=missed,
         running=running(world),
         number_running=len(world.running),
+        since=since,
     )
 
 

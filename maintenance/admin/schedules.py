@@ -1,5 +1,6 @@
 """Schedules in the admin: their list and their form."""
 
+from datetime import timedelta
 from typing import Any
 
 import django_celery_beat.admin  # noqa: F401  (registers the classes that are replaced here)
@@ -8,6 +9,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import (
@@ -21,7 +23,7 @@ from django_celery_beat.models import (
 from adminkit.admin_classes import PersonalAdmin, holding_for_edit
 from adminkit.forms import typed_reason
 from adminkit.paginator import BoundedPaginator
-from adminkit.templatetags.display import local, zoned
+from adminkit.templatetags.display import local, weekday_moment
 from database import clock
 from database.messages import gettext
 from maintenance import schedule_parts
@@ -52,6 +54,8 @@ admin.site.unregister([PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedS
 
 SCHEDULES_PER_PAGE = 50
 COLLISIONS_SAID = 3
+# A later time is said with its year.
+NEAR = timedelta(days=180)
 
 
 def _next_in_words(task: PeriodicTask) -> str:
@@ -66,7 +70,10 @@ def _next_in_words(task: PeriodicTask) -> str:
         return gettext("It does not start its job: it has no more fire times.")
     if reading.next_run_at is None:
         return gettext("It does not start its job for now: its page says why.")
-    there, here = zoned(reading.next_run_at), zoned(local(reading.next_run_at))
+    at = reading.next_run_at
+    is_near = at - clock.now() < NEAR
+    there, here = (weekday_moment(one) if is_near else f"{one:%Y-%m-%d %H:%M}" for one in (at, local(at)))
+    there, here = f"{there} {reading.zone}", f"{here} {timezone.get_current_timezone_name()}"
     return gettext("Next: %(time)s") % {"time": there if there == here else f"{there} ({here})"}
 
 

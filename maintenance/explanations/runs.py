@@ -25,6 +25,7 @@ from maintenance.ledger.worker_health import GONE_HEARTBEATS, WorkersState, work
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.models.maintenance_mode import ALL
 from maintenance.models.statuses import FAILURES, Reason, Status
+from maintenance.names import name_in_words
 from maintenance.registry import get_job, is_known
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.scheduler_health import scheduler_health
@@ -263,7 +264,7 @@ def _blocked(run: JobRun, depth: int) -> list[Cause]:
 
 def _asked(run: JobRun) -> str:
     if run.schedule_name:
-        return _("The schedule %(name)s asked for it.") % {"name": run.schedule_name}
+        return _("The schedule %(name)s asked for it.") % {"name": name_in_words(run.schedule_name)}
     return _("%(name)s asked for it.") % {"name": run.requested_by_name or _("somebody")}
 
 

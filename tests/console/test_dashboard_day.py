@@ -63,6 +63,8 @@ def test_the_day_counts_slots_and_what_became_of_them_and_no_dry_run(client, sup
     assert (found.slots, found.kept, found.failed, found.partial, found.missed) == (66, 2, 2, 1, 61)
     assert "slots kept 2/66" in page
     assert "61 missed" in page
+    failed = client.get(f"{found.runs_url}&status__exact=failed").context["cl"]
+    assert failed.result_count == found.failed
 
 
 @pytest.mark.slow

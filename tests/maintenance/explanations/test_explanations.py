@@ -128,6 +128,15 @@ def test_the_command_explains_a_run(capsys):
     assert json.loads(why(capsys, "run", str(run.pk), "--json"))[0]["code"] == "no_worker"
 
 
+def test_a_schedule_is_named_in_the_readers_language():
+    run = factories.job_run(job="cleanup_tokens", status="blocked", schedule_name="Cleanup tokens")
+    with translation.override("zh-hans"):
+        text = next(str(cause.text) for cause in explain_run(run) if cause.code == "asked_by")
+
+    assert "清理令牌" in text
+    assert "Cleanup" not in text
+
+
 def test_the_command_explains_the_rest(capsys):
     bot = factories.bot_config(name="news", auto_scrape=False)
     post = factories.post()
