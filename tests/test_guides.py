@@ -79,3 +79,12 @@ def test_the_file_that_answers_a_question_does_what_the_guide_says(question, pro
     ]
     file = next(name for name in NAMED.findall(row) if (ROOT / name).is_file())
     assert re.search(proof, (ROOT / file).read_text())
+
+
+def test_the_index_names_every_decision_with_its_title():
+    folder = ROOT / "docs/adr"
+    titles = {
+        file.name: file.read_text().partition("\n")[0].partition(". ")[2] for file in folder.glob("0*.md")
+    }
+    listed = re.findall(r"^- \[\d+\]\((.+?)\) (.+)$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert dict(listed) == titles
