@@ -36,7 +36,7 @@ def test_a_name_without_spaces_makes_no_page_wider_than_a_phone(signed_in):
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"/admin/scraping/botconfig/{bot.pk}/change/")
 
-    expect(page.locator("#content > h2")).to_have_text(bot.name)
+    expect(page.get_by_role("heading", name=bot.name)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
