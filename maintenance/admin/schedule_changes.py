@@ -76,7 +76,7 @@ class Change:
 
 
 def _pause(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:
-    return many_edits.pause(keys, by=by, reason=values["reason"], until=values["until"], refuse=refuse)
+    return many_edits.pause_many(keys, by=by, reason=values["reason"], until=values["until"], refuse=refuse)
 
 
 def _foresee_pause(task: PeriodicTask, values: Values) -> str:
@@ -89,7 +89,7 @@ def _become_paused(later: PeriodicTask, values: Values) -> None:
 
 
 def _resume(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:
-    return many_edits.resume(keys, by=by, reason=values["reason"], refuse=refuse)
+    return many_edits.resume_many(keys, by=by, reason=values["reason"], refuse=refuse)
 
 
 def _foresee_resume(task: PeriodicTask, values: Values) -> str:
@@ -102,7 +102,9 @@ def _become_resumed(later: PeriodicTask, values: Values) -> None:
 
 
 def _shift(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:
-    return many_edits.shift(keys, by=by, minutes=values["minutes"], reason=values["reason"], refuse=refuse)
+    return many_edits.shift_many(
+        keys, by=by, minutes=values["minutes"], reason=values["reason"], refuse=refuse
+    )
 
 
 def _foresee_shift(task: PeriodicTask, values: Values) -> str:
@@ -129,7 +131,7 @@ def _become_shifted(later: PeriodicTask, values: Values) -> None:
 
 
 def _delete(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:
-    return many_edits.delete(keys, by=by, reason=values["reason"], refuse=refuse)
+    return many_edits.delete_many(keys, by=by, reason=values["reason"], refuse=refuse)
 
 
 def _foresee_delete(task: PeriodicTask, values: Values) -> str:

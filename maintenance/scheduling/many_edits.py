@@ -48,7 +48,7 @@ class Result:
         self.refused.setdefault(reason, []).append(task)
 
 
-def pause(
+def pause_many(
     keys: Sequence[int], *, by: Person | None, reason: str, until: datetime | None, refuse: Refuse
 ) -> Result:
     """Pause the schedules; of those that are paused, change the pause. For the errors see ``edits.pause``."""
@@ -64,7 +64,7 @@ def pause(
     return _perform(_Edit(PAUSED, disable, begin), keys, by=by, reason=kept, refuse=refuse)
 
 
-def resume(keys: Sequence[int], *, by: Person | None, reason: str, refuse: Refuse) -> Result:
+def resume_many(keys: Sequence[int], *, by: Person | None, reason: str, refuse: Refuse) -> Result:
     """Resume the schedules. For the errors see ``edits.resume``."""
     permit(by)
 
@@ -77,7 +77,9 @@ def resume(keys: Sequence[int], *, by: Person | None, reason: str, refuse: Refus
     return _perform(_Edit(RESUMED, enable, end, _is_active), keys, by=by, reason=reason, refuse=refuse)
 
 
-def shift(keys: Sequence[int], *, by: Person | None, minutes: int, reason: str, refuse: Refuse) -> Result:
+def shift_many(
+    keys: Sequence[int], *, by: Person | None, minutes: int, reason: str, refuse: Refuse
+) -> Result:
     """Move the schedules' times of day by some minutes; those that cannot be moved are refused.
 
     Raises:
@@ -98,7 +100,7 @@ def shift(keys: Sequence[int], *, by: Person | None, minutes: int, reason: str, 
     return _perform(_Edit(RETIMED, move, keep), keys, by=by, reason=reason, refuse=refuse)
 
 
-def delete(keys: Sequence[int], *, by: Person | None, reason: str, refuse: Refuse) -> Result:
+def delete_many(keys: Sequence[int], *, by: Person | None, reason: str, refuse: Refuse) -> Result:
     """Delete the schedules; their runs stay. For the errors see ``edits.delete``."""
     permit_deletion(by)
     with transaction.atomic():

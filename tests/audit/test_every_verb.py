@@ -93,6 +93,11 @@ def paused():
     return task
 
 
+def many(verb, by, task=None, **values):
+    task = task or factories.schedule()
+    verb([task.pk], by=by, reason="x", refuse=lambda task: "", **values)
+
+
 def seeded():
     seeding.seed()
     return schedules.for_job("purge_old_content")
@@ -204,6 +209,10 @@ EXAMPLES = {
     "maintenance.scheduling.edits.set_policies": lambda f, by: f(
         factories.schedule(), {"misfire_limit": 7}, by=by
     ),
+    "maintenance.scheduling.many_edits.delete_many": lambda f, by: many(f, by),
+    "maintenance.scheduling.many_edits.pause_many": lambda f, by: many(f, by, until=None),
+    "maintenance.scheduling.many_edits.resume_many": lambda f, by: many(f, by, paused()),
+    "maintenance.scheduling.many_edits.shift_many": lambda f, by: many(f, by, minutes=5),
     "scraping.admin.bot_edits.add_bot": lambda f, by: f({"name": "x", "subreddits": ["python"]}, by=by),
     "scraping.admin.bot_edits.change_bot": lambda f, by: f(factories.bot_config(), {"name": "x"}, by=by),
     "scraping.admin.bot_edits.delete_bot": lambda f, by: f(

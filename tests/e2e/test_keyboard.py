@@ -243,7 +243,7 @@ def test_runs_are_ticked_and_requested_again(keys):
 
 @pytest.mark.parametrize(
     ("status", "action", "asked"),
-    [("queued", "Cancel", "Cancel 1 runs?"), ("blocked", "Approve", "Approve 1 runs?")],
+    [("queued", "Cancel", "Cancel 1 run?"), ("blocked", "Approve", "Approve 1 run?")],
 )
 def test_a_run_is_ticked_and_cancelled_or_approved(keys, status, action, asked):
     plan = {"at": timezone.now().isoformat(), "tables": []}
