@@ -105,7 +105,10 @@ class ScheduleActions(admin.ModelAdmin):
         is_asked = "reason" in request.POST and len(request.POST.getlist("select_across")) < 2
         form = change.form(request.POST if is_asked else None, initial=request.POST.dict())
         is_valid = form.is_valid()
-        if is_valid and "confirmed" in request.POST:
+        is_shown = is_valid and request.POST.get("shown_minutes", "") in ("", request.POST.get("minutes"))
+        if is_valid and "confirmed" in request.POST and not is_shown:
+            messages.warning(request, gettext("The minutes were changed: look at what they do, then confirm."))
+        elif is_valid and "confirmed" in request.POST:
             self._do(request, change, keys, form.cleaned_data)
             return None  # back to the list, filtered as it was
         selected = list(tasks.select_related(*schedules.RELATED).order_by("name")[:SCHEDULES_MAX])

@@ -94,6 +94,11 @@ def test_moving_shows_each_new_time_then_moves_what_can_move(client, operator, t
     assert "another day" in shown
     assert stored(three[0]).crontab.minute == "30"
 
+    # Minutes that were edited after they were shown are shown first.
+    other = act(client, "shift_many", three, reason="x", minutes="21", shown_minutes="20", confirmed="1")
+    assert [str(one) for one in other.context["messages"]] == [
+        "The minutes were changed: look at what they do, then confirm."
+    ]
     page = act(client, "shift_many", three, reason="load test", minutes="20", confirmed="1")
     done = [str(one) for one in page.context["messages"]]
 
