@@ -107,7 +107,9 @@ class ScheduleActions(admin.ModelAdmin):
         is_valid = form.is_valid()
         is_shown = is_valid and request.POST.get("shown_minutes", "") in ("", request.POST.get("minutes"))
         if is_valid and "confirmed" in request.POST and not is_shown:
-            messages.warning(request, gettext("The minutes were changed: look at what they do, then confirm."))
+            messages.warning(
+                request, gettext("The minutes were changed: look at what they do, then confirm.")
+            )
         elif is_valid and "confirmed" in request.POST:
             self._do(request, change, keys, form.cleaned_data)
             return None  # back to the list, filtered as it was
