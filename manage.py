@@ -24,7 +24,7 @@ def main() -> None:
     except Error as error:
         from console.command_line import in_words
 
-        if "--traceback" in sys.argv or (text := in_words(error)) is None:
+        if "--traceback" in sys.argv or (text := in_words(error, *sys.argv[1:2])) is None:
             raise
         sys.exit(text)
 

@@ -17,15 +17,28 @@ REMEDIES: Mapping[Cause, str] = {
 }
 
 
-def in_words(error: Error) -> str | None:
-    """Return what an operator must do about this error of the database; None if it is a fault of the program."""
+# PostgreSQL's codes, and the beginnings of SQLite's messages, for a table or column that is not there.
+NOT_THERE = ("42P01", "42703")
+NOT_THERE_WORDS = ("no such table", "no such column")
+
+
+def in_words(error: Error, command: str = "") -> str | None:
+    """Return what an operator must do about this error of the database; None if it is a fault of the program.
+
+    Of ``migrate`` too: what a migration does wrong is told with its trace.
+    """
     if (cause := cause_of(error)) is not None:
         return f"The database refused: {first_line(error)} {REMEDIES[cause]}"
-    # A missing table or column, where the schema is not this release's.
+    is_missing = getattr(error.__cause__, "pgcode", None) in NOT_THERE or str(error).startswith(
+        NOT_THERE_WORDS
+    )
+    if command == "migrate" or not is_missing:
+        return None
     try:
         missing = missing_migrations()
     except Error:
         return None
     if not missing:
         return None
-    return f"The database lacks {missing} migrations of this release: run manage.py migrate, then the command again."
+    remedy = f"The database lacks {missing} migrations of this release: run manage.py migrate, then the command again."
+    return f"{first_line(error)} {remedy}"

@@ -8,9 +8,10 @@ import django
 import pytest
 from django.conf import settings
 from django.core import management
-from django.db import Error, connection
+from django.db import Error, IntegrityError, OperationalError, connection
 
 import manage
+from console import command_line
 
 
 @pytest.mark.slow
@@ -57,6 +58,17 @@ def test_a_command_without_its_database_says_what_to_do(database, remedy, tmp_pa
     assert remedy in done.stderr.splitlines()[-1]
     assert "No event could be stored: command.ran seed_schedules" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_a_migration_is_not_called_a_missing_one(monkeypatch):
+    monkeypatch.setattr(command_line, "missing_migrations", lambda: 3)
+    missing, broken = OperationalError("no such table: x"), IntegrityError("UNIQUE constraint failed: x.y")
+
+    assert "x The database lacks 3 migrations" in command_line.in_words(missing, "seed_schedules").replace(
+        ".", ""
+    )
+    assert command_line.in_words(missing, "migrate") is None
+    assert command_line.in_words(broken, "seed_schedules") is None
 
 
 @pytest.mark.django_db
