@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.contrib import admin
@@ -38,14 +39,22 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Tell that a form was refused because its token is of another sign-in, or without its cookie; nothing was done."""
-    context = {**admin.site.each_context(request), "back": request.get_full_path(), "typed": typed(request)}
+    context = {**admin.site.each_context(request), "back": _page_of_form(request), "typed": typed(request)}
     return render(request, "403_csrf.html", context, status=403)
 
 
 def signed_out(request: HttpRequest) -> HttpResponse:
     """Tell that a form came after the end of its session; nothing was done."""
-    context = {**admin.site.each_context(request), "next": request.get_full_path(), "typed": typed(request)}
+    context = {**admin.site.each_context(request), "next": _page_of_form(request), "typed": typed(request)}
     return render(request, "403_signed_out.html", context, status=403)
+
+
+def _page_of_form(request: HttpRequest) -> str:
+    """Return the address of the page with the form: where it was posted to, no page may be."""
+    page = urlsplit(request.headers.get("Referer", ""))
+    if page.netloc != request.get_host():
+        return request.get_full_path()
+    return urlunsplit(("", "", page.path, page.query, ""))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

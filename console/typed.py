@@ -10,7 +10,11 @@ from audit.snapshots import SECRET_WORDS
 
 # Fields that no person fills in; all that begin with an underscore are buttons.
 OWN_FIELDS = frozenset({"action", "confirmed", "index", "next", "opened", "post", "seen", "select_across"})
-VALUES_MAX = 100
+# The counts and keys of the rows of a table in a form.
+OF_ROWS = ("_FORMS", "-id")
+# Beside the words that mark secrets: codes of a second factor, and the fields of ``SecretField``, which no page shows.
+SECRET_FIELDS = frozenset({"code", "credential", "new_url", "new_chat", "ping_address"})
+VALUES_MAX = 1_000
 
 
 def typed(request: HttpRequest) -> list[tuple[str, str]]:
@@ -25,12 +29,16 @@ def typed(request: HttpRequest) -> list[tuple[str, str]]:
     found = [
         (name.replace("_", " "), value)
         for name, values in fields
-        if not name.startswith("_") and name not in OWN_FIELDS and not _is_secret(name)
+        if not name.startswith("_")
+        and name not in OWN_FIELDS
+        and not name.endswith(OF_ROWS)
+        and not is_secret(name)
         for value in values
         if value.strip()
     ]
     return found[:VALUES_MAX]
 
 
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in (*SECRET_WORDS, "ping_address"))
+def is_secret(name: str) -> bool:
+    """Whether a page must not show what was typed into the field of this name."""
+    return name.rpartition("-")[2] in SECRET_FIELDS or any(word in name.lower() for word in SECRET_WORDS)

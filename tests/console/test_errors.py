@@ -1,13 +1,17 @@
 """The pages of errors, in the console's layout where the database is not what failed."""
 
+import re
 import sqlite3
+from urllib.parse import unquote
 
 import psycopg2
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
+from console.typed import is_secret
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db
@@ -114,7 +118,14 @@ def test_another_error_of_the_database_stays_a_failure(client, monkeypatch):
 # --- Nothing that was typed is lost --------------------------------------------------------------
 
 OWN = {"origin": "http://testserver"}
-TYPED = {"description": "precious <b>words</b>", "password": "hunter2", "_save": "1", "opened": "{}"}
+SECRETS = {"password": "hunter2", "form-0-new_url": "hunter2", "new_chat": "hunter2", "code": "hunter2"}
+TYPED = {
+    "description": "precious <b>words</b>",
+    **SECRETS,
+    "_save": "1",
+    "opened": "{}",
+    "form-TOTAL_FORMS": "77",
+}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +141,7 @@ def test_a_form_that_cannot_be_taken_shows_what_was_typed(state, status, said):
     if state == "deleted":
         task.delete()
 
-    answer = browser.post(address, TYPED, headers=OWN)
+    answer = browser.post(address, TYPED, headers={**OWN, "referer": "http://testserver/admin/?page=1"})
     of_another_site = browser.post(address, TYPED, headers={"origin": "http://evil.example"})
 
     page = answer.content.decode()
@@ -138,4 +149,18 @@ def test_a_form_that_cannot_be_taken_shows_what_was_typed(state, status, said):
     assert said in page
     assert "precious &lt;b&gt;words&lt;/b&gt;" in page
     assert "hunter2" not in page
+    assert "TOTAL" not in page
+    assert state == "deleted" or "/admin/?page=1" in unquote(page)
     assert "precious" not in of_another_site.content.decode()
+
+
+def test_no_field_of_a_secret_is_shown():
+    """Each is named so that ``typed`` knows it: a page never shows what was typed into it."""
+    named = re.compile(r"(\w+)\"?\]? = SecretField\(")
+    files = [
+        file for app in ("accounts", "alerts", "scraping") for file in (settings.BASE_DIR / app).rglob("*.py")
+    ]
+    found = {name for file in files for name in named.findall(file.read_text())} - {"field"}
+
+    assert found == {"new_secret", "new_url", "new_chat"}
+    assert all(map(is_secret, (*found, "ping_address")))
