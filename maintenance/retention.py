@@ -9,7 +9,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
-from django.db.models import Case, Exists, OuterRef, When
+from django.db.models import Case, Exists, OuterRef, Prefetch, When
 from django.utils.formats import number_format
 from django.utils.translation import gettext_noop
 
@@ -47,6 +47,23 @@ def retention_of(policy: RetentionPolicy) -> Retention:
         tuple(policy.overrides.select_related("config")),
         keeps_live_threads=policy.keeps_live_threads,
     )
+
+
+def stored_retentions() -> dict[str, Retention]:
+    """Return the stored retention of each job, by its slug; two queries."""
+    overrides = Prefetch("overrides", RetentionOverride.objects.select_related("config"))
+    return {
+        policy.job: Retention(
+            policy.days, tuple(policy.overrides.all()), keeps_live_threads=policy.keeps_live_threads
+        )
+        for policy in RetentionPolicy.objects.prefetch_related(overrides)
+    }
+
+
+def is_made_under(plan: Mapping[str, Any], retention: Retention | None) -> bool:
+    """Whether a plan was made under this retention; plans of an earlier release do not say it, and count as such."""
+    made_under = plan.get("retention")
+    return made_under is None or retention is None or made_under == retention.key()
 
 
 # --- Preview ---------------------------------------------------------------------------------

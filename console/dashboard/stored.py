@@ -28,6 +28,7 @@ from maintenance.models.statuses import WORKED
 from maintenance.purging.kept_plan import made_at, tables_of
 from maintenance.purging.plan import TablePlan
 from maintenance.registry import jobs
+from maintenance.retention import is_made_under, stored_retentions
 from scraping.compliance.coverage import Coverage, coverage
 from scraping.models import Freshness, RedditComment, RedditPost, ScrapeSession
 from scraping.models.freshness import UNUSUAL
@@ -169,7 +170,10 @@ def _days_of_growth(now: datetime) -> float:
 
 
 def _planned() -> dict[str, Planned]:
-    """Return, by model, what the newest plan with default parameters would delete; none that a real run has overtaken."""
+    """Return, by model, what the newest plan with default parameters would delete.
+
+    None that a real run has overtaken, or that was made under another retention.
+    """
     parts = []
     for job in jobs():
         if job.retention_days is None:
@@ -180,9 +184,10 @@ def _planned() -> dict[str, Planned]:
         real = JobRun.objects.filter(job=job.slug, dry_run=False, status__in=WORKED).order_by("-pk")
         plans = plans.filter(pk__gt=Coalesce(Subquery(real.values("pk")[:1]), 0))
         parts.append(plans.order_by("-pk").only("plan", "params", "job")[:5])
+    retentions = stored_retentions()
     found: dict[str, Planned] = {}
     for run in sorted(chain.from_iterable(first_of_each(parts)), key=lambda one: -one.pk):
-        if "days" in run.params:
+        if "days" in run.params or not is_made_under(run.plan, retentions.get(run.job)):
             continue
         for table in tables_of(run.plan):
             found.setdefault(table.model, _of_plan(run, table))

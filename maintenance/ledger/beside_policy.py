@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from maintenance.models import JobRun, RetentionPolicy
+from django.db.models.fields.json import KeyTextTransform
+
+from maintenance.models import JobRun
 from maintenance.purging.kept_plan import made_at, tables_of
+from maintenance.retention import is_made_under, stored_retentions
 
 # How many of the job's newest plans are looked at for one under its retention.
 PLANS_READ: Final = 50
@@ -24,14 +27,25 @@ class BesidePolicy:
 
 
 def beside_policy(run: JobRun) -> BesidePolicy | None:
-    """Return it for a run that was asked to keep another number of days than its job; three queries."""
+    """Return it for a run that was asked to keep another number of days than its job; four queries."""
     asked = run.params.get("days")
-    policy = RetentionPolicy.objects.filter(job=run.job).values_list("days", flat=True).first()
-    if type(asked) is not int or policy is None or policy == asked:
+    if type(asked) is not int:
         return None
+    retention = stored_retentions().get(run.job)
+    if retention is None or retention.days == asked:
+        return None
+    policy = retention.days
     plans = JobRun.objects.filter(job=run.job, plan__isnull=False).order_by("-pk")
-    newest = plans.values_list("pk", "params")[:PLANS_READ]
-    key = next((pk for pk, params in newest if "days" not in params), None)
+    made_under = KeyTextTransform("retention", "plan")
+    newest = plans.annotate(made_under=made_under).values_list("pk", "params", "made_under")[:PLANS_READ]
+    key = next(
+        (
+            pk
+            for pk, params, under in newest
+            if "days" not in params and is_made_under({"retention": under}, retention)
+        ),
+        None,
+    )
     if key is None:
         return BesidePolicy(asked, policy)
     plan = JobRun.objects.only("plan").get(pk=key).plan

@@ -14,6 +14,7 @@ from audit import access
 from console.dashboard import page as page_module
 from console.dashboard import stored
 from maintenance.models import JobRun
+from maintenance.purging.days import Retention
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling import maintenance_mode as mode
 from scraping.compliance.coverage import Coverage
@@ -274,7 +275,7 @@ def test_silent_subreddits_come_first_then_unusual_ones_then_those_that_are_due(
 
 
 def test_the_next_purge_takes_what_the_newest_plan_says_and_says_how_old_it_is(client, superuser):
-    def planned(rows, **fields):
+    def planned(rows, retention=None, **fields):
         table = {
             "model": "scraping.RedditPost",
             "rows": rows,
@@ -282,12 +283,13 @@ def test_the_next_purge_takes_what_the_newest_plan_says_and_says_how_old_it_is(c
             "sample": [],
             "held_reasons": [],
         }
-        plan = {"at": timezone.now().isoformat(), "tables": [table]}
+        plan = {"at": timezone.now().isoformat(), "tables": [table], "retention": retention}
         return factories.job_run(job="purge_old_content", dry_run=True, plan=plan, **fields)
 
     planned(500)
     newest = planned(351)
     planned(900, params={"days": 7})
+    planned(800, retention=Retention(60).key())  # under another one than the job has now
 
     page = client.get(STORED).content.decode()
 

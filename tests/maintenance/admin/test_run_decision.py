@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from maintenance.explanations import explain_run
 from maintenance.models import JobRun
+from maintenance.purging.days import Retention
 from maintenance.purging.interface import GONE
 from maintenance.purging.plan import TablePlan
 from tests.kit import factories
@@ -114,6 +115,9 @@ def test_a_retention_of_its_own_stands_beside_that_of_the_job_with_what_it_would
     page = read(client, blocked)
     assert f'<a href="{address("change", planned)}">run #{planned.pk}</a>' in page
     assert "planned to delete 8,687 rows." in page
+    other = {**plan, "retention": Retention(60).key()}
+    factories.job_run(job="purge_old_content", dry_run=True, plan=other)  # its retention was another one then
+    assert f"run #{planned.pk}</a>" in read(client, blocked)
     assert "asked for it." not in page
 
     blocked.params = {"days": 90}
