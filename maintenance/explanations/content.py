@@ -117,19 +117,25 @@ def _erased(line: Erasure) -> Cause:
 
 def _unknown(text: str, seen_by: Person | None) -> Cause:
     """Return why an item may not be here: no bot reads its subreddit, or nothing is known."""
-    deleted = "" if _sees_runs(seen_by) else _("Who may see all runs can search for the run that deleted it.")
+    deleted = ""
+    if not _sees_runs(seen_by):
+        deleted = _("Somebody who may see all runs can find out whether a run deleted it.")
+    is_all = seen_by is None or sees_everybodys(seen_by)
     subreddit = subreddit_in(text)
     if not subreddit:
         told = _(
             "It is not stored. Nothing is known of it: it was never stored, or a comment that was deleted with its post"
             " (search for the post’s link), or deleted before deletions were written down."
         )
-        return Cause("unknown", _("It is not stored.") if deleted else told, deleted)
+        if not is_all:
+            told = _("It is not among what you may see.")
+        elif deleted:
+            told = _("It is not stored.")
+        return Cause("unknown", told, deleted)
     bots = BotConfig.objects.all() if seen_by is None else BotConfig.objects.visible_to(seen_by)
     wanted = folded(subreddit)
     reading = [bot for bot in bots.filter(is_active=True) if wanted in map(folded, bot.subreddits)]
     if not reading:
-        is_all = seen_by is None or sees_everybodys(seen_by)
         told = (
             _("It is not stored: no active bot reads r/%(name)s.")
             if is_all
@@ -139,7 +145,12 @@ def _unknown(text: str, seen_by: Person | None) -> Cause:
     told = _(
         "It is not stored, although r/%(name)s is read by %(bots)s: a filter, a limit, a gap or its age left it out."
     )
-    if deleted:
+    if not is_all:
+        told = _(
+            "It is not among what you may see, although r/%(name)s is read by %(bots)s: a filter, a limit, a gap or its"
+            " age left it out, or a run deleted it."
+        )
+    elif deleted:
         told = _(
             "It is not stored, although r/%(name)s is read by %(bots)s: a filter, a limit, a gap or its age left it"
             " out, or a run deleted it."

@@ -165,7 +165,7 @@ def test_a_bot_owner_finds_only_what_is_theirs(client, superuser):
     assert hits(client, str(run.pk)) == {}
     page = client.get(ADDRESS, {"q": "t3_ccc"}).content.decode()
     assert f"#{run.pk}" not in page
-    assert "Who may see all runs can search" in page
+    assert "Somebody who may see all runs can find out" in page
     page = client.get(ADDRESS, {"q": "https://www.reddit.com/r/gardentheirs/comments/ccc/"}).content.decode()
     assert "no active bot of yours reads" in page
     assert hits(client, "r/x1") == {"Posts": ["Stored posts of r/x1"]}

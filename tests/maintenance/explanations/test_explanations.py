@@ -103,7 +103,8 @@ def test_an_owner_learns_nothing_of_other_peoples_posts():
     post = factories.post()
     stranger = factories.user()
 
-    assert [cause.code for cause in explain_item(post.fullname, seen_by=stranger)] == ["unknown"]
+    (unknown,) = explain_item(post.fullname, seen_by=stranger)
+    assert (unknown.code, unknown.text) == ("unknown", "It is not among what you may see.")
     assert [cause.code for cause in explain_item(post.fullname, seen_by=factories.superuser())] == ["stored"]
 
 
