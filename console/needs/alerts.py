@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -77,7 +77,9 @@ def _read(world: World) -> dict[Key, Told]:
         why=Subquery(mutes.values("reason")),
     )
     found = {}
-    for alert in rows.order_by("opened_at", "pk")[:READ_MAX]:
+    # First those that have a line of their own: a storm of failures must not push them out.
+    has_a_line = Case(When(rule__in=SAID_ELSEWHERE, then=1), default=0)
+    for alert in rows.order_by(has_a_line, "opened_at", "pk")[:READ_MAX]:
         mute = vars(alert)
         found[alert.subject_key] = Told(alert, mute["until"], mute["by"] or "", mute["why"] or "")
     return found
