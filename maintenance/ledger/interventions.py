@@ -101,6 +101,7 @@ def approve_run(run: JobRun, *, by: Person, reason: str, plan_at: str | None = N
         if not run.approve(mandate=mandate, message=message):
             run.refresh_from_db()
             refuse_decided(run)
+            raise NotPossible(state_of(run))  # blocked again: planned anew
         verb = decisions.PLAN_EXPIRED if is_expired else decisions.APPROVED
         decisions.record_decision(verb, run, by=by, reason=reason)
         transaction.on_commit(lambda: publish(run))
@@ -124,6 +125,7 @@ def reject_run(run: JobRun, *, by: Person, reason: str) -> None:
         if not run.reject(message=message):
             run.refresh_from_db()
             refuse_decided(run)
+            raise NotPossible(state_of(run))  # blocked again: planned anew
         decisions.record_decision(decisions.REJECTED, run, by=by, reason=reason)
 
 
