@@ -16,7 +16,7 @@ from database import clock
 from database.messages import gettext, ngettext
 from maintenance.registry import Person
 from maintenance.scheduling import edits, many_edits, schedules, time_rows
-from maintenance.scheduling.crontab import InvalidCrontab
+from maintenance.scheduling.crontab import InvalidTime
 from maintenance.scheduling.many_edits import Refuse, Result
 from maintenance.scheduling.shifting import MINUTES_A_DAY
 from maintenance.scheduling.timing import Timing
@@ -75,11 +75,17 @@ class Change:
     in_general: Callable[[Values], str] | None = None
 
 
+def _refuse_what_has_run(task: PeriodicTask) -> None:
+    if schedules.has_run(task):
+        raise ValueError(edits.has_run_in_words())
+
+
 def _pause(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:
     return many_edits.pause_many(keys, by=by, reason=values["reason"], until=values["until"], refuse=refuse)
 
 
 def _foresee_pause(task: PeriodicTask, values: Values) -> str:
+    _refuse_what_has_run(task)
     return gettext("does not fire") if task.enabled else gettext("is paused already: the pause is changed")
 
 
@@ -93,6 +99,7 @@ def _resume(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Resu
 
 
 def _foresee_resume(task: PeriodicTask, values: Values) -> str:
+    _refuse_what_has_run(task)
     return gettext("is active already") if task.enabled else gettext("fires again from its next slot on")
 
 
@@ -108,9 +115,10 @@ def _shift(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Resul
 
 
 def _foresee_shift(task: PeriodicTask, values: Values) -> str:
+    _refuse_what_has_run(task)
     try:
         time = edits.moved(Timing.of(task), values.get("minutes", 0))
-    except InvalidCrontab as error:
+    except InvalidTime as error:
         raise ValueError(error.message) from error
     return str(time.crontab) if "minutes" in values else ""
 

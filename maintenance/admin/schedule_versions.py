@@ -28,6 +28,8 @@ def version_of(task: PeriodicTask) -> str:
         task.name,
         task.task,
         task.kwargs,
+        task.description,
+        task.one_off,
         str(Timing.of(task)),
         str(control.pause_reason),
         until.isoformat() if until else None,

@@ -62,12 +62,12 @@ def _next_in_words(task: PeriodicTask) -> str:
     """Return when the schedule starts its job next, in its zone and in the reader's; or why it will not."""
     task = PeriodicTask.objects.select_related(*schedules.RELATED).get(pk=task.pk)
     reading = read(task)
+    if reading.next_run_at is None and reading.is_over:
+        return gettext("It does not start its job: it has no more fire times.")
     if reading.next_run_at is None and not task.enabled and task.control.paused_at:
         return gettext("It is paused (%(reason)s): it does not start its job until somebody resumes it.") % {
             "reason": task.control.pause_reason
         }
-    if reading.next_run_at is None and reading.is_over:
-        return gettext("It does not start its job: it has no more fire times.")
     if reading.next_run_at is None:
         return gettext("It does not start its job for now: its page says why.")
     at = reading.next_run_at

@@ -107,12 +107,19 @@ def moved(timing: Timing, minutes: int) -> Timing:
     """Return the timing with its times of day moved by some minutes.
 
     Raises:
-        CannotShift, also for a schedule without a crontab; InvalidCrontab.
+        CannotShift, also for a schedule without a crontab; InvalidTime.
     """
     if timing.crontab is None:
         raise CannotShift(_("It has no times of day: it runs by an interval, once, or by the sun."))
     zone = timing.zone or settings.TIME_ZONE
-    return replace(timing, crontab=shifted(timing.crontab, minutes), zone=zone)
+    time = replace(timing, crontab=shifted(timing.crontab, minutes), zone=zone)
+    time_rows.refuse(time, now=clock.now(), may_be_over=True)
+    return time
+
+
+def has_run_in_words() -> str:
+    """Return why a one-off that has run is left as it is where many schedules are changed."""
+    return _("It was to run once, and has: give it a new time on its page.")
 
 
 def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:

@@ -89,10 +89,8 @@ def shift_many(
 
     def move(task: PeriodicTask) -> None:
         time = edits.moved(Timing.of(task), minutes)
-        time_rows.refuse(time, now=clock.now(), may_be_over=True)
         assert time.crontab is not None
         task.crontab = time_rows.unsaved_crontab(time.crontab, time.zone)
-        task.enabled = task.enabled or has_run(task)
 
     def keep(control: ScheduleControl, was_enabled: bool) -> None:
         """Leave the pause as it is."""
@@ -139,6 +137,9 @@ def _perform(edit: _Edit, keys: Sequence[int], *, by: Person | None, reason: str
         rows: list[JobRun] = []
         changes: list[Change] = []
         for task in tasks:
+            if has_run(task):
+                result.refuse(task, edits.has_run_in_words())
+                continue
             if edit.is_so(task):
                 result.unchanged += 1
                 continue
@@ -146,7 +147,7 @@ def _perform(edit: _Edit, keys: Sequence[int], *, by: Person | None, reason: str
             try:
                 edit.change(task)
             except ValueError as refusal:
-                result.refuse(task, str(refusal))
+                result.refuse(task, getattr(refusal, "message", str(refusal)))
                 continue
             rows += replan(task, task.control, now=now, modes=modes)
             edit.settle(task.control, was_enabled)

@@ -329,3 +329,22 @@ def test_resuming_says_which_were_active_already(client, superuser, three):
     told = [str(one) for one in page.context["messages"]]
     assert told == ["2 schedules were active already.", "1 schedule was resumed."]
     assert events("schedule.resumed") == ["s0"]
+
+
+def test_a_one_off_that_has_run_is_not_brought_back(client, operator):
+    done = factories.schedule(name="done", one_off=True, enabled=False)
+    for action in ("pause_many", "resume_many", "shift_many"):
+        shown = act(client, action, [done], reason="x", until="", minutes="5").content.decode()
+        page = act(client, action, [done], reason="x", until="", minutes="5", confirmed="1").content.decode()
+        assert "It was to run once, and has" in shown
+        assert "It was to run once, and has" in page
+        assert (stored(done).enabled, stored(done).control.paused_at) == (False, None)
+
+
+def test_what_was_described_differently_meanwhile_is_left_alone(client, operator, three):
+    page = act(client, "pause_many", three[:1], reason="x")
+    PeriodicTask.objects.filter(pk=three[0].pk).update(description="must not stop")
+
+    act(client, "pause_many", three[:1], reason="x", until="", seen=page.context["seen"], confirmed="1")
+
+    assert stored(three[0]).enabled
