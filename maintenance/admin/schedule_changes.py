@@ -77,7 +77,7 @@ class Change:
 
 def _refuse_what_has_run(task: PeriodicTask) -> None:
     if schedules.has_run(task):
-        raise ValueError(edits.has_run_in_words())
+        raise ValueError(many_edits.has_run_in_words())
 
 
 def _pause(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:

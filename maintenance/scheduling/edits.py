@@ -117,11 +117,6 @@ def moved(timing: Timing, minutes: int) -> Timing:
     return time
 
 
-def has_run_in_words() -> str:
-    """Return why a one-off that has run is left as it is where many schedules are changed."""
-    return _("It was to run once, and has: give it a new time on its page.")
-
-
 def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     """Put the job's default crontab back.
 

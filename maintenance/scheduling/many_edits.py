@@ -15,6 +15,7 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from audit.admin_edits import record_deletions
 from audit.events import Change, record_changes
 from database import clock
+from database.messages import gettext as _
 from database.returning import delete_rows
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import Person
@@ -46,6 +47,11 @@ class Result:
     def refuse(self, task: PeriodicTask, reason: str) -> None:
         """Note that a schedule is left as it is."""
         self.refused.setdefault(reason, []).append(task)
+
+
+def has_run_in_words() -> str:
+    """Return why a one-off that has run is left as it is where many schedules are changed."""
+    return _("It was to run once, and has: give it a new time on its page.")
 
 
 def pause_many(
@@ -138,7 +144,7 @@ def _perform(edit: _Edit, keys: Sequence[int], *, by: Person | None, reason: str
         changes: list[Change] = []
         for task in tasks:
             if has_run(task):
-                result.refuse(task, edits.has_run_in_words())
+                result.refuse(task, has_run_in_words())
                 continue
             if edit.is_so(task):
                 result.unchanged += 1
