@@ -15,7 +15,7 @@ from adminkit.forms import EndField
 from database import clock
 from database.messages import gettext, ngettext
 from maintenance.registry import Person
-from maintenance.scheduling import edits, many_edits, schedules, time_rows
+from maintenance.scheduling import many_edits, schedules, time_rows
 from maintenance.scheduling.crontab import InvalidTime
 from maintenance.scheduling.many_edits import Refuse, Result
 from maintenance.scheduling.shifting import MINUTES_A_DAY
@@ -117,7 +117,7 @@ def _shift(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Resul
 def _foresee_shift(task: PeriodicTask, values: Values) -> str:
     _refuse_what_has_run(task)
     try:
-        time = edits.moved(Timing.of(task), values.get("minutes", 0))
+        time = time_rows.moved(Timing.of(task), values.get("minutes", 0))
     except InvalidTime as error:
         raise ValueError(error.message) from error
     return str(time.crontab) if "minutes" in values else ""
@@ -133,7 +133,7 @@ def _moves(values: Values) -> str:
 
 
 def _become_shifted(later: PeriodicTask, values: Values) -> None:
-    time = edits.moved(Timing.of(later), values["minutes"])
+    time = time_rows.moved(Timing.of(later), values["minutes"])
     assert time.crontab is not None
     later.crontab = time_rows.unsaved_crontab(time.crontab, time.zone)
 

@@ -35,7 +35,6 @@ from maintenance.scheduling.edit_events import PERMISSION as PERMISSION
 from maintenance.scheduling.firetimes import Crontab
 from maintenance.scheduling.replanning import note_timing, plan_next, record_days_off
 from maintenance.scheduling.schedules import RELATED, control_of, job_of
-from maintenance.scheduling.shifting import CannotShift, shifted
 from maintenance.scheduling.timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -100,21 +99,7 @@ def shift(task: PeriodicTask, *, by: Person | None, minutes: int, reason: str = 
     permit(by)
     with transaction.atomic():
         _lock(task)  # somebody may have retimed it since the caller read it
-        set_time(task, by=by, time=moved(Timing.of(task), minutes), reason=reason, may_be_over=True)
-
-
-def moved(timing: Timing, minutes: int) -> Timing:
-    """Return the timing with its times of day moved by some minutes.
-
-    Raises:
-        CannotShift, also for a schedule without a crontab; InvalidTime.
-    """
-    if timing.crontab is None:
-        raise CannotShift(_("It has no times of day: it runs by an interval, once, or by the sun."))
-    zone = timing.zone or settings.TIME_ZONE
-    time = replace(timing, crontab=shifted(timing.crontab, minutes), zone=zone)
-    time_rows.refuse(time, now=clock.now(), may_be_over=True)
-    return time
+        set_time(task, by=by, time=time_rows.moved(Timing.of(task), minutes), reason=reason, may_be_over=True)
 
 
 def reset(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:

@@ -94,7 +94,7 @@ def shift_many(
     permit(by)
 
     def move(task: PeriodicTask) -> None:
-        time = edits.moved(Timing.of(task), minutes)
+        time = time_rows.moved(Timing.of(task), minutes)
         assert time.crontab is not None
         task.crontab = time_rows.unsaved_crontab(time.crontab, time.zone)
 

@@ -1,10 +1,12 @@
 """The rows of django-celery-beat in which a schedule's time is stored, and what is refused as a time."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Case, Value, When
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -14,10 +16,11 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from database import zones
+from database import clock, zones
 from database.messages import gettext as _
 from maintenance.scheduling.crontab import InvalidTime
 from maintenance.scheduling.firetimes import Crontab, InvalidCrontab
+from maintenance.scheduling.shifting import CannotShift, shifted
 from maintenance.scheduling.timing import Timing
 
 # The units of an interval, the longest first.
@@ -114,6 +117,20 @@ def in_units(every: timedelta) -> tuple[int, str]:
     """Return an interval as a whole number of the longest unit that fits, such as (90, "minutes")."""
     unit = next(name for name, length in UNITS.items() if not every % length)
     return every // UNITS[unit], unit
+
+
+def moved(timing: Timing, minutes: int) -> Timing:
+    """Return the timing with its times of day moved by some minutes.
+
+    Raises:
+        CannotShift, also for a schedule without a crontab; InvalidTime.
+    """
+    if timing.crontab is None:
+        raise CannotShift(_("It has no times of day: it runs by an interval, once, or by the sun."))
+    zone = timing.zone or settings.TIME_ZONE
+    time = replace(timing, crontab=shifted(timing.crontab, minutes), zone=zone)
+    refuse(time, now=clock.now(), may_be_over=True)
+    return time
 
 
 def refuse(timing: Timing, *, now: datetime, may_be_over: bool = False) -> None:
