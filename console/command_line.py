@@ -17,9 +17,9 @@ REMEDIES: Mapping[Cause, str] = {
 }
 
 
-# PostgreSQL's codes, and the beginnings of SQLite's messages, for a table or column that is not there.
+# PostgreSQL's codes, and the words of SQLite's messages, for a table or column that is not there.
 NOT_THERE = ("42P01", "42703")
-NOT_THERE_WORDS = ("no such table", "no such column")
+NOT_THERE_WORDS = ("no such table", "no such column", "has no column named")
 
 
 def in_words(error: Error, command: str = "") -> str | None:
@@ -29,8 +29,8 @@ def in_words(error: Error, command: str = "") -> str | None:
     """
     if (cause := cause_of(error)) is not None:
         return f"The database refused: {first_line(error)} {REMEDIES[cause]}"
-    is_missing = getattr(error.__cause__, "pgcode", None) in NOT_THERE or str(error).startswith(
-        NOT_THERE_WORDS
+    is_missing = getattr(error.__cause__, "pgcode", None) in NOT_THERE or any(
+        words in str(error) for words in NOT_THERE_WORDS
     )
     if command == "migrate" or not is_missing:
         return None
