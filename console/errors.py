@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
+from django.utils.http import escape_leading_slashes
 from django.views import defaults
 
 from adminkit.guarded import NotForYou
@@ -54,7 +55,8 @@ def _page_of_form(request: HttpRequest) -> str:
     page = urlsplit(request.headers.get("Referer", ""))
     if page.netloc != request.get_host():
         return request.get_full_path()
-    return urlunsplit(("", "", page.path, page.query, ""))
+    # Two slashes at the beginning would name another host.
+    return escape_leading_slashes(urlunsplit(("", "", page.path, page.query, "")))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

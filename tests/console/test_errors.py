@@ -154,6 +154,16 @@ def test_a_form_that_cannot_be_taken_shows_what_was_typed(state, status, said):
     assert "precious" not in of_another_site.content.decode()
 
 
+def test_the_way_back_leads_to_no_other_host():
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(factories.superuser())
+
+    answer = browser.post("/admin/", TYPED, headers={**OWN, "referer": "http://testserver//evil.example/x"})
+
+    assert 'href="//evil.example' not in answer.content.decode()
+    assert answer.context["back"] == "/%2Fevil.example/x"
+
+
 def test_no_field_of_a_secret_is_shown():
     """Each is named so that ``typed`` knows it: a page never shows what was typed into it."""
     named = re.compile(r"(\w+)\"?\]? = SecretField\(")
