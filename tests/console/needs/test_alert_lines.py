@@ -33,6 +33,15 @@ def test_an_open_alert_is_a_line_unless_another_line_says_the_same_or_somebody_l
     assert (line.text, line.figures) == ("Late: A, B", ("why",))
 
 
+def test_a_storm_of_failures_hides_no_other_alert(monkeypatch):
+    monkeypatch.setattr("console.needs.alerts.READ_MAX", 2)
+    for number in range(3):
+        factories.alert(rule="failed", subject_id=str(number), subject_name="said by the runs")
+    factories.alert(rule="late", subject_name="A")
+
+    assert any(text.endswith(": A") for text in texts(factories.superuser()))
+
+
 def test_an_owner_sees_the_alerts_of_their_bots_only():
     owner = member(BOT_OWNERS)
     factories.alert(rule="silent", config=factories.bot_config(owner=owner), subject_name="mine")

@@ -116,3 +116,15 @@ def test_an_approval_of_before_there_were_events_is_still_shown(client):
     page = client.get(reverse("admin:maintenance_jobrun_change", args=[run.pk])).content.decode()
 
     assert "· ada · an old reason" in page
+
+
+@pytest.mark.parametrize("decide", [interventions.approve_run, interventions.reject_run])
+def test_a_run_that_was_planned_anew_meanwhile_is_not_decided(decide, monkeypatch):
+    run = factories.job_run(status="blocked", job="cleanup_tokens")
+    for name in ("approve", "reject"):  # another person approved it, and it is blocked again
+        monkeypatch.setattr(JobRun, name, lambda self, **_values: False)
+
+    with pytest.raises(interventions.NotPossible):
+        decide(run, by=factories.superuser(), reason="x")
+
+    assert not Event.objects.exists()
