@@ -1,16 +1,19 @@
 """The dashboard's context: the page has the list "Needs you" and the state of the jobs; a fragment has stored content.
 
-Each of the two answers takes at most 25 queries, however much is stored.
+Without JavaScript the fragment is a page of its own. Each of the answers takes at most 25 queries, however much is stored.
 """
 
 from hashlib import blake2b
 from typing import Any
 
+from django.contrib import admin
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 
 from adminkit import live
@@ -54,11 +57,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "sees_runs": world.sees_runs,
         # The request of a poll has no page context.
         "maintenance_mode": world.modes.of_all if world.modes.of_all.is_on else None,
-        # Without JavaScript the fragment is not loaded: a link requests the whole page.
-        "is_whole": "whole" in request.GET,
     }
-    if shown["is_whole"]:
-        shown |= stored_context(request)
     if not world.sees_runs:
         return shown
     rows = job_rows(world)
@@ -102,7 +101,10 @@ def stored_context(request: HttpRequest) -> dict[str, Any]:
 
 
 def stored_parts(request: HttpRequest) -> HttpResponse:
-    """Answer the fragment's first request and its polls."""
+    """Answer the fragment's first request and its polls; without JavaScript a link leads here, to a page of its own."""
+    if "HX-Request" not in request.headers:
+        site = {**admin.site.each_context(request), "title": _("Stored content and recent changes")}
+        return render(request, "admin/dashboard_stored.html", {**site, **stored_context(request)})
     return live.answer(
         request,
         "admin/dashboard/_fragment.html",

@@ -56,6 +56,7 @@ class BotConfigAdmin(BotDeletion, PersonalAdmin):
     )
     list_select_related = ("owner",)
     list_per_page = 50
+    list_max_show_all = 150  # about 190 kB
     search_fields = ("name", "owner__username")
     fieldsets = (
         (None, {"fields": ("name", "owner", "app", "subreddits")}),

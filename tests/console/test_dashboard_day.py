@@ -327,9 +327,15 @@ def has_file():
 
 
 @pytest.mark.slow
-def test_without_a_script_a_link_shows_the_whole_page(client, superuser):
-    assert 'href="?whole=1"' in client.get(INDEX).content.decode()
-    assert "Storage" in client.get(INDEX, {"whole": "1"}).content.decode()
+def test_without_a_script_a_link_leads_to_a_page_of_what_the_fragment_shows(client, superuser):
+    fragment = client.get(STORED, headers={"HX-Request": "true"}).content.decode()
+
+    page = client.get(STORED).content.decode()
+
+    assert f'href="{STORED}"' in client.get(INDEX).content.decode()
+    assert "Storage" in fragment
+    assert "Storage" in page
+    assert ("</html>" in fragment, "</html>" in page) == (False, True)
 
 
 def test_recent_changes_say_who_did_what(client, superuser):
