@@ -6,6 +6,7 @@ import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
+from console import ready
 from console.logs import use_for_the_web_server
 from console.tracing import switch as tracing
 from database.statement_timeout import limit_statements
@@ -22,3 +23,4 @@ except SystemExit:
     raise SystemExit(3) from None
 use_for_the_web_server(settings.LOG_FORMAT)
 limit_statements(settings.WEB_STATEMENT_TIMEOUT_SECONDS)
+ready.load_pages()
