@@ -184,12 +184,13 @@ def row_of(name: str, ours: dict[str, Any], peer: dict[str, Any] | None) -> list
     ]
 
 
-def main(*, is_stock: bool) -> None:
-    """Print a table of all pages; for the stock admin one JSON object: name of the page → its measurements."""
+def client_of_bench() -> Any:
+    """Return a client that is signed in as a superuser, in a process that is ready as a web server's is."""
     from django.conf import settings
     from django.contrib.auth.models import User
-    from django.db import connection
     from django.test import Client
+
+    from console import ready
 
     settings.ALLOWED_HOSTS = ["*"]
     # A deploy creates the manifest of static files; here there is none.
@@ -198,13 +199,22 @@ def main(*, is_stock: bool) -> None:
     user, _is_new = User.objects.get_or_create(username="bench", is_superuser=True, is_staff=True)
     client = Client(raise_request_exception=False)
     client.force_login(user)
+    client.get("/admin/password_change/")  # the first page of a session stores it, which no page does again
+    ready.load_pages()
+    return client
+
+
+def main(*, is_stock: bool) -> None:
+    """Print a table of all pages; for the stock admin one JSON object: name of the page → its measurements."""
+    from django.db import connection
+
+    client = client_of_bench()
     pages = {name: address.format(**IDS) for name, address in PAGES.items() if ONLY in name}
     if is_stock:
         serve_stock_admin()
         lists = {name: address for name, address in pages.items() if address in LISTS}
         print(json.dumps({name: measure(client, f"/admin/{address}") for name, address in lists.items()}))
         return
-    client.get("/admin/password_change/")  # the first page of a session stores it, which no page does again
     table = []
     stock = harness.in_child("bench.pages", "--stock")
     for name, address in pages.items():
