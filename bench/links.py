@@ -6,6 +6,7 @@ a few), and the links of those, which on lists are filters beside one that is se
 prints the slowest pages, and each page over a target: server time in milliseconds, queries, kilobytes.
 """
 
+import gc
 import os
 import re
 import sys
@@ -60,10 +61,20 @@ def kind_of(address: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def is_page(address: str) -> bool:
-    """Tell whether the address is a page of the console that only reads and belongs in a browser."""
+    """Tell whether the address is a page of the console that only reads, at once, and belongs in a browser."""
     parts = urlsplit(address)
-    left_out = ("/logout", "/static/", "/jsi18n", ".csv", ".yaml", "/download", "/export", "/oidc/")
-    return parts.path.startswith("/admin/") and not any(part in parts.path for part in left_out)
+    left_out = (
+        "/logout",
+        "/static/",
+        "/jsi18n",
+        ".csv",
+        ".yaml",
+        "/download",
+        "/export",
+        "/oidc/",
+        "new_plan=",
+    )
+    return parts.path.startswith("/admin/") and not any(part in address for part in left_out)
 
 
 def crawl(client: Any) -> dict[str, dict[str, Any]]:
@@ -83,6 +94,7 @@ def crawl(client: Any) -> dict[str, dict[str, Any]]:
         answer = client.get(address)
         if answer.status_code != 200 or "text/html" not in answer.headers["Content-Type"]:
             continue
+        gc.freeze()  # what this crawl remembers is no part of a page's work
         pages[address] = measure(client, address)
         if is_over(address, pages[address]):
             sys.stderr.write(f"over a target: {address}\n")
