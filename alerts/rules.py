@@ -34,6 +34,8 @@ RECOVERED_MAX = 500
 RESTART = timedelta(minutes=1)
 # A scheduled run that has waited this long for a worker is late.
 LATE = timedelta(minutes=10)
+# Alerts of earlier releases have this cause, so it stays translated.
+FORMER_CAUSE = gettext_lazy("no scheduler was alive")
 # Running this many times the median duration is longer than usual, but never below the least time.
 TIMES_USUAL = 3
 LONG_LEAST = timedelta(minutes=10)
@@ -142,7 +144,7 @@ def partial(now: datetime) -> Iterator[Found | None]:
 def missed(now: datetime) -> Iterator[Found]:
     """Find the schedules whose slots passed without a scheduler, and that have not run since."""
     for runs in missed_by_schedule(JobRun.objects.all(), now).values():
-        yield subject_of(runs[0], _("no scheduler was alive"), sum(map(slots_of, runs)))
+        yield subject_of(runs[0], _("no scheduler ticked"), sum(map(slots_of, runs)))
 
 
 @rule(gettext_lazy("late"))

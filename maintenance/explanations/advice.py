@@ -235,7 +235,7 @@ AT_NIGHT: Final = (
     ),
     Advice(
         "`missed`",
-        "no scheduler was alive at that slot",
+        "no scheduler ticked at that slot",
         gettext_noop("start beat; the misfire policy decides whether the slot is caught up"),
         reasons=(Reason.NO_SCHEDULER,),
     ),

@@ -35,7 +35,7 @@ class JobRun(RunFields):
 
     ::
 
-                  ┌─► SKIPPED (overlap · paused)      MISSED (no scheduler was alive at that slot)
+                  ┌─► SKIPPED (overlap · paused)      MISSED (no scheduler ticked at that slot)
       request ─► QUEUED ─► RUNNING ─► SUCCEEDED | PARTIAL | FAILED | CANCELLED
                   │           └─────► INTERRUPTED (stopped or lost worker) ─► a new attempt resumes its cursor
                   └─► BLOCKED (safety cap) ─► approved ─► QUEUED

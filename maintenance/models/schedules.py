@@ -35,7 +35,7 @@ class ScheduleControl(models.Model):
     """What the console adds to a schedule, which is a PeriodicTask of django-celery-beat."""
 
     class MisfirePolicy(models.TextChoices):
-        """What happens to slots that passed while no scheduler was alive."""
+        """What happens to slots that passed while no scheduler ticked."""
 
         SKIP = "skip", _("skip")
         RUN_ONCE = "run_once", _("run once")

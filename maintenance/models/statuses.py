@@ -59,7 +59,7 @@ class Reason(models.TextChoices):
     NONE = "", _("none")
     OVERLAP = "overlap", _("an earlier run was not finished")
     PAUSED = "paused", _("paused")
-    NO_SCHEDULER = "no_scheduler", _("no scheduler was alive")
+    NO_SCHEDULER = "no_scheduler", _("no scheduler ticked")
     EDITED = "edited", _("the schedule was changed first")
     UNKNOWN_JOB = "unknown_job", _("no worker knows the job")
     WAITS = "waits", _("it goes on later")

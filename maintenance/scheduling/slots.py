@@ -14,7 +14,7 @@ from maintenance.scheduling.holds import FREE, Holds, Span
 from maintenance.scheduling.slot_rows import edited_row, paused_row
 from maintenance.scheduling.timing import Timing
 
-# A slot this late was missed: no scheduler was alive. A slot that is less late still runs.
+# A slot this late was missed: no scheduler ticked. A slot that is less late still runs.
 MISFIRE_SECONDS = 60.0
 # At most this many past slots of one schedule are counted, which bounds the work: seven days of one per minute.
 LOOK_BACK_SLOTS = 10_000

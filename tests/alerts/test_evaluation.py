@@ -69,13 +69,13 @@ def test_a_changed_cause_is_kept_and_shown_in_the_language_of_the_reader():
     condition = Condition("1")
     condition.at(NOW)
 
-    condition.cause, condition.occurrences = gettext("no scheduler was alive"), 4
+    condition.cause, condition.occurrences = gettext("no scheduler ticked"), 4
     condition.at(NOW + timedelta(seconds=5))
 
     alert = Alert.objects.get()
-    assert (alert.cause, alert.occurrences) == ("no scheduler was alive", 4)
+    assert (alert.cause, alert.occurrences) == ("no scheduler ticked", 4)
     with translation.override("zh-hans"):
-        assert Alert.objects.get().cause == "当时没有调度器在运行"
+        assert Alert.objects.get().cause == "当时没有调度器在调度"
 
 
 def test_a_condition_that_comes_and_goes_stays_open_as_flapping():

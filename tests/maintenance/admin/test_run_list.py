@@ -126,7 +126,7 @@ def test_a_row_names_its_bot_and_says_what_came_of_it(client):
 
     page = client.get(reverse(LIST)).content.decode()
 
-    for text in ("Gardens", "1 of 2 bots scraped", "No scheduler was alive", "boom"):
+    for text in ("Gardens", "1 of 2 bots scraped", "No scheduler ticked", "boom"):
         assert text in page
     assert "not this" not in page
     assert elsewhere.name not in page
