@@ -66,12 +66,17 @@ class Lane:
 def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label: str) -> SafeString:
     """Return the drawing; ``windows`` are the maintenance windows, in which nothing scheduled starts."""
     height = TOP + LANE_HEIGHT * len(lanes) + 6
-    parts = [
-        f'<svg class="timeline" viewBox="0 0 {WIDTH + MARGIN} {height}" width="{WIDTH + MARGIN}" height="{height}"'
-        f' role="group" aria-label="{escape(label)}" focusable="false">'
-    ]
     zone = timezone.get_current_timezone_name()
-    parts.append(f'<text class="zone" x="0" y="10">{escape(zone)}</text>')
+    # The names are a drawing of their own, which stays in sight while the other scrolls.
+    parts = [
+        '<div class="timeline">',
+        f'<svg class="names" viewBox="0 0 {LABELS_WIDTH} {height}" focusable="false">',
+        f'<text class="zone" x="0" y="10">{escape(zone)}</text>',
+        *(_name(lane, TOP + number * LANE_HEIGHT) for number, lane in enumerate(lanes)),
+        "</svg>",
+        f'<svg class="plot" viewBox="{LABELS_WIDTH} 0 {PLOT_WIDTH + MARGIN} {height}"'
+        f' role="group" aria-label="{escape(label)}" focusable="false">',
+    ]
     parts += (_shade(span, now, TOP, height - TOP, "window") for span in windows)
     parts += _hours(now, height)
     for number, lane in enumerate(lanes):
@@ -79,7 +84,7 @@ def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label:
     x = _x(now, now)
     parts.append(f'<line class="now" x1="{x}" x2="{x}" y1="{TOP - 6}" y2="{height}"/>')
     parts.append(f'<text class="now-label" x="{x}" y="10" text-anchor="middle">{escape(_("now"))}</text>')
-    parts.append("</svg>")
+    parts.append("</svg></div>")
     return mark_safe("".join(parts))  # noqa: S308  # numbers, and texts that are escaped here
 
 
@@ -99,10 +104,13 @@ def _hours(now: datetime, height: int) -> Iterable[str]:
             yield f'<text x="{x}" y="10" text-anchor="middle">{hour:%H:%M}</text>'
 
 
+def _name(lane: Lane, y: int) -> str:
+    title = lane.title if len(lane.title) <= LABEL_LENGTH else f"{lane.title[: LABEL_LENGTH - 1]}…"
+    return f'<text x="0" y="{y + LANE_HEIGHT // 2 + 4}">{escape(title)}</text>'
+
+
 def _lane(lane: Lane, now: datetime, y: int) -> Iterable[str]:
     middle = y + LANE_HEIGHT // 2
-    title = lane.title if len(lane.title) <= LABEL_LENGTH else f"{lane.title[: LABEL_LENGTH - 1]}…"
-    yield f'<text x="0" y="{middle + 4}">{escape(title)}</text>'
     yield f'<line class="lane" x1="{LABELS_WIDTH}" x2="{WIDTH}" y1="{middle}" y2="{middle}"/>'
     for span in lane.pauses:
         yield _shade(span, now, y + 2, LANE_HEIGHT - 4, "pause")

@@ -16,10 +16,10 @@ def test_no_hour_is_cut_at_the_right_edge(minute):
 
     drawing = timeline.svg([timeline.Lane("Purge")], now=now, windows=[], label="Timeline")
 
-    width = re.search(r'viewBox="0 0 (\d+)', drawing)
+    frame = re.search(r'class="plot" viewBox="(\d+) 0 (\d+)', drawing)
     places = [float(x) for x in re.findall(HOURS, drawing)]
-    assert width
+    assert frame
     assert len(places) >= 5
     # Half of five digits of 12 px.
-    assert max(places) + 18 <= int(width[1])
+    assert max(places) + 18 <= int(frame[1]) + int(frame[2])
     assert "Asia/Shanghai" in drawing

@@ -149,3 +149,27 @@ def test_the_dashboard_and_a_schedule_lead_to_the_comparison(signed_in):
     page.get_by_role("link", name="Purge old content", exact=True).first.click()
     page.get_by_role("link", name="Compare two weeks").click()
     expect(page.get_by_label("Job")).to_have_value("purge_old_content")
+
+
+IN_SIGHT = """() => {
+  const place = document.getElementById("timeline-scroll");
+  const frame = place.getBoundingClientRect(), names = place.querySelector(".names").getBoundingClientRect();
+  const now = place.querySelector(".plot .now").getBoundingClientRect();
+  const [text, line] = [place.querySelector(".names text:last-child"), [...place.querySelectorAll(".lane")].pop()];
+  const middle = (box) => (box.top + box.bottom) / 2;
+  return {
+    now: now.left > names.right && now.right < frame.right,
+    names: Math.abs(names.left - frame.left) < 1,
+    level: Math.abs(middle(text.getBoundingClientRect()) - middle(line.getBoundingClientRect())) < 4,
+  };
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_the_timeline_opens_at_the_present_with_the_names_beside_it(signed_in, width):
+    page = signed_in
+    page.set_viewport_size({"width": width, "height": 800})
+
+    page.goto("/admin/")
+
+    assert page.evaluate(IN_SIGHT) == {"now": True, "names": True, "level": True}

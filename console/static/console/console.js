@@ -37,6 +37,15 @@
         event.preventDefault();
     });
 
+    // A timeline that is wider than the window opens at the present, beside its names, which stay in sight.
+    const now = document.querySelector("#timeline-scroll .now");
+    if (now) {
+        const place = document.getElementById("timeline-scroll");
+        const names = place.querySelector(".names").getBoundingClientRect();
+        const middle = (names.right + place.getBoundingClientRect().right) / 2;
+        place.scrollLeft += now.getBoundingClientRect().left - middle;
+    }
+
     // A log follows its end until the reader scrolls up.
     const follow = (log) => {
         log.scrollTop = log.scrollHeight;
