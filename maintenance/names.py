@@ -22,6 +22,6 @@ def name_bots(runs: Iterable[JobRun], user: Person) -> None:
     wanted = [(run, run.params.get("config")) for run in runs if type(run.params.get("config")) is int]
     if not wanted:
         return
-    bots = BotConfig.objects.visible_to(user).only("pk", "name").in_bulk({key for _run, key in wanted})
+    bots = BotConfig.objects.named_to(user).only("pk", "name").in_bulk({key for _run, key in wanted})
     for run, key in wanted:
         run.bot = bots.get(key)

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser, User
 Person = User | AnonymousUser
 
 SEE_EVERYBODYS = "scraping.view_everybodys_content"
+VIEW_BOTS, VIEW_SESSIONS = "scraping.view_botconfig", "scraping.view_scrapesession"
 
 
 def is_superuser(user: Person) -> bool:

@@ -26,7 +26,7 @@ def _causes(alert: Alert, person: User | AnonymousUser) -> list[Cause]:
             run = runs.filter(pk=key).first()
             return explain_run(run) if run else []
         case "scraping.BotConfig":
-            bot = BotConfig.objects.visible_to(person).filter(pk=key).first()
+            bot = BotConfig.objects.named_to(person).filter(pk=key).first()
             return explain_bot(bot) if bot else []
         case "django_celery_beat.PeriodicTask" if alert.rule not in ("failed", "partial"):
             task = PeriodicTask.objects.filter(pk=key).first()

@@ -203,6 +203,4 @@ def _params_again(run: JobRun, job: Job | None) -> dict[str, Any] | None:
 
 def _sessions(attempts: list[JobRun], user: Any) -> QuerySet[ScrapeSession]:
     """Return the last scrape sessions of these attempts that the user may see, newest first."""
-    if not user.has_perm("scraping.view_scrapesession"):
-        return ScrapeSession.objects.none()
-    return ScrapeSession.objects.visible_to(user).filter(run__in=attempts).order_by("-pk")[:SESSIONS_SHOWN]
+    return ScrapeSession.objects.named_to(user).filter(run__in=attempts).order_by("-pk")[:SESSIONS_SHOWN]

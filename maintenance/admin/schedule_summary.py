@@ -78,7 +78,7 @@ class BotOwnerFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer the owners of bots that the person may see."""
-        bots = BotConfig.objects.visible_to(request.user)
+        bots = BotConfig.objects.named_to(request.user)
         owners = bots.order_by("owner__username").values_list("owner_id", "owner__username").distinct()
         return [(str(pk), name) for pk, name in owners[:OWNERS_MAX]]
 
@@ -89,7 +89,7 @@ class BotOwnerFilter(admin.SimpleListFilter):
             return queryset
         if chosen not in {pk for pk, _name in self.lookup_choices}:
             return queryset.none()
-        bots = BotConfig.objects.visible_to(request.user).filter(owner=int(chosen))
+        bots = BotConfig.objects.named_to(request.user).filter(owner=int(chosen))
         return queryset.filter(pk__in=keys_naming(list(bots)))
 
 

@@ -14,7 +14,7 @@ from maintenance.models.run_queries import Person
 from scraping.item_names import is_nameless_link, names_in, subreddit_in
 from scraping.models import BotConfig, ContentState, RedditComment, RedditPost
 from scraping.models.erasures import Erasure
-from scraping.visibility import sees_everybodys
+from scraping.visibility import VIEW_BOTS, sees_everybodys
 
 SEE_RUNS: Final = "maintenance.view_jobrun"
 BOTS_SHOWN: Final = 3
@@ -121,8 +121,9 @@ def _unknown(text: str, seen_by: Person | None) -> Cause:
     if not _sees_runs(seen_by):
         deleted = _("Somebody who may see all runs can find out whether a run deleted it.")
     is_all = seen_by is None or sees_everybodys(seen_by)
+    sees_bots = seen_by is None or seen_by.has_perm(VIEW_BOTS)
     subreddit = subreddit_in(text)
-    if not subreddit:
+    if not (subreddit and sees_bots):
         told = _(
             "It is not stored. Nothing is known of it: it was never stored, or a comment that was deleted with its post"
             " (search for the post’s link), or deleted before deletions were written down."

@@ -231,8 +231,8 @@ class RedditPostAdmin(HoldActions, ContentAdmin):
         if self.is_list(request):
             listed: QuerySet[RedditPost] = with_parts_noted(posts)
             return listed.defer("body", "media", "url", "gallery", "poll", "crosspost_body")
-        bots = BotConfig.objects.visible_to(request.user)
-        sessions = ScrapeSession.objects.visible_to(request.user)
+        bots = BotConfig.objects.named_to(request.user)
+        sessions = ScrapeSession.objects.named_to(request.user)
         parents = RedditPost.objects.visible_to(request.user).filter(fullname=OuterRef("crosspost_parent"))
         return posts.annotate(
             parent_id=Subquery(parents.values("pk")[:1]),

@@ -16,7 +16,7 @@ NAMES_SHOWN = 2
 
 def finders(post_ids: set[int], user: Person) -> dict[int, list[str]]:
     """Return the names of the bots, of those that the user may see, that found each of the posts; one query."""
-    bots = BotConfig.objects.visible_to(user)
+    bots = BotConfig.objects.named_to(user)
     found: dict[int, list[str]] = {}
     sightings = PostSighting.objects.filter(post__in=post_ids, config__in=bots)
     for post_id, name in sightings.order_by("config__name").values_list("post_id", "config__name"):

@@ -27,7 +27,7 @@ class BotFilter(admin.SimpleListFilter):
     is_verbatim = True  # names given by users, which are not translated
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
-        self._bots = BotConfig.objects.visible_to(request.user)
+        self._bots = BotConfig.objects.named_to(request.user)
         super().__init__(request, *args)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

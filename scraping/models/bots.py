@@ -15,7 +15,7 @@ from database.messages import message_of
 from scraping.models.causes import ErrorKind
 from scraping.models.reddit_apps import RedditApp
 from scraping.models.validators import validate_pattern, validate_subreddits, validate_texts
-from scraping.visibility import Person, is_superuser, sees_everybodys
+from scraping.visibility import VIEW_BOTS, Person, is_superuser, sees_everybodys
 
 
 class BotConfigQuerySet(models.QuerySet["BotConfig"]):
@@ -46,6 +46,10 @@ class BotConfigQuerySet(models.QuerySet["BotConfig"]):
     def visible_to(self, user: Person) -> Self:
         """Return the configs that the user may see (``scraping/visibility.py``)."""
         return self if sees_everybodys(user) else self.managed_by(user)
+
+    def named_to(self, user: Person) -> Self:
+        """Return the configs that any page may name to the user: others than their own only if they may view bots."""
+        return self.visible_to(user) if user.has_perm(VIEW_BOTS) else self.managed_by(user)
 
     def managed_by(self, user: Person) -> Self:
         """Return the configs that the user may change, delete and scrape with: their own, or all for a superuser."""

@@ -16,7 +16,7 @@ from scraping.models.bots import BotConfig
 from scraping.models.causes import ErrorKind
 from scraping.runs import runs
 from scraping.skip_reasons import EXPIRED, reason_label
-from scraping.visibility import Person, sees_everybodys
+from scraping.visibility import VIEW_SESSIONS, Person, sees_everybodys
 
 
 def _remedy(kind: Any) -> str:
@@ -42,6 +42,10 @@ class ScrapeSessionQuerySet(MessagesQuerySet["ScrapeSession"]):
     def visible_to(self, user: Person) -> Self:
         """Return the sessions of the user's configs; a user who sees everybody's also gets those of deleted configs."""
         return self if sees_everybodys(user) else self.filter(config__in=BotConfig.objects.managed_by(user))
+
+    def named_to(self, user: Person) -> Self:
+        """Return the sessions that other pages may name to the user: those of ``visible_to``, if they may view any."""
+        return self.visible_to(user) if user.has_perm(VIEW_SESSIONS) else self.none()
 
 
 class ScrapeSession(models.Model):
