@@ -18,7 +18,7 @@ from accounts.models import PersonalToken, PersonalTokenQuerySet, Scope, hash_se
 from accounts.rights import Person
 from accounts.sessions import may_see
 from audit import values, words
-from audit.events import record
+from audit.events import current_address, record
 from database import clock
 from database.messages import gettext as _
 
@@ -119,13 +119,13 @@ def token_of(secret: str) -> PersonalToken | None:
     return token if token is not None and compare_digest(token.secret_hash, hash_secret(secret)) else None
 
 
-def note_use(token: PersonalToken, address: str | None) -> None:
-    """Write when and from where the token was used, at most once a minute."""
+def note_use(token: PersonalToken) -> None:
+    """Write when and from which client address the token was used, at most once a minute."""
     now = clock.now()
     if token.used_at is not None and now - token.used_at < USED_EVERY:
         return
     unused = Q(used_at__isnull=True) | Q(used_at__lte=now - USED_EVERY)
-    PersonalToken.objects.filter(unused, pk=token.pk).update(used_at=now, used_from=address)
+    PersonalToken.objects.filter(unused, pk=token.pk).update(used_at=now, used_from=current_address())
 
 
 def _live(user: User) -> PersonalTokenQuerySet:

@@ -68,7 +68,7 @@ class Signed(AuthBase):
             raise Problem(403, "second-factor-required")
         vars(request)["personal_token"] = token
         require_scope(request, self.scope)
-        personal_tokens.note_use(token, client_address(request))
+        personal_tokens.note_use(token)
         user: User = token.user
         return user
 

@@ -161,6 +161,18 @@ def test_the_last_use_is_written_once_a_minute(django_assert_num_queries):
     assert token.used_at >= first
 
 
+@pytest.mark.parametrize("told", ["203.0.113.7:52114", "unknown", "fe80::1%eth0", ""])
+def test_a_proxy_that_names_no_plain_address_keeps_nobody_out(settings, told):
+    settings.TRUSTED_PROXY_COUNT = 1
+    token, secret = made(factories.superuser())
+
+    answer = Api(secret).get("jobs/", **{"X-Forwarded-For": told})
+
+    token.refresh_from_db()
+    assert (answer.status_code, token.used_at is None) == (200, False)
+    assert token.used_from == {"fe80::1%eth0": "fe80::1", "": "127.0.0.1"}.get(told)
+
+
 def test_a_person_who_must_set_up_a_second_factor_cannot_use_tokens(settings):
     settings.SECOND_FACTOR_REQUIRED_FOR = "everybody"
     _token, secret = made(with_password(factories.superuser(), PASSWORD))
