@@ -39,7 +39,7 @@ def started(
     """Return the answer of a request that starts a run, and the run; None: it was started by an earlier request.
 
     Raises:
-        Problem: 422, the key was used for another request.
+        Problem: 422, the key was used for another request; 400, the body is not JSON.
     """
     if key is None:
         run = start()
@@ -71,5 +71,8 @@ def _answer(response: HttpResponse, run_id: int, status: int, told: dict[str, An
 
 def _fingerprint(request: HttpRequest) -> str:
     """Return the hash of method, address and body; white space and order in the body do not count."""
-    body = json.dumps(json.loads(request.body or b"{}"), sort_keys=True)
+    try:
+        body = json.dumps(json.loads(request.body or b"{}"), sort_keys=True)
+    except (ValueError, RecursionError):  # of an endpoint that reads no body, so that nothing has parsed it
+        raise Problem(400, detail="The body is not JSON.") from None
     return hashlib.sha256(f"{request.method} {request.get_full_path()}\n{body}".encode()).hexdigest()

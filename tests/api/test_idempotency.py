@@ -55,6 +55,20 @@ def test_the_key_belongs_to_one_request_of_one_person(api):
     assert (other.status_code, "Idempotency-Replayed" in other) == (202, False)
 
 
+@pytest.mark.parametrize("body", ["{", "\xff", "[" * 100_000], ids=["cut off", "not UTF-8", "nested"])
+def test_a_body_that_no_endpoint_reads_and_that_is_no_json_is_refused_with_a_key(api, body):
+    done = factories.job_run()
+    headers = {KEY: "a1", "Authorization": f"Bearer {api.secret}"}
+
+    answer = api.client.post(
+        f"/api/v1/runs/{done.pk}/retry", body.encode("latin-1"), "application/json", headers=headers
+    )
+
+    assert kind(answer) == (400, "bad-request")
+    assert not IdempotencyKey.objects.exists()
+    assert JobRun.objects.count() == 1
+
+
 def test_a_refused_request_keeps_no_key_and_may_be_corrected(api):
     assert api.post(RUN, {"params": {"days": 3}}, **{KEY: "a1"}).status_code == 422
     assert not IdempotencyKey.objects.exists()
