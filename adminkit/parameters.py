@@ -30,6 +30,8 @@ from adminkit.key_list import PLACE_VARS
 
 # Longer than any name that people search for; each word adds a condition to the query.
 TEXT_MAX = 200
+# A link in a search box may be longer: percent-encoded, each letter of its title has nine characters.
+LINK_MAX = 2_000
 # How many values one ``in``, or one repeated parameter, may have.
 VALUES_MAX = 100
 PAGE_DIGITS_MAX = 9
@@ -80,8 +82,15 @@ def require_text(name: str, value: str) -> None:
     """Refuse text that no database can compare (control characters) or that is longer than any stored text."""
     if "\0" in value or any(0xD800 <= ord(character) <= 0xDFFF for character in value):
         raise RefusedParameter(name, _("It holds characters that no stored text has."))
-    if len(value) > (VALUES_MAX * 20 if name.endswith("__in") else TEXT_MAX):
+    if len(value) > _length_max(name, value):
         raise RefusedParameter(name, _("It is too long."))
+
+
+def _length_max(name: str, value: str) -> int:
+    if name.endswith("__in"):
+        return VALUES_MAX * 20
+    is_link = name == SEARCH_VAR and "/" in value and len(value.split()) == 1
+    return LINK_MAX if is_link else TEXT_MAX
 
 
 # --- Django's own parameters -----------------------------------------------------------------------

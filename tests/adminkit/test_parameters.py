@@ -55,6 +55,8 @@ def listed(model):
         ("maintenance.jobrun", "o=(", "o"),
         ("maintenance.jobrun", "q=%00", "q"),
         ("maintenance.jobrun", f"q={'x' * 201}", "q"),
+        ("maintenance.jobrun", f"q=a/{'+a' * 150}", "q"),
+        ("maintenance.jobrun", f"q=https://{'x' * 2_000}", "q"),
         ("maintenance.jobrun", "nothing=1", "nothing"),
         ("auth.user", "_to_field=password", "_to_field"),
         ("auth.user", "_popup=(", "_popup"),

@@ -44,6 +44,24 @@ def test_content_is_read_only_even_for_superusers(client, superuser, name):
     assert type(row)._default_manager.filter(pk=row.pk).exists()
 
 
+def test_lists_take_a_link_that_is_longer_than_a_stored_text(client, superuser):
+    post = factories.post(fullname="t3_abc123")
+    comment = factories.comment(fullname="t1_def456", post=post)
+    factories.comment(post=factories.post())
+    link = f"https://www.reddit.com/r/python/comments/abc123/{'%E6%A0%87' * 40}/def456/"
+
+    for name, row in (("redditpost", post), ("redditcomment", comment)):
+        assert listed(client.get(reverse(f"admin:scraping_{name}_changelist"), {"q": link})) == [row]
+    for name in (
+        "scraping_botconfig",
+        "scraping_scrapesession",
+        "maintenance_jobrun",
+        "django_celery_beat_periodictask",
+    ):
+        answer = client.get(reverse(f"admin:{name}_changelist"), {"q": link})
+        assert (answer.status_code, listed(answer)) == (200, [])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("term", ["{fullname}", "r/PYTHON", "python", "u/ada"])
 def test_posts_are_found_by_exact_values(client, superuser, term):
