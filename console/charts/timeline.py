@@ -63,8 +63,23 @@ class Lane:
     pauses: Sequence[Span] = field(default_factory=list)
 
 
-def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label: str) -> SafeString:
-    """Return the drawing; ``windows`` are the maintenance windows, in which nothing scheduled starts."""
+def svg(
+    lanes: Sequence[Lane],
+    *,
+    now: datetime,
+    windows: Sequence[Span],
+    label: str,
+    unknown: Span | None = None,
+) -> SafeString:
+    """Return the drawing.
+
+    Args:
+        lanes: its rows.
+        now: the time in its middle.
+        windows: the maintenance windows, in which nothing scheduled starts.
+        label: its name for screen readers.
+        unknown: the time whose runs are not drawn.
+    """
     height = TOP + LANE_HEIGHT * len(lanes) + 6
     zone = timezone.get_current_timezone_name()
     # The names are a drawing of their own, which stays in sight while the other scrolls.
@@ -78,6 +93,8 @@ def svg(lanes: Sequence[Lane], *, now: datetime, windows: Sequence[Span], label:
         f' role="group" aria-label="{escape(label)}" focusable="false">',
     ]
     parts += (_shade(span, now, TOP, height - TOP, "window") for span in windows)
+    if unknown:
+        parts.append(_shade(unknown, now, TOP, height - TOP, "unknown"))
     parts += _hours(now, height)
     for number, lane in enumerate(lanes):
         parts += _lane(lane, now, TOP + number * LANE_HEIGHT)

@@ -61,6 +61,12 @@ class JobRow:
         return f"{self.job.slug}-{self.schedule.pk if self.schedule and not self.is_job else 'job'}"
 
 
+class JobRows(list[JobRow]):
+    """The first rows, and how many more there are."""
+
+    left_out = 0
+
+
 @dataclass(frozen=True)
 class _Draft:
     job: Job
@@ -72,15 +78,16 @@ class _Draft:
     is_whole: bool
 
 
-def job_rows(world: World) -> list[JobRow]:
+def job_rows(world: World) -> JobRows:
     """Return the rows; it reads as much with ten schedules as with 100,000."""
-    drafts = _drafts(world)[:ROWS_MAX]
+    all_drafts = _drafts(world)
+    drafts = all_drafts[:ROWS_MAX]
     addresses = _run_urls(drafts, world)
     subjects = [_subject(draft) for draft in drafts]
     kinds = [_kind(draft) for draft in drafts]
     figures = figures_of(list(dict.fromkeys(subjects)), kinds)
     usual = usual_of_kinds(kinds)
-    return [
+    rows = JobRows(
         JobRow(
             job=draft.job,
             schedule=draft.schedule,
@@ -93,7 +100,9 @@ def job_rows(world: World) -> list[JobRow]:
             run_url=address,
         )
         for draft, subject, takes, address in zip(drafts, subjects, usual, addresses, strict=True)
-    ]
+    )
+    rows.left_out = len(all_drafts) - len(drafts)
+    return rows
 
 
 def _drafts(world: World) -> list[_Draft]:

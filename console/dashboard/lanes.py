@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
+from django.db.models import BooleanField, Case, When
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -35,17 +37,25 @@ STEP = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Timeline:
-    """The drawing, and its content as text."""
+    """The drawing, and its content as text; and what it leaves out."""
 
     drawing: SafeString
     sentences: list[str]
+    # Of so many runs only the newest are drawn: those since this time. None: all are.
+    drawn_since: datetime | None
+    number_drawn: int
+    # The list of all runs of these hours.
+    runs_url: str
+    # Rows of the Jobs table that have no lane.
+    rows_left_out: int
 
 
 def timeline(world: World, rows: Sequence[JobRow]) -> Timeline:
     """Return the timeline of the first rows."""
     now = world.now.replace(second=0, microsecond=0)
-    shown = [row for row in rows if row.schedule or row.last_run][:LANES_MAX]
-    past = _past(now, shown)
+    with_content = [row for row in rows if row.schedule or row.last_run]
+    shown = with_content[:LANES_MAX]
+    past, drawn_since = _past(world, now, shown)
     shared = world.modes.holds_of_group("").between(now - SPAN, now + SPAN)
     windows = [_shaded(period, now) for period in shared]
     lanes = []
@@ -54,20 +64,35 @@ def timeline(world: World, rows: Sequence[JobRow]) -> Timeline:
         pauses = _pauses(world, row, now)
         lanes.append(Lane(row.title, past.get(row.key, []), slots[row.key], pauses))
     label = _("Timeline: the last six hours and the next six")
+    unknown = Span(now - SPAN, drawn_since) if drawn_since else None
+    since = urlencode({"queued_at__gte": (now - SPAN).astimezone(UTC).isoformat()})
     return Timeline(
-        drawing=svg(lanes, now=now, windows=windows, label=label),
+        drawing=svg(lanes, now=now, windows=windows, label=label, unknown=unknown),
         sentences=[_sentence(lane) for lane in lanes],
+        drawn_since=drawn_since,
+        number_drawn=sum(len(lane.runs) for lane in lanes),
+        runs_url=f"{reverse('admin:maintenance_jobrun_changelist')}?{since}",
+        rows_left_out=len(with_content) - len(shown),
     )
 
 
 # --- The past ---------------------------------------------------------------------------------------
 
 
-def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
+def _past(
+    world: World, now: datetime, rows: Sequence[JobRow]
+) -> tuple[dict[str, list[PastRun]], datetime | None]:
+    """Return the runs of each row, and since when they are all there; None: since the beginning."""
     by_schedule = {row.schedule.pk: row.key for row in rows if row.schedule}
     by_job = {row.job.slug: row.key for row in rows if row.is_whole}
     found: dict[str, list[PastRun]] = {row.key: [] for row in rows}
-    runs = JobRun.objects.filter(queued_at__gte=now - SPAN).order_by("-queued_at")
+    # One expression: as a condition on each column, a database could choose to read all runs ever stored of a job.
+    of_rows = Case(
+        When(schedule__in=list(by_schedule), then=True),
+        When(job__in=list(by_job), then=True),
+        default=False,
+        output_field=BooleanField(),
+    )
     fields = (
         "job",
         "schedule",
@@ -78,11 +103,19 @@ def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
         "heartbeat_at",
         "dry_run",
     )
+    lately = JobRun.objects.filter(queued_at__gte=now - SPAN).exclude(status=JobRun.Status.QUEUED)
+    newest = lately.alias(of_rows=of_rows).filter(of_rows=True).order_by("-queued_at").only(*fields)
+    runs = list(newest[: RUNS_MAX + 1])
+    drawn_since = runs[RUNS_MAX - 1].queued_at if len(runs) > RUNS_MAX else None
+    del runs[RUNS_MAX:]
+    # A run that stands still may have begun long ago.
+    known = {run.pk for run in runs}
+    runs += [run for run in world.running if run.pk not in known]
     before, after = reverse("admin:maintenance_jobrun_change", args=[0]).rsplit("0", 1)
     labels = {status.value: capfirst(str(status.label)) for status in JobRun.Status}
-    for run in runs.only(*fields)[:RUNS_MAX]:
+    for run in runs:
         key = by_schedule.get(run.schedule_id) or by_job.get(run.job)
-        if key is None or run.status == JobRun.Status.QUEUED:
+        if key is None:
             continue
         begin = run.started_at or run.queued_at
         stopped = now if run.status == JobRun.Status.RUNNING else begin
@@ -91,7 +124,7 @@ def _past(now: datetime, rows: Sequence[JobRow]) -> dict[str, list[PastRun]]:
             words = f"{words} · {duration(run.duration)}"
         end = run.finished_at if run.started_at and run.finished_at else stopped
         found[key].append(PastRun(run.pk, run.status, begin, end, words, f"{before}{run.pk}{after}"))
-    return found
+    return found, drawn_since
 
 
 # --- What is to come ----------------------------------------------------------------------------------

@@ -208,30 +208,6 @@ def test_people_who_see_the_same_share_an_answer_but_no_token_of_a_form(client):
     assert len(set.union(*tokens.values())) == 3
 
 
-@pytest.mark.slow
-def test_the_timeline_of_a_running_run_does_not_change_each_second(client, superuser):
-    began = timezone.now() - timedelta(minutes=3)
-    factories.job_run(job="purge_old_content", status="running", started_at=began)
-
-    page = client.get(LIVE).content.decode()
-
-    assert re.search(r"<title>#\d+ · Running · \d\d:\d\d</title>", page)
-
-
-@pytest.mark.slow
-def test_the_timeline_counts_runs_and_no_slots_under_the_schedule_that_started_them(client, superuser):
-    first = factories.schedule(task="maintenance.scrape_now", name="First")
-    second = factories.schedule(task="maintenance.scrape_now", name="Second")
-    for status in ("succeeded", "skipped", "missed"):
-        factories.job_run(job="scrape_now", status=status, schedule=first)
-    factories.job_run(job="scrape_now", schedule=second)
-    factories.job_run(job="scrape_now", trigger="admin")
-
-    page = client.get(INDEX).content.decode()
-
-    assert re.findall(r"(First|Second): (\d+ runs?)", page) == [("First", "1 run"), ("Second", "1 run")]
-
-
 def test_who_may_not_see_runs_gets_what_needs_them_alone(client):
     owner = factories.user("scraping.view_botconfig")
     bot = factories.bot_config(owner=owner, name="memes")
