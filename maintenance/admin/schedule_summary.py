@@ -19,7 +19,7 @@ from maintenance.admin.run_confirmation import run_url
 from maintenance.models import JobRun, ScheduleControl
 from maintenance.registry import TASK_PREFIX, get_job, jobs
 from maintenance.scheduling import days_off, schedules
-from maintenance.scheduling.bot_schedules import keys_naming
+from maintenance.scheduling.bot_schedules import naming
 from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.models import BotConfig
 
@@ -90,7 +90,7 @@ class BotOwnerFilter(admin.SimpleListFilter):
         if chosen not in {pk for pk, _name in self.lookup_choices}:
             return queryset.none()
         bots = BotConfig.objects.named_to(request.user).filter(owner=int(chosen))
-        return queryset.filter(pk__in=keys_naming(list(bots)))
+        return queryset.filter(pk__in=[task.pk for task in naming(list(bots))])
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _schedules_of(bot: BotConfig) -> Iterator[PeriodicTask]:
     """Yield the schedules that scrape this bot: those of all automatic ones, then its own."""
     if bot.auto_scrape:
         tasks = [job.task_name for job in _scraping_jobs()]
-        of_all = PeriodicTask.objects.filter(task__in=tasks).select_related(*schedules.RELATED)
+        of_all = PeriodicTask.objects.filter(task__in=tasks).select_related(*schedules.RELATED).order_by("pk")
         yield from of_all[:SCHEDULES_READ]
     yield from naming([bot])[:SCHEDULES_READ]
 

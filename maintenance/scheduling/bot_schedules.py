@@ -44,14 +44,7 @@ class BotSchedules:
 
 def naming(bots: Sequence[BotConfig]) -> list[PeriodicTask]:
     """Return the schedules whose parameters name one of these bots, by its key or its name."""
-    keys = keys_naming(bots)
-    whole = PeriodicTask.objects.select_related(*schedules.RELATED).in_bulk(keys)
-    return [whole[pk] for pk in keys if pk in whole]
-
-
-def keys_naming(bots: Sequence[BotConfig]) -> list[int]:
-    """Return the keys of the schedules whose parameters name one of these bots, in order; no whole row is read."""
-    named = {str(bot.pk) for bot in bots} | {bot.name for bot in bots}
+    keys, names = {str(bot.pk) for bot in bots}, {bot.name for bot in bots}
     referring = {
         job.task_name: [name for name, model in job.refers_to.items() if model is BotConfig] for job in jobs()
     }
@@ -59,12 +52,23 @@ def keys_naming(bots: Sequence[BotConfig]) -> list[int]:
     if not bots or not tasks:
         return []
     found = PeriodicTask.objects.filter(task__in=tasks).order_by("pk")
-    if len(named) <= FILTERED_MAX and all(map(_PLAIN.fullmatch, named)):
-        # The database leaves out rows whose text cannot match. Otherwise every text is parsed, because JSON can write a
-        # name in several ways.
-        found = found.filter(reduce(or_, (Q(kwargs__contains=text) for text in sorted(named))))
-    texts = found.values_list("pk", "task", "kwargs").iterator()
-    return [pk for pk, task, kwargs in texts if _values(kwargs, referring[task]) & named]
+    if len(bots) <= FILTERED_MAX and all(map(_PLAIN.fullmatch, names)):
+        # The database leaves out rows whose text cannot match. A short key is a part of nearly every longer number.
+        key = f"(^|[^0-9])({'|'.join(sorted(keys))})([^0-9]|$)"
+        found = found.filter(
+            reduce(or_, (Q(kwargs__contains=name) for name in sorted(names)), Q(kwargs__regex=key))
+        )
+    else:
+        # JSON can write such a name in several ways: every text is parsed, but whole rows are read only of those that match.
+        texts = found.values_list("pk", "task", "kwargs").iterator()
+        matching = [pk for pk, task, kwargs in texts if _values(kwargs, referring[task]) & (keys | names)]
+        whole = PeriodicTask.objects.select_related(*schedules.RELATED).in_bulk(matching)
+        return [whole[pk] for pk in matching if pk in whole]
+    return [
+        task
+        for task in found.select_related(*schedules.RELATED)
+        if _values(task.kwargs, referring[task.task]) & (keys | names)
+    ]
 
 
 def _values(kwargs: str, parameters: Sequence[str]) -> set[str]:
