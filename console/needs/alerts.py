@@ -1,6 +1,6 @@
 """Open alerts that no other line says, and messages about alerts that could not be delivered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,12 +49,21 @@ class Told:
 
 def open_alerts(world: World) -> list[Line]:
     """Return a line for each rule with open alerts that nobody has acknowledged or muted."""
+    return lines_of(
+        told.alert
+        for told in by_key(world).values()
+        if told.alert.rule not in SAID_ELSEWHERE
+        and told.alert.acknowledged_at is None
+        and not told.muted_until
+    )
+
+
+def lines_of(alerts: Iterable[Alert]) -> list[Line]:
+    """Return one line for the alerts of each rule."""
     by_rule: dict[str, list[Alert]] = {}
-    for told in by_key(world).values():
-        alert = told.alert
-        if alert.rule not in SAID_ELSEWHERE and alert.acknowledged_at is None and not told.muted_until:
-            by_rule.setdefault(alert.rule, []).append(alert)
-    return [_line(alerts) for alerts in by_rule.values()]
+    for alert in alerts:
+        by_rule.setdefault(alert.rule, []).append(alert)
+    return [_line(of_rule) for of_rule in by_rule.values()]
 
 
 def by_key(world: World) -> Mapping[Key, Told]:

@@ -1,7 +1,8 @@
 """Failures grouped for operators: one line for repeated failures, and those that recovered without a person.
 
 Runs of the same job with the same parameters form a group. A failing group is a line until a later run of it
-succeeds; groups that failed in the last day and have recovered are collapsed.
+succeeds; groups that failed in the last day and have recovered are collapsed. Only the newest failures are read: what
+failed before a storm of others is said by its open alert.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,9 @@ from django.utils.translation import ngettext
 
 from adminkit.templatetags.display import number, until
 from alerts.conditions import name_of
-from alerts.failures import Group, read_groups
+from alerts.failures import Group, Groups, read_groups
 from alerts.rules import subject_of
-from console.needs.alerts import Told, by_key, may_mute
+from console.needs.alerts import FAILING, Told, by_key, lines_of, may_mute
 from console.needs.alerts import page_of as alert_page
 from console.needs.lines import Action, Line, Recovered
 from console.needs.runs import page_of, retry_url
@@ -34,7 +35,8 @@ ALIKE_MIN = 3
 def failing(world: World) -> list[Line]:
     """Return a line for each job, with its parameters, whose latest run failed, unless somebody has muted it."""
     alike: dict[tuple[str, str], list[Group]] = {}
-    for group in groups(world):
+    read = groups(world)
+    for group in read:
         told = _alert_of(world, group)
         if group.is_failing and not (told and told.muted_until):
             alike.setdefault((group.newest_failure.job, group.cause), []).append(group)
@@ -44,7 +46,17 @@ def failing(world: World) -> list[Line]:
             lines.append(_together(same))
         else:
             lines += [_line(world, group) for group in same]
-    return lines
+    return lines if read.is_complete else [*lines, *_unread(world, read)]
+
+
+def _unread(world: World, read: Groups) -> list[Line]:
+    """Return the lines of failures that are too many, or too long ago, to be among those read: of their open alerts."""
+    subjects = {(found.type, found.id) for found in (subject_of(group.newest_failure) for group in read)}
+    return lines_of(
+        told.alert
+        for (rule, *subject), told in by_key(world).items()
+        if rule in FAILING and tuple(subject) not in subjects and not told.muted_until
+    )
 
 
 def recovered(world: World) -> list[Recovered]:
@@ -124,9 +136,9 @@ def _together(same: Sequence[Group]) -> Line:
     )
 
 
-def groups(world: World) -> list[Group]:
+def groups(world: World) -> Groups:
     """Return the groups with a failure, the latest failure first; read once per request, with two or three queries."""
-    kept: dict[str, list[Group]] = vars(world)
+    kept: dict[str, Groups] = vars(world)
     if "_failure_groups" not in kept:
         found = read_groups(JobRun.objects.visible_to(world.person), world.now)
         name_bots([group.newest_failure for group in found], world.person)

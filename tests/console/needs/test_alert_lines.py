@@ -4,12 +4,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts import failures
 from alerts.models import Mute
 from alerts.rules import RULES
 from console import needs
 from console.needs.alerts import SAID_ELSEWHERE
 from console.roles import BOT_OWNERS, VIEWERS
-from tests.console.needs.test_needs import HOUR, buttons, lines, member, served, texts, world
+from tests.console.needs.test_needs import HOUR, buttons, lines, member, purge_run, served, texts, world
 from tests.kit import factories
 
 __all__ = ["served"]
@@ -40,6 +41,26 @@ def test_a_storm_of_failures_hides_no_other_alert(monkeypatch):
     factories.alert(rule="late", subject_name="A")
 
     assert any(text.endswith(": A") for text in texts(factories.superuser()))
+
+
+def test_what_failed_before_a_storm_of_failures_is_said_by_its_alert(monkeypatch):
+    monkeypatch.setattr(failures, "FAILURES_MAX", 3)
+    purge = purge_run("failed", ago=5 * HOUR, error="disk full")
+    about_purge = {"subject_type": "django_celery_beat.PeriodicTask", "subject_id": str(purge.schedule_id)}
+    alert = factories.alert(subject_name="Purge old content", cause="disk full", **about_purge)
+    factories.alert(subject_id="cleanup_tokens", subject_name="Cleanup tokens")
+    boss = factories.superuser()
+    assert texts(boss) == ["Purge old content is failing"]
+
+    for _number in range(3):
+        factories.job_run(job="cleanup_tokens", status="failed", error="locked")
+
+    storm, unread = lines(boss)
+    assert storm.text == "Cleanup tokens is failing"
+    assert (unread.text, unread.figures) == ("Failed: Purge old content", ("disk full",))
+    assert unread.actions[0].url == reverse("admin:alerts_alert_change", args=[alert.pk])
+    factories.mute(**about_purge)
+    assert texts(boss) == ["Cleanup tokens is failing"]
 
 
 def test_an_owner_sees_the_alerts_of_their_bots_only():
