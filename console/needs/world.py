@@ -102,8 +102,11 @@ class World:
 
     @cached_property
     def _schedules(self) -> list[PeriodicTask]:
-        """The first schedules of each job, and the newest that are enabled and have no next slot, in order."""
-        enabled = PeriodicTask.objects.filter(enabled=True)
+        """The first schedules of each job, and the newest that are enabled and have no next slot, in order.
+
+        Not those whose end has passed: they stay, and would leave no room for the broken ones.
+        """
+        enabled = PeriodicTask.objects.filter(enabled=True).exclude(expires__lte=self.now)
         asleep = enabled.filter(pk__in=ScheduleControl.objects.filter(next_slot_at=None).values("pk"))
         parts = [*keys_of_schedules(jobs()), asleep.order_by("-pk").values("pk")[:ASLEEP_MAX]]
         found = PeriodicTask.objects.filter(pk__in=keys_of_each(parts))
@@ -121,11 +124,14 @@ class World:
 
     @cached_property
     def asleep(self) -> list[PeriodicTask]:
-        """Enabled schedules without a next slot, newest first: each has ended, or is broken."""
+        """Enabled schedules without a next slot, newest first: each is broken, or never fires before its end."""
         found = [
             task
             for task in self._schedules
-            if task.enabled and hasattr(task, "control") and task.control.next_slot_at is None
+            if task.enabled
+            and hasattr(task, "control")
+            and task.control.next_slot_at is None
+            and not (task.expires and task.expires <= self.now)
         ]
         return found[::-1][:ASLEEP_MAX]
 
