@@ -155,7 +155,10 @@ def _sample(table: TablePlan, user: User | AnonymousUser) -> list[tuple[datetime
     app_label, name = model._meta.app_label, model._meta.model_name
     if not user.has_perm(f"{app_label}.view_{name}"):
         return []
-    found = model._default_manager.in_bulk([row.pk for row in table.sample if row.pk is not None])
+    rows_of_model: Any = model._default_manager.all()
+    # A plan is about the rows of everybody; the names of rows are for those who may see these.
+    visible = rows_of_model.visible_to(user) if hasattr(rows_of_model, "visible_to") else rows_of_model
+    found = visible.in_bulk([row.pk for row in table.sample if row.pk is not None])
     rows: list[tuple[datetime, str, str | None]] = []
     for row in table.sample:
         if row.pk in found:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
@@ -127,6 +128,22 @@ def test_sample_rows_are_shown_only_to_who_may_see_them(client, operator):
     assert "An old title" not in hidden
     assert "An old title" in page
     assert reverse("admin:scraping_redditpost_change", args=[post.pk]) in page
+
+
+def test_an_owner_who_may_run_a_purge_is_shown_no_rows_that_only_other_bots_found(client, operator):
+    owner = factories.user()
+    names = ("run_job", "view_jobrun", "view_redditpost")
+    owner.user_permissions.set(Permission.objects.filter(codename__in=names))
+    old = timezone.now() - timedelta(days=91)
+    factories.post(created_at=old, title="A foreign title")
+    own = factories.post(created_at=old, title="A title of mine")
+    factories.sighting(post=own, config=factories.bot_config(owner=owner))
+    client.force_login(owner)
+
+    page = client.get(job_page("purge_old_content")).content.decode()
+
+    assert "A title of mine" in page
+    assert "A foreign title" not in page
 
 
 def test_a_retention_in_the_address_is_what_is_shown_and_run(client, operator):
