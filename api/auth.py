@@ -60,6 +60,9 @@ class Signed(AuthBase):
             raise Problem(401, "invalid-token", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         throttle.count(request, f"token:{token.pk}", throttle.PER_CALLER)
         user: User = token.user
+        # Its sign-in may be older than the requirement.
+        if second_factor.must_set_up(user):
+            raise Problem(403, "second-factor-required")
         return user
 
     def _by_personal_token(self, request: HttpRequest, token: PersonalToken) -> User:

@@ -65,6 +65,19 @@ def test_a_person_with_a_second_factor_must_send_its_code():
     assert Api().post("token/", wrong).json()["type"] == "/api/docs#invalid-credentials"
 
 
+def test_tokens_wait_until_a_second_factor_that_came_to_be_required_is_set_up(settings):
+    user = factories.superuser()
+    api = Api(signed_in(user).json()["access"])
+    assert api.get("runs/").status_code == 200
+
+    settings.SECOND_FACTOR_REQUIRED_FOR = "everybody"
+    answer = api.get("runs/")
+    assert (answer.status_code, answer.json()["type"]) == (403, "/api/docs#second-factor-required")
+
+    Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data={})
+    assert api.get("runs/").status_code == 200
+
+
 def test_a_refresh_token_is_used_up():
     first = signed_in(factories.superuser()).json()
 
