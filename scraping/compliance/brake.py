@@ -158,13 +158,18 @@ def _set_aside(
     """Create or update the open row of this cause and scope and return it; None if no decision is needed."""
     rows = SetAside.objects.filter(cause=cause, scope=scope)
     wave = rows.filter(state=_State.CONFIRMED, decided_at__gte=clock.now() - WAVE)
-    stored = rows.filter(state=_State.OPEN).first()
+    # Locked, and its state is not written: a person may decide at this moment.
+    stored = rows.filter(state=_State.OPEN).select_for_update().first()
     if stored is None and (is_usual or wave.exists()):
         return None
-    stored = stored or SetAside(cause=cause, scope=scope, created_at=clock.now())
+    figures = {"checked": checked, "gone": gone, "usual_share": usual_share}
+    if stored is None:
+        return SetAside.objects.create(
+            cause=cause, scope=scope, created_at=clock.now(), items=items, **figures
+        )
     stored.items += items
-    stored.checked, stored.gone, stored.usual_share = checked, gone, usual_share
-    stored.save()
+    vars(stored).update(figures)
+    stored.save(update_fields=["items", *figures])
     return stored
 
 

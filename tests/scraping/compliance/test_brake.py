@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.utils import timezone
 
 from audit.models import Event
@@ -260,6 +261,31 @@ def test_far_more_than_usual_waits_for_a_person_and_nothing_else_does(reddit: Re
     assert counted(sweep(), "set_aside", "tombstoned") == (120, 0)
     aside.refresh_from_db()
     assert aside.items == 120
+
+
+def test_a_decision_that_is_made_while_a_sweep_sets_items_aside_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person = factories.user("scraping.decide_setaside")
+    with transaction.atomic():
+        made = brake._set_aside(SetAside.Cause.MARKED, "removed", items=120, is_usual=False)
+    assert made is not None
+    save = SetAside.save
+
+    def decided_before(row: SetAside, *args: Any, **options: Any) -> None:
+        monkeypatch.setattr(SetAside, "save", save)
+        brake.decide(row, is_right=True, by=person)
+        save(row, *args, **options)
+
+    monkeypatch.setattr(SetAside, "save", decided_before)
+    with transaction.atomic():
+        brake._set_aside(SetAside.Cause.MARKED, "removed", items=5, is_usual=False)
+
+    made.refresh_from_db()
+    assert (made.state, made.decided_by, made.items) == ("confirmed", person, 125)
+    # The wave goes on: what a person has confirmed needs no second decision.
+    with transaction.atomic():
+        assert brake._set_aside(SetAside.Cause.MARKED, "removed", items=5, is_usual=False) is None
 
 
 @pytest.mark.slow
