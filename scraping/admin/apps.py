@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -32,10 +33,11 @@ def gauges(app: RedditApp | None, user: Person) -> dict[str, Any]:
         names = {app.client_id: app.name}
         address = reverse("admin:scraping_redditapp_budget", args=[app.pk])
     else:
-        clients = RequestBudget.objects.order_by("client_id").values_list("client_id", flat=True)
         apps = dict(RedditApp.objects.visible_to(user).values_list("client_id", "name"))
-        hidden = set(RedditApp.objects.exclude(client_id__in=apps).values_list("client_id", flat=True))
-        names = {client: apps.get(client, "REDDIT_CLIENT_ID") for client in clients if client not in hidden}
+        # Others are of apps that the user may not see, or that were deleted.
+        shown = {settings.REDDIT_CLIENT_ID, *apps}
+        clients = RequestBudget.objects.filter(client_id__in=shown).order_by("client_id")
+        names = {one.client_id: apps.get(one.client_id, "REDDIT_CLIENT_ID") for one in clients}
         address = reverse("admin:scraping_redditapp_budgets")
     states = [(name, state_of(client_id)) for client_id, name in names.items()]
     return {"budgets": states, "budgets_address": address}

@@ -36,7 +36,8 @@ def test_an_empty_secret_keeps_the_stored_one(client, superuser):
     assert (app.name, app.client_secret) == ("renamed", "kept")
 
 
-def test_the_budget_of_an_app_is_on_its_page_and_refreshed(client, superuser):
+def test_the_budget_of_an_app_is_on_its_page_and_refreshed(client, superuser, settings):
+    settings.REDDIT_CLIENT_ID = "unnamed-client"
     app = factories.reddit_app(name="My app")
     other = factories.request_budget(client_id="unnamed-client", used=7)
     soon = timezone.now() + timedelta(minutes=5, seconds=50)
@@ -55,6 +56,18 @@ def test_the_budget_of_an_app_is_on_its_page_and_refreshed(client, superuser):
     assert other.client_id not in everybody  # it is the environment's: its secret's other half stays untold
     assert "REDDIT_CLIENT_ID" in everybody
     assert "My app" in everybody
+
+
+def test_the_budget_of_a_deleted_app_is_not_shown_as_that_of_the_environment(client, superuser, settings):
+    settings.REDDIT_CLIENT_ID = "environments"
+    app = factories.reddit_app()
+    for client_id in ("environments", "deleted", app.client_id):
+        factories.request_budget(client_id=client_id)
+
+    page = client.get(reverse("admin:scraping_redditapp_budgets")).content.decode()
+
+    assert page.count("<strong>REDDIT_CLIENT_ID</strong>") == 1
+    assert page.count("<strong>") == 2
 
 
 def test_an_app_that_has_sent_nothing_says_so(client, superuser):
