@@ -131,7 +131,8 @@ def _lane(lane: Lane, now: datetime, y: int) -> Iterable[str]:
     yield f'<line class="lane" x1="{LABELS_WIDTH}" x2="{WIDTH}" y1="{middle}" y2="{middle}"/>'
     for span in lane.pauses:
         yield _shade(span, now, y + 2, LANE_HEIGHT - 4, "pause")
-    for run in lane.runs:
+    # Where runs lie close together, those that succeeded hide no other.
+    for run in sorted(lane.runs, key=lambda one: one.status != "succeeded"):
         yield _run(run, now, middle)
     for slot in lane.slots:
         x = _x(slot.at, now)

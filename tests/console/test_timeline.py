@@ -1,7 +1,7 @@
 """The drawing of the timeline."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,3 +23,15 @@ def test_no_hour_is_cut_at_the_right_edge(minute):
     # Half of five digits of 12 px.
     assert max(places) + 18 <= int(frame[1]) + int(frame[2])
     assert "Asia/Shanghai" in drawing
+
+
+def test_close_together_runs_that_succeeded_hide_no_failure():
+    now = datetime(2026, 11, 30, 20, tzinfo=UTC)
+    runs = [
+        timeline.PastRun(number, status, now - timedelta(minutes=9), now, f"#{number}", f"/{number}/")
+        for number, status in enumerate(("failed", "succeeded", "partial", "succeeded"))
+    ]
+
+    drawing = timeline.svg([timeline.Lane("Purge", runs)], now=now, windows=[], label="Timeline")
+
+    assert re.findall(r'class="bar-(\w+)"', drawing) == ["succeeded", "succeeded", "failed", "partial"]
