@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -94,6 +94,22 @@ class Group:
     def may_be_older(self) -> bool:
         """Whether there may be earlier failures before ``since`` without a success in between."""
         return self.is_cut and all(run.status in FAILURES for run in self.runs)
+
+    @property
+    def waits_for_retry(self) -> bool:
+        """Whether the attempt that follows the latest failure by itself waits for its time."""
+        return vars(self.newest_failure).get("again_status") == JobRun.Status.QUEUED
+
+    @property
+    def is_being_retried(self) -> bool:
+        """Whether that attempt is running."""
+        return vars(self.newest_failure).get("again_status") == JobRun.Status.RUNNING
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When that attempt may start; None: at once."""
+        at: datetime | None = vars(self.newest_failure).get("again_at")
+        return at and at.replace(tzinfo=UTC)  # SQLite returns what is annotated without its zone
 
     @property
     def cause(self) -> str:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from django_celery_beat.models import PeriodicTask
 
 from alerts.conditions import does_not_stop, missed_by_schedule, scraping_is_paused, silence_of
-from alerts.failures import read_groups
+from alerts.failures import Group, read_groups
 from alerts.models import Alert
 from database.messages import gettext as _
 from database.messages import joined, message_of
@@ -101,7 +101,20 @@ def _failing(now: datetime, status: str) -> Iterator[Found | None]:
             continue
         known = run.reason in JobRun.Reason.values
         cause = run.error or run.message or (message_of(JobRun.Reason(run.reason).label) if known else "")
+        if follows := _what_follows(group):
+            cause = joined([cause, follows], by=" · ")
         yield subject_of(run, cause, group.failed)
+
+
+def _what_follows(group: Group) -> str:
+    """Return whether and when the job is tried again by itself; empty: it is not."""
+    if group.is_being_retried:
+        return _("It is being tried again.")
+    if not group.waits_for_retry:
+        return ""
+    if group.retry_at is None:
+        return _("It is tried again at once.")
+    return _("It is tried again at %(moment)s UTC.") % {"moment": f"{group.retry_at:%Y-%m-%d %H:%M}"}
 
 
 def _recovered(since: datetime) -> set[Key]:

@@ -6,8 +6,7 @@ failed before a storm of others is said by its open alert.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
-from typing import Any
+from datetime import timedelta
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -97,12 +96,9 @@ def _line(world: World, group: Group) -> Line:
             actions.append(Action(_("Mute…"), f"{alert_page(told.alert)}#mute"))
         if told.alert.acknowledged_at:
             figures.append(_("%(name)s looks after it") % {"name": told.alert.acknowledged_by_name})
-    again: Any = run
-    if again.again_status == JobRun.Status.QUEUED:
-        # SQLite returns what is annotated without its zone.
-        at = again.again_at and again.again_at.replace(tzinfo=UTC)
-        figures.append(_("is tried again %(time)s") % {"time": until(at or world.now)})
-    elif again.again_status == JobRun.Status.RUNNING:
+    if group.waits_for_retry:
+        figures.append(_("is tried again %(time)s") % {"time": until(group.retry_at or world.now)})
+    elif group.is_being_retried:
         figures.append(_("is being tried again"))
     return Line(
         run.status,

@@ -2,11 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core.cache import caches
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from alerts import evaluation
+from alerts.channels import texts
+from alerts.models import Alert
+from alerts.reading import Reading
 from alerts.rules import LEFT_OUT, RULES
 from maintenance.models import BeatLease, JobRun, WorkerProcess
 from maintenance.scheduling import maintenance_mode
@@ -37,6 +42,33 @@ def test_a_bot_is_the_subject_of_its_failures():
     (one,) = RULES["failed"].find(timezone.now())
 
     assert (one.type, one.id, one.config_id, one.cause) == ("scraping.BotConfig", str(bot.pk), bot.pk, "503")
+
+
+def test_a_failure_that_is_tried_again_by_itself_says_so_in_the_mail():
+    run = factories.job_run(status="failed", error="Reddit answers 503.")
+    later = datetime(2026, 11, 30, 17, 45, tzinfo=UTC)
+    attempt = {"retry_of": run, "attempt": 2, "trigger": "retry", "not_before": later}
+    again = factories.job_run(status="queued", finished_at=None, **attempt)
+    evaluation.apply(RULES["failed"], timezone.now())
+    alert = Alert.objects.get()
+
+    assert "\nReddit answers 503. · It is tried again at 2026-11-30 17:45 UTC.\n" in mail_about(alert)
+    with translation.override("zh-hans"):
+        assert "将于 2026-11-30 17:45 UTC 再次尝试" in Alert.objects.get().cause
+
+    now = timezone.now()
+    JobRun.objects.filter(pk=again.pk).update(status="running", worker="w", started_at=now, heartbeat_at=now)
+    evaluation.apply(RULES["failed"], timezone.now())
+    assert "\nReddit answers 503. · It is being tried again.\n" in mail_about(Alert.objects.get())
+
+    JobRun.objects.filter(pk=again.pk).update(status="failed", error="503", finished_at=now)
+    evaluation.apply(RULES["failed"], timezone.now())
+    assert "\n503\nSince" in mail_about(Alert.objects.get())
+
+
+def mail_about(alert):
+    notice = texts.Notice(uuid4(), "opened", [alert], timezone.now(), Reading(("en",)))
+    return texts.in_words(notice)[1]
 
 
 def test_a_missed_slot_is_found_until_the_schedule_runs():
