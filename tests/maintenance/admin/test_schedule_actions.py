@@ -278,6 +278,15 @@ def test_the_page_offers_all_that_match_without_javascript(client, superuser, lo
     assert everything.context["matching"] is None
 
 
+@pytest.mark.parametrize(("action", "pressed"), [("pause_many", "confirmed"), ("shift_many", "")])
+def test_enter_does_not_take_all_that_match(client, superuser, load, action, pressed):
+    _head, form = act(client, action, load[:1]).content.decode().split(f'name="action" value="{action}"')
+
+    # Browsers press the first submit button of the form.
+    first = form[form.index('<button type="submit"') :].partition(">")[0]
+    assert re.findall('name="([^"]*)"', first) == [pressed] * bool(pressed)
+
+
 def test_what_came_into_the_list_or_left_it_meanwhile_is_told_and_not_taken(client, superuser, load):
     shown = across(client, "pause_many").context["seen"]
     factories.schedule(name="s-new", task="maintenance.cleanup_tokens")
