@@ -32,7 +32,7 @@ COUNT_NAMES: Final[Mapping[str, str]] = {
     "checked": gettext_noop("checked"),
     "unchanged": gettext_noop("unchanged"),
     "updated": gettext_noop("updated"),
-    "deleted": gettext_noop("deleted"),
+    "deleted": gettext_noop("deleted by its author"),
     "removed": gettext_noop("removed"),
     "account_deleted": gettext_noop("account deleted"),
     "restored": gettext_noop("restored"),

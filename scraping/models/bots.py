@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from database import clock
 from database.json_fields import JSONTextsField
@@ -204,7 +205,7 @@ class BotConfig(models.Model):
     refusals = models.PositiveSmallIntegerField(_("refusals in a row"), default=0, editable=False)
     paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
-    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    updated_at = models.DateTimeField(pgettext_lazy("time", "changed"), auto_now=True)
 
     objects = BotConfigQuerySet.as_manager()
 

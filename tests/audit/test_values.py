@@ -7,8 +7,10 @@ from django.utils import translation
 
 from accounts import personal_tokens
 from alerts import reading
+from audit.admin_edits import ADDED, CHANGED, DELETED
 from audit.changes import rows_of
 from audit.models import Event
+from audit.words import in_words
 from maintenance.scheduling import edits, planned_windows
 from maintenance.scheduling.planned_windows import Plan
 from tests.kit import factories
@@ -68,6 +70,14 @@ TABLE = {
         ("run",),
     ),
 }
+
+
+def test_rows_are_added_changed_and_deleted_in_words_of_their_own():
+    # Not in those of a column for the time of a change, or of what an author deleted on Reddit.
+    with translation.override("zh-hans"):
+        said = [str(in_words(verb)) for verb in (ADDED, CHANGED, DELETED)]
+
+    assert said == ["添加", "更改", "删除"]
 
 
 @pytest.mark.parametrize(("act", "words", "codes"), TABLE.values(), ids=TABLE)
