@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.translation import gettext, ngettext
@@ -106,7 +106,13 @@ class AlertDecisions(admin.ModelAdmin):
     def acknowledge_selected(self, request: HttpRequest, alerts: QuerySet[Alert]) -> None:
         """Acknowledge the selected alerts, and say which were not possible and why."""
         done, refused = 0, set()
-        for alert in alerts[:SELECTED_MAX]:
+        # Those that can be acknowledged come first, so that the next time goes on with the others.
+        nulls_first = {"nulls_first": True}
+        ordered = alerts.order_by(
+            F("closed_at").asc(**nulls_first), F("acknowledged_at").asc(**nulls_first), "-pk"
+        )
+        selected = list(ordered[: SELECTED_MAX + 1])
+        for alert in selected[:SELECTED_MAX]:
             try:
                 decisions.acknowledge(alert, by=request.user)
                 done += 1
@@ -117,6 +123,9 @@ class AlertDecisions(admin.ModelAdmin):
             messages.success(request, text % {"number": done})
         for why in sorted(refused):
             messages.warning(request, why)
+        if len(selected) > SELECTED_MAX:
+            text = gettext("More than %(number)s alerts are selected: acknowledge again for the others.")
+            messages.warning(request, text % {"number": SELECTED_MAX})
 
     def _decidable(self, request: HttpRequest, pk: int) -> Alert:
         if not self.has_view_permission(request):

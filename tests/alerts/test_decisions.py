@@ -220,6 +220,23 @@ def test_who_may_only_look_sees_no_buttons_and_gets_403(client):
 
 
 @pytest.mark.slow
+def test_what_was_selected_beyond_the_most_is_told_and_comes_next(client, monkeypatch):
+    monkeypatch.setattr("alerts.admin.decisions.SELECTED_MAX", 2)
+    alerts = [factories.alert(subject_id=str(number)) for number in range(3)]
+    client.force_login(factories.superuser())
+    everything = {"action": "acknowledge_selected", "select_across": "1", "_selected_action": [alerts[0].pk]}
+
+    first, second = (
+        client.post(reverse("admin:alerts_alert_changelist"), everything, follow=True).text
+        for _time in range(2)
+    )
+
+    assert "2 alerts are acknowledged" in first
+    assert "More than 2 alerts are selected: acknowledge again for the others." in first
+    assert "1 alert is acknowledged" in second
+    assert not Alert.objects.filter(acknowledged_at=None).exists()
+
+
 def test_the_list_acknowledges_many_and_says_what_was_not_possible(client):
     alerts = [factories.alert() for _ in range(3)]
     alerts[0].close(alerts[0].opened_at)
