@@ -13,6 +13,8 @@ from accounts.openid.provider import Json, Refused
 
 GOOGLE = "accounts.google.com"
 TEXT_MAX = 150
+# The year 9999. Python reads NaN, infinity and integers of thousands of digits from JSON.
+SECONDS_MAX = 253_370_764_800
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,6 @@ def _lacks_something(claims: Json) -> bool:
 def _identity(issuer: str, claims: Json, more: Json) -> Identity:
     # The address and whether it is verified come from the same answer.
     groups = _groups_in(claims)
-    at = claims.get("auth_time")
     about = {**more, **claims}
     return Identity(
         issuer=issuer,
@@ -73,8 +74,21 @@ def _identity(issuer: str, claims: Json, more: Json) -> Identity:
         first_name=_text(about.get("given_name")),
         last_name=_text(about.get("family_name")),
         groups=frozenset(_groups_in(more) or () if groups is None else groups),
-        authenticated_at=float(at) if isinstance(at, int | float) and not isinstance(at, bool) else None,
+        authenticated_at=_seconds(claims.get("auth_time")),
     )
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time in seconds since 1970; None: the claim is missing or no number.
+
+    Raises:
+        Refused: ``token``: no clock shows this number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value < SECONDS_MAX:
+        raise Refused("token")
+    return float(value)
 
 
 def _verified_email(source: Json, claims: Json) -> str:

@@ -101,6 +101,8 @@ LIES = {
     "issued in the future": with_claims(iat=int(time.time()) + 3600),
     "times that are none": with_claims(exp="soon"),
     "endless": with_claims(exp=1e400),
+    "confirmed at a time that no clock shows": with_claims(auth_time=10**400),
+    "confirmed at no number": with_claims(auth_time=float("nan")),
     "the nonce of another sign-in": with_claims(nonce="n" * 43),
     "a nonce that is no text": with_claims(nonce=["n"]),
     "no nonce": without("nonce"),
