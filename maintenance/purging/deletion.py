@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
+from adminkit.templatetags.display import moment
 from database import clock
 from database.background import background_reads
 from database.footprint import is_underestimated
@@ -248,8 +249,8 @@ def _refuse_skew(context: DeletionContext, *, is_real: bool) -> None:
             " Nothing was deleted. Set the host's clock, such as by NTP, and run again."
         ) % {
             "name": socket.gethostname(),
-            "host": f"{skew.host:%Y-%m-%d %H:%M:%S} UTC",
-            "database": f"{skew.database:%Y-%m-%d %H:%M:%S} UTC",
+            "host": moment(skew.host),
+            "database": moment(skew.database),
         }
         if is_real:
             raise JobFailed(text) from None

@@ -3,11 +3,12 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import Error, connections
 
+from adminkit.templatetags.display import moment
 from database.errors import Cause, cause_of
 from database.messages import gettext as _
 from database.messages import joined
@@ -38,7 +39,7 @@ class Session(NamedTuple):
     def __str__(self) -> str:
         if not self.pid:
             return _("a prepared transaction (see pg_prepared_xacts)")
-        since = self.begun_at and f"{self.begun_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        since = self.begun_at and moment(self.begun_at)
         about = [self.user, self.application, self.state, since]
         return _("session %(pid)s (%(about)s)") % {
             "pid": self.pid,

@@ -12,7 +12,9 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
+from adminkit.templatetags.display import moment
 from database import clock
 from database.messages import gettext as _
 from maintenance.ledger import dispatch, publishing, requests
@@ -36,6 +38,8 @@ DOUBTFUL_SECONDS = 600.0
 REPUBLISHED_MAX = 500
 # During a rolling deploy, a newer process may request a job that this one does not know.
 UNKNOWN_JOB_GRACE = timedelta(days=1)
+# In the history of earlier releases, which named the time in UTC.
+FORMER_LOST = gettext_noop("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
 
 
 def sweep(*, judge_workers: bool = True) -> None:
@@ -93,12 +97,12 @@ def _silent_seconds() -> float:
 
 
 def _interrupt(run: JobRun) -> None:
-    told = {"worker": run.worker, "moment": f"{run.heartbeat_at:%Y-%m-%d %H:%M:%S}"}
+    told = {"worker": run.worker, "moment": moment(run.heartbeat_at)}
     verdict = judge(
         run,
         reason=JobRun.Reason.WORKER_LOST,
         cursor=run.cursor,
-        error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.") % told,
+        error=_("Worker %(worker)s was lost: no heartbeat since %(moment)s.") % told,
     )
     ended = run.mark_lost(
         silent_for=_silent_seconds(), status=verdict.status, reason=verdict.reason, error=verdict.error

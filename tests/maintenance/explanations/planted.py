@@ -350,8 +350,8 @@ def its_worker_died_after_it_had_taken_the_message():
 @planted("too_many_attempts", "memory")
 def the_system_killed_its_workers_for_their_memory():
     ended = clock.now()
-    error = _("Worker %(worker)s was lost: no heartbeat since %(moment)s UTC.")
-    lost = {"error": error % {"worker": "celery", "moment": "2026-11-24 02:31"}, "started_at": ended}
+    error = _("Worker %(worker)s was lost: no heartbeat since %(moment)s.")
+    lost = {"error": error % {"worker": "celery", "moment": "2026-11-24 02:31 UTC"}, "started_at": ended}
     first = factories.job_run(status="interrupted", reason="worker_lost", finished_at=ended, **lost)
     return explain_run(
         factories.job_run(
