@@ -56,6 +56,25 @@ def test_a_groups_page_offers_each_permission_once_in_fieldsets(admin):
     assert "<legend>Bots</legend>" in page
 
 
+def internal_tables(page):
+    folded = re.search(r'<details class="permissions-internal"( open)?>(.*?)</details>', page, re.DOTALL)
+    return bool(folded[1]), re.findall("<legend>(.*?)</legend>", folded[2])
+
+
+def test_internal_tables_are_folded_unless_one_of_their_boxes_is_checked(admin):
+    group = Group.objects.create(name="Night shift")
+    address = reverse("admin:auth_group_change", args=[group.pk])
+
+    is_open, titles = internal_tables(admin.get(address).content.decode())
+
+    assert not is_open
+    assert {"Content types", "Watermarks"} <= {*titles}
+    assert not {"Bots", "Maintenance mode", "Groups"} & {*titles}
+
+    group.permissions.add(permission("contenttypes.view_contenttype"))
+    assert internal_tables(admin.get(address).content.decode())[0]
+
+
 def test_boxes_that_are_checked_are_saved(admin):
     wanted = [permission("scraping.view_botconfig").pk, permission("maintenance.run_job").pk]
 
