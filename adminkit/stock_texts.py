@@ -1,6 +1,6 @@
-"""Texts of the stock admin that are collected here, so that their Chinese is ours: without a space inside a word."""
+"""Texts of Django that are collected here, so that their Chinese is ours: no space inside a word, no day like a date."""
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext_lazy
 
 TEXTS = (
     gettext_noop("Add %s"),
@@ -8,4 +8,7 @@ TEXTS = (
     gettext_noop("View %s"),
     gettext_noop("Add %(name)s"),
     gettext_noop("Delete selected %(verbose_name_plural)s"),
+    # "5 日后" and "2 月前" could be read as "after the 5th" and "before February".
+    ngettext_lazy("%(num)d month", "%(num)d months", "num"),
+    ngettext_lazy("%(num)d day", "%(num)d days", "num"),
 )

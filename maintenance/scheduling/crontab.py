@@ -243,6 +243,20 @@ def describe(crontab: Crontab, language: str) -> str:
             sentence = sentence.replace(calendar.month_name[number], str(month))
         for number, weekday in dates.WEEKDAYS.items():
             sentence = sentence.replace(calendar.day_name[number], str(weekday))
+    return _as_written_in_chinese(sentence) if language.startswith("zh") else sentence
+
+
+def _as_written_in_chinese(sentence: str) -> str:
+    """Return the library's Chinese with Chinese punctuation, and without the spaces and prepositions of English."""
+    for pattern, replacement in (
+        (", 和 ", " 和 "),
+        (r"(?<=\d), (?=\d)", "、"),
+        (", ", "，"),
+        ("仅在 ", "仅"),
+        (r"(?<=[一-鿿]) (?=[一-鿿])", ""),
+        (r"(^|，)在 ?(?=[\d每])", r"\1"),
+    ):
+        sentence = re.sub(pattern, replacement, sentence)
     return sentence
 
 

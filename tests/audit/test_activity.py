@@ -8,9 +8,9 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
-from audit import pages
+from audit import pages, words
 from audit.admin_edits import activity_url
 from audit.events import acting_from, record
 from audit.models import Event
@@ -317,3 +317,10 @@ def test_no_page_reads_the_whole_log(client, group):
 
     assert len(plans) > len(QUERIES)
     assert [found for found in plans if "Seq Scan on audit_event" in found[1]] == []
+
+
+def test_what_was_done_to_a_row_is_told_by_verbs_in_chinese():
+    with translation.override("zh-hans"):
+        told = [words.in_words(f"row.{verb}") for verb in ("added", "changed", "deleted")]
+
+    assert told == ["添加", "更改", "删除"]

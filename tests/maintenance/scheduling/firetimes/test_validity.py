@@ -179,17 +179,19 @@ def test_whatever_is_valid_celery_takes_and_words_describe(crontab):
 @pytest.mark.parametrize(
     ("text", "english", "chinese"),
     [
-        ("30 2 * * 0", "At 02:30, only on Sunday", "在 02:30, 仅在 星期日"),
+        ("30 2 * * 0", "At 02:30, only on Sunday", "02:30，仅星期日"),
         ("0 * * * *", "Every hour", "每小时"),
+        ("0 0,6,12 * * *", "At 00:00, 06:00 and 12:00", "00:00、06:00 和 12:00"),
+        ("25 8-18 * * *", "At 25 minutes past the hour, between 08:00 and 18:59", "每小时的 25 分，08:00 和 18:59 之间"),
         ("*/20 * * * *", "Every 20 minutes", "每 20 分钟"),
-        ("0 14 * * mon-fri", "At 14:00, Monday through Friday", "在 14:00, 星期一 到 星期五"),
-        ("0 14 * * Monday", "At 14:00, only on Monday", "在 14:00, 仅在 星期一"),
-        ("0 0 1 jan,may *", "At 00:00, on day 1 of the month, only in January and May", "在 00:00, 每月的 1 号, 仅在 一月 和 五月"),
-        ("0 0 */20 * *", "At 00:00, on day 1 and 21 of the month", "在 00:00, 每月的 1 和 21 号"),
-        ("0 0 1 */6 *", "At 00:00, on day 1 of the month, only in January and July", "在 00:00, 每月的 1 号, 仅在 一月 和 七月"),
-        ("0 1 * * */7", "At 01:00, only on Sunday", "在 01:00, 仅在 星期日"),
-        ("0 1 * * */1", "At 01:00", "在 01:00"),
-        ("0-4/2,30 4 * * *", "At 0, 2, 4, and 30 minutes past the hour, at 04:00", "在每小时的 0, 2, 4, 和 30 分, 在 04:00"),
+        ("0 14 * * mon-fri", "At 14:00, Monday through Friday", "14:00，星期一到星期五"),
+        ("0 14 * * Monday", "At 14:00, only on Monday", "14:00，仅星期一"),
+        ("0 0 1 jan,may *", "At 00:00, on day 1 of the month, only in January and May", "00:00，每月的 1 号，仅一月和五月"),
+        ("0 0 */20 * *", "At 00:00, on day 1 and 21 of the month", "00:00，每月的 1 和 21 号"),
+        ("0 0 1 */6 *", "At 00:00, on day 1 of the month, only in January and July", "00:00，每月的 1 号，仅一月和七月"),
+        ("0 1 * * */7", "At 01:00, only on Sunday", "01:00，仅星期日"),
+        ("0 1 * * */1", "At 01:00", "01:00"),
+        ("0-4/2,30 4 * * *", "At 0, 2, 4, and 30 minutes past the hour, at 04:00", "每小时的 0、2、4 和 30 分，04:00"),
     ],
 )  # fmt: skip
 def test_a_crontab_in_words(text, english, chinese):
