@@ -216,6 +216,11 @@ class ScheduleControl(models.Model):
         return None if self.catch_up_hours is None else timedelta(hours=self.catch_up_hours)
 
     @property
+    def resumed_at(self) -> datetime | None:
+        """When the schedule was last resumed, which is the end of its pause if that had one; None: never."""
+        return self.failures_counted_from
+
+    @property
     def settled_until(self) -> datetime:
         """The moment up to which all slots are settled."""
         if self.last_slot_at is None:

@@ -1,6 +1,7 @@
 """When a schedule will really start its job next: its fire times, less those that something holds."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -16,7 +17,7 @@ from maintenance.scheduling.timing import Timing
 JUST_BEFORE = timedelta(microseconds=1)
 # A forecast looks behind this many spans in which the schedule is held, such as windows of every week.
 SPANS_MAX = 1_000
-# Slots of one span that are looked at to tell whether one is caught up after it.
+# Slots of a one-off in one span that are looked at to tell whether it runs after it.
 HELD_LOOKED_AT = 1_000
 # Held slots that a preview shows, and of one span.
 HELD_MAX, HELD_IN_SPAN = 20, 3
@@ -63,11 +64,14 @@ def forecast(
     Raises:
         InvalidSchedule: for what can never fire.
     """
-    # A slot whose moment has come but that is not ticked yet belongs to the future too.
-    since = min(now, max(control.settled_until, now - timedelta(seconds=slots.MISFIRE_SECONDS)))
     if task.one_off and not task.enabled and control.paused_at is None:
         return Forecast([], None, None, is_over=True)  # it has run
-    coming = _Coming(task, timing, control, holds_with_pause(task, control, holds))
+    all_holds = holds_with_pause(task, control, holds)
+    if not task.enabled and control.paused_until is not None:
+        control = _resumed(task, timing, control, holds, at=control.paused_until)
+    coming = _Coming(task, timing, control, all_holds, but_its_pause=holds)
+    # A slot whose moment has come but that is not ticked yet belongs to the future too.
+    since = min(now, max(control.settled_until, now - slots.LATE))
     span = coming.holds.span_at(now + INSTANT)  # also a switch that was switched on at this very moment
     times = coming.times(since, span)
     if until is not None:
@@ -121,14 +125,39 @@ def held_slots(
     return found[:HELD_MAX]
 
 
+def _resumed(
+    task: PeriodicTask, timing: Timing, control: ScheduleControl, holds: Holds, *, at: datetime
+) -> ScheduleControl:
+    """Return a copy of the control as the scheduler leaves it when the schedule's own pause ends ``at`` this moment."""
+    control, just_before = copy(control), at - JUST_BEFORE
+    if not control.catch_up_after_pause:
+        # It counts from the end of its pause, also where an interval has its anchor.
+        control.effective_from = max(control.effective_from, just_before)
+        return control
+    kept: list[datetime] | None = (
+        None  # not known, nor needed: each slot is judged at the end of what holds it
+    )
+    if control.misfire_policy == ScheduleControl.MisfirePolicy.SKIP:
+        kept = []
+    elif task.one_off:
+        due = slots.due_slots(timing, control, now=just_before)
+        kept = slots.kept_after_pause(due, control, now=just_before, holds=holds)
+    if kept == []:
+        control.last_slot_at = max(control.settled_until, just_before)
+    return control
+
+
 @dataclass(frozen=True)
 class _Coming:
     """The times at which a schedule will start its job."""
 
     task: PeriodicTask
     timing: Timing
+    # As it will be at the end of the schedule's own pause, if it has one.
     control: ScheduleControl
     holds: Holds
+    # What holds the schedule beside its own pause: all that a tick knows.
+    but_its_pause: Holds
 
     def first(self, after: datetime, until: datetime | None = None) -> datetime | None:
         """Return the first slot, held or not."""
@@ -138,8 +167,8 @@ class _Coming:
     def late(self, now: datetime) -> datetime | None:
         """Return a slot that passed without a tick, and that runs at the next one, or at the end of the hold."""
         due = slots.due_slots(self.timing, self.control, now=now)
-        found = slots.classify(due, now=now, control=self.control, holds=self.holds)
-        if self.task.one_off and self.task.enabled:
+        found = slots.classify(due, now=now, control=self.control, holds=self.but_its_pause)
+        if self.task.one_off:
             found = found.first_only()
         return next(iter(found.run), None)
 
@@ -156,9 +185,9 @@ class _Coming:
                 return
             if span is not None and span.end is not None:
                 # A slot at the exact end is not held.
-                since, slot = span.end - JUST_BEFORE, self._at_the_end(span, since)
-                if slot is not None:
-                    yield slot
+                since, runs = span.end - JUST_BEFORE, self._runs_at_the_end(span, since, span.end)
+                if runs:
+                    yield span.end
                     since = span.end
             for slot in self.timing.fire_times(after=since, anchor=self.control.effective_from):
                 if (span := self.holds.span_at(slot)) is not None:
@@ -171,34 +200,33 @@ class _Coming:
     def _at_an_end_just_now(self, since: datetime) -> datetime | None:
         """Return the end of a span that has just ended, if a slot is caught up at it and is not ticked yet."""
         over = self.holds.span_at(since)
-        return self._at_the_end(over, self.control.settled_until) if over and over.end else None
+        if over is None or over.end is None:
+            return None
+        return over.end if self._runs_at_the_end(over, self.control.settled_until, over.end) else None
 
-    def _at_the_end(self, span: Span, since: datetime) -> datetime | None:
-        """Return the end of the span if a slot in it is caught up then; a one-off that was held runs then."""
-        assert span.end is not None
-        is_freed = self.task.one_off and span.last.kind is not Hold.PAUSE
-        control = self.control
-        if self._was_missed(span, since):
-            return span.end
-        if not is_freed:
-            if (
-                control.misfire_policy == ScheduleControl.MisfirePolicy.SKIP
-                or not control.catch_up_after_pause
-            ):
-                return None
-            if (window := control.catch_up_window) is not None:
-                since = max(since, span.end - window - JUST_BEFORE)  # older ones are not caught up
-        times = self.timing.fire_times(
-            after=since, until=span.end - JUST_BEFORE, anchor=control.effective_from
-        )
-        looked_at = islice(times, HELD_LOOKED_AT)
-        is_due = any(is_freed or not self.holds.gives_up(slot) for slot in looked_at)
-        return span.end if is_due else None
+    def _runs_at_the_end(self, span: Span, since: datetime, end: datetime) -> bool:
+        """Whether a slot after ``since`` runs when the span ends, as ``slots.classify`` will decide then."""
+        youngest = end - JUST_BEFORE
+        if self.task.one_off and self._is_freed(since, until=youngest):
+            return True
+        if self.control.misfire_policy == ScheduleControl.MisfirePolicy.SKIP:
+            since = max(since, end - slots.LATE - JUST_BEFORE)  # nor is it late then
+        elif (window := self.control.catch_up_window) is not None:
+            since = max(since, end - window - JUST_BEFORE)  # older ones are not caught up
+        # Without catching up after a pause, only a slot that was missed before the span.
+        until = youngest if self.control.catch_up_after_pause else span.start - JUST_BEFORE
+        for _number in range(SPANS_MAX):
+            if since >= until or (slot := self.first(since, until)) is None:
+                return False
+            day_off = next((one for one in self.holds.all_at(slot) if one.is_final), None)
+            if day_off is None:
+                return True
+            if day_off.end is None:
+                return False
+            since = day_off.end - JUST_BEFORE
+        return False
 
-    def _was_missed(self, span: Span, since: datetime) -> bool:
-        """Whether a slot before the span is not settled: it was missed, and is caught up at the end."""
-        if not self.task.enabled or self.control.misfire_policy == ScheduleControl.MisfirePolicy.SKIP:
-            return False
-        slot = self.first(since, until=span.start - JUST_BEFORE)
-        window, end = self.control.catch_up_window, span.end
-        return slot is not None and (window is None or end is None or end - slot <= window)
+    def _is_freed(self, since: datetime, *, until: datetime) -> bool:
+        """Whether a slot is held by anything but the schedule's own pause: a one-off runs after that."""
+        times = self.timing.fire_times(after=since, until=until, anchor=self.control.effective_from)
+        return any(map(self.but_its_pause.covers, islice(times, HELD_LOOKED_AT)))

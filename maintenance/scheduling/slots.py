@@ -16,6 +16,7 @@ from maintenance.scheduling.timing import Timing
 
 # A slot this late was missed: no scheduler ticked. A slot that is less late still runs.
 MISFIRE_SECONDS = 60.0
+LATE = timedelta(seconds=MISFIRE_SECONDS)
 # At most this many past slots of one schedule are counted, which bounds the work: seven days of one per minute.
 LOOK_BACK_SLOTS = 10_000
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -85,10 +86,11 @@ def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, ho
     held = {slot for slot in due if holds.covers(slot)}
     free = control.catch_up_after_pause
     to_run = [slot for slot in due if slot not in held or (free and not holds.gives_up(slot))]
-    late = [slot for slot in to_run if (now - slot).total_seconds() > MISFIRE_SECONDS]
-    in_time = to_run[len(late) :]
     # Of an age as forecast: the tick comes a moment after the end of the hold.
-    caught_up = _caught_up(late, control, now=_just_ended(holds, now) or now, has_one_in_time=bool(in_time))
+    since = _just_ended(holds, control, now) or now
+    late = [slot for slot in to_run if since - slot > LATE]
+    in_time = to_run[len(late) :]
+    caught_up = _caught_up(late, control, now=since, has_one_in_time=bool(in_time))
     run = {*caught_up, *in_time}
     return Slots(
         paused=[slot for slot in due if slot in held and slot not in run],
@@ -99,10 +101,11 @@ def classify(due: list[datetime], *, now: datetime, control: ScheduleControl, ho
     )
 
 
-def _just_ended(holds: Holds, now: datetime) -> datetime | None:
+def _just_ended(holds: Holds, control: ScheduleControl, now: datetime) -> datetime | None:
     """Return the end of what held the schedule until less than a minute ago; None: nothing did."""
-    span = holds.span_at(now - timedelta(seconds=MISFIRE_SECONDS))
-    return span.end if span is not None and span.end is not None and span.end <= now else None
+    span = holds.span_at(now - LATE)
+    ends = (span.end if span is not None else None, control.resumed_at)
+    return max((end for end in ends if end is not None and now - LATE <= end <= now), default=None)
 
 
 def before_the_hold(due: list[datetime], span: Span, *, now: datetime) -> list[datetime]:
@@ -111,7 +114,7 @@ def before_the_hold(due: list[datetime], span: Span, *, now: datetime) -> list[d
     Nothing runs late within a hold. If a slot is late already, or held, this one and all later ones are decided at the
     end of the hold.
     """
-    if (now - due[0]).total_seconds() > MISFIRE_SECONDS:
+    if now - due[0] > LATE:
         return []
     return [slot for slot in due if slot < span.start]
 
@@ -141,6 +144,15 @@ def _caught_up_at_most(control: ScheduleControl, *, has_one_in_time: bool) -> in
             return 0
 
 
+def kept_after_pause(
+    due: list[datetime], control: ScheduleControl, *, now: datetime, holds: Holds
+) -> list[datetime]:
+    """Return the slots of a schedule's own pause that are caught up at its end, if it catches up after pauses."""
+    # Not those of a day off: the latest of the others.
+    may_run = [slot for slot in due if not holds.gives_up(slot)]
+    return _caught_up(may_run, control, now=now, has_one_in_time=False)
+
+
 def record_before_edit(
     task: PeriodicTask,
     control: ScheduleControl,
@@ -161,10 +173,8 @@ def record_before_edit(
     if is_done(task, control, before):
         return []
     if was_paused and is_resumed and control.catch_up_after_pause:
-        # Not those of a day off: the latest of the others are caught up.
-        may_run = [slot for slot in due if not holds.gives_up(slot)]
-        caught_up = _caught_up(may_run, control, now=now, has_one_in_time=False)
-        due = [slot for slot in due if not caught_up or slot < caught_up[0]]
+        kept = kept_after_pause(due, control, now=now, holds=holds)
+        due = [slot for slot in due if not kept or slot < kept[0]]
     if not due:
         return []
     control.last_slot_at = due[-1]
@@ -206,7 +216,7 @@ def start_anew(
     if not after.enabled:
         return []
     due = due_slots(after, control, now=now)
-    late = [slot for slot in due if (now - slot).total_seconds() > MISFIRE_SECONDS]
+    late = [slot for slot in due if now - slot > LATE]
     if not late:
         return []
     control.last_slot_at = late[-1]
