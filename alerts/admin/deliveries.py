@@ -1,5 +1,6 @@
 """The list of deliveries: what was told to whom, what is tried again, and what was given up."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -14,6 +15,11 @@ from adminkit.columns import moment_column
 from adminkit.links import badge
 from alerts.models import Delivery
 from alerts.rules import title_in_words
+from database import clock
+
+# The dashboard names those that were given up within this time.
+GIVEN_UP_WITHIN = timedelta(days=1)
+GIVEN_UP_LATELY = "failed-lately"
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -23,8 +29,13 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Offer the three states."""
-        return [("waiting", _("waiting")), ("delivered", _("delivered")), ("failed", _("given up"))]
+        """Offer the three states, and what was given up lately."""
+        return [
+            ("waiting", _("waiting")),
+            ("delivered", _("delivered")),
+            ("failed", _("given up")),
+            (GIVEN_UP_LATELY, _("given up in the last 24 hours")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         """Keep the deliveries in the chosen state."""
@@ -35,6 +46,8 @@ class StateFilter(admin.SimpleListFilter):
                 return queryset.filter(delivered_at__isnull=False)
             case "failed":
                 return queryset.filter(failed_at__isnull=False)
+            case "failed-lately":
+                return queryset & Delivery.objects.given_up_since(clock.now() - GIVEN_UP_WITHIN)
         return queryset
 
 

@@ -16,7 +16,11 @@ from database.constraints import DatabaseOnDelete
 
 
 class DeliveryQuerySet(OutgoingQuerySet["Delivery"]):
-    """Deliveries that belong together."""
+    """Deliveries that belong together, and those that were given up."""
+
+    def given_up_since(self, moment: datetime) -> Self:
+        """Return the deliveries that were given up after the moment."""
+        return self.filter(failed_at__gt=moment)
 
     def like(self, one: "Delivery") -> Self:
         """Return the deliveries about the same event and cause to the same recipient."""

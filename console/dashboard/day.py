@@ -102,7 +102,7 @@ def day(world: World) -> Day:
         partial=runs.get(JobRun.Status.PARTIAL, 0),
         missed=missed,
         running=running(world),
-        number_running=len(world.running),
+        number_running=world.number_running,
         since=since,
     )
 

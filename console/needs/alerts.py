@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 from django.urls import reverse
@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from adminkit.templatetags.display import number
+from alerts.admin.deliveries import GIVEN_UP_LATELY, GIVEN_UP_WITHIN
 from alerts.decisions import PERMISSION
 from alerts.models import Alert, Delivery, Mute
 from alerts.rules import title_of
@@ -32,7 +33,6 @@ SEE, SEE_DELIVERIES = "alerts.view_alert", "alerts.view_delivery"
 # The rules that find what ``failures`` says.
 FAILING = ("failed", "partial")
 READ_MAX, NAMED = 200, 3
-GIVEN_UP_WITHIN = timedelta(days=1)
 # A rule and its subject: its type and its id.
 Key = tuple[str, str, str]
 
@@ -146,20 +146,21 @@ def not_delivered(world: World) -> list[Line]:
     """Return a line if messages about alerts were given up within a day."""
     if not world.may(SEE_DELIVERIES):
         return []
-    given_up = Delivery.objects.filter(failed_at__gt=world.now - GIVEN_UP_WITHIN).order_by("-failed_at")
+    given_up = Delivery.objects.given_up_since(world.now - GIVEN_UP_WITHIN).order_by("-failed_at")
     rows = list(given_up.only("failed_at", "answer", "answer_parts")[:READ_MAX])
     if not rows:
         return []
+    found = len(rows) if len(rows) < READ_MAX else given_up.count()
     text = ngettext(
         "%(number)s message about an alert could not be delivered",
         "%(number)s messages about alerts could not be delivered",
-        len(rows),
+        found,
     )
-    url = reverse("admin:alerts_delivery_changelist") + "?state=failed"
+    url = reverse("admin:alerts_delivery_changelist") + f"?state={GIVEN_UP_LATELY}"
     return [
         Line(
             "failed",
-            text % {"number": number(len(rows))},
+            text % {"number": number(found)},
             since=rows[-1].failed_at,
             actions=(Action(_("Open"), url),),
             error=rows[0].answer,

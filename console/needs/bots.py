@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 from adminkit.templatetags.display import number
 from console.needs.lines import Action, Line
 from console.needs.world import World
+from scraping.admin.bot_list import STOPPED
 from scraping.compliance.brake import may_decide
 from scraping.models import BotConfig, SetAside
 
@@ -23,19 +24,20 @@ def stopped(world: World) -> list[Line]:
     bots = list(paused.only("name", "paused_at", "refusal_kind")[:READ_MAX])
     if not bots:
         return []
+    found = len(bots) if len(bots) < READ_MAX else paused.count()
     text = ngettext(
         "%(number)s bot stopped by Reddit: %(names)s",
         "%(number)s bots stopped by Reddit: %(names)s",
-        len(bots),
+        found,
     )
     names = ", ".join(bot.name for bot in bots[:NAMED]) + ("…" if len(bots) > NAMED else "")
-    url = reverse("admin:scraping_botconfig_changelist")
-    if len(bots) == 1:
+    url = reverse("admin:scraping_botconfig_changelist") + f"?state={STOPPED}"
+    if found == 1:
         url = reverse("admin:scraping_botconfig_change", args=[bots[0].pk])
     return [
         Line(
             "paused",
-            text % {"number": number(len(bots)), "names": names},
+            text % {"number": number(found), "names": names},
             since=bots[-1].paused_at,
             figures=tuple(dict.fromkeys(str(bot.pause_reason) for bot in bots[:NAMED])),
             actions=(Action(_("Open"), url),),

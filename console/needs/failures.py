@@ -42,7 +42,7 @@ def failing(world: World) -> list[Line]:
     lines = []
     for same in alike.values():
         if len(same) >= ALIKE_MIN:
-            lines.append(_together(same))
+            lines.append(_together(same, are_all=read.is_complete))
         else:
             lines += [_line(world, group) for group in same]
     return lines if read.is_complete else [*lines, *_unread(world, read)]
@@ -111,14 +111,16 @@ def _line(world: World, group: Group) -> Line:
     )
 
 
-def _together(same: Sequence[Group]) -> Line:
-    """Return one line for bots, or parameters, that fail with the same cause."""
+def _together(same: Sequence[Group], *, are_all: bool) -> Line:
+    """Return one line for bots, or parameters, that fail with the same cause; of more failures only some were read."""
     run = max((group.newest_failure for group in same), key=lambda one: one.pk)
     text = ngettext(
         "%(name)s is failing for %(number)s set of parameters",
         "%(name)s is failing for %(number)s sets of parameters",
         len(same),
     )
+    if not are_all:
+        text = _("%(name)s is failing for %(number)s or more sets of parameters")
     title = get_job(run.job).title if is_known(run.job) else run.job
     since = [group.since for group in same if group.since]
     every = reverse("admin:maintenance_jobrun_changelist") + f"?job={run.job}&status__exact={run.status}"

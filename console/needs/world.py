@@ -90,6 +90,12 @@ class World:
         """The running runs, oldest first."""
         return [run for run in self._noted_runs if run.is_running]
 
+    @cached_property
+    def number_running(self) -> int:
+        """How many runs are running, of which ``running`` has the first."""
+        shown = len(self.running)
+        return shown if shown < OPEN_MAX else JobRun.objects.visible_to(self.person).running().count()
+
     @property
     def blocked(self) -> list[Any]:
         """The runs that wait for a person, longest wait first; ``policy_days``: the retention of their job."""

@@ -13,6 +13,7 @@ from django.utils import timezone
 from audit import access
 from console.dashboard import page as page_module
 from console.dashboard import stored
+from console.needs import world as needs_world
 from maintenance.models import JobRun
 from maintenance.purging.days import Retention
 from maintenance.scheduling import edits, schedules
@@ -206,6 +207,14 @@ def test_people_who_see_the_same_share_an_answer_but_no_token_of_a_form(client):
     }
     assert all(tokens.values())
     assert len(set.union(*tokens.values())) == 3
+
+
+def test_more_running_runs_than_are_read_are_counted(client, superuser, monkeypatch):
+    monkeypatch.setattr(needs_world, "OPEN_MAX", 2)
+    for number in range(3):
+        factories.job_run(job="scrape_now", status="running", params={"config": number})
+
+    assert of_day(client)[0].number_running == 3
 
 
 def test_who_may_not_see_runs_gets_what_needs_them_alone(client):

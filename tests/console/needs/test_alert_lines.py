@@ -10,7 +10,17 @@ from alerts.rules import RULES
 from console import needs
 from console.needs.alerts import SAID_ELSEWHERE
 from console.roles import BOT_OWNERS, VIEWERS
-from tests.console.needs.test_needs import HOUR, buttons, lines, member, purge_run, served, texts, world
+from tests.console.needs.test_needs import (
+    HOUR,
+    buttons,
+    lines,
+    member,
+    number_in_list,
+    purge_run,
+    served,
+    texts,
+    world,
+)
 from tests.kit import factories
 
 __all__ = ["served"]
@@ -72,7 +82,7 @@ def test_an_owner_sees_the_alerts_of_their_bots_only():
     assert texts(owner) == ["Silent: mine"]
 
 
-def test_a_message_that_was_given_up_is_a_line_for_a_day():
+def test_a_message_that_was_given_up_is_a_line_for_a_day(monkeypatch):
     now = timezone.now()
     boss, given_up = (
         factories.superuser(),
@@ -84,6 +94,21 @@ def test_a_message_that_was_given_up_is_a_line_for_a_day():
     (line,) = lines(boss)
     assert (line.text, line.error) == ("1 message about an alert could not be delivered", given_up.answer)
     assert texts(member(BOT_OWNERS)) == []
+    assert number_in_list(line.actions[0].url) == 1
+    monkeypatch.setattr("console.needs.alerts.READ_MAX", 2)
+    for _number in range(2):
+        factories.delivery(next_attempt_at=None, failed_at=now)
+    (line,) = lines(boss)
+    assert line.text == "3 messages about alerts could not be delivered"
+    assert number_in_list(line.actions[0].url) == 3
+
+
+def test_more_bots_that_fail_alike_than_are_read_are_so_many_or_more(monkeypatch):
+    monkeypatch.setattr(failures, "GROUPS_MAX", 3)
+    for number in range(1, 6):
+        factories.job_run(job="scrape_now", status="failed", params={"config": number}, error="503")
+
+    assert texts(factories.superuser()) == ["Scrape now is failing for 3 or more sets of parameters"]
 
 
 def test_every_rule_is_said_by_a_line_of_its_own_or_by_its_alert():

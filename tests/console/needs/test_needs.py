@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -13,6 +13,7 @@ from django_celery_beat.models import PeriodicTask
 
 from alerts import failures
 from console import needs
+from console.needs import bots as bot_lines
 from console.roles import APPROVERS, BOT_OWNERS, OPERATORS, VIEWERS
 from maintenance.models import BeatLease, BeatProcess, JobRun, WorkerProcess
 from maintenance.scheduling import edits, replanning, schedules
@@ -55,6 +56,13 @@ def member(*groups):
     person = factories.user()
     person.groups.set(Group.objects.filter(name__in=groups))
     return type(person).objects.get(pk=person.pk)
+
+
+def number_in_list(url):
+    """How many rows the list at this address has."""
+    client = Client()
+    client.force_login(factories.superuser())
+    return client.get(url).context["cl"].result_count
 
 
 def buttons(line):
@@ -302,13 +310,17 @@ def test_a_broken_schedule_says_why_and_goes_when_it_is_mended():
 
 
 @pytest.mark.slow
-def test_bots_stopped_by_reddit_are_one_line_and_their_owners_see_their_own():
+def test_bots_stopped_by_reddit_are_one_line_and_their_owners_see_their_own(monkeypatch):
     owner = member(BOT_OWNERS)
     bots = [factories.bot_config(name=f"bot {number}") for number in range(2)]
     bots.append(factories.bot_config(name="memes", owner=owner))
     for bot in bots:
         bot.note_refusal("private", pause_after=1)
 
+    factories.bot_config(name="fine")
+    assert "3 bots stopped by Reddit: memes" in texts(member(VIEWERS))[0]
+    assert number_in_list(lines(member(VIEWERS))[0].actions[0].url) == 3
+    monkeypatch.setattr(bot_lines, "READ_MAX", 2)
     assert "3 bots stopped by Reddit: memes" in texts(member(VIEWERS))[0]
     (line,) = lines(owner)
     assert line.text == "1 bot stopped by Reddit: memes"
