@@ -3,20 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema
 
 from api.answers import CHANGES, ERRORS, Key, Page, Paging, Reason, caller, iso, page, row, tagged
 from api.auth import APPROVE, OPERATE, RUN
 from api.idempotency import KeyHeader, started
-from api.problems import Problem
 from database.messages import english_of
 from maintenance.ledger import interventions
-from maintenance.ledger.requests import request_run
 from maintenance.ledger.run_json import as_json
 from maintenance.models import JobRun, RunLogLine, statuses
-from maintenance.registry import is_known
 
 router = Router(tags=["runs"])
 
@@ -162,21 +158,13 @@ def reject_run(request: HttpRequest, run_id: int, body: Rejection) -> Any:
 def retry_run(
     request: HttpRequest, response: HttpResponse, run_id: int, idempotency_key: KeyHeader = None
 ) -> Any:
-    """Request another run of the same job with the same parameters; 409 while the first is not over."""
-    run = _run(request, run_id)
-    return started(request, response, idempotency_key, lambda: _requested_again(run, caller(request)))[0]
+    """Request another run of the same job with the same parameters; 409 while the first, or one like it, is not over."""
+    run, user = _run(request, run_id), caller(request)
 
+    def start() -> JobRun:
+        return interventions.retry_run(run, by=user, trigger=JobRun.Trigger.API)
 
-def _requested_again(run: JobRun, user: User) -> JobRun:
-    if not run.is_final or not is_known(run.job):
-        raise Problem(409, detail="The run is not over." if is_known(run.job) else "Its job is gone.")
-    return request_run(
-        job=run.job,
-        trigger=JobRun.Trigger.API,
-        by=user,
-        dry_run=run.dry_run,
-        params=run.params,
-    )
+    return started(request, response, idempotency_key, start)[0]
 
 
 def _run(request: HttpRequest, run_id: int) -> JobRun:

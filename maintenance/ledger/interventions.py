@@ -140,7 +140,7 @@ def refuse_retry(run: JobRun) -> None:
         raise NotPossible(_("#%(id)s does the same and is not over.") % {"id": waiting.pk})
 
 
-def retry_run(run: JobRun, *, by: Person, reason: str = "") -> JobRun:
+def retry_run(run: JobRun, *, by: Person, reason: str = "", trigger: str = JobRun.Trigger.ADMIN) -> JobRun:
     """Request another run of the same job with the same parameters; the reason goes into the event.
 
     It has no mandate of its own: the caps stop it as they stop a scheduled one.
@@ -148,15 +148,18 @@ def retry_run(run: JobRun, *, by: Person, reason: str = "") -> JobRun:
     Raises:
         PermissionDenied; InvalidParams; JobsPaused; NotPossible (``refuse_retry``).
     """
-    refuse_retry(run)
-    return request_run(
-        job=run.job,
-        trigger=JobRun.Trigger.ADMIN,
-        by=by,
-        dry_run=run.dry_run,
-        params=run.params,
-        reason=reason,
-    )
+    with transaction.atomic():
+        # Of two clicks at once, the second waits here, and then finds the run of the first.
+        list(JobRun.objects.select_for_update().filter(pk=run.pk).values_list("pk"))
+        refuse_retry(run)
+        return request_run(
+            job=run.job,
+            trigger=trigger,
+            by=by,
+            dry_run=run.dry_run,
+            params=run.params,
+            reason=reason,
+        )
 
 
 def _may(user: Person, permission: str) -> bool:

@@ -82,7 +82,9 @@ def test_a_run_is_cancelled_once_and_run_again(api):
     assert api.post(f"runs/{run.pk}/retry").status_code == 409
     assert api.post(f"runs/{run.pk}/cancel").json()["status"] == "cancelled"
     assert api.post(f"runs/{run.pk}/cancel").status_code == 409
-    assert api.post(f"runs/{run.pk}/retry").status_code == 202
+    again = api.post(f"runs/{run.pk}/retry")
+    assert (again.status_code, again.json()["trigger"]) == (202, "api")
+    assert api.post(f"runs/{run.pk}/retry").status_code == 409  # the run that it made is not over
     assert api.post(f"runs/{run.pk}/approve", {"reason": "x"}).status_code == 409
 
 

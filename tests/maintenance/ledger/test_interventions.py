@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from maintenance.ledger import interventions, performing
@@ -132,3 +132,26 @@ def test_approving_forgets_a_cancel_that_came_too_late():
 
     run.refresh_from_db()
     assert (run.status, run.cancel_requested_at) == (Status.QUEUED, None)
+
+
+def test_two_people_who_retry_a_run_at_once_request_one_run():
+    run, boss = factories.job_run(status="failed"), factories.superuser()
+    refusals = []
+
+    def retry_too():
+        try:
+            with pytest.raises(interventions.NotPossible) as refused:
+                interventions.retry_run(JobRun.objects.get(pk=run.pk), by=boss)
+            refusals.append(str(refused.value))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=retry_too)
+    with transaction.atomic():
+        made = interventions.retry_run(run, by=boss)
+        thread.start()
+        thread.join(0.5)
+    thread.join()
+
+    assert refusals == [f"#{made.pk} does the same and is not over."]
+    assert JobRun.objects.queued().count() == 1
