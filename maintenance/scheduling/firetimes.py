@@ -109,21 +109,38 @@ def _crontab_times(crontab: Crontab, after: datetime, zone: tzinfo) -> Iterator[
     repeated = _repeated_hours(crontab)
     # Times that a change of clocks moves behind later wall-clock times; all others are ascending anyway.
     moved: list[datetime] = []
-    for wall in _wall_times(crontab, _earliest_wall_time(after, zone)):
-        local = wall.replace(tzinfo=zone)
-        first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
-        # All following times are later than this.
-        while moved and moved[0] < min(first, second):
-            yield heappop(moved)
-        if first > second:  # in a gap
-            heappush(moved, first)
+    for walls in _wall_hours(crontab, _earliest_wall_time(after, zone)):
+        if len(walls) > 2 and not moved and (offset := _offset_of(walls, zone)) is not None:
+            # As below, without asking the zone for each minute.
+            start = walls[0].replace(tzinfo=UTC) - offset
+            for wall in walls:
+                yield start + (wall - walls[0])
             continue
-        if moved and moved[0] == first:
-            heappop(moved)
-        yield first
-        if first < second and wall.hour in repeated:  # in an overlap
-            heappush(moved, second)
+        for wall in walls:
+            local = wall.replace(tzinfo=zone)
+            first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+            # All following times are later than this.
+            while moved and moved[0] < min(first, second):
+                yield heappop(moved)
+            if first > second:  # in a gap
+                heappush(moved, first)
+                continue
+            if moved and moved[0] == first:
+                heappop(moved)
+            yield first
+            if first < second and wall.hour in repeated:  # in an overlap
+                heappush(moved, second)
     yield from sorted(moved)
+
+
+def _offset_of(walls: list[datetime], zone: tzinfo) -> timedelta | None:
+    """Return the offset of the wall-clock times of one hour; None: the clocks may change in it, or near it.
+
+    No zone's clocks change twice within an hour.
+    """
+    locals_ = [wall.replace(tzinfo=zone, fold=fold) for wall in (walls[0], walls[-1]) for fold in (0, 1)]
+    offsets = {local.utcoffset() for local in locals_}
+    return offsets.pop() if len(offsets) == 1 else None
 
 
 def _repeated_hours(crontab: Crontab) -> frozenset[int]:
@@ -144,15 +161,22 @@ def _earliest_wall_time(after: datetime, zone: tzinfo) -> datetime:
 
 def _wall_times(crontab: Crontab, start: datetime) -> Iterator[datetime]:
     """Yield the naive wall-clock times that match, ascending, from ``start`` on."""
-    hours, minutes = crontab.matches["hour"], crontab.matches["minute"]
+    for walls in _wall_hours(crontab, start):
+        yield from walls
+
+
+def _wall_hours(crontab: Crontab, start: datetime) -> Iterator[list[datetime]]:
+    """Yield the naive wall-clock times that match, those of one hour together, ascending, from ``start`` on."""
+    hours = crontab.matches["hour"]
+    minutes = [timedelta(minutes=minute) for minute in crontab.matches["minute"]]
     for day in _days(crontab, start.date()):
         for hour in hours:
             if day == start.date() and hour < start.hour:
                 continue
-            for minute in minutes:
-                wall = datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 - a wall clock
-                if wall >= start:
-                    yield wall
+            at = datetime(day.year, day.month, day.day, hour)  # noqa: DTZ001 - a wall clock
+            walls = [wall for minute in minutes if (wall := at + minute) >= start]
+            if walls:
+                yield walls
 
 
 def _days(crontab: Crontab, first: date) -> Iterator[date]:

@@ -5,6 +5,7 @@ The slots after ``ScheduleControl.settled_until`` are due: they are never stored
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from django_celery_beat.models import PeriodicTask
 
@@ -64,10 +65,19 @@ def due_slots(timing: Timing, control: ScheduleControl, *, now: datetime) -> lis
     span = timing.span_of(LOOK_BACK_SLOTS)
     while True:
         after = max(control.settled_until, now - span)
-        due = list(timing.fire_times(after=after, until=now, anchor=control.effective_from))
+        anchor = control.effective_from if timing.every is not None else NEVER
+        due = _times_between(timing, after, now, anchor)
         if len(due) >= LOOK_BACK_SLOTS or after == control.settled_until:
-            return due[-LOOK_BACK_SLOTS:]
+            return list(due[-LOOK_BACK_SLOTS:])
         span *= 2  # the slots of a crontab of few days lie further back than the span
+
+
+@lru_cache(maxsize=4)
+def _times_between(
+    timing: Timing, after: datetime, until: datetime, anchor: datetime
+) -> tuple[datetime, ...]:
+    """Return the slots. Many schedules that are alike are often decided at one moment, as after a long pause."""
+    return tuple(timing.fire_times(after=after, until=until, anchor=anchor))
 
 
 def next_slot(timing: Timing, control: ScheduleControl) -> datetime | None:

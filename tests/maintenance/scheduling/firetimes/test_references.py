@@ -313,3 +313,26 @@ def test_it_agrees_with_an_oracle_that_goes_minute_by_minute_through_utc(texts, 
     ours = list(fire_times(crontab, after=after, until=until, timezone=zone))
 
     assert ours == oracle(texts, after=after, until=until, zone=zone)
+
+
+@pytest.mark.slow
+@given(
+    zone=st.sampled_from(sorted(available_timezones())).map(ZoneInfo),
+    day=st.dates(date(1950, 1, 1), date(2037, 1, 1)),
+    step=st.sampled_from([1, 1, 7, 20]),
+)
+@example(BERLIN, date(2026, 3, 28), 1)
+@example(BERLIN, date(2026, 10, 24), 1)
+@example(LORD_HOWE, date(2026, 4, 4), 1)
+@example(LORD_HOWE, date(2026, 10, 3), 20)
+@example(ZoneInfo("Pacific/Apia"), date(2011, 12, 28), 1)
+@example(ZoneInfo("Asia/Pyongyang"), date(2015, 8, 14), 7)
+def test_the_minutes_of_an_hour_fire_together_when_each_alone_would(zone, day, step):
+    after = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    until = after + timedelta(days=4)
+
+    def times(minutes):
+        return fire_times(Crontab(minute=minutes), after=after, until=until, timezone=zone)
+
+    alone = {time for minute in range(0, 60, step) for time in times(str(minute))}
+    assert list(times(f"*/{step}")) == sorted(alone)
