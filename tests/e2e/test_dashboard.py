@@ -1,5 +1,7 @@
 """The dashboard in a real browser: it follows what happens, and keeps what its reader does."""
 
+import re
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
@@ -71,6 +73,10 @@ def test_a_page_whose_server_is_away_says_so_and_is_live_again_afterwards(dashbo
     page.evaluate(POLL)
     expect(page.locator("#live-notice")).to_be_visible()
     expect(page.locator(".live-sign")).to_be_hidden()
+    # In the same zone as the time at the head of the page, wherever the browser is.
+    expect(page.locator("#live-notice")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d Asia/Shanghai\."))
+    said, shown = (page.locator(place).inner_text() for place in ("#live-notice [data-as-of]", ".as-of"))
+    assert said[:5] in shown
 
     page.unroute("**/dashboard/live/**")
     poll(page)
@@ -78,6 +84,26 @@ def test_a_page_whose_server_is_away_says_so_and_is_live_again_afterwards(dashbo
     expect(page.locator("#live-notice")).to_be_hidden()
     expect(page.locator(".live-sign")).to_be_visible()
     complaints.clear()  # the request that was cut off
+
+
+def test_a_page_whose_text_is_selected_says_that_it_waits_and_follows_at_once_afterwards(
+    dashboard, monkeypatch
+):
+    page = dashboard
+    monkeypatch.setattr(page_module, "POLL_SECONDS", 1)
+    page.goto("/admin/")
+    expect(page.locator(".held-sign")).to_be_hidden()
+    page.evaluate("getSelection().selectAllChildren(document.getElementById('needs-heading'))")
+    factories.set_aside()
+
+    expect(page.locator(".held-sign")).to_be_visible()
+    expect(page.locator(".live-sign")).to_be_hidden()
+    assert page.evaluate("getSelection().toString()")
+    expect(page.locator("#needs")).not_to_contain_text("set aside")
+
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator("#needs")).to_contain_text("items are set aside")
+    expect(page.locator(".live-sign")).to_be_visible()
 
 
 def test_a_failure_is_found_and_asked_for_again_by_keyboard_alone(dashboard):

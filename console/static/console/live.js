@@ -6,7 +6,25 @@
     const notice = document.getElementById("live-notice");
     const failures = new WeakMap();
     const asleep = new Set();
-    let current = new Date();
+    const held = new Set();
+    // By the server's clock.
+    let current = new Date(notice.dataset.now);
+
+    // In the console's zone, as all times of the page; with the date once the page is old.
+    const OLD_MS = 12 * 3600 * 1000;
+    const inWords = (moment) => {
+        const options = {hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23"};
+        if (Date.now() - moment > OLD_MS) {
+            Object.assign(options, {year: "numeric", month: "2-digit", day: "2-digit"});
+        }
+        // Sweden writes dates as the console does: 2026-11-30 18:05:09.
+        const write = (timeZone) => moment.toLocaleString("sv-SE", {...options, timeZone});
+        try {
+            return `${write(notice.dataset.zone)} ${notice.dataset.zone}`;
+        } catch { // a zone that the browser does not know
+            return `${write("UTC")} UTC`;
+        }
+    };
 
     const say = (kind) => {
         for (const text of notice.children) {
@@ -15,7 +33,7 @@
         notice.hidden = !kind;
         document.documentElement.classList.toggle("is-stale", Boolean(kind));
         if (kind) {
-            const time = current.toLocaleTimeString(document.documentElement.lang || undefined);
+            const time = inWords(current);
             notice.querySelectorAll("[data-as-of]").forEach((place) => {
                 place.textContent = time;
             });
@@ -28,6 +46,20 @@
         return selection !== null && !selection.isCollapsed;
     };
 
+    // While they wait for the selection to end, the page does not say that it updates itself.
+    const hold = (element) => {
+        held.add(element);
+        document.documentElement.classList.add("is-held");
+    };
+    document.addEventListener("selectionchange", () => {
+        if (held.size && !isSelecting()) {
+            const elements = Array.from(held);
+            held.clear();
+            document.documentElement.classList.remove("is-held");
+            elements.forEach(wake);
+        }
+    });
+
     const wake = (element) => {
         if (element.isConnected) {
             window.htmx.trigger(element, "poll");
@@ -39,7 +71,7 @@
             if (document.hidden) {
                 asleep.add(element);
             } else if ("keepsSelection" in element.dataset && isSelecting()) {
-                schedule(element);
+                hold(element);
             } else {
                 wake(element);
             }
@@ -73,7 +105,7 @@
         const {elt, xhr, successful} = event.detail;
         const signedOut = xhr.status === 403 || (successful && isElsewhere(event.detail));
         if (successful && !signedOut) {
-            current = new Date();
+            current = new Date(xhr.getResponseHeader("Date") || Date.now());
             const asOf = xhr.getResponseHeader("Console-As-Of");
             if (asOf) {
                 document.querySelectorAll("[data-current]").forEach((place) => {
@@ -176,7 +208,7 @@
     // How long something has been running, second by second, in the words of the server's filter "duration".
     const patterns = JSON.parse(notice.dataset.durations);
     const two = (number) => String(number).padStart(2, "0");
-    const inWords = (whole) => {
+    const durationInWords = (whole) => {
         const [days, hours, minutes, seconds] = [86400, 3600, 60, 1].map((unit) => Math.floor(whole / unit));
         const fill = (pattern, values) => pattern.replace(/%\((\w+)\)s/g, (_all, name) => values[name]);
         if (minutes < 1) {
@@ -193,7 +225,7 @@
     const tick = () => {
         document.querySelectorAll("[data-since]").forEach((place) => {
             const seconds = Math.floor((Date.now() - Date.parse(place.dataset.since)) / 1000);
-            place.textContent = inWords(Math.max(0, seconds));
+            place.textContent = durationInWords(Math.max(0, seconds));
         });
     };
     window.setInterval(tick, 1000);
