@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import F
+from django.db.models import BooleanField, Case, F, Q, When
 
 from database.slices import Each, bound, first_of_each, values_of_each
 from maintenance.models import JobRun
@@ -19,7 +19,7 @@ from maintenance.models.run_queries import JobRunQuerySet
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import get_job, is_known
 
-# Older failures are not listed.
+# Older failures are not listed, but for those of a schedule that has had no slot since, such as one of every month.
 WITHIN = timedelta(days=7)
 # Somebody who requested a run has seen how it ended, so it is not listed for a week.
 BY_HAND_WITHIN = timedelta(days=1)
@@ -158,9 +158,12 @@ def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
 
 def _failures(runs: JobRunQuerySet, now: datetime) -> list[JobRun]:
     # By the index of state and number, without a condition on time: that would read all failures ever stored.
-    # The attempt that follows costs no query of its own.
+    # The attempt that follows costs no query of its own, nor does whether the schedule has had a later slot.
+    is_of_last_slot = Q(schedule__enabled=True, schedule__control__last_slot_at__lte=F("scheduled_for"))
     real = runs.filter(dry_run=False).annotate(
-        again_status=F("next_attempt__status"), again_at=F("next_attempt__not_before")
+        again_status=F("next_attempt__status"),
+        again_at=F("next_attempt__not_before"),
+        is_of_last_slot=Case(When(is_of_last_slot, then=True), default=False, output_field=BooleanField()),
     )
     fields = (*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
     of_state = real.filter(status=Each("status")).order_by("-pk").only(*fields)[:FAILURES_MAX]
@@ -168,9 +171,9 @@ def _failures(runs: JobRunQuerySet, now: datetime) -> list[JobRun]:
     return [run for run in chain.from_iterable(newest) if _is_recent(run, now)]
 
 
-def _is_recent(run: JobRun, now: datetime) -> bool:
+def _is_recent(run: Any, now: datetime) -> bool:
     within = WITHIN if run.schedule_id else BY_HAND_WITHIN
-    return run.finished_at is not None and run.finished_at >= now - within
+    return run.finished_at is not None and (run.is_of_last_slot or run.finished_at >= now - within)
 
 
 def _later(failures: Sequence[JobRun]) -> list[Ended]:

@@ -13,7 +13,7 @@ from alerts.channels import texts
 from alerts.models import Alert
 from alerts.reading import Reading
 from alerts.rules import LEFT_OUT, RULES
-from maintenance.models import BeatLease, JobRun, WorkerProcess
+from maintenance.models import BeatLease, JobRun, ScheduleControl, WorkerProcess
 from maintenance.scheduling import maintenance_mode
 from scraping.models import BotConfig, Freshness, RequestBudget
 from tests.kit import factories, yields
@@ -34,6 +34,23 @@ def test_a_failure_is_found_until_a_later_run_succeeds(status, code):
     factories.job_run()
 
     assert found(code) == []
+
+
+def test_a_failure_of_a_schedule_is_found_until_its_next_slot_however_rare_that_is():
+    at = timezone.now() - 20 * 24 * HOUR
+    task = factories.schedule(crontab="0 4 1 * *", name="monthly")
+    factories.job_run(
+        status="failed", trigger="schedule", schedule=task, scheduled_for=at, queued_at=at, finished_at=at
+    )
+    control = ScheduleControl.objects.filter(pk=task.pk)
+
+    control.update(last_slot_at=at)
+    evaluation.apply(RULES["failed"], timezone.now())
+    assert Alert.objects.open().count() == 1
+
+    control.update(last_slot_at=at + HOUR)
+    evaluation.apply(RULES["failed"], timezone.now())
+    assert not Alert.objects.open().exists()
 
 
 def test_a_bot_is_the_subject_of_its_failures():
