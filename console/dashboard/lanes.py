@@ -230,4 +230,4 @@ def _sentence(lane: Lane) -> str:
         parts.append(text % {"number": collisions})
     if lane.pauses:
         parts.append(_("paused"))
-    return f"{lane.title}: {' · '.join(parts)}"
+    return _("%(what)s: %(text)s") % {"what": lane.title, "text": " · ".join(parts)}

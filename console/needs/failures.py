@@ -71,7 +71,7 @@ def recovered(world: World) -> list[Recovered]:
             run for run in group.runs if run.finished_at and run.finished_at >= world.now - RECOVERED_WITHIN
         ]
         times = max(1, sum(run.status in FAILURES for run in recent))
-        text = f"{name_of(group.newest_failure)}: {group.cause}"
+        text = _("%(what)s: %(text)s") % {"what": name_of(group.newest_failure), "text": group.cause}
         found.append(Recovered(text, times, fine_since, page_of(group.newest_failure)))
     return found
 

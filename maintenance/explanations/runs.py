@@ -275,7 +275,7 @@ def _failed(run: JobRun, depth: int) -> list[Cause]:
         known = run.reason and run.reason not in (Reason.TOO_MANY_ATTEMPTS, Reason.TIME_LIMIT)
         label = run.get_reason_display() if known else ""
         said = run.error or run.message
-        text = f"{label[:1].upper()}{label[1:]}: {said}" if label and said else (said or label)
+        text = _sentence(str(label), said) if label and said else (said or label)
         causes = [Cause(run.reason or "error", _with_memory(run, text) or _("It ended without a message."))]
     if run.attempt > 1:
         text = _("It was attempt %(attempt)s; the ones before it ended the same way or were interrupted.")
@@ -365,7 +365,9 @@ def _as_written(run: JobRun, code: str) -> Cause:
 
 def _sentence(label: str, said: str) -> str:
     first = f"{label[:1].upper()}{label[1:]}"
-    return f"{first}: {said}" if said else f"{first}."
+    return (
+        _("%(what)s: %(text)s") % {"what": first, "text": said} if said else _("%(what)s.") % {"what": first}
+    )
 
 
 def _deeper(run: JobRun, depth: int) -> list[Cause]:

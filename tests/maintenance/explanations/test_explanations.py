@@ -53,6 +53,12 @@ def test_it_is_told_in_chinese(plant, settings):
     assert not re.search(r"[A-Za-z]{4,} [A-Za-z]{2,}", left) or "posts are more" in left, left
 
 
+def test_a_reason_and_what_was_said_are_a_sentence_with_chinese_signs():
+    run = factories.job_run(status="interrupted", reason="worker_lost", error="no answer")
+    with translation.override("zh-hans"):
+        assert explain_run(run)[0].text.startswith("工作进程失联：no answer")
+
+
 @pytest.mark.parametrize("plant", [pytest.param(one[2], id=one[2].__name__) for one in PLANTED])
 def test_it_costs_few_queries(plant, settings, monkeypatch):
     settings.REDDIT_CLIENT_ID = ""
