@@ -129,3 +129,18 @@ def test_a_post_without_an_address_has_no_none_on_its_page(client, superuser):
     page = client.get(f"/admin/scraping/redditpost/{post.pk}/change/").content.decode()
 
     assert not re.search(r">\s*None\s*<", page)
+
+
+def test_an_owner_of_many_subreddits_waits_for_no_query_of_each(client, django_assert_max_num_queries):
+    owner = factories.user("scraping.view_redditpost")
+    client.force_login(owner)
+    names = [f"place{number:03}" for number in range(250)]
+    bot = factories.bot_config(owner=owner, subreddits=names)
+    for name in (names[3], names[240]):
+        factories.sighting(post=factories.post(subreddit=name.upper()), config=bot)
+    factories.post(subreddit=names[7])
+
+    with django_assert_max_num_queries(25):
+        page = client.get(reverse("admin:scraping_redditpost_changelist")).content.decode()
+
+    assert [f"r/{name}" in page for name in (names[3], names[7], names[240])] == [True, False, True]
