@@ -33,6 +33,7 @@ from maintenance.scheduling.schedule_file.entries import (
     WINDOWS,
     BadFile,
     Entry,
+    Fields,
     Problem,
     scopes,
 )
@@ -42,6 +43,7 @@ from maintenance.scheduling.schedule_file.windows import FIELDS, drafted_from
 from maintenance.scheduling.schedule_file.writing import BotNames
 from maintenance.scheduling.timing import Timing
 from scraping.models import BotConfig
+from scraping.models.validators import SUBREDDIT_NAME
 
 REASON_MAX = 500
 # The fields of the file for those of a time.
@@ -275,12 +277,21 @@ def _check_retention(checks: _Checks, entry: Entry, changed: set[str], is_new: b
     if entry.value("keep_live_threads") and not job.has_live_threads:
         checks.note(entry, "keep_live_threads", "this job knows no threads: delete this line.")
     with checks.of(entry, "overrides"):
-        targets = [{name: one.get(name) for name in ("subreddit", "bot", "owner")} for one in overrides]
-        if twice := [target for number, target in enumerate(targets) if target in targets[:number]]:
-            text = twice[0]["subreddit"] or twice[0]["bot"]
-            raise ValidationError(f"{text} has two overrides: delete one.")
+        _check_targets(overrides)
         for row in retention_of(entry).overrides:
             row.clean_fields(exclude=["policy", "config"])
+
+
+def _check_targets(overrides: list[Fields]) -> None:
+    targets = [{name: one.get(name) for name in ("subreddit", "bot", "owner")} for one in overrides]
+    if twice := [target for number, target in enumerate(targets) if target in targets[:number]]:
+        text = twice[0]["subreddit"] or twice[0]["bot"]
+        raise ValidationError(f"{text} has two overrides: delete one.")
+    names = [one["subreddit"] for one in overrides if "subreddit" in one]
+    if wrong := [name for name in names if not SUBREDDIT_NAME.match(name)]:
+        # It would be the name of no post, and the posts that are meant would have the days of all.
+        text = "is not a subreddit name: write it without r/, such as python."
+        raise ValidationError(f"{wrong[0]!r} {text}")
 
 
 def _check_switch(checks: _Checks, entry: Entry, changed: set[str], is_new: bool) -> None:

@@ -75,6 +75,11 @@ def refusal(file, what="apply"):
             10,
             "b has no bot a",
         ),
+        (
+            f"{GOOD}retentions:\n- job: purge_old_content\n  days: 50\n  overrides:\n  - {{subreddit: r/python, days: 3}}",
+            10,
+            "without r/",
+        ),
         (f"{GOOD}pauses:\n- scope: world\n  reason: x", 7, "no such scope"),
         (f"{GOOD}pauses:\n- scope: all", 7, "reason is empty"),
     ],
