@@ -64,7 +64,9 @@ def _next_in_words(task: PeriodicTask) -> str:
     reading = read(task)
     if reading.next_run_at is None and reading.is_over:
         return gettext("It does not start its job: it has no more fire times.")
-    if reading.next_run_at is None and not task.enabled and task.control.paused_at:
+    # A pause with an end is not why: something else holds it, or its last slot is before that end.
+    is_paused = not task.enabled and task.control.paused_at and not task.control.paused_until
+    if reading.next_run_at is None and is_paused:
         return gettext("It is paused (%(reason)s): it does not start its job until somebody resumes it.") % {
             "reason": task.control.pause_reason
         }

@@ -17,7 +17,7 @@ from maintenance.models import JobRun, ScheduleControl
 from maintenance.scheduling import edits, schedules
 from maintenance.scheduling.crontab import Crontab
 from tests.kit import factories
-from tests.maintenance.admin.steps import CHANGE, EDIT, FORM, LIST, SEE
+from tests.maintenance.admin.steps import EDIT, LIST, SEE
 
 pytestmark = pytest.mark.django_db
 
@@ -155,21 +155,6 @@ def test_too_many_are_refused(client, operator, three, monkeypatch):
     assert all(stored(task).enabled for task in three)
 
 
-def test_a_saved_schedule_says_when_it_runs_next(client, operator):
-    task = factories.schedule(name="Purge", task="maintenance.purge_old_content")
-
-    page = client.post(reverse(CHANGE, args=[task.pk]), FORM, follow=True)
-
-    said = [str(one) for one in page.context["messages"]]
-    next_run = r"Next: \w+ \d\d-\d\d 04:05 Europe/Berlin \(\w+ \d\d-\d\d 1[01]:05 Asia/Shanghai\)"
-    assert any(re.fullmatch(next_run, text) for text in said), said
-    assert any(">Purge</a>”" in text for text in said), said
-    edits.pause(stored(task), by=None, reason="freeze")
-    again = client.post(reverse(CHANGE, args=[task.pk]), {**FORM, "description": "x"}, follow=True)
-    assert any(str(one).startswith("It is paused (freeze): ") for one in again.context["messages"])
-    assert "<title>Purge |" in client.get(reverse(CHANGE, args=[task.pk])).content.decode()
-
-
 # --- What was shown --------------------------------------------------------------------------
 
 
@@ -192,6 +177,16 @@ def test_what_was_changed_after_the_page_was_shown_is_refused_by_name(client, su
         stored(three[0]).enabled and stored(three[0]).crontab.minute == "30"
     )
     assert PeriodicTask.objects.filter(name="survivor", enabled=True).exists()
+
+
+def test_no_page_asks_about_schedules_that_were_all_deleted_meanwhile(client, superuser, three):
+    keys = [task.pk for task in three[:2]]
+    PeriodicTask.objects.filter(pk__in=keys).delete()
+
+    page = client.post(reverse(LIST), {"action": "pause_many", ACTION_CHECKBOX_NAME: keys}, follow=True)
+
+    told = [str(one) for one in page.context["messages"]]
+    assert told == ["None of the selected schedules is left: nothing was done."]
 
 
 def test_a_page_that_did_not_show_a_schedule_does_not_change_it(client, superuser, three):
