@@ -101,6 +101,9 @@ class ScheduleActions(admin.ModelAdmin):
             text = gettext("At most %(number)s schedules at once: filter the list, or select fewer.")
             messages.error(request, text % {"number": number(SCHEDULES_MAX)})
             return None
+        if not keys and "confirmed" not in request.POST:
+            messages.warning(request, gettext("None of the selected schedules is left: nothing was done."))
+            return None
         # Not by the button that takes all that match: nothing is missing yet.
         is_asked = "reason" in request.POST and len(request.POST.getlist("select_across")) < 2
         form = change.form(request.POST if is_asked else None, initial=request.POST.dict())
