@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from adminkit.admin_classes import holding_for_edit
+from database import clock
 from maintenance.admin.pause_form import PauseForm
 from maintenance.models.groups import get_group
 from maintenance.scheduling import maintenance_mode
@@ -75,6 +76,7 @@ def _mode_page(request: HttpRequest, scope: str) -> HttpResponse:
     if request.method == "POST" and "end" in request.POST:
         maintenance_mode.end(by=request.user, scope=scope)
         messages.success(request, words.is_off)
+        tell_what_still_holds(request, scope)
         return here
     mode = maintenance_mode.current(scope)
     stored = {"reason": mode.reason if mode.is_on else "", "until": mode.until if mode.is_on else None}
@@ -97,3 +99,9 @@ def _mode_page(request: HttpRequest, scope: str) -> HttpResponse:
         "mode": mode,
     }
     return TemplateResponse(request, "maintenance/maintenance_mode.html", context)
+
+
+def tell_what_still_holds(request: HttpRequest, scope: str) -> None:
+    """Say that schedules do not start yet, after the end of what held those of this scope, if something else does."""
+    if maintenance_mode.Modes().holds_of_group(scope).covers(clock.database_now()):
+        messages.warning(request, _("They do not start yet: another pause or window still holds them."))

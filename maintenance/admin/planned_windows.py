@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 from adminkit.forms import MomentField
 from adminkit.long_select import LongSelect
 from database import clock, zones
+from maintenance.admin.maintenance_mode import tell_what_still_holds
 from maintenance.models import PlannedWindow
 from maintenance.models.groups import groups
 from maintenance.models.maintenance_mode import ALL
@@ -146,8 +147,12 @@ def preview(request: HttpRequest) -> HttpResponse:
 def end(request: HttpRequest, key: int) -> HttpResponse:
     """End the occurrence that is open now."""
     _require(request)
-    planned_windows.end_now(get_object_or_404(PlannedWindow, pk=key), by=request.user)
-    messages.success(request, gettext("The window is ended: schedules start again."))
+    row = get_object_or_404(PlannedWindow, pk=key)
+    if planned_windows.end_now(row, by=request.user):
+        messages.success(request, gettext("The window is ended: schedules start again."))
+        tell_what_still_holds(request, row.scope)
+    else:
+        messages.warning(request, gettext("The window is not open: there was nothing to end."))
     return HttpResponseRedirect(reverse("admin:planned_windows"))
 
 

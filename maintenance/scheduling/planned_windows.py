@@ -129,8 +129,8 @@ def plan_window(plan: Plan, *, by: Person | None, reason: str, scope: str = ALL)
     return row
 
 
-def end_now(row: PlannedWindow, *, by: Person | None, reason: str = "") -> None:
-    """End the occurrence that is open now; a weekly window opens again at its next one. Does nothing otherwise.
+def end_now(row: PlannedWindow, *, by: Person | None, reason: str = "") -> bool:
+    """End the occurrence that is open now; a weekly window opens again at its next one. False: none is open.
 
     Raises:
         PermissionDenied.
@@ -141,12 +141,13 @@ def end_now(row: PlannedWindow, *, by: Person | None, reason: str = "") -> None:
         now = clock.database_now()
         occurrence = row.occurrence_at(now)
         if row.ended_at is not None or occurrence is None:
-            return
+            return False
         before = state_of(row)
         _look_again(occurrence[1], now)
         row.cut(now)
         row.save()
         record(CUT, row, by=by, before=before, after=state_of(row), reason=reason)
+    return True
 
 
 def delete_window(row: PlannedWindow, *, by: Person | None, reason: str = "") -> None:

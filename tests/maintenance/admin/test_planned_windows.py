@@ -9,7 +9,7 @@ from django_celery_beat.models import PeriodicTask
 
 from maintenance.admin import planned_windows as planned_window_pages
 from maintenance.models import PlannedWindow
-from maintenance.scheduling import planned_windows, window_preview
+from maintenance.scheduling import maintenance_mode, planned_windows, window_preview
 from maintenance.scheduling.planned_windows import Plan
 from tests.kit import factories
 
@@ -123,6 +123,31 @@ def test_an_open_window_is_on_every_page_and_can_be_ended_and_deleted(page, at_n
     page.post(reverse("admin:planned_window_delete", args=[other.pk]))
     assert not PlannedWindow.objects.planned().exists()
     assert page.get(reverse("admin:planned_window_delete", args=[other.pk])).status_code == 405
+
+
+def told(answer):
+    return [str(message) for message in answer.context["messages"]]
+
+
+def test_the_end_of_a_window_is_told_only_if_it_was_open_and_with_what_still_holds(page, at_noon):
+    maintenance_mode.start(by=None, reason="move")
+    span = Plan(NOON + timedelta(minutes=1), NOON + timedelta(hours=1))
+    address = reverse(
+        "admin:planned_window_end", args=[planned_windows.plan_window(span, by=None, reason="x").pk]
+    )
+
+    early = page.post(address, follow=True)
+    at_noon.shift(120)
+    ended = page.post(address, follow=True)
+    again = page.post(address, follow=True)
+    off = page.post(reverse("admin:maintenance_mode"), {"end": "1"}, follow=True)
+
+    assert told(early) == told(again) == ["The window is not open: there was nothing to end."]
+    assert told(ended) == [
+        "The window is ended: schedules start again.",
+        "They do not start yet: another pause or window still holds them.",
+    ]
+    assert told(off) == ["Maintenance mode is off: schedules start again."]
 
 
 def test_the_pages_are_for_who_may_switch(client):
