@@ -18,7 +18,6 @@ from django_celery_beat.models import PeriodicTask
 
 from adminkit.links import select_box
 from adminkit.templatetags.display import number
-from database import clock
 from database.messages import gettext, ngettext
 from maintenance.admin import schedule_versions
 from maintenance.admin.schedule_changes import CHANGES, Change, Values, context_of
@@ -235,7 +234,6 @@ def _later(change: Change, task: PeriodicTask, values: Values) -> PeriodicTask:
     """Return an unsaved copy of the schedule as it will be."""
     later = copy.copy(task)
     later.control = copy.copy(schedules.control_or_default(task))
-    later.control.effective_from = clock.now()
     assert change.become is not None
     change.become(later, values)
     return later

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db import Error
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from django_celery_beat.models import PeriodicTask
@@ -15,12 +17,15 @@ from adminkit.forms import EndField
 from database import clock
 from database.messages import gettext, ngettext
 from maintenance.registry import Person
-from maintenance.scheduling import many_edits, schedules, time_rows
+from maintenance.scheduling import many_edits, schedules, slots, time_rows
 from maintenance.scheduling.crontab import InvalidTime
+from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.many_edits import Refuse, Result
+from maintenance.scheduling.replanning import replan
 from maintenance.scheduling.shifting import MINUTES_A_DAY
 from maintenance.scheduling.timing import Timing
 
+logger = logging.getLogger(__name__)
 Values = Mapping[str, Any]
 
 
@@ -91,6 +96,7 @@ def _foresee_pause(task: PeriodicTask, values: Values) -> str:
 
 def _become_paused(later: PeriodicTask, values: Values) -> None:
     later.enabled = False
+    later.control.effective_from = clock.now()
     later.control.paused_at, later.control.paused_until = clock.now(), values.get("until")
 
 
@@ -100,11 +106,34 @@ def _resume(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Resu
 
 def _foresee_resume(task: PeriodicTask, values: Values) -> str:
     _refuse_what_has_run(task)
-    return gettext("is active already") if task.enabled else gettext("fires again from its next slot on")
+    if task.enabled:
+        return gettext("is active already")
+    number = caught_up_if_resumed(task, values["modes"])
+    if not number:
+        return gettext("fires again from its next slot on")
+    text = ngettext(
+        "fires again from its next slot on, and catches up %(number)s slot of its pause",
+        "fires again from its next slot on, and catches up %(number)s slots of its pause",
+        number,
+    )
+    return text % {"number": number}
+
+
+def caught_up_if_resumed(task: PeriodicTask, modes: Modes) -> int:
+    """Return how many slots of its pause the schedule will catch up if it is resumed now; 0 if it cannot fire."""
+    control = schedules.control_or_default(task)
+    try:
+        return slots.caught_up_if_resumed(task, control, now=clock.now(), holds=modes.holds_of(task))
+    except Error:
+        raise
+    except Exception:  # other tools write schedules too: the page says what is wrong with it
+        logger.info("%s: its slots cannot be told.", task.name, exc_info=True)
+        return 0
 
 
 def _become_resumed(later: PeriodicTask, values: Values) -> None:
     later.enabled = True
+    replan(later, later.control, now=clock.now(), modes=values["modes"])
     later.control.paused_at = later.control.paused_until = None
 
 
@@ -136,6 +165,7 @@ def _become_shifted(later: PeriodicTask, values: Values) -> None:
     time = time_rows.moved(Timing.of(later), values["minutes"])
     assert time.crontab is not None
     later.crontab = time_rows.unsaved_crontab(time.crontab, time.zone)
+    later.control.effective_from = clock.now()
 
 
 def _delete(keys: list[int], by: Person, values: Values, refuse: Refuse) -> Result:
@@ -205,4 +235,10 @@ CHANGES: Mapping[str, Change] = {
 
 def context_of(name: str, tasks: list[PeriodicTask]) -> dict[str, Any]:
     """Return what foreseeing an action needs beside the values of its form."""
-    return {"coming_back": schedules.coming_back(tasks)} if name == "delete_many" else {}
+    match name:
+        case "delete_many":
+            return {"coming_back": schedules.coming_back(tasks)}
+        case "resume_many":
+            return {"modes": Modes()}
+        case _:
+            return {}

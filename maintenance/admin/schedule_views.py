@@ -15,15 +15,17 @@ from django_celery_beat.models import PeriodicTask
 
 from adminkit.admin_classes import holding_for_edit
 from database import clock, zones
-from database.messages import gettext
+from database.messages import gettext, ngettext
 from maintenance import schedule_parts
 from maintenance.admin.pause_form import PauseForm
+from maintenance.admin.schedule_changes import caught_up_if_resumed
 from maintenance.admin.schedule_forms import calendar_options
 from maintenance.admin.schedule_hook import hook_page
 from maintenance.admin.time_form import TimeForm
 from maintenance.registry import UnknownJob, get_job
 from maintenance.scheduling import creation, edits, schedules, seeding
 from maintenance.scheduling.crontab import InvalidSchedule
+from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.preview import preview
 from maintenance.scheduling.reading import read
 
@@ -136,10 +138,16 @@ class ScheduleViews(admin.ModelAdmin):
         task = self._changeable(request, pk)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        was_paused = not task.enabled
+        was_paused, caught_up = not task.enabled, caught_up_if_resumed(task, Modes())
         edits.resume(task, by=request.user)
         done = gettext("%(name)s is active again.") if was_paused else gettext("%(name)s is active already.")
-        messages.success(request, done % {"name": schedules.title(task)})
+        if was_paused and caught_up:
+            done = ngettext(
+                "%(name)s is active again, and catches up %(number)s slot of its pause.",
+                "%(name)s is active again, and catches up %(number)s slots of its pause.",
+                caught_up,
+            )
+        messages.success(request, done % {"name": schedules.title(task), "number": caught_up})
         return self._back(request)
 
     def duplicate_view(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -56,19 +56,21 @@ class Slots:
         )
 
 
-def due_slots(timing: Timing, control: ScheduleControl, *, now: datetime) -> list[datetime]:
-    """Return the due slots up to ``now``, ascending; the latest 10,000 at most.
+def due_slots(
+    timing: Timing, control: ScheduleControl, *, now: datetime, at_most: int = LOOK_BACK_SLOTS
+) -> list[datetime]:
+    """Return the due slots up to ``now``, ascending; the latest 10,000, or so many, at most.
 
     Raises:
         InvalidSchedule: for what can never fire.
     """
-    span = timing.span_of(LOOK_BACK_SLOTS)
+    span = timing.span_of(at_most)
     while True:
         after = max(control.settled_until, now - span)
         anchor = control.effective_from if timing.every is not None else NEVER
         due = _times_between(timing, after, now, anchor)
-        if len(due) >= LOOK_BACK_SLOTS or after == control.settled_until:
-            return list(due[-LOOK_BACK_SLOTS:])
+        if len(due) >= at_most or after == control.settled_until:
+            return list(due[-at_most:])
         span *= 2  # the slots of a crontab of few days lie further back than the span
 
 
@@ -161,6 +163,22 @@ def kept_after_pause(
     # Not those of a day off: the latest of the others.
     may_run = [slot for slot in due if not holds.gives_up(slot)]
     return _caught_up(may_run, control, now=now, has_one_in_time=False)
+
+
+def caught_up_if_resumed(task: PeriodicTask, control: ScheduleControl, *, now: datetime, holds: Holds) -> int:
+    """Return how many slots of its pause the schedule will catch up if it is resumed now.
+
+    Raises:
+        InvalidSchedule: for what can never fire.
+    """
+    number = _caught_up_at_most(control, has_one_in_time=False)
+    if not number or not control.catch_up_after_pause or control.paused_at is None:
+        return 0
+    # Those of days off do not count, however many they are.
+    at_most = LOOK_BACK_SLOTS if control.days_off else number
+    due = due_slots(Timing.of(task), control, now=now, at_most=at_most)
+    kept = kept_after_pause(due, control, now=now, holds=holds)
+    return len(kept[:1] if task.one_off else kept)
 
 
 def record_before_edit(
