@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import Model
 from django_celery_beat.models import PeriodicTask
 
+from adminkit.moments import with_zone
 from database import clock
 from database.messages import gettext as _
 from maintenance.models import ScheduleControl
@@ -142,8 +143,12 @@ def title(task: PeriodicTask) -> str:
 
 def describe(task: PeriodicTask, language: str) -> str:
     """Return the schedule as a sentence in the language ("en", "zh-hans")."""
-    crontab = crontab_of(task)
-    return firetimes.describe(crontab, language) if crontab else str(_other_kind(task) or _("no time"))
+    timing = Timing.of(task)
+    if timing.crontab:
+        return firetimes.describe(timing.crontab, language)
+    if timing.clocked:
+        return with_zone(timing.clocked.astimezone(timing.zone_info))
+    return str(_other_kind(task) or _("no time"))
 
 
 @dataclass(frozen=True)

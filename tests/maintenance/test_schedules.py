@@ -1,7 +1,7 @@
 """Seeding, retiming, pausing, resetting."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_celery_beat.models import CrontabSchedule, PeriodicTask
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, PeriodicTask
 
 from audit.models import Event
 from maintenance import registry
@@ -235,6 +235,13 @@ def test_the_next_fire_time_is_wall_clock_in_the_schedules_zone(purge):
 def test_a_sentence_in_both_languages(purge):
     assert schedules.describe(purge, "en") == "At 02:30, only on Sunday"
     assert "星期日" in schedules.describe(purge, "zh-hans")
+
+
+def test_a_moment_is_written_as_pages_write_all_times(purge):
+    at = datetime(2026, 12, 31, 11, tzinfo=UTC)
+    once = PeriodicTask(task=purge.task, clocked=ClockedSchedule(clocked_time=at), one_off=True)
+
+    assert schedules.describe(once, "en") == "2026-12-31 19:00:00 UTC+8"
 
 
 def test_seeding_finds_another_name_where_an_operator_uses_the_jobs_own(purge):
