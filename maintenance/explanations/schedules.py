@@ -84,6 +84,9 @@ def _paused(task: PeriodicTask, control: ScheduleControl) -> Cause:
     name = control.paused_by.get_username() if control.paused_by else ""
     if not name:
         name = who(last_event(task, "schedule.paused"))
+    if control.paused_until is not None and control.paused_until <= clock.now():
+        text = _("Its pause ended at %(time)s; it fires once the scheduler has resumed it.")
+        return Cause("paused", text % {"time": moment(control.paused_until)}, about=task)
     pause = paused_by(control.paused_at, name, control.pause_reason, control.paused_until)
     return Cause(
         "paused", _("It does not fire: %(pause)s.") % {"pause": pause}, _("Resume it to go on."), task
@@ -102,7 +105,13 @@ def _over(task: PeriodicTask, control: ScheduleControl) -> Cause:
 
 
 def _fired_once(task: PeriodicTask, slot: datetime) -> Cause:
-    row = JobRun.objects.filter(schedule=task.pk, scheduled_for=slot, status__in=NO_RUN).first()
+    rows = JobRun.objects.filter(schedule=task.pk, scheduled_for=slot)
+    row = rows.filter(status__in=NO_RUN).first()
+    # A tick notes it beside the row, which may be deleted.
+    has_fired = task.last_run_at is not None and task.last_run_at >= slot
+    if row is None and not has_fired and not rows.exists():
+        text = _("It was to fire once, at %(time)s; whether it did is no longer in the history.")
+        return Cause("history_deleted", text % {"time": moment(slot)}, _("Give it another time."))
     if row is None:
         return Cause("fired_once", _("It was to fire once, and did so at %(time)s.") % {"time": moment(slot)})
     text = _("It was to fire once, at %(time)s, and did not: %(status)s.")

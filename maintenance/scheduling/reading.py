@@ -60,6 +60,8 @@ class Reading:
     is_over: bool
     job: Job | None  # None: a task that is no job of ours, or a removed job
     params: Mapping[str, Any] | None  # None: the job does not accept them
+    # When its own pause ended, in the schedule's zone, if no scheduler has resumed it since; None: that is not so.
+    pause_ended_at: datetime | None = None
 
     @property
     def hold(self) -> Hold:
@@ -127,12 +129,13 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_
     params, params_fault = _params(task, job, known)
     zone = zones.find(timing.zone or settings.TIME_ZONE)
     sentence, timing_fault, coming = "", "", NOTHING
+    control, now = schedules.control_or_default(task), clock.now()
+    end = control.paused_until if not task.enabled else None
     try:
         timing_fault = _timing_fault(timing)
         sentence = "" if timing_fault else schedules.describe(task, get_language() or "en")
         if not timing_fault:
-            control = schedules.control_or_default(task)
-            coming = forecast(task, timing, control, now=clock.now(), holds=modes.holds_of(task))
+            coming = forecast(task, timing, control, now=now, holds=modes.holds_of(task))
     except Error:
         raise  # the database is not reachable, which is no error of the schedule
     except Exception as error:
@@ -152,6 +155,7 @@ def _read(task: PeriodicTask, known: Mapping[str, set[int]], modes: maintenance_
         is_over=coming.is_over,
         job=job,
         params=params,
+        pause_ended_at=end.astimezone(zone) if end is not None and end <= now else None,
     )
 
 

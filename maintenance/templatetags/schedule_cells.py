@@ -36,7 +36,8 @@ def schedule_name(task: PeriodicTask) -> str:
 def schedule_switch(task: PeriodicTask, reading: Reading, may_change: bool) -> SafeString:
     """Return the switch that pauses or resumes it; its button is in the form around it."""
     page = "admin:maintenance_schedule_pause" if task.enabled else "admin:maintenance_schedule_resume"
-    state = _("Ended") if reading.is_over else _("On") if task.enabled else _("Paused")
+    paused = _("Pause over") if reading.pause_ended_at else _("Paused")
+    state = _("Ended") if reading.is_over else _("On") if task.enabled else paused
     return format_html(
         '<button type="submit" class="switch" role="switch" aria-checked="{}" aria-label="{}"'
         ' formaction="{}" formnovalidate{}><span aria-hidden="true">{}</span></button>',
@@ -74,6 +75,8 @@ def schedule_next_run(task: PeriodicTask | None, reading: Reading | None) -> str
         return badge("failed", _("broken"))
     if reading.is_over:
         return badge("cancelled", _("ended"))
+    if reading.pause_ended_at:
+        return format_html("{} {}", schedule_pause_ended(reading), schedule_after_hold(reading))
     if reading.hold:
         paused = "" if task.enabled else badge("paused", _("paused"))
         return format_html("{} {}", paused, schedule_after_hold(reading))
@@ -85,6 +88,19 @@ def schedule_next_run(task: PeriodicTask | None, reading: Reading | None) -> str
         short_moment(reading.next_run_at),
         reading.zone,
     )
+
+
+@register.simple_tag
+def schedule_pause_ended(reading: Reading) -> SafeString:
+    """Return that its pause has ended and that no scheduler has resumed it yet, and when it runs then."""
+    assert reading.pause_ended_at is not None
+    told = {"moment": weekday_moment(reading.pause_ended_at), "zone": reading.zone}
+    text = _("the pause ended at %(moment)s %(zone)s, it waits for the scheduler") % told
+    ended = format_html('<span class="quiet-line">{}</span>', text)
+    if reading.hold or reading.next_run_at is None:
+        return ended
+    next_at = f"{short_moment(reading.next_run_at)} {reading.zone}"
+    return format_html("{} {}", ended, _time(reading.next_run_at, "quiet-line next-run", next_at))
 
 
 @register.simple_tag
