@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.translation import gettext_noop
 
+from database import clock
 from database.messages import gettext
 from maintenance.ledger.usual import Usual
+from maintenance.ledger.worker_health import GONE_HEARTBEATS
 from maintenance.models import JobRun
 from maintenance.registry import get_job, is_known
 from scraping.models import ScrapeSession
@@ -98,6 +101,9 @@ def pace(run: JobRun, usual: Usual | None) -> Pace:
     if not run.is_running or taken is None:
         return Pace()
     is_longer = usual is not None and usual.is_exceeded_by(taken)
+    gone = timedelta(seconds=GONE_HEARTBEATS * settings.HEARTBEAT_SECONDS)
+    if run.heartbeat_at is not None and clock.now() - run.heartbeat_at > gone:
+        return Pace(is_longer=is_longer)  # nobody may be working on it
     if not _counts_from_zero(run) or run.progress_done <= 0 or taken < PACE_AFTER:
         left = usual.p50 - taken if usual is not None and taken < usual.p50 else None
         return Pace(left=left, is_longer=is_longer)

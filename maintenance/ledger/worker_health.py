@@ -45,6 +45,8 @@ class WorkerHealth:
     # Queued runs that only wait for a worker, and how long the first of them has waited.
     waiting: int
     queue_age: timedelta
+    # Since when it has waited; None: none waits.
+    waiting_since: datetime | None
 
     @cached_property
     def state(self) -> WorkersState:
@@ -88,6 +90,7 @@ def worker_health() -> WorkerHealth:
         seen_age=_age(now, [worker.seen_at for worker in alive]),
         waiting=waiting["number"],
         queue_age=max(timedelta(0), now - first) if first else timedelta(0),
+        waiting_since=first,
     )
 
 

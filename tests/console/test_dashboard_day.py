@@ -217,6 +217,15 @@ def test_more_running_runs_than_are_read_are_counted(client, superuser, monkeypa
     assert of_day(client)[0].number_running == 3
 
 
+def test_how_long_the_queue_waits_goes_on_in_an_open_page(client, superuser):
+    since = timezone.now() - timedelta(seconds=20)
+    factories.job_run(status="queued", queued_at=since)
+
+    _day, page = of_day(client)
+
+    assert re.search(r'oldest <span data-since="[^"]+">2\d', page)
+
+
 def test_who_may_not_see_runs_gets_what_needs_them_alone(client):
     owner = factories.user("scraping.view_botconfig")
     bot = factories.bot_config(owner=owner, name="memes")

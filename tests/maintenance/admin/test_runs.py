@@ -206,6 +206,23 @@ def test_a_poll_that_has_the_latest_version_is_told_nothing(client, operator):
     assert ">7<" in client.get(target, {"v": version_in(page)}).content.decode()
 
 
+def test_the_time_left_of_an_open_page_grows_shorter_also_without_other_news(client, operator):
+    run = factories.job_run(
+        status="running", started_at=timezone.now() - timedelta(minutes=1), concurrency_key="k"
+    )
+    for _number in range(3):
+        ended = timezone.now()
+        factories.job_run(started_at=ended - timedelta(minutes=9), finished_at=ended, concurrency_key="k")
+    target = reverse("admin:maintenance_jobrun_live", args=[run.pk])
+    page = client.get(target).content.decode()
+    assert "about 8 minutes left" in page
+    version = version_in(page)
+
+    JobRun.objects.filter(pk=run.pk).update(started_at=timezone.now() - timedelta(minutes=4))
+
+    assert "about 5 minutes left" in client.get(target, {"v": version}).content.decode()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("v", ["", "x", "1.2.3", "." * 50])
 def test_a_poll_with_an_odd_version_is_told_everything(client, operator, v):

@@ -60,6 +60,19 @@ def test_a_running_run_is_never_done_and_never_has_no_time_left(done, total, tak
     assert found.is_longer == (usual is not None and run.duration > usual.p95)
 
 
+def test_a_run_whose_worker_is_silent_promises_no_time_left():
+    now, usual = clock.now(), Usual(10 * MINUTE, 20 * MINUTE)
+    run = JobRun(
+        status="running", started_at=now - MINUTE, progress_done=1, progress_total=4, heartbeat_at=now
+    )
+    heard = pace(run, usual)
+    run.heartbeat_at = now - MINUTE
+    silent = pace(run, usual)
+
+    assert (heard.per, heard.left is None) == ("hour", False)
+    assert (silent.per, silent.left) == ("", None)
+
+
 def took(minutes, **fields):
     ended = clock.now()
     values = {"concurrency_key": "cleanup_tokens", **fields}
