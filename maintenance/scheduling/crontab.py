@@ -235,8 +235,11 @@ def describe(crontab: Crontab, language: str) -> str:
     options = Options()
     options.use_24hour_time_format = True
     options.locale_code = "zh_CN" if language.startswith("zh") else "en_US"
-    plain = " ".join(_plain(name, getattr(crontab, name), crontab.matches[name]) for name in _BOUNDS)
-    sentence = str(ExpressionDescriptor(plain, options).get_description())
+    plain = {name: _plain(name, getattr(crontab, name), crontab.matches[name]) for name in _BOUNDS}
+    if plain["minute"] == "0":
+        plain["hour"] = _on_the_hour(plain["hour"], crontab.matches["hour"])
+    sentence = str(ExpressionDescriptor(" ".join(plain.values()), options).get_description())
+    sentence = sentence.replace("Every 1 hours", "Every hour").replace("每 1 小时", "每小时")
     # The library leaves these words in the language of the process's locale.
     with translation.override(language):
         for number, month in dates.MONTHS.items():
@@ -258,6 +261,13 @@ def _as_written_in_chinese(sentence: str) -> str:
     ):
         sentence = re.sub(pattern, replacement, sentence)
     return sentence
+
+
+def _on_the_hour(hour: str, matches: tuple[int, ...]) -> str:
+    """Return the hours so that each is said to have a slot: of "0 1-6" the library says "Between 01:00 and 06:59"."""
+    if re.fullmatch(r"\d+-\d+", hour):
+        return f"{hour}/1"
+    return ",".join(map(str, matches)) if "-" in hour and "/" not in hour else hour
 
 
 # A step with fewer matches than this is described by listing them: "*/20" of the day of month is days 1 and 21.
