@@ -39,8 +39,10 @@ EVENTS_SHOWN = 6
 # A forecast is not given beyond ten years.
 FAR_DAYS = 3_650
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
-# How many of the newest runs of a job are searched for a plan, and for deletions of the last week.
+# How many of the newest runs of a job are searched for a plan.
 RUNS_READ = 200
+# How many purges of the last week are added up: one in five minutes.
+PURGES_READ = 2_016
 KEPT_SECONDS = 60
 # The names under which a scrape counts the rows that it stored.
 _STORED_AS: Mapping[str, type[Model]] = {"posts_new": RedditPost, "comments_new": RedditComment}
@@ -150,7 +152,7 @@ def _growth(now: datetime) -> dict[str, int]:
     purges = [
         JobRun.objects.filter(job=job.slug, dry_run=False)
         .order_by("-pk")
-        .only("counts", "finished_at")[:RUNS_READ]
+        .only("counts", "finished_at")[:PURGES_READ]
         for job in jobs()
         if job.has_overrides  # the job that deletes content
     ]

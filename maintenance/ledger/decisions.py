@@ -140,7 +140,9 @@ def refuse_own(run: JobRun, *, by: Person) -> None:
     """Raise PermissionDenied if the person requested the run and therefore may not approve it."""
     if settings.APPROVE_OWN_RUNS or not run.requested_by_name:
         return
-    if run.requested_by_name == by.get_username():
+    # The name too: the row of who was deleted has no key, and a person may have been renamed since.
+    has_its_key = isinstance(by, User) and run.requested_by_id is not None and run.requested_by_id == by.pk
+    if has_its_key or run.requested_by_name == by.get_username():
         raise PermissionDenied(_("You asked for this run: somebody else must approve it."))
 
 

@@ -85,6 +85,10 @@ def test_who_asked_may_be_kept_from_approving(settings):
         interventions.approve_run(run, by=ada, reason="mine")
     with pytest.raises(PermissionDenied, match="without force"):
         requested_purge(by=ada, force_reason="mine")
+    ada.username = "a new name"
+    ada.save()
+    with pytest.raises(PermissionDenied, match="somebody else"):
+        interventions.approve_run(run, by=ada, reason="mine")
 
     assert JobRun.objects.get().status == Status.BLOCKED
     assert approved(run, username="bob").status == Status.SUCCEEDED
