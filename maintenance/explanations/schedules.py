@@ -16,7 +16,7 @@ from maintenance.ledger.run_sums import NO_RUN
 from maintenance.models import JobRun, Person, ScheduleControl
 from maintenance.models.statuses import FAILURES, Status
 from maintenance.scheduling import schedules
-from maintenance.scheduling.forecast import Hold
+from maintenance.scheduling.forecast import Hold, as_resumed
 from maintenance.scheduling.maintenance_mode import Modes
 from maintenance.scheduling.reading import Reading, read_all
 from maintenance.scheduling.scheduler_health import SchedulerHealth, scheduler_health
@@ -148,6 +148,8 @@ def _what_became_of(task: PeriodicTask, at: datetime) -> list[Cause]:
     )
     if row is not None:
         return _of_row(row, at)
+    if at > now:
+        control = as_resumed(task, Timing.of(task), control, Modes().holds_of(task))
     slots = list(
         Timing.of(task).fire_times(
             after=at - JUST_BEFORE, until=at + MINUTE - JUST_BEFORE, anchor=control.effective_from

@@ -67,8 +67,7 @@ def forecast(
     if task.one_off and not task.enabled and control.paused_at is None:
         return Forecast([], None, None, is_over=True)  # it has run
     all_holds = holds_with_pause(task, control, holds)
-    if not task.enabled and control.paused_until is not None:
-        control = _resumed(task, timing, control, holds, at=control.paused_until)
+    control = as_resumed(task, timing, control, holds)
     coming = _Coming(task, timing, control, all_holds, but_its_pause=holds)
     # A slot whose moment has come but that is not ticked yet belongs to the future too.
     since = min(now, max(control.settled_until, now - slots.LATE))
@@ -125,11 +124,12 @@ def held_slots(
     return found[:HELD_MAX]
 
 
-def _resumed(
-    task: PeriodicTask, timing: Timing, control: ScheduleControl, holds: Holds, *, at: datetime
-) -> ScheduleControl:
-    """Return a copy of the control as the scheduler leaves it when the schedule's own pause ends ``at`` this moment."""
-    control, just_before = copy(control), at - JUST_BEFORE
+def as_resumed(task: PeriodicTask, timing: Timing, control: ScheduleControl, holds: Holds) -> ScheduleControl:
+    """Return a copy of the control as the scheduler leaves it at the end of the schedule's own pause, if it has one."""
+    end = control.paused_until
+    if task.enabled or end is None:
+        return control
+    control, just_before = copy(control), end - JUST_BEFORE
     if not control.catch_up_after_pause:
         # It counts from the end of its pause, also where an interval has its anchor.
         control.effective_from = max(control.effective_from, just_before)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.urls import reverse
-from django_celery_beat.models import ClockedSchedule, PeriodicTask
+from django_celery_beat.models import ClockedSchedule, IntervalSchedule, PeriodicTask
 
-from maintenance.explanations import explain_schedule
+from maintenance.explanations import explain_schedule, explain_slot
 from maintenance.models import JobRun
 from maintenance.scheduling import edits, schedules
 from tests.kit import factories
@@ -64,3 +64,17 @@ def test_a_one_off_without_its_row_is_said_to_have_run_only_if_it_has(scheduler,
 
     assert first.code == code
     assert said in first.text
+
+
+def test_a_paused_interval_is_said_to_run_at_the_slots_after_its_pause():
+    with time_machine.travel(NOON, tick=False):
+        interval = IntervalSchedule.objects.create(every=50, period="minutes")
+        task = PeriodicTask.objects.create(name="One", task="maintenance.cleanup_tokens", interval=interval)
+        edits.pause(stored(task), by=None, reason="x", until=NOON + HOUR + timedelta(seconds=30))
+        codes = [
+            {cause.code for cause in explain_slot(stored(task), NOON + timedelta(minutes=minutes))}
+            for minutes in (100, 110)
+        ]
+
+    assert "no_slot" in codes[0]
+    assert "to_come" in codes[1]
