@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from database import clock
 from database.constraints import DatabaseOnDelete
 from database.messages import MessageField, MessagesQuerySet, PartsField
+from database.names import folded
 from scraping.models.bots import BotConfig
 
 # The first retries happen at the next scrape; after them the wait doubles each time (exponential backoff).
@@ -36,7 +37,7 @@ class DueWalk(models.Model):
         related_name="due_walks",
         verbose_name=_("bot"),
     )
-    # Written as in the config's list.
+    # Written as in the config's list, perhaps in other case than there now: compared case-folded.
     subreddit = models.CharField(_("subreddit"), max_length=50)
     fullname = models.CharField(_("post"), max_length=16)
     # An ErrorKind and its text; empty: not tried yet.
@@ -65,7 +66,7 @@ class DueWalk(models.Model):
 
 def posts_due(config_id: int, subreddit: str) -> list[str]:
     """Return the fullnames of the posts to try now, those with the fewest failures first."""
-    rows = DueWalk.objects.filter(config=config_id, subreddit=subreddit, next_try_at__lte=clock.now())
+    rows = _of(config_id, subreddit).filter(next_try_at__lte=clock.now())
     return list(rows.order_by("tries", "id").values_list("fullname", flat=True))
 
 
@@ -77,7 +78,11 @@ def among(config_id: int, fullnames: Iterable[str]) -> set[str]:
 
 def number_waiting(config_id: int, subreddit: str) -> int:
     """Return the number of posts whose comments are not read yet."""
-    return DueWalk.objects.filter(config=config_id, subreddit=subreddit).count()
+    return _of(config_id, subreddit).count()
+
+
+def _of(config_id: int, subreddit: str) -> models.QuerySet[DueWalk]:
+    return DueWalk.objects.filter(config=config_id, subreddit__folded=folded(subreddit))
 
 
 def keep_due(config_id: int, subreddit: str, fullnames: Iterable[str]) -> None:
@@ -111,4 +116,6 @@ def settle(config_id: int, fullname: str) -> None:
 
 def forget_unwanted(config_id: int, subreddits: Iterable[str]) -> None:
     """Remove the posts of subreddits that the bot no longer scrapes."""
-    DueWalk.objects.filter(config=config_id).exclude(subreddit__in=list(subreddits)).delete()
+    DueWalk.objects.filter(config=config_id).exclude(
+        subreddit__folded__in=[folded(name) for name in subreddits]
+    ).delete()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from database import clock
+from database.names import folded
 from scraping.models import BotConfig, ScrapeSession, due, freshness
 
 # An older checkpoint belongs to an old listing; a new listing starts from the watermarks instead.
@@ -60,7 +61,7 @@ class Checkpoint:
         is_recent = ended is not None and ended > clock.now() - RESUME_WITHIN
         if last.status == ScrapeSession.Status.INTERRUPTED and is_recent and saved.config == fresh.config:
             return saved
-        if saved.subreddit in wanted:
+        if folded(saved.subreddit) in map(folded, wanted):
             due.keep_due(config.pk, saved.subreddit, saved.posts)
         return fresh
 

@@ -103,6 +103,24 @@ def test_posts_left_when_a_subreddit_was_given_up_are_due(reddit: RedditReplay) 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("written", ["Python", "java"])
+def test_a_subreddit_written_in_other_case_keeps_its_posts_and_another_does_not(
+    reddit: RedditReplay, written: str
+) -> None:
+    post, config = old_and_new_posts(reddit)
+    reddit.answers[f"/comments/{post['id']}"] = [REFUSALS["500"]]
+    assert scrape(config).comments_new == 0
+    del reddit.answers[f"/comments/{post['id']}"]
+    reddit.add_posts(written, [])
+
+    config.subreddits = [written]
+    config.save()
+
+    assert scrape(config).comments_new == (12 if written == "Python" else 0)
+    assert not DueWalk.objects.exists()
+
+
+@pytest.mark.slow
 def test_posts_that_fail_for_ever_do_not_starve_the_others(reddit: RedditReplay) -> None:
     posts = [raw_post(num_comments=1) for _ in range(10)]
     reddit.add_posts("python", posts)
