@@ -208,10 +208,11 @@ def main(*, is_stock: bool) -> None:
     """Print a table of all pages; for the stock admin one JSON object: name of the page → its measurements."""
     from django.db import connection
 
+    if is_stock:
+        serve_stock_admin()
     client = client_of_bench()
     pages = {name: address.format(**IDS) for name, address in PAGES.items() if ONLY in name}
     if is_stock:
-        serve_stock_admin()
         lists = {name: address for name, address in pages.items() if address in LISTS}
         print(json.dumps({name: measure(client, f"/admin/{address}") for name, address in lists.items()}))
         return
