@@ -20,7 +20,8 @@ from database.messages import gettext as _
 from maintenance.ledger import dispatch, publishing, requests
 from maintenance.ledger.attempts import judge
 from maintenance.models import JobRun, PlannedWindow
-from maintenance.registry import is_known, jobs
+from maintenance.models.run_queries import JobRunQuerySet
+from maintenance.registry import jobs
 from maintenance.scheduling import edits, failing, maintenance_mode
 from maintenance.scheduling.slots import AHEAD
 from scraping.sessions.abandoned import close_abandoned_sessions
@@ -132,19 +133,26 @@ def republish() -> int:
     """Send the messages of queued runs that were never sent or got lost; return how many were sent."""
     now = clock.database_now()
     could_start = JobRun.objects.could_start().order_by("pk")
+    # Runs of other jobs cannot be sent from here: they must not fill the window.
+    known = could_start.filter(job__in=[job.slug for job in jobs()])
     # Requested some time ago; or in the future, by a host whose clock is ahead.
     a_while = timedelta(seconds=UNSENT_SECONDS)
     requested = Q(queued_at__lt=now - a_while) | Q(queued_at__gt=now + a_while)
-    waiting = list(could_start.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
-    unclaimed = could_start.filter(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
+    waiting = list(known.filter(requested, sent_at__isnull=True)[:REPUBLISHED_MAX])
+    is_unclaimed = Q(sent_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
+    unclaimed = known.filter(is_unclaimed)
     if unclaimed.exists():
         # It is lost nevertheless after some time. A second message does no harm.
         is_doubtful = Q(sent_at__lt=now - timedelta(seconds=DOUBTFUL_SECONDS))
         unclaimed = unclaimed.filter(~Q(job__in=_jobs_whose_messages_wait()) | is_doubtful)
     waiting += unclaimed[:REPUBLISHED_MAX]
-    for run in waiting:
-        # A newer release may know it: this process must not fail the run too early.
-        if not is_known(run.job) and now - run.queued_at > UNKNOWN_JOB_GRACE:
-            error = _("There is no job %(job)s.") % {"job": run.job}
-            run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)
+    _fail_unknown(could_start.filter(is_unclaimed | Q(sent_at__isnull=True)), now)
     return dispatch.publish_all(waiting)
+
+
+def _fail_unknown(runs: JobRunQuerySet, now: datetime) -> None:
+    """End those of the runs whose job nobody knows; a newer release may know it: not too early."""
+    unknown = runs.exclude(job__in=[job.slug for job in jobs()]).filter(queued_at__lt=now - UNKNOWN_JOB_GRACE)
+    for run in unknown[:REPUBLISHED_MAX]:
+        error = _("There is no job %(job)s.") % {"job": run.job}
+        run.fail_queued(reason=JobRun.Reason.UNKNOWN_JOB, error=error)

@@ -143,6 +143,24 @@ def test_a_run_of_a_job_only_a_newer_process_knows_waits_a_day_and_then_fails(br
     assert "bygone" in stale.error
 
 
+@pytest.mark.parametrize("sent", [None, LONG_AGO])
+def test_runs_of_jobs_only_a_newer_process_knows_keep_no_other_run_from_being_sent(broker, monkeypatch, sent):
+    monkeypatch.setattr(recovery, "REPUBLISHED_MAX", 2)
+    now = timezone.now()
+    asked = {"status": "queued", "queued_at": now - LONG_AGO, "sent_at": sent and now - sent}
+    tomorrows = [factories.job_run(job="tomorrows", **asked) for _ in range(3)]
+    known = factories.job_run(job="cleanup_sessions", **asked)
+
+    assert recovery.republish() == 1
+
+    known.refresh_from_db()
+    assert known.sent_at is not None
+    assert known.sent_at != asked["sent_at"]
+    assert set(JobRun.objects.filter(pk__in=[run.pk for run in tomorrows]).values_list("status")) == {
+        ("queued",)
+    }
+
+
 def test_a_lost_run_of_an_unknown_job_does_not_stop_the_sweep():
     ago = timezone.now() - LONG_AGO
     factories.job_run(status="running", job="tomorrows", started_at=ago, heartbeat_at=ago)
