@@ -124,6 +124,24 @@ def held_slots(
     return found[:HELD_MAX]
 
 
+def caught_up_at(
+    task: PeriodicTask, timing: Timing, control: ScheduleControl, slot: datetime, holds: Holds
+) -> datetime | None:
+    """Return when a run starts for a slot that ``holds`` will hold, at the end of all that holds it.
+
+    None: none does, or there is no end yet.
+
+    Raises:
+        InvalidSchedule: for what can never fire.
+    """
+    all_holds = holds_with_pause(task, control, holds)
+    coming = _Coming(task, timing, as_resumed(task, timing, control, holds), all_holds, but_its_pause=holds)
+    span = all_holds.span_at(slot)
+    if span is None or span.end is None:
+        return None
+    return span.end if coming.runs_at_the_end(span, slot - JUST_BEFORE, span.end) else None
+
+
 def as_resumed(task: PeriodicTask, timing: Timing, control: ScheduleControl, holds: Holds) -> ScheduleControl:
     """Return a copy of the control as the scheduler leaves it at the end of the schedule's own pause, if it has one."""
     end = control.paused_until
@@ -185,7 +203,7 @@ class _Coming:
                 return
             if span is not None and span.end is not None:
                 # A slot at the exact end is not held.
-                since, runs = span.end - JUST_BEFORE, self._runs_at_the_end(span, since, span.end)
+                since, runs = span.end - JUST_BEFORE, self.runs_at_the_end(span, since, span.end)
                 if runs:
                     yield span.end
                     since = span.end
@@ -202,9 +220,9 @@ class _Coming:
         over = self.holds.span_at(since)
         if over is None or over.end is None:
             return None
-        return over.end if self._runs_at_the_end(over, self.control.settled_until, over.end) else None
+        return over.end if self.runs_at_the_end(over, self.control.settled_until, over.end) else None
 
-    def _runs_at_the_end(self, span: Span, since: datetime, end: datetime) -> bool:
+    def runs_at_the_end(self, span: Span, since: datetime, end: datetime) -> bool:
         """Whether a slot after ``since`` runs when the span ends, as ``slots.classify`` will decide then."""
         youngest = end - JUST_BEFORE
         if self.task.one_off and self._is_freed(since, until=youngest):

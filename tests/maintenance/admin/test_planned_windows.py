@@ -8,7 +8,7 @@ from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 from maintenance.admin import planned_windows as planned_window_pages
-from maintenance.models import PlannedWindow
+from maintenance.models import PlannedWindow, ScheduleControl
 from maintenance.scheduling import maintenance_mode, planned_windows, window_preview
 from maintenance.scheduling.planned_windows import Plan
 from tests.kit import factories
@@ -218,3 +218,49 @@ def test_the_preview_says_how_many_schedules_it_has_not_looked_at(page, monkeypa
     text = page.post(reverse(PAGE), {**ONCE, "preview": "1"}).content.decode()
 
     assert "3 schedules more were not looked at" in " ".join(text.split())
+
+
+NIGHT = {**ONCE, "starts_at": "2026-06-04T00:00", "ends_at": "2026-06-04T04:00", "preview": "1"}
+
+
+def held_line(page, **control):
+    """What the preview of tomorrow's window says of a schedule of every hour with these settings."""
+    PeriodicTask.objects.all().delete()
+    task = factories.schedule(crontab="0 * * * *", name="Cleans", enabled="paused_at" not in control)
+    ScheduleControl.objects.filter(schedule=task).update(**control)
+    text = " ".join(page.post(reverse(PAGE), NIGHT).content.decode().split())
+    return text.partition("What will not run the first time")[2].partition("</ul>")[0]
+
+
+def test_the_preview_has_schedules_whose_pause_ends_before_or_in_the_window(page):
+    paused = {"paused_at": NOON, "pause_reason": "disk"}
+    assert "<s>2026-06-04 00:00 UTC</s> Cleans · 4 slots" in held_line(
+        page, **paused, paused_until=NOON + timedelta(hours=1)
+    )
+    assert "<s>2026-06-04 02:00 UTC</s> Cleans · 2 slots" in held_line(
+        page, **paused, paused_until=NOON + timedelta(hours=14)
+    )
+    assert "Cleans" not in held_line(page, **paused, paused_until=NOON + timedelta(hours=16))
+    assert "Cleans" not in held_line(page, **paused)
+
+
+def test_the_preview_tells_a_run_after_the_window_only_as_the_forecast_does(page):
+    row = {"catch_up_after_pause": True}
+    assert "runs afterwards, at 2026-06-04 04:00 UTC" in held_line(page, **row)
+    assert "runs afterwards" not in held_line(page, **row, misfire_policy="skip")
+    planned_windows.plan_window(
+        Plan(NOON + timedelta(hours=15), NOON + timedelta(hours=18)), by=None, reason="another"
+    )
+    assert "runs afterwards, at 2026-06-04 06:00 UTC" in held_line(page, **row)
+    maintenance_mode.start(by=None, reason="no end")
+    assert "Cleans" in held_line(page, **row)
+    assert "runs afterwards" not in held_line(page, **row)
+
+
+def test_the_preview_knows_what_is_too_old_to_be_caught_up(page):
+    task = factories.schedule(crontab="30 0 * * *", name="Cleans")
+    ScheduleControl.objects.filter(schedule=task).update(catch_up_after_pause=True, catch_up_hours=3)
+
+    assert "runs afterwards" not in page.post(reverse(PAGE), NIGHT).content.decode()
+    ScheduleControl.objects.filter(schedule=task).update(catch_up_hours=4)
+    assert "runs afterwards" in page.post(reverse(PAGE), NIGHT).content.decode()
