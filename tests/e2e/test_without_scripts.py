@@ -101,6 +101,7 @@ def test_the_dashboard_promises_nothing_that_needs_a_script(signed_in):
     page.get_by_role("link", name="Show freshness, storage and recent changes").click()
 
     expect(page.get_by_role("heading", name="Storage")).to_be_visible()
+    page.goto("/admin/")
     page.get_by_role("switch", name="Cleanup tokens is active").click()
     page.get_by_label("Reason").fill("disk is full")
     page.get_by_role("button", name="Pause").click()
