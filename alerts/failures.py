@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Case, F, Q, When
+from django.db.models import BooleanField, Case, F, OuterRef, Q, QuerySet, Subquery, When
 
 from database.slices import Each, bound, first_of_each, values_of_each
-from maintenance.models import JobRun
+from maintenance.models import JobRun, ScheduleControl
 from maintenance.models.run_queries import JobRunQuerySet
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import get_job, is_known
 
-# Older failures are not listed, but for those of a schedule that has had no slot since, such as one of every month.
+# Older failures are not listed, but for those of an active schedule that has had no slot since, such as one of every month.
 WITHIN = timedelta(days=7)
 # Somebody who requested a run has seen how it ended, so it is not listed for a week.
 BY_HAND_WITHIN = timedelta(days=1)
@@ -134,13 +134,12 @@ def key_of(run: JobRun | Ended) -> Key:
 def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
     """Return the groups of these runs that have a recent failure, the latest failure first; two queries."""
     newest: dict[Key, JobRun] = {}
-    failures = _failures(runs, now)
-    for run in sorted(failures, key=lambda one: -one.pk):
+    lists = _failures(runs, now)
+    for run in sorted(chain.from_iterable(lists), key=lambda one: -one.pk):
         newest.setdefault(key_of(run), run)
     found = Groups()
-    # A full page of a state: older failures may belong to other groups.
-    of_each = Counter(run.status for run in failures)
-    found.is_complete = len(newest) <= GROUPS_MAX and max(of_each.values(), default=0) < FAILURES_MAX
+    # A full list: older failures may belong to other groups.
+    found.is_complete = len(newest) <= GROUPS_MAX and all(len(one) < FAILURES_MAX for one in lists)
     if not newest:
         return found
     by_key: dict[Key, dict[int, Ended]] = {}
@@ -156,19 +155,38 @@ def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
     return found
 
 
-def _failures(runs: JobRunQuerySet, now: datetime) -> list[JobRun]:
+def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:
+    """Return the recent ones of the newest failures of each state, and those of the last slots of rare schedules."""
     # By the index of state and number, without a condition on time: that would read all failures ever stored.
     # The attempt that follows costs no query of its own, nor does whether the schedule has had a later slot.
-    is_of_last_slot = Q(schedule__enabled=True, schedule__control__last_slot_at__lte=F("scheduled_for"))
+    still_fires = Q(schedule__enabled=True) & (Q(schedule__expires=None) | Q(schedule__expires__gt=now))
+    is_of_last_slot = still_fires & Q(schedule__control__last_slot_at__lte=F("scheduled_for"))
     real = runs.filter(dry_run=False).annotate(
         again_status=F("next_attempt__status"),
         again_at=F("next_attempt__not_before"),
-        is_of_last_slot=Case(When(is_of_last_slot, then=True), default=False, output_field=BooleanField()),
+        is_of_last_slot=_flag(is_of_last_slot),
     )
-    fields = (*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
-    of_state = real.filter(status=Each("status")).order_by("-pk").only(*fields)[:FAILURES_MAX]
-    newest = first_of_each([bound(of_state, status=status) for status in FAILURES])
-    return [run for run in chain.from_iterable(newest) if _is_recent(run, now)]
+    real = real.only(*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
+    of_state = real.filter(status=Each("status")).order_by("-pk")[:FAILURES_MAX]
+    # A condition on the state itself would let a database read all failures ever stored.
+    failed = real.alias(is_failure=_flag(Q(status__in=FAILURES))).filter(is_failure=True)
+    of_rare = failed.filter(still_fires, pk__in=_runs_of_rare_slots(now))
+    of_rare = of_rare.order_by("-scheduled_for")[:FAILURES_MAX]
+    parts: list[Any] = [*(bound(of_state, status=status) for status in FAILURES), of_rare]
+    return [[run for run in one if _is_recent(run, now)] for one in first_of_each(parts)]
+
+
+def _runs_of_rare_slots(now: datetime) -> QuerySet[ScheduleControl, Any]:
+    """Return the keys of the runs of last slots that are not recent: one look into the index of slots for each."""
+    of_slot = JobRun.objects.filter(
+        schedule=OuterRef("schedule"), scheduled_for=OuterRef("last_slot_at"), trigger=JobRun.Trigger.SCHEDULE
+    )
+    rare = ScheduleControl.objects.filter(last_slot_at__lt=now - WITHIN)
+    return rare.annotate(run=Subquery(of_slot.values("pk"))).values("run")
+
+
+def _flag(condition: Q) -> Case:
+    return Case(When(condition, then=True), default=False, output_field=BooleanField())
 
 
 def _is_recent(run: Any, now: datetime) -> bool:

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 from django.core.cache import caches
 from django.utils import timezone, translation
+from django_celery_beat.models import PeriodicTask
 
-from alerts import evaluation
+from alerts import evaluation, failures
 from alerts.channels import texts
 from alerts.models import Alert
 from alerts.reading import Reading
@@ -51,6 +52,36 @@ def test_a_failure_of_a_schedule_is_found_until_its_next_slot_however_rare_that_
     control.update(last_slot_at=at + HOUR)
     evaluation.apply(RULES["failed"], timezone.now())
     assert not Alert.objects.open().exists()
+
+
+def rare_failure(at):
+    """A failure of the last slot of a schedule that has one a month."""
+    task = factories.schedule(crontab="0 4 1 * *", name="monthly")
+    ScheduleControl.objects.filter(pk=task.pk).update(last_slot_at=at)
+    slot = {"trigger": "schedule", "schedule": task, "schedule_name": task.name, "scheduled_for": at}
+    factories.job_run(status="failed", **slot, queued_at=at, finished_at=at)
+    return task
+
+
+def test_a_failure_of_a_rare_schedule_is_found_however_many_other_failures_followed(monkeypatch):
+    monkeypatch.setattr(failures, "FAILURES_MAX", 3)
+    now = timezone.now()
+    rare_failure(at=now - 20 * 24 * HOUR)
+    assert [name for _type, name in found("failed")] == ["monthly"]
+
+    for _number in range(3):
+        factories.job_run(job="cleanup_sessions", status="failed", finished_at=now - 10 * 24 * HOUR)
+
+    assert [name for _type, name in found("failed")] == ["monthly"]
+
+
+def test_a_failure_of_a_schedule_that_has_ended_is_not_found_for_ever():
+    now = timezone.now()
+    task = rare_failure(at=now - 20 * 24 * HOUR)
+
+    for expires, names in ((now + HOUR, ["monthly"]), (now - HOUR, [])):
+        PeriodicTask.objects.filter(pk=task.pk).update(expires=expires)
+        assert [name for _type, name in found("failed")] == names
 
 
 def test_a_bot_is_the_subject_of_its_failures():
