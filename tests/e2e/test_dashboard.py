@@ -1,6 +1,7 @@
 """The dashboard in a real browser: it follows what happens, and keeps what its reader does."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -104,6 +105,93 @@ def test_a_page_whose_text_is_selected_says_that_it_waits_and_follows_at_once_af
     page.evaluate("getSelection().removeAllRanges()")
     expect(page.locator("#needs")).to_contain_text("items are set aside")
     expect(page.locator(".live-sign")).to_be_visible()
+
+
+HEADING_SELECTED = "getSelection().selectAllChildren(document.getElementById('needs-heading'))"
+
+
+def become(page, hidden):
+    """Tell the page that its tab is hidden, or in front again."""
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_a_selection_is_kept_by_a_tab_that_comes_to_the_front_again(dashboard, monkeypatch):
+    page = dashboard
+    monkeypatch.setattr(page_module, "POLL_SECONDS", 1)
+    page.goto("/admin/")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "dashboard/live" in request.url else None)
+    become(page, hidden=True)
+    page.wait_for_timeout(1500)
+    factories.set_aside()
+    page.evaluate(HEADING_SELECTED)
+    become(page, hidden=False)
+
+    expect(page.locator(".held-sign")).to_be_visible()
+    assert (page.evaluate("getSelection().toString()") != "", asked) == (True, [])
+
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator("#needs")).to_contain_text("items are set aside")
+
+
+def test_a_selection_that_begins_while_an_answer_is_on_its_way_is_kept(dashboard):
+    page = dashboard
+    poll(page)
+    as_of = page.locator("[data-current]").inner_text()
+    factories.set_aside()
+
+    def selecting(route):
+        answer = route.fetch()
+        page.evaluate(HEADING_SELECTED)
+        route.fulfill(response=answer, headers={**answer.headers, "console-as-of": "00:00:00"})
+
+    page.route("**/dashboard/live/**", selecting)
+    page.evaluate(POLL)
+    expect(page.locator(".held-sign")).to_be_visible()
+    assert page.evaluate("getSelection().toString()")
+    expect(page.locator("[data-current]")).to_have_text(as_of)
+
+    page.unroute("**/dashboard/live/**")
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator("#needs")).to_contain_text("items are set aside")
+
+
+def test_the_answer_of_one_part_does_not_hide_that_another_is_lost(dashboard, complaints):
+    page = dashboard
+    page.route("**/dashboard/live/**", lambda route: route.abort())
+    page.evaluate(POLL)
+    expect(page.locator("#live-notice")).to_be_visible()
+
+    with page.expect_response("**/dashboard/stored/**"):
+        page.evaluate("window.htmx.trigger(document.getElementById('stored'), 'poll')")
+    expect(page.locator(UNDER_WAY)).to_have_count(0)
+    expect(page.locator("#live-notice")).to_be_visible()
+
+    page.unroute("**/dashboard/live/**")
+    poll(page)
+    expect(page.locator("#live-notice")).to_be_hidden()
+    complaints.clear()  # the request that was cut off
+
+
+def test_ages_go_by_the_clock_of_the_server_and_can_be_selected(dashboard):
+    page = dashboard
+    page.add_init_script("{ const real = Date.now; Date.now = () => real() + 3600 * 1000; }")
+    started = timezone.now() - timedelta(seconds=90)
+    factories.job_run(job="cleanup_tokens", status="running", started_at=started, heartbeat_at=timezone.now())
+    page.goto("/admin/")
+    age = page.locator("[data-since]").first
+    page.wait_for_timeout(1200)
+    expect(age).to_contain_text(re.compile("^[12] m "))
+
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('[data-since]'))")
+    page.wait_for_timeout(1200)
+    assert page.evaluate("getSelection().toString()") == age.inner_text()
 
 
 def test_a_failure_is_found_and_asked_for_again_by_keyboard_alone(dashboard):

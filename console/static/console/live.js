@@ -7,14 +7,25 @@
     const failures = new WeakMap();
     const asleep = new Set();
     const held = new Set();
-    // By the server's clock.
+    // Fragments whose last request failed.
+    const lost = new Set();
+    // By the server's clock, as all times and ages that the page shows: the reader's may be wrong.
     let current = new Date(notice.dataset.now);
+    let ahead = Date.now() - current;
+    const now = () => Date.now() - ahead;
+    const noteTime = (moment) => {
+        current = moment;
+        // An answer takes its time, and tells whole seconds: ages do not jump by these.
+        if (Math.abs(now() - moment) > 5000) {
+            ahead = Date.now() - moment;
+        }
+    };
 
     // In the console's zone, as all times of the page; with the date once the page is old.
     const OLD_MS = 12 * 3600 * 1000;
     const inWords = (moment) => {
         const options = {hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23"};
-        if (Date.now() - moment > OLD_MS) {
+        if (now() - moment > OLD_MS) {
             Object.assign(options, {year: "numeric", month: "2-digit", day: "2-digit"});
         }
         // Sweden writes dates as the console does: 2026-11-30 18:05:09.
@@ -45,6 +56,7 @@
         const selection = document.getSelection();
         return selection !== null && !selection.isCollapsed;
     };
+    const mustWait = (element) => "keepsSelection" in element.dataset && isSelecting();
 
     // While they wait for the selection to end, the page does not say that it updates itself.
     const hold = (element) => {
@@ -61,7 +73,9 @@
     });
 
     const wake = (element) => {
-        if (element.isConnected) {
+        if (mustWait(element)) {
+            hold(element);
+        } else if (element.isConnected) {
             window.htmx.trigger(element, "poll");
         }
     };
@@ -70,8 +84,6 @@
         window.setTimeout(() => {
             if (document.hidden) {
                 asleep.add(element);
-            } else if ("keepsSelection" in element.dataset && isSelecting()) {
-                hold(element);
             } else {
                 wake(element);
             }
@@ -99,23 +111,35 @@
     document.addEventListener("htmx:beforeSwap", (event) => {
         if (isElsewhere(event.detail)) {
             event.detail.shouldSwap = false;
+        } else if (event.detail.shouldSwap && mustWait(event.detail.elt)) {
+            // The selection began while the request was under way.
+            event.detail.shouldSwap = false;
+            hold(event.detail.elt);
         }
     });
     document.addEventListener("htmx:afterRequest", (event) => {
         const {elt, xhr, successful} = event.detail;
         const signedOut = xhr.status === 403 || (successful && isElsewhere(event.detail));
         if (successful && !signedOut) {
-            current = new Date(xhr.getResponseHeader("Date") || Date.now());
+            failures.delete(elt);
+            lost.delete(elt);
             const asOf = xhr.getResponseHeader("Console-As-Of");
-            if (asOf) {
+            if (asOf && !held.has(elt)) {
                 document.querySelectorAll("[data-current]").forEach((place) => {
                     place.textContent = asOf;
                 });
             }
-            failures.delete(elt);
-            say("");
+            // While one fragment is lost, the answer of another does not make the page current.
+            if (!Array.from(lost).some((element) => element.isConnected)) {
+                lost.clear();
+                noteTime(new Date(xhr.getResponseHeader("Date") || now()));
+                say("");
+            }
         } else {
             failures.set(elt, (failures.get(elt) || 0) + 1);
+            if (isPolling(elt)) {
+                lost.add(elt);
+            }
             say(signedOut ? "signed-out" : "lost");
         }
         // A fragment that was swapped in has its own timer.
@@ -224,8 +248,10 @@
     };
     const tick = () => {
         document.querySelectorAll("[data-since]").forEach((place) => {
-            const seconds = Math.floor((Date.now() - Date.parse(place.dataset.since)) / 1000);
-            place.textContent = durationInWords(Math.max(0, seconds));
+            const seconds = Math.floor((now() - Date.parse(place.dataset.since)) / 1000);
+            if (!isSelecting() || !document.getSelection().containsNode(place, true)) {
+                place.textContent = durationInWords(Math.max(0, seconds));
+            }
         });
     };
     window.setInterval(tick, 1000);
