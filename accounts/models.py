@@ -277,7 +277,10 @@ class IdempotencyKey(models.Model):
         row, is_new = cls.objects.get_or_create(user=user, key=key, defaults=values)
         if is_new:
             return row
-        row = cls.objects.select_for_update().get(pk=row.pk)
+        stored = cls.objects.select_for_update().filter(pk=row.pk).first()
+        if stored is None:  # it had expired, and `cleanup_tokens` has deleted it meanwhile
+            return cls.take(user=user, key=key, fingerprint=fingerprint)
+        row = stored
         if row.expires_at < now:
             row.run_id, row.status, row.body = None, None, ""
             row.fingerprint, row.expires_at = fingerprint, now + cls.LIFETIME

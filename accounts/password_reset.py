@@ -29,6 +29,7 @@ from accounts.models import PasswordResetToken, hash_secret
 from audit import access
 from audit.events import acting_from
 from database import clock
+from database.locks import locked
 from database.names import folded
 
 logger = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def confirm(*, secret: str, password: str, address: str | None) -> User:
         unused = PasswordResetToken.objects.filter(pk=token.pk, used_at=None, expires_at__gte=now)
         if not unused.update(used_at=now):  # another request has used it since
             raise ResetRefused
-        person: User = User.objects.select_for_update().get(pk=token.user.pk)
+        person: User = locked(token.user)
         person.set_password(password)
         person.save(update_fields=["password"])
         end_everything(person)

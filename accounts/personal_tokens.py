@@ -20,6 +20,7 @@ from accounts.sessions import may_see
 from audit import values, words
 from audit.events import current_address, record
 from database import clock
+from database.locks import locked
 from database.messages import gettext as _
 
 MADE, ENDED = "personal_token.made", "personal_token.revoked"
@@ -53,7 +54,7 @@ def make(user: User, *, name: str, scopes: Iterable[str], days: int, by: Person)
     if not (name.strip() and wanted and days in DAYS):
         raise ValueError(_("A token needs a name, a scope and a lifetime."))
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)
+        locked(user)
         live = list(_live(user).values_list("name", flat=True))
         if name.strip() in live:
             raise ValueError(_("You have a token of this name already: revoke it, or choose another name."))

@@ -14,6 +14,7 @@ from api.auth import OPERATE, RUN
 from api.idempotency import KeyHeader
 from api.problems import Problem
 from api.runs import Run
+from database.locks import locked
 from maintenance.ledger.requests import request_run
 from maintenance.ledger.run_json import as_json
 from maintenance.models import JobRun
@@ -181,7 +182,7 @@ def _requested(bot: BotConfig, user: User) -> JobRun:
     if not get_job("scrape_now").may_run(user, {"config": bot.pk}):
         raise PermissionDenied
     with transaction.atomic():
-        bot = BotConfig.objects.select_for_update().get(pk=bot.pk)
+        bot = locked(bot)
         if not bot.is_active:
             raise Problem(409, detail="The bot is not active.")
         _refuse_second(bot)

@@ -16,6 +16,7 @@ from api import bots, content, hooks, jobs, password_reset, problems, records, r
 from api.auth import READ
 from api.problems import Problem
 from database import errors
+from database.locks import RowGone
 from database.statement_timeout import was_too_slow
 from maintenance.ledger.interventions import NotPossible
 from maintenance.registry import InvalidParams, JobsPaused
@@ -137,6 +138,11 @@ def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return problems.answer(request, Problem(404))
+
+
+@api.exception_handler(RowGone)
+def _gone(request: HttpRequest, error: RowGone) -> HttpResponse:
+    return problems.answer(request, Problem(404, detail=error.args[0]))
 
 
 @api.exception_handler(RequestDataTooBig)

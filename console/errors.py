@@ -18,6 +18,7 @@ from adminkit.parameters import RefusedParameter
 from audit import access
 from console.typed import typed
 from database import errors
+from database.locks import RowGone
 from database.statement_timeout import was_too_slow
 
 
@@ -61,7 +62,7 @@ def _page_of_form(request: HttpRequest) -> str:
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Tell that there is no such page, or no such row for this person."""
-    refusal = str(exception) if isinstance(exception, NotForYou) else ""
+    refusal = str(exception) if isinstance(exception, NotForYou | RowGone) else ""
     context = {**admin.site.each_context(request), "refusal": refusal, "typed": typed(request)}
     return render(request, "404.html", context, status=404)
 
@@ -98,7 +99,9 @@ class ExplainedErrors:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer a refused parameter and a statement that took too long."""
+        """Answer a refused parameter, a row that is gone, and a statement that took too long."""
+        if isinstance(exception, RowGone):
+            return page_not_found(request, exception)
         if isinstance(exception, RefusedParameter):
             return bad_request(request, exception)
         return too_slow(request) if was_too_slow(exception) else None

@@ -18,6 +18,7 @@ from audit.events import record
 from database import clock
 from database.constraints import cascaded_children
 from database.estimates import table_sizes
+from database.locks import locked
 from database.messages import gettext as _
 from maintenance.context import conditions
 from maintenance.models import RetentionOverride, RetentionPolicy
@@ -195,7 +196,7 @@ def change(policy: RetentionPolicy, after: Retention, *, by: Person | None) -> N
     if by is not None and not (by.is_active and by.has_perm(PERMISSION)):
         raise PermissionDenied(_("You may not change retentions."))
     with transaction.atomic():
-        stored = RetentionPolicy.objects.select_for_update().get(pk=policy.pk)
+        stored = locked(policy)
         before = retention_of(stored)
         for days in _new_days(before, after):
             if is_known(stored.job):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 
@@ -9,6 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
+from database.locks import RowGone
 from maintenance.registry import InvalidParams, Person, jobs, read_params
 from maintenance.scheduling import edits, schedules
 from scraping.dependents import Dependent
@@ -39,7 +41,8 @@ class BotSchedules:
     def delete(self, bots: Sequence[BotConfig], *, by: Person) -> None:
         """Delete them as the schedules' own page does, with an event for each."""
         for task in naming(bots):
-            edits.delete(task, by=by)
+            with suppress(RowGone):
+                edits.delete(task, by=by)
 
 
 def naming(bots: Sequence[BotConfig]) -> list[PeriodicTask]:

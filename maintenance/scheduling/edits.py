@@ -15,6 +15,7 @@ from audit.admin_edits import CHANGED, record_deletion
 from audit.events import record
 from database import clock
 from database.ends import refuse_end
+from database.locks import locked
 from database.messages import Message
 from database.messages import gettext as _
 from maintenance.models import JobRun, ScheduleControl
@@ -323,13 +324,13 @@ def delete(task: PeriodicTask, *, by: Person | None, reason: str = "") -> None:
     """Delete the schedule, under the lock that a tick takes, because the tick writes rows that refer to it. Its runs stay.
 
     Raises:
-        PermissionDenied.
+        PermissionDenied; RowGone.
     """
     permit_deletion(by)
     with transaction.atomic():
         # Its open runs first: a worker that hands a run back locks the run and then the schedule.
         list(JobRun.objects.open().filter(schedule=task).order_by("pk").select_for_update().values_list("pk"))
-        list(PeriodicTask.objects.select_for_update().filter(pk=task.pk))
+        locked(task)
         record_deletion(task, by=by, reason=reason)
         task.delete()
 
@@ -360,9 +361,13 @@ def save_edit(task: PeriodicTask) -> None:
 
 
 def _lock(task: PeriodicTask) -> None:
-    """Lock the schedule as a tick does, and refresh the caller's copy, which may be old."""
+    """Lock the schedule as a tick does, and refresh the caller's copy, which may be old.
+
+    Raises:
+        RowGone.
+    """
     if task.pk is not None:
-        PeriodicTask.objects.select_for_update().get(pk=task.pk)
+        locked(task)
         # With its related rows: one that another tool has deleted is None then, and does not raise later.
         task.refresh_from_db(from_queryset=PeriodicTask.objects.select_related(*RELATED))
 

@@ -21,6 +21,7 @@ from audit.models import Event
 from audit.snapshots import CHANGED
 from database import clock
 from database.fields import SecretUnreadable
+from database.locks import locked
 from database.messages import gettext as _
 from maintenance.ledger.requests import request_run
 from maintenance.models import HookCall, JobRun, ScheduleHook
@@ -116,7 +117,7 @@ def start(hook: ScheduleHook) -> JobRun:
         InvalidParams: the schedule's parameters cannot be used, or a group of jobs is paused.
     """
     with transaction.atomic():
-        task = PeriodicTask.objects.select_for_update().get(pk=hook.schedule_id)
+        task = locked(hook.schedule)
         job = job_of(task)
         if job is None:
             raise NotNow(_("The schedule has no job."))

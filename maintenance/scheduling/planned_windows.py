@@ -18,6 +18,7 @@ from audit import values, words
 from audit.events import record
 from database import clock, zones
 from database.ends import refuse_end
+from database.locks import locked
 from database.messages import gettext as _
 from maintenance.models import PlannedWindow, ScheduleControl
 from maintenance.models.groups import get_group, group_title
@@ -137,7 +138,7 @@ def end_now(row: PlannedWindow, *, by: Person | None, reason: str = "") -> bool:
     """
     permit(by)
     with transaction.atomic():
-        row = _locked(row)
+        row = locked(row)
         now = clock.database_now()
         occurrence = row.occurrence_at(now)
         if row.ended_at is not None or occurrence is None:
@@ -158,7 +159,7 @@ def delete_window(row: PlannedWindow, *, by: Person | None, reason: str = "") ->
     """
     permit(by)
     with transaction.atomic():
-        row = _locked(row)
+        row = locked(row)
         if row.ended_at is not None:
             return
         now = clock.database_now()
@@ -173,10 +174,6 @@ def delete_window(row: PlannedWindow, *, by: Person | None, reason: str = "") ->
 def _look_again(end: datetime, now: datetime) -> None:
     """Let the next tick look at the schedules that it has put off until the end of the window."""
     ScheduleControl.objects.filter(next_slot_at=end).update(next_slot_at=now)
-
-
-def _locked(row: PlannedWindow) -> PlannedWindow:
-    return PlannedWindow.objects.select_for_update().get(pk=row.pk)
 
 
 def state_of(row: PlannedWindow) -> dict[str, Any]:

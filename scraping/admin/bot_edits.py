@@ -12,6 +12,7 @@ from django.forms.models import model_to_dict
 from audit import snapshots
 from audit.admin_edits import ADDED, CHANGED, record_deletion
 from audit.events import record
+from database.locks import locked
 from scraping import dependents
 from scraping.admin.forms import BotConfigForm
 from scraping.models import BotConfig
@@ -48,7 +49,7 @@ def change_bot(bot: BotConfig, values: Mapping[str, Any], *, by: Person) -> BotC
     """
     _permit(bot, "scraping.change_botconfig", by)
     with transaction.atomic():
-        bot = BotConfig.objects.select_for_update().get(pk=bot.pk)
+        bot = locked(bot)
         kept = snapshots.stored(bot)
         bot = _saved(bot, values, by)
         before, after = snapshots.difference(BotConfig, kept, snapshots.stored(bot))
@@ -66,11 +67,12 @@ def delete_bot(bot: BotConfig, *, by: Person, with_schedules: bool) -> None:
         with_schedules: also delete the schedules that name it, if the person may delete schedules.
 
     Raises:
-        PermissionDenied.
+        PermissionDenied; RowGone.
     """
     _permit(bot, "scraping.delete_botconfig", by)
     schedules = dependents.schedules()
     with transaction.atomic():
+        locked(bot)
         if with_schedules and schedules and schedules.may_delete(by):
             schedules.delete([bot], by=by)
         record_deletion(bot, by=by)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop
 import audit.events
 import audit.words
 from database import clock
+from database.locks import locked
 from database.messages import gettext as _
 from database.names import folded
 from scraping.compliance.doubts import Verdict
@@ -204,7 +205,7 @@ def decide(row: SetAside, *, is_right: bool, by: User | AnonymousUser) -> int:
     if not may_decide(by):
         raise PermissionDenied(_("You may not decide about items that are set aside."))
     with transaction.atomic():
-        stored = SetAside.objects.select_for_update().get(pk=row.pk)
+        stored = locked(row)
         if not stored.is_open:
             raise AlreadyDecided(
                 _("This has been decided already: %(state)s.") % {"state": stored.get_state_display()}
