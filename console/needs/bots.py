@@ -60,6 +60,8 @@ def set_aside(world: World) -> list[Line]:
         "The verification with Reddit waits for a decision: %(number)s items are set aside",
         items,
     )
+    if len(rows) == READ_MAX:
+        text = _("The verification with Reddit waits for a decision: %(number)s or more items are set aside")
     url = reverse("admin:scraping_setaside_changelist") + "?state__exact=open"
     if len(rows) == 1:
         url = reverse("admin:scraping_setaside_change", args=[rows[0].pk])

@@ -39,7 +39,7 @@ def retry_url(world: World, run: JobRun) -> str | None:
 def blocked(world: World) -> list[Line]:
     """Return a line for each run that the safety cap has stopped, the one that has waited longest first."""
     label = _("Review") if world.may("maintenance.approve_run") else _("Open")
-    return [
+    lines = [
         Line(
             "blocked",
             _("%(job)s waits for approval") % {"job": job_title(run.job)},
@@ -49,6 +49,16 @@ def blocked(world: World) -> list[Line]:
         )
         for run in world.blocked[:BLOCKED_MAX]
     ]
+    return [*lines, *_more_blocked(world.number_blocked - len(lines))]
+
+
+def _more_blocked(more: int) -> list[Line]:
+    """Return a line that leads to all of them if there are more than have lines."""
+    if more <= 0:
+        return []
+    text = ngettext("%(number)s more run waits for approval", "%(number)s more runs wait for approval", more)
+    url = reverse("admin:maintenance_jobrun_changelist") + f"?status__exact={JobRun.Status.BLOCKED}"
+    return [Line("blocked", text % {"number": number(more)}, actions=(Action(_("Open"), url),))]
 
 
 def _planned(run: Any) -> tuple[str, ...]:

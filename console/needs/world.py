@@ -101,6 +101,12 @@ class World:
         """The runs that wait for a person, longest wait first; ``policy_days``: the retention of their job."""
         return [run for run in self._noted_runs if run.is_blocked]
 
+    @cached_property
+    def number_blocked(self) -> int:
+        """How many runs wait for a person, of which ``blocked`` has the first."""
+        shown = len(self.blocked)
+        return shown if shown < OPEN_MAX else JobRun.objects.visible_to(self.person).blocked().count()
+
     @property
     def missed(self) -> list[JobRun]:
         """The rows of slots that passed without a scheduler, newest first."""
