@@ -4,7 +4,6 @@ Runs of the same job with the same parameters form a group. A group is failing u
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -62,8 +61,8 @@ class Group:
 
     newest_failure: JobRun
     runs: Sequence[JobRun | Ended]
-    # Older runs were not read.
-    is_cut: bool = False
+    # The oldest run of the job that was read, of which older ones were not; None: all were.
+    oldest_read: Ended | None = None
 
     @property
     def is_failing(self) -> bool:
@@ -93,7 +92,17 @@ class Group:
     @property
     def may_be_older(self) -> bool:
         """Whether there may be earlier failures before ``since`` without a success in between."""
-        return self.is_cut and all(run.status in FAILURES for run in self.runs)
+        return self.oldest_read is not None and all(run.status in FAILURES for run in self.runs)
+
+    @property
+    def first_success_is_read(self) -> bool:
+        """Whether no run between the newest failure and the runs that were read may have succeeded before those."""
+        return self.oldest_read is None or self.newest_failure.pk >= self.oldest_read.pk
+
+    def has_all_since(self, moment: datetime) -> bool:
+        """Whether every run that ended since then was read."""
+        oldest = self.oldest_read
+        return oldest is None or (oldest.finished_at is not None and oldest.finished_at < moment)
 
     @property
     def waits_for_retry(self) -> bool:
@@ -145,14 +154,27 @@ def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
     by_key: dict[Key, dict[int, Ended]] = {}
     chosen = dict(list(newest.items())[:GROUPS_MAX])
     later = _later(list(chosen.values()))
-    read = Counter({ended.pk: ended.job for ended in later}.values())
+    oldest = _oldest_read(later)
     for ended in later:
         by_key.setdefault(key_of(ended), {})[ended.pk] = ended
     for key, run in chosen.items():
         of_key: dict[int, JobRun | Ended] = {run.pk: run, **by_key.get(key, {})}
         ordered = sorted(of_key.values(), key=lambda one: -one.pk)
-        found.append(Group(run, ordered, is_cut=read[run.job] >= RUNS_MAX))
+        found.append(Group(run, ordered, oldest.get(run.job)))
     return found
+
+
+def _oldest_read(later: Sequence[Ended]) -> dict[str, Ended]:
+    """Return the oldest of the latest runs of each job that has more than were read."""
+    by_job: dict[str, dict[int, Ended]] = {}
+    for ended in later:
+        by_job.setdefault(ended.job, {})[ended.pk] = ended
+    # Those of schedules may be older, with others between them that were not read.
+    return {
+        job: of_job[sorted(of_job, reverse=True)[RUNS_MAX - 1]]
+        for job, of_job in by_job.items()
+        if len(of_job) >= RUNS_MAX
+    }
 
 
 def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from adminkit.templatetags.display import number, until
 from alerts.conditions import name_of
@@ -33,12 +32,13 @@ ALIKE_MIN = 3
 
 def failing(world: World) -> list[Line]:
     """Return a line for each job, with its parameters, whose latest run failed, unless somebody has muted it."""
-    alike: dict[tuple[str, str], list[Group]] = {}
+    alike: dict[tuple[str, str, str], list[Group]] = {}
     read = groups(world)
     for group in read:
         told = _alert_of(world, group)
         if group.is_failing and not (told and told.muted_until):
-            alike.setdefault((group.newest_failure.job, group.cause), []).append(group)
+            run = group.newest_failure
+            alike.setdefault((run.job, run.status, group.cause), []).append(group)
     lines = []
     for same in alike.values():
         if len(same) >= ALIKE_MIN:
@@ -60,19 +60,26 @@ def _unread(world: World, read: Groups) -> list[Line]:
 
 def recovered(world: World) -> list[Recovered]:
     """Return the groups that failed in the last day and have recovered."""
-    found = []
+    found, day = [], world.now - RECOVERED_WITHIN
     for group in groups(world):
         ended = group.newest_failure.finished_at
-        if group.is_failing or ended is None or ended < world.now - RECOVERED_WITHIN:
+        if group.is_failing or ended is None or ended < day:
             continue
         later = [run for run in group.runs if run.pk > group.newest_failure.pk]
         fine_since = min(run.finished_at for run in later if run.finished_at)
-        recent = [
-            run for run in group.runs if run.finished_at and run.finished_at >= world.now - RECOVERED_WITHIN
-        ]
+        recent = [run for run in group.runs if run.finished_at and run.finished_at >= day]
         times = max(1, sum(run.status in FAILURES for run in recent))
         text = _("%(what)s: %(text)s") % {"what": name_of(group.newest_failure), "text": group.cause}
-        found.append(Recovered(text, times, fine_since, page_of(group.newest_failure)))
+        found.append(
+            Recovered(
+                text,
+                times,
+                fine_since,
+                page_of(group.newest_failure),
+                or_more=not group.has_all_since(day),
+                or_earlier=not group.first_success_is_read,
+            )
+        )
     return found
 
 
@@ -114,16 +121,19 @@ def _line(world: World, group: Group) -> Line:
 def _together(same: Sequence[Group], *, are_all: bool) -> Line:
     """Return one line for bots, or parameters, that fail with the same cause; of more failures only some were read."""
     run = max((group.newest_failure for group in same), key=lambda one: one.pk)
-    text = ngettext(
-        "%(name)s is failing for %(number)s set of parameters",
-        "%(name)s is failing for %(number)s sets of parameters",
-        len(same),
-    )
-    if not are_all:
+    failed = run.status == JobRun.Status.FAILED
+    if are_all and failed:
+        text = _("%(name)s is failing for %(number)s sets of parameters")
+    elif failed:
         text = _("%(name)s is failing for %(number)s or more sets of parameters")
+    elif are_all:
+        text = _("%(name)s does only a part for %(number)s sets of parameters")
+    else:
+        text = _("%(name)s does only a part for %(number)s or more sets of parameters")
     title = get_job(run.job).title if is_known(run.job) else run.job
     since = [group.since for group in same if group.since]
-    every = reverse("admin:maintenance_jobrun_changelist") + f"?job={run.job}&status__exact={run.status}"
+    keys = ",".join(str(group.newest_failure.pk) for group in same)
+    every = reverse("admin:maintenance_jobrun_changelist") + f"?id__in={keys}"
     return Line(
         run.status,
         text % {"name": title, "number": number(len(same))},

@@ -48,3 +48,6 @@ class Recovered:
     times: int
     fine_since: datetime
     url: str
+    # There may be more failures, and an earlier success, than were read.
+    or_more: bool = False
+    or_earlier: bool = False

@@ -53,8 +53,8 @@ class JobRunAdmin(RunActions, RunExport, RunComparison, RunViews, ReadOnlyAdmin)
         PersonFilter,
         ("queued_at", QueuedFilter),
     )
-    # For the runs behind a figure of a comparison.
-    lookups = ("schedule", "attempt")
+    # For the runs behind a figure of a comparison, and behind a line of "Needs you".
+    lookups = ("schedule", "attempt", "id")
     search_fields = ("id",)
     search_help_text = _(
         "A run’s number, a job, words of messages, logs, parameters and people (newest 20,000 runs), or a post’s or"
