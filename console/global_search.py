@@ -31,6 +31,8 @@ from scraping.models import SUBREDDIT_NAME, BotConfig, Erasure, RedditComment, R
 from scraping.subreddit_names import plain_author, plain_subreddit
 
 ROWS_MAX: Final = 5
+# Bots that are read for the names of their subreddits.
+BOTS_MAX: Final = 100
 NUMBER_DIGITS_MAX: Final = 18
 
 
@@ -161,7 +163,9 @@ def _subreddits(request: HttpRequest, words: str) -> Group:
     listing = visible.alias(_names=Cast("subreddits", TextField())).filter(_names__icontains=name)
     wanted: dict[str, tuple[str, list[BotConfig]]] = {}
     text = folded(name)
-    for bot in listing.only("pk", "name", "subreddits")[: ROWS_MAX * 20]:
+    bots = list(listing.only("pk", "name", "subreddits")[: BOTS_MAX + 1])
+    are_all = len(bots) <= BOTS_MAX
+    for bot in bots[:BOTS_MAX]:
         for subreddit in bot.subreddits:
             if text in folded(subreddit):
                 wanted.setdefault(folded(subreddit), (subreddit, []))[1].append(bot)
@@ -169,10 +173,10 @@ def _subreddits(request: HttpRequest, words: str) -> Group:
         # The page of its only bot says how fresh it is, and why it is silent.
         Hit(
             f"r/{subreddit}",
-            _page_of(bots[0]) if len(bots) == 1 else _list_of(BotConfig, q=f"r/{subreddit}"),
-            ", ".join(bot.name for bot in bots[:3]),
+            _page_of(theirs[0]) if are_all and len(theirs) == 1 else _list_of(BotConfig, q=f"r/{subreddit}"),
+            ", ".join(bot.name for bot in theirs[:3]) + ("" if are_all and len(theirs) <= 3 else "…"),
         )
-        for subreddit, bots in sorted(wanted.values(), key=lambda pair: (len(pair[0]), pair[0]))[:ROWS_MAX]
+        for subreddit, theirs in sorted(wanted.values(), key=lambda pair: (len(pair[0]), pair[0]))[:ROWS_MAX]
     ]
     return Group(_("Subreddits"), hits, _list_of(BotConfig, q=words))
 

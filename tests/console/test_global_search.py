@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from console import global_search
 from console.roles import BOT_OWNERS
 from maintenance.scheduling import seeding
 from scraping.content.storage import store_posts
@@ -227,3 +228,18 @@ def test_every_page_has_the_box(client, superuser):
         page = client.get(reverse(f"admin:{name}")).content.decode()
         assert f'action="{ADDRESS}"' in page
         assert 'id="shortcuts"' in page
+
+
+def test_a_subreddit_leads_to_a_bot_only_if_it_is_known_to_be_its_only_one(client, superuser, monkeypatch):
+    first = factories.bot_config(name="a", subreddits=["TinyGardens"])
+    factories.bot_config(name="b", subreddits=["python"])
+
+    def hit():
+        groups = client.get(ADDRESS, {"q": "r/tinygardens"}).context["groups"]
+        ((found,),) = [group.hits for group in groups if group.title == "Subreddits"]
+        return found.address, found.note
+
+    monkeypatch.setattr(global_search, "BOTS_MAX", 1)
+    assert hit() == (reverse("admin:scraping_botconfig_change", args=[first.pk]), "a")
+    factories.bot_config(name="c", subreddits=["TinyGardens"])
+    assert hit() == (reverse("admin:scraping_botconfig_changelist") + "?q=r%2FTinyGardens", "a…")
