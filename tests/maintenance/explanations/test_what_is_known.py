@@ -33,6 +33,9 @@ def test_a_pause_that_ended_while_no_scheduler_was_alive_waits_for_one(client, s
             text = client.get(page).content.decode()
             assert "the pause ended at Fri 11-27 13:00 UTC, it waits for the scheduler" in text
             assert "11-27 14:20 UTC" in text
+        shown = client.get(reverse(PAGE, args=[task.pk])).content.decode()
+        assert 'class="badge badge-queued"' in shown
+        assert 'class="badge badge-paused"' not in shown
         assert ">Pause over<" in client.get(reverse(LIST)).content.decode()
         first = explain_schedule(stored(task))[0]
         assert (first.code, "Its pause ended at" in first.text) == ("paused", True)
