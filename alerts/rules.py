@@ -263,7 +263,9 @@ def no_worker(now: datetime) -> Iterator[Found]:
     health = worker_health()
     causes = {
         WorkersState.NONE: _("No worker is alive: start a worker."),
-        WorkersState.UNRESPONSIVE: _("The workers have no connection to the broker."),
+        WorkersState.UNRESPONSIVE: _(
+            "The workers do not listen to the broker: they have no connection to it, or stand still."
+        ),
         WorkersState.UNSERVED: _("No worker takes the queue %(queue)s: start one.")
         % {"queue": ", ".join(health.unserved)},
         WorkersState.STUCK: _("Runs wait and no worker takes them."),

@@ -101,7 +101,7 @@ def _workers() -> str:
         case WorkersState.NONE:
             raise NotReady("none is alive: start a worker")
         case WorkersState.UNRESPONSIVE:
-            raise NotReady("none has a connection to the broker")
+            raise NotReady("none listens to the broker: it has no connection to it, or stands still")
         case WorkersState.UNSERVED:
             raise NotReady(f"none takes the queue {', '.join(health.unserved)}: start one")
         case WorkersState.STUCK:

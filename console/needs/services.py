@@ -37,7 +37,8 @@ def workers(world: World) -> list[Line]:
     texts = {
         WorkersState.NONE: _("No worker is alive. No run starts: start a worker."),
         WorkersState.UNRESPONSIVE: _(
-            "No run starts: the workers have no connection to the broker. Look at the broker first."
+            "No run starts: the workers do not listen to the broker. Look at the broker first; if it answers, the"
+            " workers stand still: restart them."
         ),
         WorkersState.UNSERVED: _("No worker takes the queue %(queue)s: start one.")
         % {"queue": ", ".join(world.workers.unserved)},

@@ -113,8 +113,9 @@ def _for_workers(run: JobRun) -> Cause:
             text = _("No worker is alive; it has waited for %(time)s.") % {"time": waited}
             return Cause("no_worker", text, _("Start a worker."))
         case WorkersState.UNRESPONSIVE:
-            text = _("The workers have no connection to the broker; it has waited for %(time)s.")
-            return Cause("workers_unresponsive", text % {"time": waited}, _("Look at the broker first."))
+            text = _("The workers do not listen to the broker; it has waited for %(time)s.")
+            remedy = _("Look at the broker first; if it answers, the workers stand still: restart them.")
+            return Cause("workers_unresponsive", text % {"time": waited}, remedy)
         case WorkersState.STUCK:
             text = _("The workers are idle and take nothing; it has waited for %(time)s.")
             return Cause("workers_stuck", text % {"time": waited}, _("Restart the workers."))
