@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from database.text import row_key
+
 
 def rare_choices(common: str) -> type[admin.ChoicesFieldListFilter]:
     """Return a filter by choices, for a column with a partial index that excludes the most common value.
@@ -24,3 +26,29 @@ def rare_choices(common: str) -> type[admin.ChoicesFieldListFilter]:
             return found
 
     return RareChoicesFilter
+
+
+class PeopleFilter(admin.SimpleListFilter):
+    """Rows of one person. The menu offers the first by name, and says if there are more; the address takes any."""
+
+    shown_max = 100
+    has_more = False
+    is_verbatim = True
+
+    def people(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the people that can be chosen, by name."""
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the first of them, and the chosen one."""
+        people = self.people(request)
+        first = [_offered(person) for person in people[: self.shown_max + 1]]
+        self.has_more, first = len(first) > self.shown_max, first[: self.shown_max]
+        chosen = self.value()
+        if not self.has_more or not chosen or chosen in dict(first):
+            return first
+        return [*first, *map(_offered, people.filter(pk=row_key(chosen)))]
+
+
+def _offered(person: Any) -> tuple[str, str]:
+    return str(person.pk), person.get_username()

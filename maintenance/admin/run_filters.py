@@ -9,6 +9,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from adminkit.filters import PeopleFilter
 from adminkit.parameters import RefusedParameter
 from adminkit.templatetags.display import duration
 from database import clock
@@ -17,7 +18,6 @@ from maintenance.models import JobRun
 from maintenance.registry import jobs
 
 LONGER_THAN: Final = (60, 600, 3_600, 6 * 3_600)
-PEOPLE_SHOWN: Final = 100
 
 
 class JobFilter(admin.SimpleListFilter):
@@ -82,20 +82,18 @@ class LongFilter(admin.SimpleListFilter):
         )
 
 
-class PersonFilter(admin.SimpleListFilter):
+class PersonFilter(PeopleFilter):
     """Runs that one person requested; offered to those who see the runs of all."""
 
     title = _("requested by")
     parameter_name = "by"
-    is_verbatim = True
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the people who have requested runs."""
+    def people(self, request: HttpRequest) -> QuerySet[User]:
+        """Return the people who have requested runs."""
         if not request.user.has_perm("maintenance.view_jobrun"):
-            return []
+            return User.objects.none()
         theirs = JobRun.objects.filter(requested_by=OuterRef("pk"))
-        people = User.objects.filter(Exists(theirs)).order_by("username")[:PEOPLE_SHOWN]
-        return [(str(person.pk), person.get_username()) for person in people]
+        return User.objects.filter(Exists(theirs)).order_by("username")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[JobRun]) -> QuerySet[JobRun]:
         """Keep the runs of the chosen one."""

@@ -6,13 +6,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.contrib.auth.models import User
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 
+from adminkit.filters import PeopleFilter
 from database.messages import ngettext
 from maintenance.admin import run_strip
 from maintenance.admin.run_confirmation import run_url
@@ -23,7 +25,6 @@ from maintenance.scheduling.bot_schedules import naming
 from maintenance.scheduling.reading import Reading, read, read_all
 from scraping.models import BotConfig
 
-OWNERS_MAX = 200
 # What a schedule may set; null: it does not.
 OPTIONAL = ("catch_up_hours", "retries", "time_limit_seconds", "pause_after_failures")
 
@@ -70,17 +71,17 @@ class ScheduleJobFilter(admin.SimpleListFilter):
         return queryset.filter(task=f"{TASK_PREFIX}{self.value()}") if self.value() else queryset
 
 
-class BotOwnerFilter(admin.SimpleListFilter):
+class BotOwnerFilter(PeopleFilter):
     """Schedules whose parameters name a bot of one owner."""
 
     title = _("owner of the bot")
     parameter_name = "owner"
+    shown_max = 200
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer the owners of bots that the person may see."""
-        bots = BotConfig.objects.named_to(request.user)
-        owners = bots.order_by("owner__username").values_list("owner_id", "owner__username").distinct()
-        return [(str(pk), name) for pk, name in owners[:OWNERS_MAX]]
+    def people(self, request: HttpRequest) -> QuerySet[User]:
+        """Return the owners of bots that the person may see."""
+        theirs = BotConfig.objects.named_to(request.user).filter(owner=OuterRef("pk"))
+        return User.objects.filter(Exists(theirs)).order_by("username")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> QuerySet[PeriodicTask]:
         """Keep those of the chosen owner."""

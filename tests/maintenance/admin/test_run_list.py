@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import Event
+from maintenance.admin.run_filters import PersonFilter
 from maintenance.ledger import run_csv
 from tests.kit import factories
 from tests.kit.steps import listed
@@ -79,6 +80,20 @@ def test_runs_are_filtered_by_person_for_those_who_see_all_runs(client, operator
     factories.bot_config(owner=owner)
     client.force_login(owner)
     assert found(client, by=ada.pk) == []
+
+
+def test_people_beyond_those_in_the_menu_can_be_chosen_by_address(client, operator, monkeypatch):
+    people = [factories.user(username=name) for name in ("ada", "bob", "cem")]
+    runs = [factories.job_run(requested_by=person) for person in people]
+    assert "There are more" not in client.get(reverse(LIST)).content.decode()
+    monkeypatch.setattr(PersonFilter, "shown_max", 2)
+
+    page = client.get(reverse(LIST)).content.decode()
+    assert "There are more: these are the first 2 by name." in page
+    assert f"?by={people[2].pk}" not in page
+    assert found(client, by=people[2].pk) == [runs[2]]
+    assert "cem" in client.get(reverse(LIST), {"by": people[2].pk}).content.decode()
+    assert client.get(reverse(LIST), {"by": factories.user().pk}).status_code == 400
 
 
 def test_the_export_holds_what_the_list_shows_and_no_formula(client, operator, monkeypatch):

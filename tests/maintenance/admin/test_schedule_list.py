@@ -1,5 +1,6 @@
 """Schedules in the admin: the list, the history, the preview of fire times."""
 
+import json
 import threading
 
 import pytest
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
+from maintenance.admin.schedule_summary import BotOwnerFilter
 from maintenance.admin.schedules import ScheduleAdmin
 from maintenance.ledger import requests
 from maintenance.scheduling import edits, schedules
@@ -162,3 +164,18 @@ def test_the_preview_names_the_field_that_is_wrong(client, operator):
 
     assert response.status_code == 200
     assert "<strong>Hour:</strong>" in response.content.decode()
+
+
+def test_owners_beyond_those_in_the_menu_can_be_chosen_by_address(client, monkeypatch):
+    monkeypatch.setattr(BotOwnerFilter, "shown_max", 1)
+    client.force_login(factories.superuser())
+    bots = [factories.bot_config(name=name, owner=factories.user(username=name)) for name in ("ada", "bob")]
+    for bot in bots:
+        kwargs = json.dumps({"config": bot.pk})
+        factories.schedule(name=bot.name, task="maintenance.scrape_now", kwargs=kwargs)
+
+    page = client.get(reverse(LIST)).content.decode()
+    chosen = client.get(reverse(LIST), {"owner": bots[1].owner_id})
+
+    assert "There are more: these are the first 1 by name." in page
+    assert [task.name for task in chosen.context["cl"].result_list] == ["bob"]
