@@ -60,15 +60,12 @@ class Signed(AuthBase):
             raise Problem(401, "invalid-token", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         throttle.count(request, f"token:{token.pk}", throttle.PER_CALLER)
         user: User = token.user
-        # Its sign-in may be older than the requirement.
-        if second_factor.must_set_up(user):
-            raise Problem(403, "second-factor-required")
+        _require_second_factor(user)  # its sign-in may be older than the requirement
         return user
 
     def _by_personal_token(self, request: HttpRequest, token: PersonalToken) -> User:
         throttle.count(request, f"personal:{token.pk}", throttle.PER_CALLER)
-        if second_factor.must_set_up(token.user):
-            raise Problem(403, "second-factor-required")
+        _require_second_factor(token.user)
         vars(request)["personal_token"] = token
         require_scope(request, self.scope)
         personal_tokens.note_use(token)
@@ -80,14 +77,26 @@ class Signed(AuthBase):
         if not isinstance(user, User) or not (user.is_active and user.is_staff):
             raise Problem(401, headers={"WWW-Authenticate": "Bearer"})
         throttle.count(request, f"person:{user.pk}", throttle.PER_CALLER)
-        if second_factor.must_set_up(user):
-            raise Problem(403, "second-factor-required")
+        _require_second_factor(user)
         if request.method not in SAFE:
             check = _Csrf(_nothing)
             check.process_request(request)
             if check.process_view(request, _nothing, (), {}):
                 raise Problem(403, "csrf-failed")
         return user
+
+
+def _require_second_factor(user: User) -> None:
+    """Refuse a person who has to set up a second factor first: there is no code that they could send.
+
+    Raises:
+        Problem: 403.
+    """
+    if second_factor.must_set_up(user):
+        detail = (
+            "Set up a second factor first: the console's pages have it in their head, under Second factor."
+        )
+        raise Problem(403, "second-factor-required", detail=detail)
 
 
 def require_scope(request: HttpRequest, scope: Scope | None) -> None:

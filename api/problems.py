@@ -13,7 +13,7 @@ TITLES = {
     "not-signed-in": "Send an access token: Authorization: Bearer …",
     "invalid-credentials": "The name, the password or the code is wrong.",
     "invalid-signature": "There is no such address, or the signature is wrong, too old or was used before.",
-    "second-factor-required": "Send the code of the second factor as otp.",
+    "second-factor-required": "The account needs a second factor; a sign-in sends its code as otp.",
     "invalid-token": "The token is unknown, expired, revoked or used up.",
     "csrf-failed": "A call signed by a session cookie needs the header X-CSRFToken.",
     "forbidden": "Your account may not do this.",

@@ -73,6 +73,7 @@ def test_tokens_wait_until_a_second_factor_that_came_to_be_required_is_set_up(se
     settings.SECOND_FACTOR_REQUIRED_FOR = "everybody"
     answer = api.get("runs/")
     assert (answer.status_code, answer.json()["type"]) == (403, "/api/docs#second-factor-required")
+    assert answer.json()["detail"].startswith("Set up a second factor first")  # there is no code to send
 
     Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data={})
     assert api.get("runs/").status_code == 200
