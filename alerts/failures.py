@@ -67,7 +67,10 @@ class Group:
     @property
     def is_failing(self) -> bool:
         """Whether the latest of them failed."""
-        return not self.runs or self.runs[0].status in FAILURES
+        latest = self.runs[0] if self.runs else self.newest_failure
+        # Its next attempt may be too long ago to be among the runs that were read.
+        is_mended = latest.pk == self.newest_failure.pk and self._again == JobRun.Status.SUCCEEDED
+        return latest.status in FAILURES and not is_mended
 
     @property
     def failed(self) -> int:
@@ -97,7 +100,8 @@ class Group:
     @property
     def first_success_is_read(self) -> bool:
         """Whether no run between the newest failure and the runs that were read may have succeeded before those."""
-        return self.oldest_read is None or self.newest_failure.pk >= self.oldest_read.pk
+        is_mended = self._again == JobRun.Status.SUCCEEDED
+        return is_mended or self.oldest_read is None or self.newest_failure.pk >= self.oldest_read.pk
 
     def has_all_since(self, moment: datetime) -> bool:
         """Whether every run that ended since then was read."""
@@ -107,17 +111,31 @@ class Group:
     @property
     def waits_for_retry(self) -> bool:
         """Whether the attempt that follows the latest failure by itself waits for its time."""
-        return vars(self.newest_failure).get("again_status") == JobRun.Status.QUEUED
+        return self._again == JobRun.Status.QUEUED
 
     @property
     def is_being_retried(self) -> bool:
         """Whether that attempt is running."""
-        return vars(self.newest_failure).get("again_status") == JobRun.Status.RUNNING
+        return self._again == JobRun.Status.RUNNING
+
+    @property
+    def _again(self) -> str | None:
+        return vars(self.newest_failure).get("again_status")
 
     @property
     def retry_at(self) -> datetime | None:
         """When that attempt may start; None: at once."""
-        at: datetime | None = vars(self.newest_failure).get("again_at")
+        return self._moment("again_at")
+
+    @property
+    def fine_since(self) -> datetime | None:
+        """When the first run after the latest failure ended; None: none has."""
+        newest = self.newest_failure.pk
+        later = [run.finished_at for run in self.runs if run.pk > newest]
+        return min((at for at in (*later, self._moment("again_finished_at")) if at), default=None)
+
+    def _moment(self, name: str) -> datetime | None:
+        at: datetime | None = vars(self.newest_failure).get(name)
         return at and at.replace(tzinfo=UTC)  # SQLite returns what is annotated without its zone
 
     @property
@@ -186,6 +204,7 @@ def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:
     real = runs.filter(dry_run=False).annotate(
         again_status=F("next_attempt__status"),
         again_at=F("next_attempt__not_before"),
+        again_finished_at=F("next_attempt__finished_at"),
         is_of_last_slot=_flag(is_of_last_slot),
     )
     real = real.only(*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")

@@ -62,11 +62,9 @@ def recovered(world: World) -> list[Recovered]:
     """Return the groups that failed in the last day and have recovered."""
     found, day = [], world.now - RECOVERED_WITHIN
     for group in groups(world):
-        ended = group.newest_failure.finished_at
-        if group.is_failing or ended is None or ended < day:
+        ended, fine_since = group.newest_failure.finished_at, group.fine_since
+        if group.is_failing or ended is None or fine_since is None or ended < day:
             continue
-        later = [run for run in group.runs if run.pk > group.newest_failure.pk]
-        fine_since = min(run.finished_at for run in later if run.finished_at)
         recent = [run for run in group.runs if run.finished_at and run.finished_at >= day]
         times = max(1, sum(run.status in FAILURES for run in recent))
         text = _("%(what)s: %(text)s") % {"what": name_of(group.newest_failure), "text": group.cause}

@@ -75,6 +75,22 @@ def test_a_failure_of_a_rare_schedule_is_found_however_many_other_failures_follo
     assert [name for _type, name in found("failed")] == ["monthly"]
 
 
+def test_a_failure_whose_next_attempt_succeeded_is_not_found_however_many_other_runs_followed(monkeypatch):
+    monkeypatch.setattr(failures, "RUNS_MAX", 2)
+    failed = factories.job_run(job="scrape_now", status="failed", params={"config": 1})
+    again = factories.job_run(
+        job="scrape_now", status="failed", params={"config": 1}, retry_of=failed, attempt=2
+    )
+    assert found("failed")
+    factories.job_run(job="scrape_now", params={"config": 1}, retry_of=again, attempt=3)
+    assert not found("failed")
+
+    for _number in range(2):
+        factories.job_run(job="scrape_now", params={"config": 2})
+
+    assert not found("failed")
+
+
 def test_a_failure_of_a_schedule_that_has_ended_is_not_found_for_ever():
     now = timezone.now()
     task = rare_failure(at=now - 20 * 24 * HOUR)

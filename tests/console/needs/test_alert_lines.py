@@ -8,6 +8,7 @@ from alerts import failures
 from alerts.models import Mute
 from alerts.rules import RULES
 from console import needs
+from console.needs import failures as needs_failures
 from console.needs.alerts import SAID_ELSEWHERE
 from console.roles import BOT_OWNERS, VIEWERS
 from tests.console.needs.test_needs import (
@@ -71,6 +72,19 @@ def test_what_failed_before_a_storm_of_failures_is_said_by_its_alert(monkeypatch
     assert unread.actions[0].url == reverse("admin:alerts_alert_change", args=[alert.pk])
     factories.mute(**about_purge)
     assert texts(boss) == ["Cleanup tokens is failing"]
+
+
+def test_what_its_next_attempt_mended_stays_recovered_however_many_other_runs_followed(monkeypatch):
+    monkeypatch.setattr(failures, "RUNS_MAX", 2)
+    failed = factories.job_run(job="scrape_now", status="failed", params={"config": 1}, error="503")
+    again = factories.job_run(job="scrape_now", params={"config": 1}, retry_of=failed, attempt=2)
+    for _number in range(2):
+        factories.job_run(job="scrape_now", params={"config": 2})
+
+    of_boss = world(factories.superuser())
+
+    assert not needs_failures.failing(of_boss)
+    assert [one.fine_since for one in needs_failures.recovered(of_boss)] == [again.finished_at]
 
 
 def test_an_owner_sees_the_alerts_of_their_bots_only():
