@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 
+from django.db.models import BooleanField, Case, F, OuterRef, Q, Subquery, When
 from django_celery_beat.models import PeriodicTask
 
-from maintenance.ledger.usual import Kind, kind_of, usual_of_kinds
+from maintenance.ledger.usual import COUNTS, Kind, kind_of, usual_of_kinds
+from maintenance.models import JobRun
 from maintenance.registry import InvalidParams, read_params
 from maintenance.scheduling import schedules
 from maintenance.scheduling.firetimes import InvalidSchedule
@@ -46,10 +48,12 @@ class Neighbours:
 
     too_long: TooLong | None
     meetings: list[Meeting]
+    # There are more schedules with long runs than were compared.
+    is_cut: bool = False
 
 
 def neighbours(task: PeriodicTask, slots: Sequence[datetime]) -> Neighbours:
-    """Return what runs of the task at these slots would meet, by the usual durations, in up to three queries.
+    """Return what runs of the task at these slots would meet, by the usual durations, in up to four queries.
 
     Only long runs that meet long runs of other jobs are told.
     """
@@ -58,12 +62,33 @@ def neighbours(task: PeriodicTask, slots: Sequence[datetime]) -> Neighbours:
         return Neighbours(None, [])
     interval = min((later - earlier for earlier, later in pairwise(slots)), default=None)
     too_long = TooLong(takes, interval) if interval is not None and takes > interval else None
-    return Neighbours(too_long, _meetings(task, slots, takes) if takes >= HEAVY else [])
+    if takes < HEAVY:
+        return Neighbours(too_long, [])
+    others = _others(task)
+    nearby = others[:OTHERS_MAX]
+    return Neighbours(too_long, _meetings(nearby, slots, takes), is_cut=len(others) > OTHERS_MAX)
 
 
-def _meetings(task: PeriodicTask, slots: Sequence[datetime], takes: timedelta) -> list[Meeting]:
-    others = PeriodicTask.objects.filter(enabled=True).exclude(pk=task.pk).exclude(task=task.task)
-    nearby = list(others.select_related(*schedules.RELATED).order_by("pk")[:OTHERS_MAX])
+def _others(task: PeriodicTask) -> list[PeriodicTask]:
+    """Return the schedules of other jobs; of many those that may be heavy; one more than are compared, if there are more."""
+    rows = PeriodicTask.objects.filter(enabled=True).exclude(pk=task.pk).exclude(task=task.task)
+    rows = rows.select_related(*schedules.RELATED).order_by("pk")
+    found = list(rows[: OTHERS_MAX + 1])
+    if len(found) <= OTHERS_MAX:
+        return found
+    # One look into the index of slots for each schedule. Only a quick success says that a schedule is not heavy.
+    is_quick = COUNTS & Q(finished_at__lt=F("started_at") + HEAVY)
+    last = JobRun.objects.filter(schedule=OuterRef("pk"), trigger=JobRun.Trigger.SCHEDULE)
+    was_quick = last.order_by("-scheduled_for").values(
+        quick=Case(When(is_quick, then=True), default=False, output_field=BooleanField())
+    )
+    may_be_heavy = rows.alias(was_quick=Subquery(was_quick[:1])).filter(
+        Q(was_quick=False) | Q(was_quick=None)
+    )
+    return list(may_be_heavy[: OTHERS_MAX + 1])
+
+
+def _meetings(nearby: Sequence[PeriodicTask], slots: Sequence[datetime], takes: timedelta) -> list[Meeting]:
     meetings = []
     for other, length in zip(nearby, _usual(nearby), strict=True):
         if length is not None and length >= HEAVY:

@@ -56,6 +56,7 @@ class Preview:
     changes: list[ClockChange]
     too_long: TooLong | None
     meetings: list[Meeting]
+    meetings_cut: bool  # not all schedules with long runs were compared
     reader_zone: str  # empty: there is no column for it
 
 
@@ -103,6 +104,7 @@ def preview(
         meetings=[
             replace(meeting, at=meeting.at.astimezone(zone)) for meeting in nearby.meetings[:MEETINGS_SAID]
         ],
+        meetings_cut=nearby.is_cut,
         reader_zone=here.key if here else "",
     )
 

@@ -10,7 +10,7 @@ from django.utils.html import escape
 from django_celery_beat.models import PeriodicTask
 
 from audit.models import Event
-from maintenance.scheduling import edits, schedules
+from maintenance.scheduling import edits, neighbours, schedules
 from maintenance.scheduling.crontab import InvalidTime
 from maintenance.scheduling.timing import Timing
 from tests.kit import factories
@@ -231,3 +231,29 @@ def test_it_warns_of_long_runs_of_other_jobs_at_the_same_time(client, person):
     assert escape(meets) in page
     assert "Short" not in page
     assert "usually" not in shown(client, **{**fields, "hour": "5"})
+
+
+def test_of_many_schedules_those_whose_last_run_was_long_are_compared(client, person, monkeypatch):
+    monkeypatch.setattr(neighbours, "OTHERS_MAX", 1)
+    PeriodicTask.objects.update(enabled=False)
+    ran("cleanup_tokens", 5)
+    ran("purge_old_content", 30)
+    ran("cleanup_sessions", 0.5)
+    fields = {"day_of_week": "*", "task": "maintenance.cleanup_tokens"}
+    for number in range(3):
+        short = factories.schedule(
+            name=f"Short {number}", task="maintenance.cleanup_sessions", crontab="5 4 * * *"
+        )
+        ran("cleanup_sessions", 0.5, 1, schedule=short, scheduled_for=NOON, trigger="schedule")
+    purges = [
+        factories.schedule(name=name, task="maintenance.purge_old_content", crontab="50 3 * * *")
+        for name in ("Purge", "Never yet")
+    ]
+    ran("purge_old_content", 30, 1, schedule=purges[0], scheduled_for=NOON, trigger="schedule")
+
+    page = shown(client, **fields)
+    assert "“Purge”, which usually takes 30 m 00 s, runs at the same time" in page
+    assert "There are more schedules with long runs" in page
+
+    purges[1].delete()
+    assert "There are more schedules with long runs" not in shown(client, **fields)
