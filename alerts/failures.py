@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Case, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 
 from database.slices import Each, bound, first_of_each, values_of_each
 from maintenance.models import JobRun, ScheduleControl
@@ -209,9 +209,12 @@ def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:
     )
     real = real.only(*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
     of_state = real.filter(status=Each("status")).order_by("-pk")[:FAILURES_MAX]
-    # A condition on the state itself would let a database read all failures ever stored.
+    # A condition on a state itself would let a database read all failures ever stored.
     failed = real.alias(is_failure=_flag(Q(status__in=FAILURES))).filter(is_failure=True)
-    of_rare = failed.filter(still_fires, pk__in=_runs_of_rare_slots(now))
+    slot = {"schedule": OuterRef("schedule"), "scheduled_for": OuterRef("scheduled_for")}
+    succeeded = JobRun.objects.filter(**slot).alias(is_success=_flag(Q(status=JobRun.Status.SUCCEEDED)))
+    is_mended = Exists(succeeded.filter(is_success=True))  # by one of the attempts that followed
+    of_rare = failed.filter(still_fires, ~is_mended, pk__in=_runs_of_rare_slots(now))
     of_rare = of_rare.order_by("-scheduled_for")[:FAILURES_MAX]
     parts: list[Any] = [*(bound(of_state, status=status) for status in FAILURES), of_rare]
     return [[run for run in one if _is_recent(run, now)] for one in first_of_each(parts)]
