@@ -163,10 +163,10 @@ def read_groups(runs: JobRunQuerySet, now: datetime) -> Groups:
     newest: dict[Key, JobRun] = {}
     lists = _failures(runs, now)
     for run in sorted(chain.from_iterable(lists), key=lambda one: -one.pk):
-        newest.setdefault(key_of(run), run)
+        if _is_recent(run, now):
+            newest.setdefault(key_of(run), run)
     found = Groups()
-    # A full list: older failures may belong to other groups.
-    found.is_complete = len(newest) <= GROUPS_MAX and all(len(one) < FAILURES_MAX for one in lists)
+    found.is_complete = len(newest) <= GROUPS_MAX and not any(_may_be_cut(one, now) for one in lists)
     if not newest:
         return found
     by_key: dict[Key, dict[int, Ended]] = {}
@@ -196,7 +196,7 @@ def _oldest_read(later: Sequence[Ended]) -> dict[str, Ended]:
 
 
 def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:
-    """Return the recent ones of the newest failures of each state, and those of the last slots of rare schedules."""
+    """Return the newest failures of each state, and those of the last slots of rare schedules."""
     # By the index of state and number, without a condition on time: that would read all failures ever stored.
     # The attempt that follows costs no query of its own, nor does whether the schedule has had a later slot.
     still_fires = Q(schedule__enabled=True) & (Q(schedule__expires=None) | Q(schedule__expires__gt=now))
@@ -217,7 +217,18 @@ def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:
     of_rare = failed.filter(still_fires, ~is_mended, pk__in=_runs_of_rare_slots(now))
     of_rare = of_rare.order_by("-scheduled_for")[:FAILURES_MAX]
     parts: list[Any] = [*(bound(of_state, status=status) for status in FAILURES), of_rare]
-    return [[run for run in one if _is_recent(run, now)] for one in first_of_each(parts)]
+    return first_of_each(parts)
+
+
+def _may_be_cut(read: Sequence[JobRun], now: datetime) -> bool:
+    """Whether there may be recent failures beyond these: a full list whose last one is not too old to be listed.
+
+    Runs by hand count too: they are listed for a shorter time than the failures of schedules that may follow them.
+    """
+    if len(read) < FAILURES_MAX:
+        return False
+    last: Any = min(read, key=lambda run: run.pk)
+    return bool(last.is_of_last_slot or last.finished_at is None or last.finished_at >= now - WITHIN)
 
 
 def _runs_of_rare_slots(now: datetime) -> QuerySet[ScheduleControl, Any]:

@@ -87,6 +87,20 @@ def test_what_its_next_attempt_mended_stays_recovered_however_many_other_runs_fo
     assert [one.fine_since for one in needs_failures.recovered(of_boss)] == [again.finished_at]
 
 
+@pytest.mark.parametrize(("days", "is_said"), [(2, True), (8, False)])
+def test_a_run_by_hand_that_is_no_longer_listed_does_not_end_a_storm(monkeypatch, days, is_said):
+    monkeypatch.setattr(failures, "FAILURES_MAX", 3)
+    purge = purge_run("failed", ago=50 * HOUR, error="disk full")
+    about_purge = {"subject_type": "django_celery_beat.PeriodicTask", "subject_id": str(purge.schedule_id)}
+    factories.alert(subject_name="Purge old content", cause="disk full", **about_purge)
+    ended = timezone.now() - days * 24 * HOUR
+    factories.job_run(job="cleanup_events", status="failed", trigger="admin", finished_at=ended)
+    for _number in range(2):
+        factories.job_run(job="cleanup_tokens", status="failed", error="locked")
+
+    assert ("Failed: Purge old content" in texts(factories.superuser())) == is_said
+
+
 def test_an_owner_sees_the_alerts_of_their_bots_only():
     owner = member(BOT_OWNERS)
     factories.alert(rule="silent", config=factories.bot_config(owner=owner), subject_name="mine")
