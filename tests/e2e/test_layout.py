@@ -30,6 +30,29 @@ def test_the_header_is_low_at_every_width(signed_in, width, highest):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+COVERED = """() => {
+  const range = document.createRange();
+  range.selectNodeContents(document.querySelector("#content > h1"));
+  const lines = [...range.getClientRects()];
+  const buttons = [...document.querySelectorAll(".object-tools li")].map((one) => one.getBoundingClientRect());
+  return lines.some((line) => buttons.some((button) => line.left < button.right && button.left < line.right
+    && line.top < button.bottom && button.top < line.bottom));
+}"""
+
+
+@pytest.mark.parametrize("name", ["Gardens, newest posts, every hour", "x" * 190])
+def test_buttons_cover_no_title_however_long_it_is(signed_in, name):
+    schedule = factories.schedule(name=name)
+    page = signed_in
+    page.goto(f"/admin/django_celery_beat/periodictask/{schedule.pk}/change/")
+    expect(page.locator(".object-tools")).to_be_visible()
+
+    for width in (1440, 1300, 1100, 1030, 900, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert not page.evaluate(COVERED), width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_name_without_spaces_makes_no_page_wider_than_a_phone(signed_in):
     bot = factories.bot_config(name="x" * 90)
     page = signed_in
