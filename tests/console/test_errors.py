@@ -154,6 +154,18 @@ def test_a_form_that_cannot_be_taken_shows_what_was_typed(state, status, said):
     assert "precious" not in of_another_site.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("field", "label"),
+    [("description", "描述"), ("start_time_0", "开始时间"), ("of_nobody_here", "of nobody here")],
+)
+def test_what_was_typed_stands_under_the_label_of_its_field(field, label):
+    address = reverse("admin:django_celery_beat_periodictask_add")
+
+    answer = Client().post(address, {field: "precious"}, headers={**OWN, "accept-language": "zh-hans"})
+
+    assert answer.context["typed"] == [(label, "precious")]
+
+
 def test_the_way_back_leads_to_no_other_host():
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(factories.superuser())
