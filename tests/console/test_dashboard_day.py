@@ -358,3 +358,10 @@ def test_what_is_stored_is_asked_for_in_few_queries(client, superuser):
     with CaptureQueriesContext(connection) as captured:
         client.get(STORED)
     assert len(captured) <= 25
+
+
+def test_a_missing_scheduler_is_told_once_with_what_to_do(client, superuser):
+    page = client.get(reverse("admin:index")).content.decode()
+
+    assert page.count("start celery beat") == 1
+    assert "none is alive" in page
