@@ -193,3 +193,12 @@ def test_the_dashboard_says_how_much_was_verified_lately(client, superuser, sett
 
 def test_with_nothing_stored_the_dashboard_says_nothing_of_verifying(client, superuser):
     assert "Verified with Reddit" not in client.get(reverse("admin:dashboard_stored")).content.decode()
+
+
+def test_the_page_of_stored_content_says_when_an_account_may_see_none_of_it(client):
+    client.force_login(factories.user())
+
+    page = client.get(reverse("admin:dashboard_stored")).content.decode()
+
+    assert "no stored content and no change that your account may see" in page
+    assert f'<a href="{reverse("admin:index")}">Dashboard</a>' in page
