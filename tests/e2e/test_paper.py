@@ -28,7 +28,14 @@ def test_a_run_and_its_plan_are_printed_whole_and_without_buttons(signed_in, set
 
     for shown in ("#content h1", "#run-log .log-line >> nth=0", "#run-plan", ".facts >> nth=0"):
         expect(page.locator(shown)).to_be_visible()
-    for hidden in ("#header", "#nav-sidebar", ".object-tools", "#run-decision form", ".log-tools", ".strip"):
+    for hidden in (
+        "#header",
+        "#nav-sidebar",
+        ".object-tools",
+        "#run-decision form",
+        ".log-tools",
+        ".last-runs",
+    ):
         expect(page.locator(hidden).first).to_be_hidden()
     # The log is not cut at its window, and dark readers do not print a black page.
     assert page.evaluate(
