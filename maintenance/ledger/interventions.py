@@ -37,6 +37,8 @@ def refuse_decided(run: JobRun) -> None:
 def cancel_run(run: JobRun, *, by: Person, reason: str = "") -> None:
     """Cancel a queued run at once, a running one at its next checkpoint; the reason is optional.
 
+    Does nothing to a run that is being cancelled.
+
     Raises:
         PermissionDenied; NotPossible when the run is over.
     """
@@ -52,7 +54,8 @@ def cancel_run(run: JobRun, *, by: Person, reason: str = "") -> None:
             decisions.record_decision(decisions.CANCELLED, run, by=by, reason=reason)
             return
     run.refresh_from_db()
-    raise NotPossible(state_of(run))
+    if not (run.is_running and run.cancel_requested_at):  # else a second click, and the 30 seconds go on
+        raise NotPossible(state_of(run))
 
 
 def force_stop_run(run: JobRun, *, by: Person) -> None:
@@ -69,6 +72,9 @@ def force_stop_run(run: JobRun, *, by: Person) -> None:
         raise NotPossible(_("Cancel it first, and give it %(seconds)s seconds to stop by itself.") % seconds)
     with transaction.atomic():
         if not run.ask_to_force_stop():
+            run.refresh_from_db()
+            if run.is_running:
+                return  # a second click
             raise NotPossible(state_of(run))
         text = _("%(name)s has it stopped by force.") % {"name": by.get_username()}
         RunLogLine.objects.create(run=run, level=RunLogLine.Level.WARNING, text=text)

@@ -182,9 +182,12 @@ class JobRun(RunFields):
         stopped = self.heartbeat_at if self.status == self.Status.BLOCKED else None
         return (self.finished_at or stopped or clock.now()) - self.started_at
 
-    def _guarded(self, *, expect: str, owner: str | None = None, **values: Any) -> bool:
-        """UPDATE this row if it still has the status ``expect`` (and the owner); copy the values on success."""
-        rows = JobRun.objects.filter(pk=self.pk, status=expect)
+    def _guarded(self, *, expect: str, owner: str | None = None, once: str = "", **values: Any) -> bool:
+        """UPDATE this row if it still has the status ``expect`` (and the owner); copy the values on success.
+
+        ``once``: the column that must still be empty.
+        """
+        rows = JobRun.objects.filter(pk=self.pk, status=expect, **({f"{once}__isnull": True} if once else {}))
         if owner is not None:
             rows = rows.filter(worker=owner)
         if not rows.update(**values):
@@ -362,8 +365,9 @@ class JobRun(RunFields):
         )
 
     def ask_to_cancel(self) -> bool:
-        """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running."""
-        return self._guarded(expect=self.Status.RUNNING, cancel_requested_at=clock.now())
+        """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running, or is marked."""
+        name = "cancel_requested_at"
+        return self._guarded(expect=self.Status.RUNNING, once=name, **{name: clock.now()})
 
     @property
     def may_be_forced(self) -> bool:
@@ -377,8 +381,8 @@ class JobRun(RunFields):
         )
 
     def ask_to_force_stop(self) -> bool:
-        """Mark a running run that does not stop; its process ends the run and exits. False: it is not running."""
-        return self._guarded(expect=self.Status.RUNNING, force_stop_at=clock.now())
+        """Mark a running run that does not stop; its process ends it and exits. False: it is not running, or is marked."""
+        return self._guarded(expect=self.Status.RUNNING, once="force_stop_at", force_stop_at=clock.now())
 
     @classmethod
     def mark_sent(cls, runs: Collection[Self]) -> None:

@@ -6,9 +6,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from maintenance.ledger import interventions
+from audit.models import Event
+from maintenance.ledger import decisions, interventions
 from maintenance.ledger.decisions import decisions_about
-from maintenance.models import JobRun
+from maintenance.models import FORCE_STOP_AFTER, JobRun
 from tests.kit import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,3 +66,20 @@ def test_a_run_that_was_not_cancelled_or_is_over_cannot_be_stopped_by_force():
     with pytest.raises(interventions.NotPossible, match="succeeded"):
         interventions.force_stop_run(factories.job_run(status="succeeded"), by=person)
     assert not JobRun.objects.filter(force_stop_at__isnull=False).exists()
+
+
+def test_a_second_click_neither_restarts_the_thirty_seconds_nor_writes_another_event(client):
+    person, run = factories.superuser(), factories.job_run(status="running")
+    interventions.cancel_run(run, by=person)
+    asked = timezone.now() - FORCE_STOP_AFTER
+    JobRun.objects.filter(pk=run.pk).update(cancel_requested_at=asked)
+
+    interventions.cancel_run(JobRun.objects.get(pk=run.pk), by=person)
+    run.refresh_from_db()
+    assert (run.cancel_requested_at, run.may_be_forced) == (asked, True)
+
+    for _ in range(2):
+        interventions.force_stop_run(JobRun.objects.get(pk=run.pk), by=person)
+    verbs = Event.objects.filter(subject_id=str(run.pk)).order_by("pk").values_list("verb", flat=True)
+    assert list(verbs) == [decisions.CANCELLED, decisions.STOPPED_BY_FORCE]
+    assert run.log_lines.count() == 1
