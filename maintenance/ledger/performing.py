@@ -101,8 +101,12 @@ def _perform(
         hands_on_after = limit * HAND_ON_SHARE if hands_on else None
         return _context(job, run, stopping=stopping, listener=listener, hands_on_after=hands_on_after)
 
-    context = once_it_answers(make, for_seconds=UNWRITTEN_SECONDS, give_up=stopping)
     try:
+        try:
+            context = once_it_answers(make, for_seconds=UNWRITTEN_SECONDS, give_up=stopping)
+        except BaseException as failure:
+            _end_at_start(run, failure, give_up=stopping)
+            raise
         with Heartbeat(
             context,
             limit=limit,
@@ -115,6 +119,33 @@ def _perform(
         if run.concurrency_key:
             publish_next(run.concurrency_key)
     return True
+
+
+def _end_at_start(run: JobRun, failure: BaseException, *, give_up: Callable[[], bool]) -> None:
+    """Record why a claimed run could not begin: nothing has a heartbeat yet, and its worker would count as lost."""
+    error, trace, broken_off = f"{type(failure).__name__}: {failure}", traceback.format_exc(), ""
+    if isinstance(failure, SystemExit | KeyboardInterrupt):
+        broken_off, error = JobRun.Reason.TERMINATED, ""
+    else:
+        broken_off = reason_of(cause_of(failure)) if _is_refused(failure) else broken_off
+
+    def write() -> None:
+        with transaction.atomic():
+            if not broken_off:
+                run.finish(JobRun.Status.FAILED, error=error, traceback=trace)
+                return
+            found = judge(run, reason=broken_off, cursor=run.cursor, error=error)
+            ended = run.finish(found.status, reason=found.reason, error=found.error, traceback=trace)
+            if ended and found.goes_on:
+                request_next_attempt(run, not_before=found.not_before)
+
+    once_it_answers(write, for_seconds=UNWRITTEN_SECONDS, give_up=give_up)
+    logger.warning("%s could not begin: %s", run, error or broken_off)
+
+
+def _is_refused(failure: BaseException) -> bool:
+    """Whether it is no error of the job: a restart, a lock not granted, a full disk."""
+    return cause_of(failure) is not None or isinstance(failure, OperationalError | InterfaceError)
 
 
 def _context(
@@ -154,8 +185,7 @@ def _execute(job: Job, run: JobRun, context: JobContext) -> None:
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
         if context.is_lost:
             logger.warning("%s was taken from this worker, and then: %s", run, error)
-        elif cause_of(failure) or isinstance(failure, OperationalError | InterfaceError):
-            # A restart, a lock not granted, a full disk: no error of the job.
+        elif _is_refused(failure):
             connection.close()
             reason = reason_of(cause_of(failure))
             _break_off(run, context, reason, error=error, trace=trace, is_abrupt=True)

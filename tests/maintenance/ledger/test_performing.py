@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from maintenance.ledger import dispatch, heartbeat, performing
@@ -136,3 +137,32 @@ def test_a_preview_writes_nothing():
     ]
     assert not JobRun.objects.exists()
     assert not RunLogLine.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "attempts"),
+    [
+        (ValueError("no such retention"), Status.FAILED, 1),
+        (OperationalError("the server is starting"), Status.INTERRUPTED, 2),
+        (SystemExit(0), Status.INTERRUPTED, 2),
+    ],
+)
+def test_a_run_that_cannot_begin_tells_why_and_lets_the_next_one_start(
+    monkeypatch, broker, failure, status, attempts
+):
+    def fail(*_args, **_kwargs):
+        raise failure
+
+    run, behind = requested("cleanup_tokens"), requested("cleanup_tokens")
+    JobRun.objects.filter(pk=behind.pk).update(sent_at=None)
+    monkeypatch.setattr(performing, "_context", fail)
+
+    with pytest.raises(type(failure)):
+        performing.perform(run)
+
+    run.refresh_from_db()
+    behind.refresh_from_db()
+    assert (run.status, JobRun.objects.exclude(pk=behind.pk).count()) == (status, attempts)
+    assert str(failure) in run.error or status != Status.FAILED
+    assert run.traceback
+    assert (behind.status, behind.sent_at is not None) == ("queued", True)
