@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from tqdm import tqdm
 
 from database.messages import gettext as _
-from maintenance.ledger import decisions, performing
+from maintenance.ledger import decisions, performing, requests
 from maintenance.models import JobRun
+from maintenance.registry import JobsPaused, get_job
 
 
 def perform_in_foreground(run: JobRun, *, show_bar: bool, conclude: Callable[[], None]) -> None:
@@ -42,11 +43,23 @@ def perform_in_foreground(run: JobRun, *, show_bar: bool, conclude: Callable[[],
         try:
             done = performing.perform(run, stopping=stopped.is_set, listener=listener, kill=leave)
             if not done:
-                run.skip_queued(message=_("Another run of %(job)s is not finished.") % {"job": run.job})
+                _skip(run)
         except (Exception, KeyboardInterrupt) as failure:
             run.refresh_from_db()
             if not run.is_final:  # the end could not be recorded
                 raise CommandError(f"{type(failure).__name__}: {failure}. A worker takes it up.") from failure
+
+
+def _skip(run: JobRun) -> None:
+    """End a run that could not be claimed, and say why: a pause that has begun meanwhile, or another run."""
+    reason: str = JobRun.Reason.OVERLAP
+    message: str = _("Another run of %(job)s is not finished.") % {"job": run.job}
+    if not run.dry_run:
+        try:
+            requests.refuse_paused(get_job(run.job))
+        except JobsPaused as paused:
+            reason, message = JobRun.Reason.PAUSED, paused.text
+    run.skip_queued(reason=reason, message=message)
 
 
 @contextmanager

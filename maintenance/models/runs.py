@@ -279,12 +279,12 @@ class JobRun(RunFields):
         rows = JobRun.objects.silent_for(silent_for).filter(pk=self.pk, worker=self.worker)
         return bool(rows.update(status=status, reason=reason, finished_at=clock.now(), error=error))
 
-    def skip_queued(self, *, message: str) -> bool:
-        """QUEUED ─► SKIPPED, by a command that finds its job running. False: it has started meanwhile."""
+    def skip_queued(self, *, reason: str, message: str) -> bool:
+        """QUEUED ─► SKIPPED, by a command that cannot start it now. False: it has started meanwhile."""
         return self._guarded(
             expect=self.Status.QUEUED,
             status=self.Status.SKIPPED,
-            reason=self.Reason.OVERLAP,
+            reason=reason,
             finished_at=clock.now(),
             message=message,
         )
@@ -366,8 +366,9 @@ class JobRun(RunFields):
 
     def ask_to_cancel(self) -> bool:
         """Mark a running run; its worker cancels it at the next checkpoint. False: it is not running, or is marked."""
-        name = "cancel_requested_at"
-        return self._guarded(expect=self.Status.RUNNING, once=name, **{name: clock.now()})
+        return self._guarded(
+            expect=self.Status.RUNNING, once="cancel_requested_at", cancel_requested_at=clock.now()
+        )
 
     @property
     def may_be_forced(self) -> bool:

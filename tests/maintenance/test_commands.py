@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from maintenance.models import JobRun
+from maintenance.scheduling import maintenance_mode
 from scraping.models import RedditPost
 from tests.kit import factories
 from tests.kit.waiting import wait_until
@@ -183,6 +184,20 @@ def test_a_run_beside_another_is_skipped_and_exits_4(capsys):
     run, code = run_json(capsys, "cleanup_tokens")
 
     assert (run["status"], run["reason"], code) == ("skipped", "overlap", 4)
+
+
+def test_a_pause_that_begins_before_the_claim_is_told_as_what_stops_the_run(capsys, monkeypatch):
+    claim = JobRun.claim
+
+    def paused_meanwhile(run, **values):
+        maintenance_mode.start(by=None, reason="Reddit is down", scope="scraping")
+        return claim(run, **values)
+
+    monkeypatch.setattr(JobRun, "claim", paused_meanwhile)
+    run, code = run_json(capsys, "auto_scraping")
+
+    assert (run["status"], run["reason"], code) == ("skipped", "paused", 4)
+    assert "Reddit is down" in run["message"]
 
 
 def test_run_job_leaves_the_run_to_the_workers(capsys):
