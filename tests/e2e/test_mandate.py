@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from maintenance.ledger import performing
 from maintenance.models import JobRun
+from maintenance.purging.plan import TablePlan
 from scraping.models import RedditPost
 from tests.e2e.reading import violations
 from tests.kit import factories
@@ -43,3 +44,18 @@ def test_a_plan_names_what_decides_it_and_an_approval_is_remembered(signed_in, a
     assert RedditPost.objects.get().subreddit == "Python"
     if shots := settings.VAR_DIR / "shots" if (settings.VAR_DIR / "shots").is_dir() else None:
         page.screenshot(path=str(shots / "run.png"), full_page=True)
+
+
+def test_a_link_between_the_words_of_a_decision_is_told_by_more_than_its_colour(signed_in, axe):
+    table = TablePlan(model="scraping.RedditPost", rows=8_687, total=41_200)
+    plan = {"at": timezone.now().isoformat(), "tables": [table.as_json()]}
+    factories.job_run(job="purge_old_content", dry_run=True, plan=plan)
+    blocked = factories.job_run(
+        job="purge_old_content", status="blocked", params={"days": 30}, requested_by_name="lin", plan=plan
+    )
+    page = signed_in
+
+    page.goto(f"/admin/maintenance/jobrun/{blocked.pk}/change/")
+
+    expect(page.get_by_text("planned to delete 8,687 rows")).to_be_visible()
+    assert violations(page, axe) == []
