@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import BooleanField, Case, F, Q, When
 
 from database.slices import Each, bound, first_of_each, values_of_each
-from maintenance.models import JobRun, ScheduleControl
+from maintenance.models import JobRun
 from maintenance.models.run_queries import JobRunQuerySet
 from maintenance.models.statuses import FAILURES
 from maintenance.registry import get_job, is_known
@@ -209,14 +209,7 @@ def _failures(runs: JobRunQuerySet, now: datetime) -> list[list[JobRun]]:
     )
     real = real.only(*_FIELDS, "reason", "error", "error_parts", "message", "message_parts")
     of_state = real.filter(status=Each("status")).order_by("-pk")[:FAILURES_MAX]
-    # A condition on a state itself would let a database read all failures ever stored.
-    failed = real.alias(is_failure=_flag(Q(status__in=FAILURES))).filter(is_failure=True)
-    slot = {"schedule": OuterRef("schedule"), "scheduled_for": OuterRef("scheduled_for")}
-    succeeded = JobRun.objects.filter(**slot).alias(is_success=_flag(Q(status=JobRun.Status.SUCCEEDED)))
-    is_mended = Exists(succeeded.filter(is_success=True))  # by one of the attempts that followed
-    of_rare = failed.filter(still_fires, ~is_mended, pk__in=_runs_of_rare_slots(now))
-    of_rare = of_rare.order_by("-scheduled_for")[:FAILURES_MAX]
-    parts: list[Any] = [*(bound(of_state, status=status) for status in FAILURES), of_rare]
+    parts: list[Any] = [bound(of_state, status=status) for status in FAILURES]
     return first_of_each(parts)
 
 
@@ -229,15 +222,6 @@ def _may_be_cut(read: Sequence[JobRun], now: datetime) -> bool:
         return False
     last: Any = min(read, key=lambda run: run.pk)
     return bool(last.is_of_last_slot or last.finished_at is None or last.finished_at >= now - WITHIN)
-
-
-def _runs_of_rare_slots(now: datetime) -> QuerySet[ScheduleControl, Any]:
-    """Return the keys of the runs of last slots that are not recent: one look into the index of slots for each."""
-    of_slot = JobRun.objects.filter(
-        schedule=OuterRef("schedule"), scheduled_for=OuterRef("last_slot_at"), trigger=JobRun.Trigger.SCHEDULE
-    )
-    rare = ScheduleControl.objects.filter(last_slot_at__lt=now - WITHIN)
-    return rare.annotate(run=Subquery(of_slot.values("pk"))).values("run")
 
 
 def _flag(condition: Q) -> Case:

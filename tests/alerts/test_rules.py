@@ -63,33 +63,6 @@ def rare_failure(at):
     return task
 
 
-def test_a_failure_of_a_rare_schedule_is_found_however_many_other_failures_followed(monkeypatch):
-    monkeypatch.setattr(failures, "FAILURES_MAX", 3)
-    now = timezone.now()
-    rare_failure(at=now - 20 * 24 * HOUR)
-    assert [name for _type, name in found("failed")] == ["monthly"]
-
-    for _number in range(3):
-        factories.job_run(job="cleanup_sessions", status="failed", finished_at=now - 10 * 24 * HOUR)
-
-    assert [name for _type, name in found("failed")] == ["monthly"]
-
-
-def test_a_failure_of_a_rare_schedule_that_a_later_attempt_mended_is_not_found(monkeypatch):
-    monkeypatch.setattr(failures, "FAILURES_MAX", 2)
-    monkeypatch.setattr(failures, "RUNS_MAX", 2)
-    at = timezone.now() - 20 * 24 * HOUR
-    task = rare_failure(at=at)
-    fields = {"schedule": task, "scheduled_for": at, "queued_at": at, "finished_at": at, "trigger": "retry"}
-    again = JobRun.objects.get()
-    for status in ("failed", "succeeded"):
-        again = factories.job_run(status=status, retry_of=again, attempt=again.attempt + 1, **fields)
-    for status in ("failed", "failed", "succeeded"):
-        factories.job_run(status=status, finished_at=at + HOUR, params={"days": 1})
-
-    assert found("failed") == []
-
-
 def test_a_failure_whose_next_attempt_succeeded_is_not_found_however_many_other_runs_followed(monkeypatch):
     monkeypatch.setattr(failures, "RUNS_MAX", 2)
     failed = factories.job_run(job="scrape_now", status="failed", params={"config": 1})
