@@ -227,7 +227,7 @@ class IdempotencyKeyQuerySet(models.QuerySet["IdempotencyKey"]):
 
 
 class IdempotencyKey(models.Model):
-    """The key that an API client sent with a request, and the answer to it."""
+    """The key that an API client sent with a request, or a page with its form, and the answer to it."""
 
     LIFETIME = timedelta(hours=24)
 

@@ -1,5 +1,8 @@
 """The page that asks for confirmation before a job runs: what it does, and what it would delete now."""
 
+import hashlib
+import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +14,14 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser, User
 from django.core import signing
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
+from accounts.models import IdempotencyKey
 from database.deadlines import Superseded
 from database.messages import from_json
 from maintenance.admin import last_plans
@@ -34,6 +39,8 @@ from scraping.models import BotConfig
 SALT = "maintenance.purging.plan"
 # In the query string: make a new plan, however long that takes.
 NEW = "new_plan"
+# Each page has its own, in its form: a second click on its button starts no second run.
+KEY = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 def run_url(job: Job, params: dict[str, Any] | None = None) -> str:
@@ -179,6 +186,7 @@ def _page(request: HttpRequest, job: Job, context: dict[str, Any], *, status: in
             "title": _("Run “%(job)s” now?") % {"job": job.title},
             "job": job,
             "schedule": schedules.for_job(job.slug),
+            "key": secrets.token_urlsafe(16),
             **context,
         },
         status=status,
@@ -187,16 +195,33 @@ def _page(request: HttpRequest, job: Job, context: dict[str, Any], *, status: in
 
 def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResponse:
     dry_run = "dry_run" in request.POST
-    run = requests.request_run(
-        job=job.slug,
-        trigger=JobRun.Trigger.ADMIN,
-        by=request.user,
-        dry_run=dry_run,
-        params=params,
-        shown=None if dry_run else _seen(request, job, params),
-    )
+    with transaction.atomic():
+        kept = _key_of_page(request, dry_run=dry_run)
+        if kept is not None and kept.run_id is not None:  # a second click
+            run = JobRun.objects.get(pk=kept.run_id)
+        else:
+            run = requests.request_run(
+                job=job.slug,
+                trigger=JobRun.Trigger.ADMIN,
+                by=request.user,
+                dry_run=dry_run,
+                params=params,
+                shown=None if dry_run else _seen(request, job, params),
+            )
+            if kept is not None:
+                kept.answer(run_id=run.pk, status=302, body="")
     messages.success(request, _("%(job)s is queued as run #%(id)s.") % {"job": job.title, "id": run.pk})
     return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
+
+
+def _key_of_page(request: HttpRequest, *, dry_run: bool) -> IdempotencyKey | None:
+    """Return the locked key of the page and its button, with the run that it has started; None: the form has no key."""
+    key = request.POST.get("key", "")
+    if not (KEY.fullmatch(key) and isinstance(request.user, User)):
+        return None
+    asked = hashlib.sha256(request.get_full_path().encode()).hexdigest()
+    button = "dry" if dry_run else "run"
+    return IdempotencyKey.take(user=request.user, key=f"page:{key}:{button}", fingerprint=asked)
 
 
 def _seen(request: HttpRequest, job: Job, params: dict[str, Any]) -> dict[str, Any] | None:

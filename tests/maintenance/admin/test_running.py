@@ -1,9 +1,12 @@
 """The page that runs a job: the plan it shows is the plan that runs."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -186,6 +189,46 @@ def test_posting_requests_the_run_and_leads_to_it(client, operator, button, dry_
         dry_run,
     )
     assert Event.objects.filter(subject_id=str(run.pk), actor=operator).exists()
+
+
+def test_a_second_click_starts_no_second_run_and_a_second_visit_does(client, operator):
+    page, again = client.get(job_page("cleanup_tokens")), client.get(job_page("cleanup_tokens"))
+    form = {"run": "1", "key": page.context["key"]}
+
+    clicks = [client.post(job_page("cleanup_tokens"), form).url for _ in range(2)]
+
+    run = JobRun.objects.get()
+    assert page.context["key"] in page.content.decode()
+    assert clicks == [reverse("admin:maintenance_jobrun_change", args=[run.pk])] * 2
+    for more in (
+        {"dry_run": "1", "key": form["key"]},
+        {**form, "key": again.context["key"]},
+        {**form, "key": "x"},
+    ):
+        client.post(job_page("cleanup_tokens"), more)
+    assert JobRun.objects.count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_clicks_at_the_same_moment_one_starts_the_run():
+    person, together, answers = factories.superuser(), threading.Barrier(2), []
+    browsers = [Client(), Client()]
+    for browser in browsers:
+        browser.force_login(person)
+    key = browsers[0].get(job_page("cleanup_tokens")).context["key"]
+
+    def click(browser):
+        together.wait()
+        answers.append(browser.post(job_page("cleanup_tokens"), {"run": "1", "key": key}).url)
+        connection.close()
+
+    threads = [threading.Thread(target=click, args=[browser]) for browser in browsers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == [reverse("admin:maintenance_jobrun_change", args=[JobRun.objects.get().pk])] * 2
 
 
 def test_it_warns_of_a_run_that_is_under_way(client, operator):
