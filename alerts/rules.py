@@ -34,8 +34,11 @@ RECOVERED_MAX = 500
 RESTART = timedelta(minutes=1)
 # A scheduled run that has waited this long for a worker is late.
 LATE = timedelta(minutes=10)
-# Alerts of earlier releases have this cause, so it stays translated.
-FORMER_CAUSE = gettext_lazy("no scheduler was alive")
+# Alerts of earlier releases have these causes, so they stay translated.
+FORMER_CAUSES = (
+    gettext_lazy("no scheduler was alive"),
+    gettext_lazy("The workers have no connection to the broker."),
+)
 # Running this many times the median duration is longer than usual, but never below the least time.
 TIMES_USUAL = 3
 LONG_LEAST = timedelta(minutes=10)
