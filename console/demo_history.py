@@ -145,6 +145,8 @@ def _runs(life: Life) -> int:
 
 
 def _slot_run(life: Life, task: Any, slug: str, slot: datetime) -> JobRun:
+    job = get_job(slug)
+    params = job.clean_stored(task.kwargs)
     run = JobRun(
         job=slug,
         trigger=JobRun.Trigger.SCHEDULE,
@@ -152,8 +154,8 @@ def _slot_run(life: Life, task: Any, slug: str, slot: datetime) -> JobRun:
         schedule_name=task.name,
         scheduled_for=slot,
         queued_at=slot,
-        concurrency_key=slug,
-        params=schedules.job_of(task).clean_stored(task.kwargs),  # type: ignore[union-attr]
+        concurrency_key=job.concurrency_key(params),
+        params=params,
     )
     status, values = _fate(life, slug, slot)
     run.status = status
