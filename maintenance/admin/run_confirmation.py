@@ -197,20 +197,26 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
     dry_run = "dry_run" in request.POST
     with transaction.atomic():
         kept = _key_of_page(request, dry_run=dry_run)
-        if kept is not None and kept.run_id is not None:  # a second click
-            run = JobRun.objects.get(pk=kept.run_id)
-        else:
-            run = requests.request_run(
-                job=job.slug,
-                trigger=JobRun.Trigger.ADMIN,
-                by=request.user,
-                dry_run=dry_run,
-                params=params,
-                shown=None if dry_run else _seen(request, job, params),
-            )
-            if kept is not None:
-                kept.answer(run_id=run.pk, status=302, body="")
-    messages.success(request, _("%(job)s is queued as run #%(id)s.") % {"job": job.title, "id": run.pk})
+        started = JobRun.objects.filter(pk=kept.run_id).first() if kept is not None else None
+        run = started or requests.request_run(
+            job=job.slug,
+            trigger=JobRun.Trigger.ADMIN,
+            by=request.user,
+            dry_run=dry_run,
+            params=params,
+            shown=None if dry_run else _seen(request, job, params),
+        )
+        if kept is not None and started is None:
+            kept.answer(run_id=run.pk, status=302, body="")
+    told = {"job": job.title, "id": run.pk}
+    if started is None:
+        messages.success(request, _("%(job)s is queued as run #%(id)s.") % told)
+    else:
+        # A second click, or the page again by the browser's back button.
+        again = _(
+            "That page has started run #%(id)s of %(job)s already. To start another one, open Run… again."
+        )
+        messages.info(request, again % told)
     return HttpResponseRedirect(reverse("admin:maintenance_jobrun_change", args=[run.pk]))
 
 

@@ -198,6 +198,11 @@ def test_a_second_click_starts_no_second_run_and_a_second_visit_does(client, ope
     clicks = [client.post(job_page("cleanup_tokens"), form).url for _ in range(2)]
 
     run = JobRun.objects.get()
+    told = [str(message) for message in client.get(clicks[1]).context["messages"]]
+    assert told == [
+        f"Cleanup tokens is queued as run #{run.pk}.",
+        f"That page has started run #{run.pk} of Cleanup tokens already. To start another one, open Run… again.",
+    ]
     assert page.context["key"] in page.content.decode()
     assert clicks == [reverse("admin:maintenance_jobrun_change", args=[run.pk])] * 2
     for more in (
