@@ -197,7 +197,7 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
     dry_run = "dry_run" in request.POST
     with transaction.atomic():
         kept = _key_of_page(request, dry_run=dry_run)
-        started = JobRun.objects.filter(pk=kept.run_id).first() if kept is not None else None
+        started = kept and kept.run_id and JobRun.objects.filter(pk=kept.run_id).first()
         run = started or requests.request_run(
             job=job.slug,
             trigger=JobRun.Trigger.ADMIN,
@@ -206,10 +206,10 @@ def _request(request: HttpRequest, job: Job, params: dict[str, Any]) -> HttpResp
             params=params,
             shown=None if dry_run else _seen(request, job, params),
         )
-        if kept is not None and started is None:
+        if kept is not None and not started:
             kept.answer(run_id=run.pk, status=302, body="")
     told = {"job": job.title, "id": run.pk}
-    if started is None:
+    if not started:
         messages.success(request, _("%(job)s is queued as run #%(id)s.") % told)
     else:
         # A second click, or the page again by the browser's back button.
