@@ -165,10 +165,15 @@ class CommentScrape:
                 comments, skipped = _above(lowest, page)
             try:
                 stored = store_comments(post, comments, seen_at=asked_at)
-            except IntegrityError:
-                self._scrape.log(
-                    _("%(post)s was deleted here meanwhile.") % {"post": post.fullname}, "warning"
-                )
+            except IntegrityError as refusal:
+                named = {"post": post.fullname}
+                if RedditPost.objects.filter(
+                    pk=post.pk
+                ).exists():  # then it stays due, and a person learns of it
+                    text = _("The database refuses the comments of %(post)s (%(constraint)s).")
+                    constraint = {"constraint": _constraint_of(refusal)}
+                    raise RedditError(ErrorKind.INTERNAL, text % (named | constraint)) from refusal
+                self._scrape.log(_("%(post)s was deleted here meanwhile.") % named, "warning")
                 return
             self._count("comments", stored, skipped)
             self._checkpoint.walk = walk.saved()
@@ -221,3 +226,9 @@ def _above(lowest: int, page: Page) -> tuple[list[dict[str, Any]], Counter[str]]
     ]
     dropped = len(page.comments) - len(kept)
     return kept, page.skipped + Counter({"score too low": dropped} if dropped else {})
+
+
+def _constraint_of(error: IntegrityError) -> str:
+    """Return the name of the constraint; the values, which PostgreSQL quotes, are other people's texts."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    return str((diagnosis and diagnosis.constraint_name) or str(error).partition("\n")[0])

@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import models
+from django.db import IntegrityError, models
 from django.utils import timezone
 
 from scraping.models import BotConfig, RedditComment, RedditPost, ScrapeSession, due
 from scraping.models.due import DueWalk
+from scraping.sessions import comments
 from tests.kit.progress import Recorder, Stop
 from tests.kit.scraped import make_config, make_session, raw_comment, raw_post
 from tests.kit.steps import scrape
@@ -100,6 +101,34 @@ def test_posts_left_when_a_subreddit_was_given_up_are_due(reddit: RedditReplay) 
     for post in posts:
         reddit.add_tree(post, [raw_comment(post)])
     assert scrape(config).comments_new == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_comments_that_the_database_refuses_stay_due_unless_their_post_is_deleted(
+    reddit: RedditReplay, monkeypatch: pytest.MonkeyPatch, is_deleted: bool
+) -> None:
+    post, config = old_and_new_posts(reddit)
+
+    def refused(stored: RedditPost, *_args: Any, **_named: Any) -> None:
+        if is_deleted:
+            stored.delete()
+        raise IntegrityError("CHECK constraint failed: comment_depth\nDETAIL: somebody's words")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(comments, "store_comments", refused)
+        first = scrape(config)
+
+    assert DueWalk.objects.exists() != is_deleted
+    assert first.error_kind == ("" if is_deleted else "internal")
+    if not is_deleted:
+        error = (
+            "The database refuses the comments of "
+            + post["name"]
+            + " (CHECK constraint failed: comment_depth)."
+        )
+        assert first.totals["python"]["error"] == error
+        assert scrape(config).comments_new == 12
 
 
 @pytest.mark.slow
