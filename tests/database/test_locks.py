@@ -120,6 +120,7 @@ def test_the_api_answers_404(gone_at_the_lock):
     assert (answer.status_code, answer.json()["detail"][:25]) == (404, "It was deleted meanwhile,")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_of_two_that_delete_a_bot_at_once_one_is_told_that_it_is_gone():
     person = factories.superuser()

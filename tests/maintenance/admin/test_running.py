@@ -214,6 +214,7 @@ def test_a_second_click_starts_no_second_run_and_a_second_visit_does(client, ope
     assert JobRun.objects.count() == 4
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_of_two_clicks_at_the_same_moment_one_starts_the_run():
     person, together, answers = factories.superuser(), threading.Barrier(2), []

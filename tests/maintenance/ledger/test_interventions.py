@@ -134,6 +134,7 @@ def test_approving_forgets_a_cancel_that_came_too_late():
     assert (run.status, run.cancel_requested_at) == (Status.QUEUED, None)
 
 
+@pytest.mark.slow
 def test_two_people_who_retry_a_run_at_once_request_one_run():
     run, boss = factories.job_run(status="failed"), factories.superuser()
     refusals = []
